@@ -1,0 +1,47 @@
+"""Carpentry for latent spaces.
+
+Names are resolved when they are first used, so that `import latentry` (and `latentry --help`) does not wait for torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from latentry import priors as priors
+    from latentry.data.sources import load_dataset as load_dataset
+    from latentry.evaluation.codes import GoodnessOfFit as GoodnessOfFit
+    from latentry.evaluation.codes import goodness_of_fit as goodness_of_fit
+    from latentry.latent.recovery import Recovery as Recovery
+    from latentry.latent.recovery import recover_codes as recover_codes
+    from latentry.latent.regularizers import L2 as L2
+    from latentry.latent.regularizers import StatisticalDistance as StatisticalDistance
+    from latentry.models.pretrained import Pretrained as Pretrained
+    from latentry.models.pretrained import load_pretrained as load_pretrained
+    from latentry.models.pretrained import save_pretrained as save_pretrained
+
+_HOMES = {
+    "GoodnessOfFit": "evaluation.codes",
+    "L2": "latent.regularizers",
+    "Pretrained": "models.pretrained",
+    "Recovery": "latent.recovery",
+    "StatisticalDistance": "latent.regularizers",
+    "goodness_of_fit": "evaluation.codes",
+    "load_dataset": "data.sources",
+    "load_pretrained": "models.pretrained",
+    "recover_codes": "latent.recovery",
+    "save_pretrained": "models.pretrained",
+}
+
+__all__ = ["priors", *sorted(_HOMES)]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "priors":
+        return importlib.import_module("latentry.priors")
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"latentry.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'latentry' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
