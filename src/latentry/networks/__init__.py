@@ -1,0 +1,9 @@
+"""Floor 2: the small networks that everybody shares.
+
+A network keeps what its constructor was given in `arguments`, so that it can be saved as names and numbers and built again.
+"""
+
+from latentry.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from latentry.networks.image_classifier import PlainClassifier, ResidualClassifier
+
+__all__ = ["DCGANDiscriminator", "DCGANGenerator", "PlainClassifier", "ResidualClassifier"]
