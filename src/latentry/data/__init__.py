@@ -1,0 +1,8 @@
+"""Floor 5: labelled data as tensors: the bundled digits, and readers."""
+
+from latentry.data.digits import digits
+from latentry.data.images import LabelledImages, from_pixels, to_pixels
+from latentry.data.pictures import load_images
+from latentry.data.sources import load_dataset
+
+__all__ = ["LabelledImages", "digits", "from_pixels", "load_dataset", "load_images", "to_pixels"]

@@ -1,0 +1,125 @@
+"""Labelled images behind one type, held in memory or read as they are asked for.
+
+Pixels are stored as uint8 and handed out as float32 in [-1, 1], value v becoming 2 v / 255 - 1.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from latentry.storage import fingerprint
+
+__all__ = ["LabelledImages", "from_pixels", "to_pixels"]
+
+SPLITS = ("train", "validation", "held-out")
+
+
+def from_pixels(pixels: UInt8[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+    """Integers 0..255 to float32 in [-1, 1]."""
+    return pixels.float() / 127.5 - 1
+
+
+def to_pixels(x: Float[Tensor, "*s"]) -> UInt8[Tensor, "*s"]:
+    """Values in [-1, 1] to integers 0..255, rounded and clipped."""
+    return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images of one shape with one class each, with signed attributes, or both.
+
+    Items are read through `read`, so that the same type serves arrays in memory and folders of any size.
+    """
+
+    name: str
+    """What the data are called in reports."""
+    shape: tuple[int, int, int]
+    """Channels, height and width of every image."""
+    read: Callable[[Tensor], Tensor] = field(repr=False)
+    """Pixels, uint8 `(m, c, h, w)`, for item numbers, int64 `(m,)`, of the whole source."""
+    y: Int[Tensor, "n"] | None = field(default=None, repr=False)
+    """Class of each item of the whole source, 0 .. num_classes - 1; None where the source has only attributes."""
+    class_names: tuple[str, ...] = ()
+    """Name of each class."""
+    attributes: Int[Tensor, "n k"] | None = field(default=None, repr=False)
+    """Signed attributes of each item of the whole source, -1, 0 (unknown) or +1."""
+    attribute_names: tuple[str, ...] = ()
+    """Name of each attribute."""
+    splits: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    """Item numbers of the fixed splits `train`, `validation` and `held-out`."""
+    items: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64), repr=False)
+    """Numbers of the items in this view of the source, int64 `(m,)`."""
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def labels(self) -> Int[Tensor, "m"]:
+        """Classes of the items of this view.
+
+        Raises:
+            ValueError: The source has no classes.
+        """
+        if self.y is None:
+            raise ValueError(f"expected classes in {self.name}, found only attributes {list(self.attribute_names)}")
+        return self.y[self.items]
+
+    def split(self, name: str) -> "LabelledImages":
+        """The items of one fixed split.
+
+        Raises:
+            ValueError: There is no such split.
+        """
+        if name not in self.splits:
+            raise ValueError(f"expected a split among {sorted(self.splits)} of {self.name}, got {name!r}")
+        return self.take(self.splits[name], f"{self.name}/{name}")
+
+    def take(self, items: Tensor, name: str | None = None) -> "LabelledImages":
+        """A view of some items, given by their numbers in the whole source."""
+        return replace(self, items=items, name=name or self.name)
+
+    def fold(self, index: int, folds: int) -> "LabelledImages":
+        """Every `folds`-th item of each class from the `index`-th on: disjoint, stratified parts of this view.
+
+        Raises:
+            ValueError: `index` is outside 0 .. folds - 1.
+        """
+        if not 0 <= index < folds:
+            raise ValueError(f"expected a fold among 0..{folds - 1}, got {index}")
+        order = self.labels.argsort(stable=True)
+        return self.take(self.items[order[index::folds].sort().values], f"{self.name}[{index} of {folds}]")
+
+    def images(self, positions: Sequence[int] | Tensor | None = None) -> Float[Tensor, "m c h w"]:
+        """Images at these positions of the view (all of them by default), float32 in [-1, 1]."""
+        chosen = self.items if positions is None else self.items[torch.as_tensor(positions, dtype=torch.int64)]
+        return from_pixels(self.read(chosen))
+
+    def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
+        x, y = self.__getitems__([position])
+        return x[0], y[0]
+
+    def __getitems__(self, positions: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Images and targets at these positions; a target is the class, or the attributes where there are no classes."""
+        chosen = self.items[torch.as_tensor(positions, dtype=torch.int64)]
+        targets = self.y if self.y is not None else self.attributes
+        assert targets is not None, "a source has classes or attributes"
+        return from_pixels(self.read(chosen)), targets[chosen]
+
+    def fingerprint(self) -> str:
+        """Hash of the items of this view, their classes and attributes; reads every image once."""
+        parts = {"items": self.items}
+        if self.y is not None:
+            parts["y"] = self.y[self.items]
+        if self.attributes is not None:
+            parts["attributes"] = self.attributes[self.items]
+        starts = range(0, len(self), 4096)
+        blocks = [fingerprint({"pixels": self.read(self.items[start : start + 4096])}) for start in starts]
+        parts["pixels"] = torch.tensor([list(block.encode()) for block in blocks], dtype=torch.uint8)
+        return fingerprint(parts)

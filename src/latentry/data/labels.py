@@ -1,0 +1,53 @@
+"""What is known of each item besides its pixels: a class, signed attributes, the published split.
+
+A signed attribute is +1 (present), -1 (absent) or 0 (unknown). Sources that write nothing but 0 and 1 mean absent by 0, so
+that there 0 is read as -1; one -1 anywhere in the table means that its zeros are unknowns.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+__all__ = ["Labels", "classes", "signed_attributes"]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Classes, attributes or both of the items of a source, in its order."""
+
+    y: Int[Tensor, "n"] | None = None
+    """Class of each item."""
+    class_names: tuple[str, ...] = ()
+    """Name of each class."""
+    attributes: Int[Tensor, "n k"] | None = None
+    """Signed attributes of each item."""
+    attribute_names: tuple[str, ...] = ()
+    """Name of each attribute."""
+    published: dict[str, Tensor] = field(default_factory=dict)
+    """Item numbers of the splits that the source itself defines."""
+
+    def __len__(self) -> int:
+        targets = self.y if self.y is not None else self.attributes
+        assert targets is not None, "a source has classes or attributes"
+        return len(targets)
+
+    @property
+    def strata(self) -> Int[Tensor, "n"]:
+        """What splits are stratified by: the class, or nothing where there are only attributes."""
+        return self.y if self.y is not None else torch.zeros(len(self), dtype=torch.int64)
+
+
+def classes(names: Sequence[str]) -> tuple[Int[Tensor, "n"], tuple[str, ...]]:
+    """Class numbers for one class name per item, and the names in the order of the numbers, sorted."""
+    class_names = tuple(sorted(set(names)))
+    numbers = {name: number for number, name in enumerate(class_names)}
+    return torch.tensor([numbers[name] for name in names], dtype=torch.int64), class_names
+
+
+def signed_attributes(values: Int[Tensor, "n k"], known: Bool[Tensor, "n k"]) -> Int[Tensor, "n k"]:
+    """Attributes -1, 0, +1 from values that use either these or only 0 and 1; 0 where not known."""
+    signed = values if (values == -1).any() else 2 * values - 1
+    return signed * known

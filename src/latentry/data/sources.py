@@ -1,0 +1,75 @@
+"""One way in for every kind of data: a name, a folder, a file or a data set of the hub."""
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+
+from latentry.data.celeba import is_celeba_folder, load_celeba
+from latentry.data.digits import digits
+from latentry.data.folder import load_folder
+from latentry.data.hub import load_hub
+from latentry.data.idx import is_idx_folder, load_idx
+from latentry.data.images import LabelledImages
+from latentry.data.npz import load_npz
+from latentry.data.pictures import check_format
+
+__all__ = ["load_dataset"]
+
+FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+NAMES = ("digits", "fashion-mnist")
+HUB = "hf:"
+
+
+def load_dataset(name_or_path: str | Path, *, image_size: int | None = None, channels: int | None = None) -> LabelledImages:
+    """Labelled images from wherever they are, with the fixed splits train, validation and held-out.
+
+    Splits that the source publishes are kept; missing ones are cut out of train, stratified by class, always alike.
+
+    Args:
+        name_or_path: `digits` (bundled), `fashion-mnist` (Debian's `dataset-fashion-mnist`); a folder of IDX files, of
+            images in one subfolder per class, of images with a `labels.csv`, or laid out as CelebA; an `.npz` file;
+            `hf:NAME`, `hf:NAME@CONFIG` or `hf:FOLDER` through the package `datasets`. A folder called
+            digits is `./digits`.
+        image_size: Side of the square that images are resized and cropped to; as they are by default.
+        channels: 1 for grey, 3 for colour; as the source has them by default.
+
+    Raises:
+        ValueError: There is no such source, or something in it is missing, broken or contradictory; the message names it.
+    """
+    check_format(image_size, channels)
+    if str(name_or_path).startswith(HUB):
+        return load_hub(str(name_or_path).removeprefix(HUB), image_size=image_size, channels=channels)
+    if name_or_path == "digits":
+        return digits(image_size=image_size, channels=channels)
+    path = _fashion_mnist() if name_or_path == "fashion-mnist" else Path(name_or_path).expanduser()
+    return _reader(path)(path, image_size=image_size, channels=channels)
+
+
+def _fashion_mnist() -> Path:
+    if not FASHION_MNIST.is_dir():
+        raise ValueError(
+            f"expected fashion-mnist in {FASHION_MNIST}, found none; `apt-get install dataset-fashion-mnist`, or "
+            "pass a folder of its IDX files"
+        )
+    return FASHION_MNIST
+
+
+def _reader(path: Path) -> Callable[..., LabelledImages]:
+    """The reader for what lies at a path."""
+    if path.is_file() and path.suffix == ".npz":
+        return load_npz
+    if path.is_file():
+        raise ValueError(f"expected a folder or an .npz file, got the file {path}; pass the folder that holds it")
+    if not path.is_dir():
+        raise ValueError(_unknown(path))
+    if is_celeba_folder(path):
+        return load_celeba
+    return load_idx if is_idx_folder(path) else load_folder
+
+
+def _unknown(path: Path) -> str:
+    close = difflib.get_close_matches(str(path).lower(), NAMES, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else "check the path"
+    return (
+        f"expected {', '.join(map(repr, NAMES))}, 'hf:NAME' or a folder or .npz file that exists, got {str(path)!r}; {hint}"
+    )
