@@ -1,0 +1,98 @@
+"""Networks on disk: a folder with `config.json` (names, numbers, model card) and `model.safetensors` (weights).
+
+Nothing is unpickled and no path of code is taken from a file: a class is a public name of `latentry.networks` or
+`latentry.priors`. Shipped models live inside the package and are loaded by name.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from latentry import networks, priors
+from latentry.priors import IIDPrior
+from latentry.storage import fingerprint, read_json, read_tensors, write_json, write_tensors
+
+__all__ = ["Pretrained", "installed_versions", "load_pretrained", "save_pretrained", "shipped_models"]
+
+_SHIPPED = Path(__file__).parents[1] / "pretrained"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A network with all that is known of it."""
+
+    network: nn.Module
+    """The network, in eval mode, on the CPU."""
+    prior: IIDPrior | None
+    """Law of its codes, where it is a generator."""
+    card: dict[str, Any]
+    """Its model card: configuration, data fingerprint, seed, metrics, versions."""
+    fingerprint: str
+    """Hash of its weights."""
+
+
+def shipped_models() -> list[str]:
+    """Names that `load_pretrained` knows without a path."""
+    return sorted(path.parent.name for path in _SHIPPED.glob("*/config.json"))
+
+
+def load_pretrained(name_or_path: str | Path) -> Pretrained:
+    """A shipped model by its name, or an own one by the folder that `save_pretrained` or `latentry train` wrote.
+
+    Raises:
+        ValueError: There is no such model, its folder lacks a file, or its weights do not fit its configuration.
+    """
+    folder = _SHIPPED / name_or_path if str(name_or_path) in shipped_models() else Path(name_or_path)
+    if not folder.is_dir():
+        raise ValueError(
+            f"expected one of the shipped models {shipped_models()} or the folder of a saved one, got {str(name_or_path)!r}"
+        )
+    config = read_json(folder / "config.json")
+    weights = read_tensors(folder / "model.safetensors")
+    try:
+        network: nn.Module = getattr(networks, config["network"]["class"])(**config["network"]["arguments"])
+        prior = None
+        if config["prior"] is not None:
+            prior = getattr(priors, config["prior"]["class"])(**config["prior"]["arguments"])
+        network.load_state_dict(weights)
+    except (AttributeError, KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(
+            f"{folder} does not describe a model of this version of latentry ({error}); train or save it again"
+        ) from None
+    return Pretrained(network.eval(), prior, config.get("card", {}), fingerprint(weights))
+
+
+def save_pretrained(folder: str | Path, network: nn.Module, prior: IIDPrior | None, card: Mapping[str, Any]) -> None:
+    """Write a network of `latentry.networks` and its prior so that `load_pretrained(folder)` gives them back.
+
+    Raises:
+        ValueError: The network or the prior is not a public class of this package, so that no name could find it again.
+    """
+    config = {
+        "network": _by_name(network, networks),
+        "prior": None if prior is None else _by_name(prior, priors),
+        "card": {**card, "versions": installed_versions()},
+    }
+    write_tensors(Path(folder) / "model.safetensors", network.state_dict())
+    write_json(Path(folder) / "config.json", config)
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions that a result depends on."""
+    return {"latentry": metadata.version("latentry"), "torch": torch.__version__.split("+")[0]}
+
+
+def _by_name(thing: nn.Module, home: Any) -> dict[str, Any]:
+    name = type(thing).__name__
+    if getattr(home, name, None) is not type(thing):
+        raise ValueError(
+            f"expected a class that {home.__name__} offers, got {name}; save your own module with safetensors and pass it "
+            "to the functions of latentry as it is"
+        )
+    arguments = thing.arguments() if isinstance(thing, IIDPrior) else thing.arguments
+    return {"class": name, "arguments": arguments}

@@ -1,0 +1,279 @@
+"""The training loop, written once.
+
+A model is anything with networks, optimisers and a `step` that turns a batch into named losses; it hands each loss to
+`update(optimizer_name, loss)` and leaves backward passes, precision, processes, checkpoints and progress to the loop.
+
+With several processes (`accelerate launch`) gradients are averaged over them after each backward pass, by the same
+collective that DistributedDataParallel uses, rather than by its hooks: adversarial steps run a network several times per
+backward pass and penalties differentiate twice, and hooks allow neither.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from accelerate.accelerator import Accelerator
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
+
+from latentry.storage import read_tensors, write_tensors
+from latentry.training.batches import BatchSource, ShuffledBatches, batch_loader
+from latentry.training.checkpoints import (
+    checkpoint_path,
+    optimizer_from_tensors,
+    optimizer_to_tensors,
+    prune_checkpoints,
+    random_state,
+    read_checkpoint,
+    restore_random_state,
+    saved_checkpoints,
+    write_checkpoint,
+)
+from latentry.training.settings import LoopSettings
+
+__all__ = ["Trained", "TrainingDivergedError", "Trainable", "Update", "train"]
+
+Update = Callable[[str, Tensor], None]
+"""`update(optimizer_name, loss)`: one backward pass and one step of that optimiser."""
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """What the loop trains."""
+
+    networks: dict[str, nn.Module]
+    """Everything with weights to train and to save."""
+    averages: dict[str, AveragedModel]
+    """Moving averages of some of the networks, by the same names; may be empty."""
+    optimizers: dict[str, Optimizer]
+
+    def step(self, batch: Any, rng: torch.Generator, update: Update) -> dict[str, Tensor]:
+        """One iteration on a batch; returns the losses to show, each a scalar."""
+
+
+class TrainingDivergedError(ArithmeticError):
+    """A loss became NaN or infinite; the message names the step, the last good checkpoint and what to try."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What `train` did."""
+
+    steps: int
+    """Iterations done, those before a resume included."""
+    resumed_from: int
+    """Iteration at which this call began; 0 for a fresh run."""
+    losses: dict[str, list[float]]
+    """Mean of each loss between two checkpoints."""
+
+
+def train(
+    model: Trainable,
+    data: BatchSource,
+    settings: LoopSettings,
+    folder: Path,
+    *,
+    seed: int,
+    accelerator: Accelerator,
+    identity: Mapping[str, Any],
+    at_checkpoint: Callable[[int], None] = lambda step: None,
+) -> Trained:
+    """Train `model` for `settings.steps` iterations, from the last whole checkpoint under `folder` if there is one.
+
+    A run that was killed and resumed ends with the weights of one that was not, on the CPU at an equal thread count: the
+    order of the data is a function of seed and step, and every random state is in the checkpoint.
+
+    Args:
+        model: Networks, optimisers and the step; moved to the accelerator's device.
+        data: Items to draw batches from.
+        settings: Length, batch size, schedule, checkpoints.
+        folder: Where `checkpoints/` (and `tensorboard/`) go.
+        seed: Seed of order and noise.
+        accelerator: Device, precision and processes.
+        identity: What makes this run what it is, as JSON; a checkpoint of another identity is refused.
+        at_checkpoint: Called after each checkpoint on the main process with the step, to validate and draw pictures.
+
+    Raises:
+        TrainingDivergedError: A loss became NaN or infinite.
+        ValueError: The checkpoint belongs to a run of other settings, or the data are fewer than one batch.
+    """
+    checkpoints = folder / "checkpoints"
+    device = accelerator.device
+    rng = torch.Generator(device).manual_seed(seed * 1_000_003 + accelerator.process_index)
+    for network in (*model.networks.values(), *model.averages.values()):
+        network.to(device)
+
+    start = 0
+    losses: dict[str, list[float]] = {}
+    found = saved_checkpoints(checkpoints)
+    if found:
+        start, losses = _restore(model, rng, found[-1], accelerator.process_index, identity)
+    groups = [group for optimizer in model.optimizers.values() for group in optimizer.param_groups]
+    for group in groups:
+        group.setdefault("initial_lr", group["lr"])
+    batches = ShuffledBatches(
+        len(data), settings.batch_size, seed, start, accelerator.process_index, accelerator.num_processes
+    )
+    update = _updater(model, accelerator)
+
+    with ExitStack() as stack:
+        progress = stack.enter_context(_progress(accelerator.is_main_process))
+        task = progress.add_task("training", total=settings.steps, completed=start, losses="")
+        log = _tensorboard(folder, stack) if settings.tensorboard and accelerator.is_main_process else None
+        loader: Iterator[Any] = iter(batch_loader(data, batches, settings.workers))
+        sums: dict[str, Tensor] = {}
+
+        for step in range(start + 1, settings.steps + 1):
+            for group in groups:
+                group["lr"] = group["initial_lr"] * _rate_factor(settings, step)
+            for network in model.networks.values():
+                network.train()
+            try:
+                with accelerator.autocast():
+                    shown = model.step(_to_device(next(loader), device), rng, update)
+            except _NotFiniteError as error:
+                raise TrainingDivergedError(_advice(str(error), step, saved_checkpoints(checkpoints))) from None
+            for name, average in model.averages.items():
+                average.update_parameters(model.networks[name])
+            for name, value in shown.items():
+                sums[name] = sums.get(name, torch.zeros((), device=device)) + value.detach()
+            progress.update(task, advance=1)
+
+            if step % settings.checkpoint_every == 0 or step == settings.steps:
+                count = (step - 1) % settings.checkpoint_every + 1
+                means = {name: value.item() / count for name, value in sums.items()}
+                sums = {}
+                for name, mean in means.items():
+                    losses.setdefault(name, []).append(mean)
+                    if log is not None:
+                        log.add_scalar(f"loss/{name}", mean, step)
+                progress.update(task, losses="  ".join(f"{name} {mean:.3f}" for name, mean in means.items()))
+                _save(model, rng, checkpoint_path(checkpoints, step), step, losses, identity, accelerator)
+                if accelerator.is_main_process:
+                    prune_checkpoints(checkpoints, settings.keep_checkpoints)
+                    at_checkpoint(step)
+    return Trained(steps=settings.steps, resumed_from=start, losses=losses)
+
+
+class _NotFiniteError(ArithmeticError):
+    pass
+
+
+def _updater(model: Trainable, accelerator: Accelerator) -> Update:
+    """Backward pass into the parameters of one optimiser alone, mean over processes, step."""
+
+    def update(name: str, loss: Tensor) -> None:
+        if not loss.isfinite():
+            raise _NotFiniteError(f"the {name} loss became {loss.item()}")
+        optimizer = model.optimizers[name]
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        for parameter in parameters:
+            parameter.grad = None
+        loss.float().backward(inputs=parameters)
+        if accelerator.num_processes > 1:
+            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+            mean = accelerator.reduce(torch.cat([gradient.flatten() for gradient in gradients]), "mean")
+            for gradient, part in zip(gradients, mean.split([g.numel() for g in gradients]), strict=True):
+                gradient.copy_(part.view_as(gradient))
+        optimizer.step()
+
+    return update
+
+
+def _rate_factor(settings: LoopSettings, step: int) -> float:
+    """Learning rate of iteration `step` (1, 2, ...) as a share of the full one."""
+    if settings.schedule == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * (step - 1) / settings.steps))
+
+
+def _to_device(batch: Any, device: torch.device) -> Any:
+    return tuple(part.to(device, non_blocking=True) for part in batch)
+
+
+def _save(
+    model: Trainable,
+    rng: torch.Generator,
+    path: Path,
+    step: int,
+    losses: Mapping[str, list[float]],
+    identity: Mapping[str, Any],
+    accelerator: Accelerator,
+) -> None:
+    write_tensors(path / f"random-{accelerator.process_index}.safetensors", random_state(rng))
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        tensors, groups = {}, {}
+        for kind, modules in (("network", model.networks), ("average", model.averages)):
+            for name, module in modules.items():
+                tensors.update({f"{kind}/{name}/{key}": value for key, value in module.state_dict().items()})
+        for name, optimizer in model.optimizers.items():
+            state, groups[name] = optimizer_to_tensors(optimizer)
+            tensors.update({f"optimizer/{name}/{key}": value for key, value in state.items()})
+        content = {"step": step, "identity": dict(identity), "losses": dict(losses), "optimizers": groups}
+        write_checkpoint(path, tensors, content)
+    accelerator.wait_for_everyone()
+
+
+def _restore(
+    model: Trainable, rng: torch.Generator, path: Path, rank: int, identity: Mapping[str, Any]
+) -> tuple[int, dict[str, list[float]]]:
+    tensors, content = read_checkpoint(path)
+    changed = sorted(
+        name for name in {*content["identity"], *identity} if content["identity"].get(name) != identity.get(name)
+    )
+    if changed:
+        raise ValueError(
+            f"{path} belongs to a run with other settings ({', '.join(changed)}); "
+            "restore them to go on, or start afresh with --force or another --out"
+        )
+    random_file = path / f"random-{rank}.safetensors"
+    if not random_file.is_file():
+        raise ValueError(f"{path} was written by fewer processes; resume with as many as it was started with")
+
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+    for kind, modules in (("network", model.networks), ("average", model.averages)):
+        for name, module in modules.items():
+            module.load_state_dict(part(f"{kind}/{name}/"))
+    for name, optimizer in model.optimizers.items():
+        optimizer_from_tensors(optimizer, part(f"optimizer/{name}/"), content["optimizers"][name])
+    restore_random_state(rng, read_tensors(random_file))
+    return content["step"], content["losses"]
+
+
+def _advice(what: str, step: int, checkpoints: list[Path]) -> str:
+    last = f"the last good checkpoint is {checkpoints[-1]}" if checkpoints else "there is no checkpoint yet"
+    return (
+        f"{what} at step {step}; {last}. "
+        "Try a lower learning rate, R1 or spectral norm for the discriminator, or precision 'no'"
+    )
+
+
+def _progress(shown: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[losses]}"),
+        console=Console(stderr=True),
+        disable=not shown,
+    )
+
+
+def _tensorboard(folder: Path, stack: ExitStack) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ValueError("--loop.tensorboard needs the package tensorboard; pip install latentry[tensorboard]") from None
+    return stack.enter_context(SummaryWriter(str(folder / "tensorboard")))
