@@ -1,0 +1,53 @@
+r"""Shares with intervals.
+
+Of n independent trials k succeed. The Wilson interval holds the values p that a two-sided score test does not reject:
+
+.. math:: \Big| \frac{k}{n} - p \Big| \le q \sqrt{p (1 - p) / n}.
+
+It stays inside [0, 1] and keeps its level for shares near 0 or 1, where the usual interval
+:math:`\hat p \pm q \sqrt{\hat p (1 - \hat p) / n}` collapses.
+
+Reference: Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
+"""
+
+import math
+from dataclasses import dataclass
+
+from jaxtyping import Bool
+from scipy.special import ndtri
+from torch import Tensor
+
+__all__ = ["Share", "share"]
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share and its Wilson interval."""
+
+    value: float
+    """Successes over trials, in [0, 1]."""
+    low: float
+    """Lower end of the interval."""
+    high: float
+    """Upper end of the interval."""
+    trials: int
+    """Number of trials."""
+
+    def __str__(self) -> str:
+        return f"{self.value:.1%} [{self.low:.1%}, {self.high:.1%}]"
+
+
+def share(successes: Bool[Tensor, "n"], level: float = 0.95) -> Share:
+    """Share of true entries with its Wilson interval at the given level.
+
+    Raises:
+        ValueError: There are no trials, or the level is outside (0, 1).
+    """
+    trials = len(successes)
+    if trials == 0 or not 0 < level < 1:
+        raise ValueError(f"expected at least one trial and a level in (0, 1), got {trials} and {level}")
+    estimate = successes.double().mean().item()
+    q2 = float(ndtri((1 + level) / 2)) ** 2 / trials
+    centre = (estimate + q2 / 2) / (1 + q2)
+    half = math.sqrt(q2 * (estimate * (1 - estimate) + q2 / 4)) / (1 + q2)
+    return Share(estimate, max(0.0, centre - half), min(1.0, centre + half), trials)
