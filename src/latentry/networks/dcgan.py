@@ -116,8 +116,9 @@ class DCGANDiscriminator(nn.Module):
 
         blocks: list[nn.Module] = []
         for (narrow, wide), kernel in zip(pairwise(widths), kernels, strict=True):
-            blocks.append(nn.Conv2d(narrow, wide, kernel, stride=2, padding=1))
-            if norm == "batch" and narrow > channels:
+            normalised = norm == "batch" and bool(blocks)  # every layer but the first; the mean takes a bias out again
+            blocks.append(nn.Conv2d(narrow, wide, kernel, stride=2, padding=1, bias=not normalised))
+            if normalised:
                 blocks.append(nn.BatchNorm2d(wide))
             blocks.append(nn.LeakyReLU(0.2))
         self.shrink = nn.Sequential(*blocks, nn.Flatten(1))
