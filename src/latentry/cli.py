@@ -1,0 +1,114 @@
+"""The command line: verbs, flags and config files, all read from `tasks.settings`.
+
+Values come from the defaults, then the environment (`LATENTRY_VERB__NAME`), then a file (`--config`), then the flags: what
+is said on the command line beats what was set around it. A task is imported when it runs, so that help is instant. Bad input
+ends with exit code 2 and one sentence, never with a traceback.
+"""
+
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from jsonargparse import ArgumentParser, set_parsing_settings
+
+from latentry.tasks import settings as verbs
+
+__all__ = ["main"]
+
+_ENVIRONMENT: dict[str, Any] = {"default_env": True, "env_prefix": "LATENTRY"}
+
+set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One command: where it lives and what it can be told."""
+
+    settings: type[verbs.CommonSettings]
+    function: str
+    positional: str | None = None
+
+
+VERBS: dict[str, Any] = {
+    "study": Verb(verbs.StudySettings, "study:study"),
+    "recover": Verb(verbs.RecoverSettings, "recover:recover", positional="images"),
+    "sample": Verb(verbs.SampleSettings, "sample:sample"),
+    "train": {
+        "gan": Verb(verbs.TrainGANSettings, "train:train_gan"),
+        "classifier": Verb(verbs.TrainClassifierSettings, "train:train_classifier"),
+    },
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 on success, 1 when the work itself failed, 2 for bad input."""
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    try:
+        verb, values = _chosen(VERBS, parser.instantiate(parsed))
+        settings = verb.settings(**values)
+        module, function = verb.function.split(":")
+        result = getattr(importlib.import_module(f"latentry.tasks.{module}"), function)(settings)
+    except ValueError as error:
+        return _fail(str(error), 2)
+    except ArithmeticError as error:
+        return _fail(str(error), 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted; the same command goes on from the last checkpoint where the verb keeps one", 130)
+    if settings.json and result:
+        print(json.dumps(result))
+    return 0
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="latentry", description="Carpentry for latent spaces.", version=version("latentry"), **_ENVIRONMENT
+    )
+    _add_commands(parser, VERBS)
+    return parser
+
+
+def _add_commands(parser: ArgumentParser, tree: dict[str, Any]) -> None:
+    commands = parser.add_subcommands(required=True, dest="command")
+    for name, verb in tree.items():
+        if isinstance(verb, Verb):
+            child = _verb_parser(verb)
+            commands.add_subcommand(name, child, help=child.description)
+        else:  # jsonargparse wants the outer level complete before the inner one
+            child = ArgumentParser(description=f"Kinds of `{name}`.", **_ENVIRONMENT)
+            commands.add_subcommand(name, child, help=child.description)
+            _add_commands(child, verb)
+
+
+def _verb_parser(verb: Verb) -> ArgumentParser:
+    description = (verb.settings.__doc__ or "").strip()
+    parser = ArgumentParser(description=description, **_ENVIRONMENT)
+    parser.add_argument("--config", action="config", help="YAML file with any of these settings.")
+    if verb.positional:
+        parser.add_argument(verb.positional, type=str, nargs="+", help=f"{verb.positional.capitalize()}: files or folders.")
+    flags = {"json": "Print the result as JSON for machines.", "force": "Replace an earlier result in the same folder."}
+    skip = {*flags, verb.positional} if verb.positional else {*flags}
+    parser.add_class_arguments(verb.settings, skip=skip, as_group=False)
+    for flag, text in flags.items():  # flags without a value, which a typed bool would ask for
+        parser.add_argument(f"--{flag}", action="store_true", help=text)
+    return parser
+
+
+def _chosen(tree: dict[str, Any], parsed: Any) -> tuple[Verb, dict[str, Any]]:
+    chosen = tree[parsed.command]
+    if isinstance(chosen, dict):
+        return _chosen(chosen, parsed[parsed.command])
+    return chosen, {name: value for name, value in vars(parsed[parsed.command]).items() if name != "config"}
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"latentry: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

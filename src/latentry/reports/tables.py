@@ -1,0 +1,28 @@
+"""One table, shown on a console or on a page."""
+
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table as RichTable
+
+__all__ = ["Table", "print_table"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under headings, with a title and a note on how to read it."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+def print_table(table: Table, console: Console | None = None) -> None:
+    """Print to the console; the first column is left-aligned, the others right."""
+    shown = RichTable(title=table.title, caption=table.note or None, title_justify="left", caption_justify="left")
+    for index, heading in enumerate(table.columns):
+        shown.add_column(heading, justify="left" if index == 0 else "right")
+    for row in table.rows:
+        shown.add_row(*row)
+    (console or Console()).print(shown)

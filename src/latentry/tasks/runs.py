@@ -1,0 +1,101 @@
+"""What every verb does first and last: pick a device, respect an earlier result, record how the result was made."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from latentry.models.pretrained import Pretrained, installed_versions, load_pretrained
+from latentry.priors import HalfUniformHalfNormal, IIDPrior, Normal, Uniform
+from latentry.storage import write_json
+from latentry.tasks.settings import CommonSettings, PriorName
+
+__all__ = ["RESULTS", "claim_folder", "load_generator", "named_prior", "pick_device", "record", "settings_record"]
+
+RESULTS = "results.json"
+"""Written last by every verb: a folder that has it holds a finished result."""
+
+_PRIORS: dict[PriorName, Callable[[int], IIDPrior]] = {
+    "normal": Normal,
+    "uniform": Uniform,
+    "half-uniform-half-normal": HalfUniformHalfNormal,
+}
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of this name; `auto` takes the first GPU if there is one.
+
+    Raises:
+        ValueError: There is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"expected a device of this machine, got {name!r} ({reason}); try --device cpu") from None
+    return device
+
+
+def claim_folder(settings: CommonSettings, *parts: str) -> Path:
+    """The folder for results, created; with `force` an earlier result there is removed, with nothing else.
+
+    Args:
+        settings: Where, and whether by force.
+        parts: Files and folders that the verb writes beside `results.json`.
+
+    Raises:
+        ValueError: The folder holds a finished result, or is a file.
+    """
+    folder = Path(settings.out)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"expected a folder for results, but {folder} is a file; choose another --out")
+    if settings.force:
+        for part in (RESULTS, *parts):
+            path = folder / part
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    elif (folder / RESULTS).exists():
+        raise ValueError(f"{folder} holds an earlier result; choose another --out, or replace it with --force")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def load_generator(name_or_path: str) -> tuple[Pretrained, IIDPrior]:
+    """A saved generator and its prior.
+
+    Raises:
+        ValueError: There is no such model, or it has no prior.
+    """
+    model = load_pretrained(name_or_path)
+    if model.prior is None:
+        raise ValueError(f"expected a generator with its prior, but {name_or_path} has none; is it a classifier?")
+    return model, model.prior
+
+
+def named_prior(name: PriorName, latent_dim: int) -> IIDPrior:
+    """The prior of this name, in its standard form."""
+    return _PRIORS[name](latent_dim)
+
+
+def settings_record(settings: CommonSettings) -> dict[str, Any]:
+    """What was asked for, as JSON, without where it goes and how it is shown."""
+    content: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(settings)))  # tuples become lists, as on disk
+    for name in ("out", "json", "force"):
+        del content[name]
+    return content
+
+
+def record(folder: Path, settings: CommonSettings, result: dict[str, Any]) -> dict[str, Any]:
+    """Write `results.json`: settings, versions and the result; return what was written."""
+    content = {"settings": settings_record(settings), "versions": installed_versions(), "result": result}
+    write_json(folder / RESULTS, content)
+    return content

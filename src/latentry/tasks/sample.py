@@ -1,0 +1,29 @@
+"""`latentry sample`: draw codes from a generator's prior and decode them."""
+
+from typing import Any
+
+import torch
+
+from latentry.interfaces import evaluated
+from latentry.reports.pictures import grid, write_png
+from latentry.storage import write_tensors
+from latentry.tasks.runs import claim_folder, load_generator, pick_device, record
+from latentry.tasks.settings import SampleSettings
+
+__all__ = ["sample"]
+
+
+def sample(settings: SampleSettings) -> dict[str, Any]:
+    """Write `grid.png` and `codes.safetensors` (codes `z`, images `x`)."""
+    if settings.count < 1 or settings.columns < 1:
+        raise ValueError(f"expected count and columns of at least 1, got {settings.count} and {settings.columns}")
+    device = pick_device(settings.device)
+    model, prior = load_generator(settings.generator)
+    folder = claim_folder(settings, "grid.png", "codes.safetensors")
+    z = prior.sample(settings.count, rng=torch.Generator().manual_seed(settings.seed)).to(device)
+    generator = model.network.to(device)
+    with evaluated(generator), torch.no_grad():
+        x = torch.cat([generator(part) for part in z.split(256)])
+    write_png(folder / "grid.png", grid(x.cpu(), settings.columns), magnify=2)
+    write_tensors(folder / "codes.safetensors", {"z": z, "x": x}, {"generator": model.fingerprint, "prior": repr(prior)})
+    return record(folder, settings, {"grid": str(folder / "grid.png"), "codes": str(folder / "codes.safetensors")})

@@ -1,0 +1,165 @@
+"""What each verb can be told: defaults, types and help, typed once and read by command line, config files and records.
+
+Nothing here imports torch.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from latentry.training.settings import LoopSettings
+
+__all__ = [
+    "CommonSettings",
+    "RecoverSettings",
+    "SampleSettings",
+    "StudySettings",
+    "TrainClassifierSettings",
+    "TrainGANSettings",
+]
+
+PriorName = Literal["normal", "uniform", "half-uniform-half-normal"]
+RegularizerName = Literal["none", "l2", "wasserstein", "wasserstein2", "energy"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonSettings:
+    """What every verb takes."""
+
+    out: str
+    """Folder for the results."""
+    seed: int = 0
+    """Seed of every random choice."""
+    device: str = "auto"
+    """Where to compute: auto, cpu, cuda or cuda:N."""
+    json: bool = False
+    """Print the result as JSON for machines, and nothing else on standard output."""
+    force: bool = False
+    """Replace an earlier result in the same folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainGANSettings(CommonSettings):
+    """Train a DCGAN: a generator whose codes come from a prior."""
+
+    out: str = "runs/gan"
+    """Folder for checkpoints, previews and the model."""
+    data: str = "digits"
+    """A data set by name, folder, .npz file or hf:NAME; its train split is used."""
+    image_size: int | None = None
+    """Side to resize to: 28, 32, 64 or 128; that of the data by default."""
+    channels: int | None = None
+    """1 for grey, 3 for colour; those of the data by default."""
+    prior: PriorName = "normal"
+    """Law of the codes."""
+    latent_dim: int = 64
+    """Length of a code."""
+    width: int = 64
+    """Channels of the generator's last hidden layer."""
+    discriminator_width: int = 64
+    """Channels of the discriminator's first hidden layer."""
+    discriminator_norm: Literal["batch", "spectral", "none"] = "none"
+    """Normalisation of the discriminator."""
+    objective: Literal["non-saturating", "hinge", "least-squares"] = "non-saturating"
+    """Which game is played."""
+    r1: float = 0.0
+    """Weight of the R1 gradient penalty; 0 leaves it out."""
+    r1_every: int = 8
+    """Iterations between two penalties."""
+    generator_lr: float = 2e-4
+    """Learning rate of the generator."""
+    discriminator_lr: float = 2e-4
+    """Learning rate of the discriminator."""
+    betas: tuple[float, float] = (0.5, 0.99)
+    """Decay rates of Adam."""
+    ema: float = 0.999
+    """Decay of the generator's moving average."""
+    loop: LoopSettings = field(default_factory=LoopSettings)
+    """Length and course of the run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainClassifierSettings(CommonSettings):
+    """Train a small image classifier; the checkpoint that does best on validation is kept."""
+
+    out: str = "runs/classifier"
+    """Folder for checkpoints and the model."""
+    data: str = "digits"
+    """A labelled data set by name, folder, .npz file or hf:NAME."""
+    fold: tuple[int, int] = (0, 1)
+    """(i, k): train on the i-th of k disjoint stratified parts of the train split; (0, 1) is all of it."""
+    network: Literal["plain", "residual"] = "plain"
+    """Kind of network."""
+    width: int = 24
+    """Channels of its first block."""
+    lr: float = 2e-3
+    """Learning rate."""
+    weight_decay: float = 1e-2
+    """Weight decay of AdamW."""
+    label_smoothing: float = 0.05
+    """Share of each target spread over all classes."""
+    degrees: float = 12.0
+    """Largest random rotation and shear."""
+    scale: float = 0.12
+    """Largest random relative change of size."""
+    shift: float = 0.08
+    """Largest random shift, as a share of the side."""
+    ema: float = 0.995
+    """Decay of the weights' moving average."""
+    loop: LoopSettings = field(default_factory=lambda: LoopSettings(schedule="cosine"))
+    """Length and course of the run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSettings(CommonSettings):
+    """Draw codes from a generator's prior and decode them."""
+
+    out: str = "runs/sample"
+    """Folder for the grid, the images and the codes."""
+    generator: str = "digits-generator"
+    """A shipped generator by name, or the folder of an own one."""
+    count: int = 100
+    """How many images."""
+    columns: int = 10
+    """Columns of the grid."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecoverSettings(CommonSettings):
+    """Find the codes from which a generator makes given images, and judge whether they could come from its prior."""
+
+    images: list[str]
+    """Image files or folders of them."""
+    out: str = "runs/recover"
+    """Folder for codes, pictures and the report."""
+    generator: str = "digits-generator"
+    """A shipped generator by name, or the folder of an own one."""
+    prior: PriorName | None = None
+    """Law to hold the codes against; the generator's own by default."""
+    regularizer: RegularizerName = "wasserstein2"
+    """What keeps codes near the prior."""
+    weight: float = 0.1
+    """Its weight against the mean reconstruction error."""
+    restarts: int = 4
+    """Starts drawn from the prior for each image."""
+    steps: int = 200
+    """Iterations of each."""
+    learning_rate: float = 0.1
+    """Full learning rate of Adam."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySettings(CommonSettings):
+    """The main job: recover real and generated digits three ways, judge the codes, and show it all on one page."""
+
+    out: str = "study"
+    """Folder for index.html and results.json."""
+    generator: str = "digits-generator"
+    """A shipped generator by name, or the folder of an own one."""
+    data: str = "digits"
+    """Data set whose held-out split gives the real images."""
+    count: int = 64
+    """How many real images, and how many of the generator's own."""
+    restarts: int = 4
+    """Starts drawn from the prior for each image."""
+    steps: int = 150
+    """Iterations of each."""

@@ -1,0 +1,202 @@
+"""`latentry study`: the main job. Recover real and generated images three ways, judge the codes, show it on one page."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from latentry.data.sources import load_dataset
+from latentry.evaluation.codes import goodness_of_fit
+from latentry.evaluation.proportions import Share, share
+from latentry.interfaces import evaluated
+from latentry.latent.recovery import Recovery, recover_codes
+from latentry.latent.regularizers import L2, Regularizer, StatisticalDistance
+from latentry.models.classifier import predict_labels
+from latentry.models.pretrained import load_pretrained
+from latentry.priors import IIDPrior
+from latentry.reports.figures import histogram_figure, p_value_figure
+from latentry.reports.page import Picture, write_page
+from latentry.reports.progress import progress_bar
+from latentry.reports.recoveries import Outcome, comparison_table, side_by_side
+from latentry.reports.tables import Table, print_table
+from latentry.storage import write_tensors
+from latentry.tasks.runs import claim_folder, load_generator, pick_device, record
+from latentry.tasks.settings import StudySettings
+
+__all__ = ["METHODS", "Method", "study"]
+
+_PARTS = ("index.html", "codes.safetensors")
+_SHOWN, _GROUPS_A_ROW = 24, 4
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to recover codes."""
+
+    name: str
+    regularizer: Regularizer | None
+    weight: float
+
+
+METHODS = (
+    Method("no regularizer", None, 0.0),
+    Method("L2", L2(), 0.01),
+    Method("statistical distance (W1)", StatisticalDistance("wasserstein"), 0.1),
+)
+"""Weights chosen on validation digits by `scripts/choose_study_weights.py`."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Images to recover, and what is known of them."""
+
+    title: str
+    x: Tensor
+    codes: Tensor | None = None
+    labels: Tensor | None = None
+
+
+def study(settings: StudySettings) -> dict[str, Any]:
+    """Write `index.html`, `results.json` and `codes.safetensors`; print the tables and where the report lies."""
+    began = time.perf_counter()
+    device = pick_device(settings.device)
+    model, prior = load_generator(settings.generator)
+    generator = model.network.to(device)
+    targets = _targets(generator, prior, settings)
+    folder = claim_folder(settings, *_PARTS)
+
+    outcomes: dict[str, list[Outcome]] = {}
+    with progress_bar(quiet=settings.json) as track:
+        for kind, target in targets.items():
+            outcomes[kind] = [
+                _outcome(generator, prior, target, method, settings, track(f"{kind} images, {method.name}"))
+                for method in METHODS
+            ]
+
+    result: dict[str, Any] = {kind: [outcome.numbers() for outcome in rows] for kind, rows in outcomes.items()}
+    result |= {"generator": model.fingerprint, "prior": repr(prior), "seconds": time.perf_counter() - began}
+    tables = {kind: comparison_table(targets[kind].title, rows) for kind, rows in outcomes.items()}
+    _write_codes(folder, targets, outcomes, {"generator": model.fingerprint, "prior": repr(prior)})
+    _write_report(folder, settings, targets, outcomes, tables, prior, result)
+    content = record(folder, settings, result)
+
+    console = Console(quiet=settings.json)
+    for table in tables.values():
+        print_table(table, console)
+    for outcome in outcomes["real"]:
+        console.print(f"{outcome.name}, real images: {outcome.fit.verdict}", highlight=False)
+    console.print(f"The report with pictures: {folder / 'index.html'}", highlight=False)
+    return content
+
+
+def _targets(generator: nn.Module, prior: IIDPrior, settings: StudySettings) -> dict[str, Targets]:
+    """Held-out images, and images of the generator's own."""
+    device = next(generator.parameters()).device
+    held_out = load_dataset(settings.data).split("held-out")
+    if not 1 <= settings.count <= len(held_out):
+        raise ValueError(f"expected a count of 1 to {len(held_out)}, what {held_out.name} holds, got {settings.count}")
+    codes = prior.sample(settings.count, rng=torch.Generator().manual_seed(settings.seed)).to(device)
+    with evaluated(generator), torch.no_grad():
+        own = generator(codes)
+    real = held_out.images(range(settings.count)).to(device)
+    return {
+        "real": Targets(f"{settings.count} real, held-out images", real, labels=held_out.labels[: settings.count]),
+        "own": Targets(f"{settings.count} images of the generator's own, whose codes are known", own, codes=codes),
+    }
+
+
+def _outcome(
+    generator: nn.Module,
+    prior: IIDPrior,
+    target: Targets,
+    method: Method,
+    settings: StudySettings,
+    progress: Callable[[int, int], None],
+) -> Outcome:
+    began = time.perf_counter()
+    recovery = recover_codes(
+        generator,
+        target.x,
+        prior,
+        regularizer=method.regularizer,
+        weight=method.weight,
+        restarts=settings.restarts,
+        steps=settings.steps,
+        rng=torch.Generator().manual_seed(settings.seed + 1),  # the same starts for every method
+        progress=progress,
+    )
+    seconds = time.perf_counter() - began
+    code_error = None
+    if target.codes is not None:
+        code_error = (recovery.z - target.codes).square().mean(1) / prior.law.variance
+    label_kept = None
+    if target.labels is not None and settings.data == "digits":
+        label_kept = _label_kept(recovery, target.labels)
+    return Outcome(method.name, recovery, goodness_of_fit(recovery.z, prior), seconds, code_error, label_kept)
+
+
+def _label_kept(recovery: Recovery, labels: Tensor) -> Share:
+    judge = load_pretrained("digits-judge").network.to(recovery.x_hat.device)
+    return share(predict_labels(judge, recovery.x_hat)[0].cpu() == labels)
+
+
+def _write_codes(
+    folder: Path, targets: dict[str, Targets], outcomes: dict[str, list[Outcome]], metadata: dict[str, str]
+) -> None:
+    codes = {f"{kind}/{row.name}": row.recovery.z for kind, rows in outcomes.items() for row in rows}
+    known = {f"{kind}/known": target.codes for kind, target in targets.items() if target.codes is not None}
+    write_tensors(folder / "codes.safetensors", codes | known, metadata)
+
+
+def _write_report(
+    folder: Path,
+    settings: StudySettings,
+    targets: dict[str, Targets],
+    outcomes: dict[str, list[Outcome]],
+    tables: dict[str, Table],
+    prior: IIDPrior,
+    result: dict[str, Any],
+) -> None:
+    order = ", ".join(["target", *(method.name for method in METHODS)])
+
+    def pictures(kind: str, title: str) -> Picture:
+        png = side_by_side(targets[kind].x, outcomes[kind], _SHOWN, _GROUPS_A_ROW)
+        return Picture(title, png, f"In groups of {1 + len(METHODS)}: {order}.")
+
+    def histograms(kind: str, title: str) -> Picture:
+        png = histogram_figure({row.name: row.recovery.z for row in outcomes[kind]}, prior)
+        return Picture(title, png, "Bars: all elements of all recovered codes. Line: the prior's density.")
+
+    p_values = Picture(
+        "Could each code of a real image have come from the prior?",
+        p_value_figure({row.name: row.fit for row in outcomes["real"]}),
+        "Below the diagonal: codes too far from the prior. Above: codes more regular than any sample of it.",
+    )
+    lead = [
+        "A generator makes images from codes drawn from its prior. Here the codes of given images were recovered by "
+        "gradient descent, with three ideas of what keeps a code in place, and each set was held against the prior.",
+        *(f"{row.name[0].upper()}{row.name[1:]}, real images: {row.fit.verdict}" for row in outcomes["real"]),
+    ]
+    blocks: list[Table | Picture] = [
+        tables["real"],
+        pictures("real", "Real images and what was recovered"),
+        histograms("real", "Codes of real images over the prior"),
+        p_values,
+        tables["own"],
+        pictures("own", "The generator's own images and what was recovered"),
+        histograms("own", "Codes of the generator's own images over the prior"),
+    ]
+    facts = [
+        ("generator", f"{settings.generator}, weights {result['generator']}"),
+        ("prior", repr(prior)),
+        ("data", f"{settings.data}, seed {settings.seed}"),
+        ("recovery", f"{settings.restarts} starts of {settings.steps} Adam steps for each image and method"),
+        ("weights", ", ".join(f"{method.name} {method.weight:g}" for method in METHODS)),
+        ("seconds", f"{result['seconds']:.0f}"),
+    ]
+    write_page(folder / "index.html", "Recovered codes, held against their prior", lead, blocks, facts)

@@ -1,0 +1,165 @@
+"""`latentry train gan` and `latentry train classifier`."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.accelerator import Accelerator
+from torch import nn
+
+from latentry.data import LabelledImages, load_dataset
+from latentry.evaluation.proportions import Share, share
+from latentry.models.classifier import Classifier, predict_labels
+from latentry.models.gan import GAN
+from latentry.models.pretrained import load_pretrained, save_pretrained
+from latentry.networks import DCGANDiscriminator, DCGANGenerator, PlainClassifier, ResidualClassifier
+from latentry.reports.pictures import grid, write_png
+from latentry.storage import read_json
+from latentry.tasks.runs import claim_folder, named_prior, pick_device, record, settings_record
+from latentry.tasks.settings import CommonSettings, TrainClassifierSettings, TrainGANSettings
+from latentry.training.loop import Trained, train
+from latentry.training.settings import LoopSettings
+
+__all__ = ["train_classifier", "train_gan"]
+
+_PARTS = ("checkpoints", "previews", "model", "tensorboard")
+
+
+def train_gan(settings: TrainGANSettings) -> dict[str, Any]:
+    """Train a generator and its discriminator; the generator's moving average becomes the model."""
+    accelerator = _accelerator(settings, settings.loop)
+    folder = _claim(accelerator, settings)
+    data = load_dataset(settings.data, image_size=settings.image_size, channels=settings.channels)
+    training = data.split("train")
+    channels, height, width = data.shape
+    if height != width:
+        raise ValueError(f"expected square images, got {height} x {width}; pass --image_size")
+
+    torch.manual_seed(settings.seed)
+    prior = named_prior(settings.prior, settings.latent_dim).to(accelerator.device)
+    model = GAN(
+        _fast(DCGANGenerator(settings.latent_dim, height, channels, settings.width)),
+        _fast(DCGANDiscriminator(height, channels, settings.discriminator_width, settings.discriminator_norm)),
+        prior,
+        objective=settings.objective,
+        r1=settings.r1,
+        r1_every=settings.r1_every,
+        generator_lr=settings.generator_lr,
+        discriminator_lr=settings.discriminator_lr,
+        betas=settings.betas,
+        ema=settings.ema,
+    )
+    card = _card(settings, training)
+
+    def preview(step: int) -> None:
+        # its own source of randomness: pictures never change the course of the training
+        rng = torch.Generator(accelerator.device).manual_seed(settings.seed)
+        generator = model.averaged_generator(rng)
+        with torch.no_grad():
+            write_png(folder / "previews" / f"step-{step:08d}.png", grid(generator(prior.sample(100, rng=rng)), 10))
+        save_pretrained(folder / "model", generator, prior, {**card, "metrics": {"step": step}})
+
+    done = _run(model, training, settings, folder, accelerator, preview)
+    return _finish(accelerator, folder, settings, {"model": str(folder / "model"), "losses": _last(done)})
+
+
+def train_classifier(settings: TrainClassifierSettings) -> dict[str, Any]:
+    """Train a classifier; the checkpoint with the best validation accuracy becomes the model, scored on held-out."""
+    accelerator = _accelerator(settings, settings.loop)
+    folder = _claim(accelerator, settings)
+    data = load_dataset(settings.data)
+    training = data.split("train").fold(*settings.fold)
+
+    torch.manual_seed(settings.seed)
+    kind = PlainClassifier if settings.network == "plain" else ResidualClassifier
+    model = Classifier(
+        _fast(kind(data.num_classes, data.shape[0], settings.width)),
+        lr=settings.lr,
+        weight_decay=settings.weight_decay,
+        label_smoothing=settings.label_smoothing,
+        degrees=settings.degrees,
+        scale=settings.scale,
+        shift=settings.shift,
+        ema=settings.ema,
+    )
+    card = _card(settings, training)
+    best = folder / "model" / "config.json"
+
+    def validate(step: int) -> None:
+        classifier = model.averaged_classifier(training.images(range(min(2000, len(training)))).to(accelerator.device))
+        accuracy = _accuracy(classifier, data.split("validation"))
+        if not best.exists() or accuracy.value > read_json(best)["card"]["metrics"]["validation"]["value"]:
+            metrics = {"step": step, "validation": vars(accuracy)}
+            save_pretrained(folder / "model", classifier, None, {**card, "metrics": metrics})
+
+    _run(model, training, settings, folder, accelerator, validate)
+    kept = load_pretrained(folder / "model")
+    metrics = {**kept.card["metrics"], "held-out": vars(_accuracy(kept.network, data.split("held-out")))}
+    save_pretrained(folder / "model", kept.network, None, {**card, "metrics": metrics})
+    return _finish(accelerator, folder, settings, {"model": str(folder / "model"), "accuracy": metrics})
+
+
+def _accelerator(settings: CommonSettings, loop: LoopSettings) -> Accelerator:
+    device = pick_device(settings.device)
+    return Accelerator(cpu=device.type == "cpu", mixed_precision=loop.precision)
+
+
+def _claim(accelerator: Accelerator, settings: CommonSettings) -> Path:
+    with accelerator.main_process_first():
+        return claim_folder(settings, *_PARTS) if accelerator.is_main_process else Path(settings.out)
+
+
+def _fast(network: nn.Module) -> nn.Module:
+    """Channels last: the layout in which convolutions run fastest on CPUs and tensor cores."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent from torch's stubs
+
+
+def _card(settings: CommonSettings, training: LabelledImages) -> dict[str, Any]:
+    return {
+        "trained_by": type(settings).__name__.removesuffix("Settings"),
+        "settings": settings_record(settings),
+        "data": {"name": training.name, "items": len(training), "fingerprint": training.fingerprint()},
+    }
+
+
+def _accuracy(classifier: nn.Module, data: LabelledImages) -> Share:
+    device = next(classifier.parameters()).device
+    predicted, _ = predict_labels(classifier, data.images().to(device))
+    return share(predicted.cpu() == data.labels)
+
+
+def _run(
+    model: Any, data: LabelledImages, settings: Any, folder: Path, accelerator: Accelerator, at_checkpoint: Any
+) -> Trained:
+    return train(
+        model,
+        data,
+        settings.loop,
+        folder,
+        seed=settings.seed,
+        accelerator=accelerator,
+        identity=_identity(settings),
+        at_checkpoint=at_checkpoint,
+    )
+
+
+def _identity(settings: Any) -> dict[str, Any]:
+    """The settings that decide the weights: a run may resume with more steps, another device or other bookkeeping."""
+    identity = settings_record(settings)
+    del identity["device"]
+    loop = identity["loop"]
+    for name in ("checkpoint_every", "keep_checkpoints", "workers", "tensorboard"):
+        del loop[name]
+    if settings.loop.schedule == "constant":
+        del loop["steps"]
+    return identity
+
+
+def _last(done: Trained) -> dict[str, float]:
+    return {name: values[-1] for name, values in done.losses.items() if values}
+
+
+def _finish(accelerator: Accelerator, folder: Path, settings: CommonSettings, result: dict[str, Any]) -> dict[str, Any]:
+    if not accelerator.is_main_process:
+        return {}
+    return record(folder, settings, result)

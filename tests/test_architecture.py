@@ -1,0 +1,123 @@
+"""The house rules, read from the imports: floors point down, the ground floor stands alone, the judge reaches no method."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "latentry"
+
+FLOORS = {
+    "numerics": 0,
+    "interfaces": 1,
+    "storage": 1,
+    "priors": 2,
+    "networks": 2,
+    "training": 3,
+    "models": 4,
+    "latent": 4,
+    "evaluation": 4,
+    "data": 5,
+    "reports": 5,
+    "tasks": 6,
+    "web": 7,
+    "cli": 8,
+}
+SETTINGS = ("tasks.settings", "training.settings")
+"""Torch-free modules that the command line reads before any task runs."""
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def dotted(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imports(path: Path) -> set[str]:
+    """Modules of latentry that a file imports, wherever in the file, as paths below the package."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the floor they reach"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        found.update(name.removeprefix("latentry.") for name in names if name.startswith("latentry."))
+    return found
+
+
+def external_imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def offences(importer: str, imported: str) -> bool:
+    """Whether this import points up, or sideways to another part of the same floor."""
+    here, there = importer.split(".")[0], imported.split(".")[0]
+    return here != there and FLOORS[there] >= FLOORS[here]
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted)
+def test_imports_point_down(path: Path) -> None:
+    name = dotted(path)
+    if name == "":
+        return  # the package's front door opens on every floor
+    assert name.split(".")[0] in FLOORS, f"{name} stands on no floor; give it one here and in the README"
+    assert not [imported for imported in imports(path) if offences(name, imported)]
+
+
+def test_the_rule_can_fail() -> None:
+    assert offences("numerics.distances", "priors.laws")
+    assert offences("latent.recovery", "evaluation.codes")
+    assert not offences("tasks.study", "latent.recovery")
+    assert not offences("priors.iid", "priors.laws")
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "numerics").glob("*.py")), ids=dotted)
+def test_numerics_knows_no_network_and_no_file(path: Path) -> None:
+    reached = external_imports(path)
+    assert not [
+        name for name in reached if name.startswith(("torch.nn", "torch.distributions", "pathlib", "latentry.storage"))
+    ]
+    calls = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+    assert not calls & {"rand", "randn", "normal_", "uniform_", "open"}, "numerics draws no noise and opens no file"
+
+
+def names_and_texts(path: Path) -> set[str]:
+    """Identifiers and strings of a file, docstrings left out."""
+    tree = ast.parse(path.read_text())
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    docstrings = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, documented)}
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return (names | texts) - docstrings
+
+
+def test_the_judge_reaches_no_method() -> None:
+    """Only reports may know the judge: no file of a floor below the tasks names it, and of the tasks only the study."""
+    knowing = {dotted(path) for path in modules() if any("judge" in text for text in names_and_texts(path))}
+    assert knowing == {"tasks.study"}
+
+
+@pytest.mark.parametrize("statement", ["import latentry.cli; latentry.cli._parser().format_help()", "import latentry"])
+def test_help_does_not_import_torch(statement: str) -> None:
+    code = f"import sys; {statement}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_import_no_torch(name: str) -> None:
+    path = PACKAGE / (name.replace(".", "/") + ".py")
+    assert not [imported for imported in external_imports(path) if imported.startswith("torch")]

@@ -1,0 +1,183 @@
+"""The command line as a user meets it: every verb, every way to get it wrong, and no traceback."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from latentry.cli import VERBS, main
+from latentry.models.pretrained import load_pretrained, save_pretrained
+from latentry.networks import DCGANGenerator, PlainClassifier
+from latentry.priors import Normal
+from latentry.reports.pictures import write_png
+from latentry.storage import read_json, read_tensors
+
+TINY_GAN = ["--width=2", "--discriminator_width=2", "--latent_dim=4", "--device=cpu"]
+TINY_LOOP = ["--loop.batch_size=8", "--loop.checkpoint_every=2"]
+
+
+@pytest.fixture
+def generator(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    save_pretrained(tmp_path / "generator", DCGANGenerator(8, width=2), Normal(8), {"note": "for tests"})
+    return tmp_path / "generator"
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    for index in range(3):
+        write_png(tmp_path / "images" / f"{index}.png", torch.rand(3, 40, 32) * 2 - 1)
+    return tmp_path / "images"
+
+
+def run(*arguments: object) -> int:
+    """Exit code of a command, whether it returned or left through argument parsing."""
+    try:
+        return main([str(argument) for argument in arguments])
+    except SystemExit as left:
+        return int(left.code or 0)
+
+
+def test_train_sample_and_recover_work_on_one_anothers_results(tmp_path: Path, images: Path) -> None:
+    gan = tmp_path / "gan"
+    assert run("train", "gan", *TINY_GAN, *TINY_LOOP, "--loop.steps=4", "--out", gan) == 0
+    assert {"results.json", "model", "checkpoints", "previews"} <= {path.name for path in gan.iterdir()}
+    assert len(list((gan / "previews").glob("*.png"))) == 2
+    model = load_pretrained(gan / "model")
+    assert model.card["settings"]["latent_dim"] == 4
+    assert model.card["data"]["items"] == 8000
+
+    assert run("sample", "--generator", gan / "model", "--count=5", "--out", tmp_path / "sample") == 0
+    codes = read_tensors(tmp_path / "sample" / "codes.safetensors")
+    with torch.no_grad():
+        torch.testing.assert_close(model.network(codes["z"]), codes["x"], rtol=1e-4, atol=1e-5)
+
+    recovery = tmp_path / "recovery"
+    assert run("recover", images, "--generator", gan / "model", "--steps=3", "--restarts=2", "--out", recovery) == 0
+    found = read_tensors(recovery / "codes.safetensors")
+    assert found["z"].shape == (3, 4)
+    assert found["x_hat"].shape == (3, 1, 28, 28)
+    rows = read_json(recovery / "results.json")["result"]["images"]
+    assert [Path(row["image"]).name for row in rows] == ["0.png", "1.png", "2.png"]
+    assert "data:image/png;base64," in (recovery / "index.html").read_text()
+
+
+def test_a_classifier_keeps_its_best_checkpoint_and_is_scored_on_held_out(tmp_path: Path) -> None:
+    out = tmp_path / "classifier"
+    arguments = ["--width=4", "--fold=[1,8]", *TINY_LOOP, "--loop.steps=4", "--device=cpu", "--out", out]
+    assert run("train", "classifier", *arguments) == 0
+    metrics = load_pretrained(out / "model").card["metrics"]
+    assert metrics["validation"]["trials"] == metrics["held-out"]["trials"] == 1000
+    assert metrics["step"] in (2, 4)
+
+
+def test_training_resumes_where_it_was_and_refuses_other_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert run("train", "gan", *TINY_GAN, *TINY_LOOP, "--loop.steps=4", "--out", whole) == 0
+    assert run("train", "gan", *TINY_GAN, *TINY_LOOP, "--loop.steps=2", "--out", broken) == 0
+    (broken / "results.json").unlink()  # as if it had been killed before the end
+    assert run("train", "gan", *TINY_GAN, *TINY_LOOP, "--loop.steps=4", "--latent_dim=5", "--out", broken) == 2
+    assert "other settings (latent_dim)" in capsys.readouterr().err
+    assert run("train", "gan", *TINY_GAN, *TINY_LOOP, "--loop.steps=4", "--out", broken) == 0
+    weights = [load_pretrained(out / "model").fingerprint for out in (whole, broken)]
+    assert weights[0] == weights[1]
+
+
+def test_values_come_from_the_environment_the_file_and_flags_in_that_order(
+    tmp_path: Path, generator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "sample.yaml"
+    config.write_text(yaml.safe_dump({"generator": str(generator), "columns": 3, "seed": 5}))
+    for name, value in (("COUNT", 4), ("COLUMNS", 4), ("SEED", 4)):
+        monkeypatch.setenv(f"LATENTRY_SAMPLE__{name}", str(value))
+    assert run("sample", "--config", config, "--seed=6", "--out", tmp_path / "sample") == 0
+    settings = read_json(tmp_path / "sample" / "results.json")["settings"]
+    assert (settings["count"], settings["columns"], settings["seed"]) == (4, 3, 6)
+
+
+def test_an_earlier_result_stays_unless_forced_and_strangers_files_always(
+    tmp_path: Path, generator: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["sample", "--generator", generator, "--count=2", "--out", tmp_path / "out"]
+    assert run(*command) == 0
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    before = read_json(tmp_path / "out" / "results.json")
+    assert run(*command, "--seed=9") == 2
+    assert "--force" in capsys.readouterr().err
+    assert read_json(tmp_path / "out" / "results.json") == before
+    assert run(*command, "--seed=9", "--force") == 0
+    assert read_json(tmp_path / "out" / "results.json") != before
+    assert (tmp_path / "out" / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("verb", ["sample", "recover"])
+def test_json_is_all_there_is_on_standard_output(
+    verb: str, tmp_path: Path, generator: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    extra = [images, "--steps=2"] if verb == "recover" else ["--count=2"]
+    assert run(verb, *extra, "--generator", generator, "--json", "--out", tmp_path / "out") == 0
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == read_json(tmp_path / "out" / "results.json")
+
+
+def test_equal_seeds_give_equal_results(tmp_path: Path, generator: Path, images: Path) -> None:
+    for name in ("one", "two"):
+        assert run("recover", images, "--generator", generator, "--steps=3", "--seed=4", "--out", tmp_path / name) == 0
+    one, two = (read_tensors(tmp_path / name / "codes.safetensors") for name in ("one", "two"))
+    assert torch.equal(one["z"], two["z"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sample", "--generator", "no-such-model"], "shipped models"),
+        (["sample", "--generator", "{empty}"], "expected a JSON file"),
+        (["sample", "--generator", "{unweighted}"], "expected weights"),
+        (["sample", "--generator", "{classifier}"], "has none; is it a classifier"),
+        (["sample", "--generator", "{generator}", "--count=0"], "count and columns"),
+        (["sample", "--generator", "{generator}", "--device=quantum"], "--device cpu"),
+        (["sample", "--generator", "{generator}", "--out", "{generator}/config.json"], "is a file"),
+        (["recover", "{empty}", "--generator", "{generator}"], "expected images in the folder"),
+        (["recover", "{images}/missing.png", "--generator", "{generator}"], "missing.png"),
+        (["recover", "{images}", "--generator", "{generator}", "--prior=banana"], "banana"),
+        (["recover", "{images}", "--generator", "{generator}", "--restarts=0"], "restarts >= 1"),
+        (["recover"], "images"),
+        (["study", "--count=0"], "a count of 1 to 1000"),
+        (["train", "gan", "--data", "{empty}"], "{empty}"),
+        (["train", "gan", "--prior=banana"], "banana"),
+        (["train", "gan", "--loop.steps=0"], "steps >= 1"),
+        (["train", "gan", "--config", "missing.yaml"], "missing.yaml"),
+        (["train", "gan", "--image_size=50"], "50"),
+        (["no-such-verb"], "no-such-verb"),
+    ],
+    ids=lambda value: " ".join(map(str, value))[:40] if isinstance(value, list) else "",
+)
+def test_bad_input_ends_with_code_2_one_sentence_and_no_traceback(
+    arguments: list[str], message: str, tmp_path: Path, generator: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty, unweighted, classifier = (tmp_path / name for name in ("empty", "unweighted", "classifier"))
+    empty.mkdir()
+    unweighted.mkdir()
+    (unweighted / "config.json").write_text((generator / "config.json").read_text())
+    save_pretrained(classifier, PlainClassifier(3, width=2), None, {})
+    places = {name: str(value) for name, value in locals().items() if isinstance(value, Path)}
+    if "--out" not in arguments:
+        arguments = [*arguments, "--out={tmp_path}/out"]
+    filled = [argument.format(**places) for argument in arguments]
+    assert run(*filled) == 2
+    error = capsys.readouterr().err
+    assert message.format(**places) in re.sub(r"\s*\n\s*", " ", error)
+    assert "Traceback" not in error
+    assert not (tmp_path / "out" / "results.json").exists()
+
+
+@pytest.mark.parametrize("verb", [name for name in VERBS if name != "train"])
+def test_every_verb_explains_each_of_its_settings(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(verb, "--help") == 0
+    shown = capsys.readouterr().out
+    for name in ("seed", "device", "out", "json", "force"):
+        assert f"--{name}" in shown
+    assert "MISSING" not in shown
