@@ -1,0 +1,144 @@
+"""What recovery costs beside its generator, and what the closed-form distance saves.
+
+    python benchmarks/recovery_cost.py
+
+1. One recovery step (Adam, schedule, statistical distance, bookkeeping) over the bare forward and backward pass of the
+   shipped generator, at 128 codes. Aim: at most 5 % more.
+2. Loss and gradient of 256 codes x 256 dimensions in closed form, against the form of Cho (2020) written in torch: 10,000
+   draws from the prior for each code, two empirical distribution functions, their distance. Aim: at least 50 times faster.
+
+Both sides of a row are timed in turn, run by run; a row gives medians and the median of the ratios.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from statistics import median
+
+import torch
+from torch import Tensor
+
+import latentry as lt
+from latentry.interfaces import evaluated
+from latentry.latent.recovery import recover_codes
+from latentry.models.pretrained import installed_versions
+from latentry.numerics.distances import energy_distance, quantile_cells, wasserstein2_distance, wasserstein_distance
+from latentry.reports.tables import Table, print_table
+from latentry.storage import write_json
+
+DRAWS = 10_000
+
+
+def sampled_wasserstein(z: Tensor, prior: lt.priors.IIDPrior, rng: torch.Generator) -> Tensor:
+    """W1 between a code's elements and fresh draws of the prior, as in Cho (2020): gradients flow through the gaps."""
+    draws = prior.law.draw((len(z), DRAWS), rng, z).sort(dim=1).values
+    ordered = z.sort(dim=1).values
+    support = torch.cat([draws, ordered], 1).sort(dim=1).values
+    inner = support[:, :-1].detach().contiguous()
+    below_draws = torch.searchsorted(draws, inner, right=True) / DRAWS
+    below_code = torch.searchsorted(ordered.detach(), inner, right=True) / z.shape[1]
+    return ((below_draws - below_code).abs() * support.diff(dim=1)).sum(1)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def paired(first: Callable[[], object], second: Callable[[], object], runs: int) -> tuple[float, float, float]:
+    """Median seconds of both, timed in turn, and the median of their ratios first / second."""
+    first()
+    second()
+    pairs = [(seconds(first), seconds(second)) for _ in range(runs)]
+    return median(a for a, _ in pairs), median(b for _, b in pairs), median(a / b for a, b in pairs)
+
+
+def step_over_bare(codes: int, runs: int, regularizer: lt.StatisticalDistance | None) -> tuple[float, float, float]:
+    """Seconds of one recovery step and of one bare forward + backward pass, and their ratio."""
+    shipped = lt.load_pretrained("digits-generator")
+    generator, prior = shipped.network, shipped.prior
+    assert prior is not None
+    with torch.no_grad():
+        x = generator(prior.sample(codes, rng=torch.Generator().manual_seed(0)))
+    few, many = 2, 22
+
+    def recovery(steps: int) -> Callable[[], object]:
+        return lambda: recover_codes(generator, x, prior, regularizer=regularizer, restarts=1, steps=steps)
+
+    def bare() -> None:
+        z = prior.sample(codes).requires_grad_(True)
+        with evaluated(generator):
+            for _ in range(many - few):
+                torch.autograd.grad(generator(z).sum(), z)
+
+    bare()
+    recovery(few)()
+    steps, bares, ratios = [], [], []
+    for _ in range(runs):
+        # the difference of two lengths is the cost of the steps alone, without the checks before them
+        steps.append((seconds(recovery(many)) - seconds(recovery(few))) / (many - few))
+        bares.append(seconds(bare) / (many - few))
+        ratios.append(steps[-1] / bares[-1])
+    return median(steps), median(bares), median(ratios)
+
+
+def closed_over_sampled(
+    distance: Callable[[Tensor], Tensor], prior: lt.priors.IIDPrior, n: int, runs: int
+) -> tuple[float, float, float]:
+    z = prior.sample(n, rng=torch.Generator().manual_seed(0)).requires_grad_(True)
+    rng = torch.Generator().manual_seed(1)
+
+    def closed() -> None:
+        torch.autograd.grad(distance(z).sum(), z)
+
+    def sampled() -> None:
+        torch.autograd.grad(sampled_wasserstein(z, prior, rng).sum(), z)
+
+    return paired(closed, sampled, runs)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=9)
+    parser.add_argument("--codes", type=int, default=128)
+    parser.add_argument("--d", type=int, default=256)
+    parser.add_argument("--out", help="write the figures as JSON to this file")
+    arguments = parser.parse_args()
+
+    figures: dict[str, tuple[float, float, float]] = {}
+    for regularizer in (None, lt.StatisticalDistance("wasserstein"), lt.StatisticalDistance("energy")):
+        label = "none" if regularizer is None else regularizer.distance
+        figures[f"recovery step, regularizer {label} / bare generator"] = step_over_bare(
+            arguments.codes, arguments.runs, regularizer
+        )
+    prior = lt.priors.Normal(arguments.d)
+    cells = quantile_cells(prior.law, arguments.d, torch.empty(0))
+    distances: dict[str, Callable[[Tensor], Tensor]] = {
+        "wasserstein": lambda z: wasserstein_distance(z, prior.law, cells),
+        "wasserstein2": lambda z: wasserstein2_distance(z, cells),
+        "energy": lambda z: energy_distance(z, prior.law),
+    }
+    for name, distance in distances.items():
+        row = closed_over_sampled(distance, prior, arguments.d, max(3, arguments.runs // 2))
+        figures[f"{name} in closed form / sampled wasserstein"] = row
+
+    rows = [
+        (name, f"{1e3 * first:.2f}", f"{1e3 * second:.2f}", f"{ratio:.4f}", f"{1 / ratio:.1f}x")
+        for name, (first, second, ratio) in figures.items()
+    ]
+    title = f"{arguments.codes} codes of the shipped generator; {arguments.d} x {arguments.d} codes, {DRAWS} draws"
+    print_table(Table(title, ("first / second", "first ms", "second ms", "ratio", "inverse"), tuple(rows)))
+    if arguments.out:
+        content = {
+            "settings": vars(arguments) | {"threads": torch.get_num_threads()},
+            "versions": installed_versions(),
+            "figures": {
+                name: dict(zip(("first_s", "second_s", "ratio"), row, strict=True)) for name, row in figures.items()
+            },
+        }
+        write_json(arguments.out, content)
+
+
+if __name__ == "__main__":
+    main()
