@@ -74,7 +74,9 @@ def test_a_classifier_keeps_its_best_checkpoint_and_is_scored_on_held_out(tmp_pa
     assert metrics["step"] in (2, 4)
 
 
-def test_training_resumes_where_it_was_and_refuses_other_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_training_resumes_where_it_was_and_refuses_other_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert run("train", "gan", *TINY_GAN, *TINY_LOOP, "--loop.steps=4", "--out", whole) == 0
     assert run("train", "gan", *TINY_GAN, *TINY_LOOP, "--loop.steps=2", "--out", broken) == 0

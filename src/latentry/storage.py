@@ -62,8 +62,8 @@ def read_json(path: str | Path) -> Any:
 
 
 def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write named tensors as safetensors, with an optional map of strings."""
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    """Write named tensors as safetensors, with an optional map of strings; tensors that share memory are written apart."""
+    contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
         safetensors.torch.save_file(contiguous, temporary, metadata=dict(metadata or {}))
 

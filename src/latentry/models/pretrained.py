@@ -64,7 +64,7 @@ def load_pretrained(name_or_path: str | Path) -> Pretrained:
         raise ValueError(
             f"{folder} does not describe a model of this version of latentry ({error}); train or save it again"
         ) from None
-    return Pretrained(network.eval(), prior, config.get("card", {}), fingerprint(weights))
+    return Pretrained(networks.channels_last(network).eval(), prior, config.get("card", {}), fingerprint(weights))
 
 
 def save_pretrained(folder: str | Path, network: nn.Module, prior: IIDPrior | None, card: Mapping[str, Any]) -> None:

@@ -3,7 +3,8 @@
 A network keeps what its constructor was given in `arguments`, so that it can be saved as names and numbers and built again.
 """
 
+from latentry.networks.channels_last import channels_last
 from latentry.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from latentry.networks.image_classifier import PlainClassifier, ResidualClassifier
 
-__all__ = ["DCGANDiscriminator", "DCGANGenerator", "PlainClassifier", "ResidualClassifier"]
+__all__ = ["DCGANDiscriminator", "DCGANGenerator", "PlainClassifier", "ResidualClassifier", "channels_last"]

@@ -18,25 +18,13 @@ __all__ = ["FOUND", "Outcome", "comparison_table", "side_by_side"]
 FOUND = 1e-2
 """Mean squared code error, in units of the prior's variance, below which a known code counts as found."""
 
-_COLUMNS = (
-    "method",
-    "pixel MSE",
-    "label kept",
-    "code error",
-    "codes found",
-    "std",
-    "KS",
-    "p",
-    "codes rejected",
-    "p (per code)",
-    "seconds",
-)
+_COLUMNS = ("method", "pixel MSE", "label kept", "code error", "found", "std", "KS", "p", "p codes", "s")
 _NOTE = (
     "Pixel MSE: images in [-1, 1]. Label kept: an independent classifier reads the label of the target from the "
-    "reconstruction; 95 % Wilson interval. Code error: median over codes of the mean squared error over the prior's "
-    "variance; found: below {found:g}. Std: that of the prior is {std:.3f}. KS: pooled over all elements; samples of the "
-    "prior lie in {low:.4f} to {high:.4f} in 95 % of cases, and p is their chance to be as far off. Codes rejected: one by "
-    "one at 5 %; p (per code): are the p-values of single codes uniform, as those of samples are?"
+    "reconstruction, %, with 95 % Wilson interval. Code error: median of the mean squared error over the prior's variance; "
+    "found: below {found:g}, %. Std: that of the prior is {std:.3f}. KS: distance of all elements together to the prior; "
+    "{low:.4f} to {high:.4f} for its samples in 95 % of cases, and p their chance to be as far off. P codes: chance that "
+    "samples have per-code p-values as far from uniform. S: seconds."
 )
 
 
@@ -63,15 +51,14 @@ class Outcome:
         return (
             self.name,
             f"{self.recovery.reconstruction_error.mean().item():.4f}",
-            str(self.label_kept or ""),
+            "" if self.label_kept is None else _percent(self.label_kept),
             "" if self.code_error is None else f"{self.code_error.median().item():.3f}",
-            str(self.found or ""),
+            "" if self.found is None else _percent(self.found),
             f"{self.fit.std:.3f}",
             f"{self.fit.statistic:.4f}",
-            f"{self.fit.p_value:.2g}",
-            str(self.fit.rejected),
-            f"{self.fit.uniformity_p_value:.2g}",
-            f"{self.seconds:.1f}",
+            f"{self.fit.p_value:.1g}",
+            f"{self.fit.uniformity_p_value:.1g}",
+            f"{self.seconds:.0f}",
         )
 
     def numbers(self) -> dict[str, Any]:
@@ -93,6 +80,10 @@ class Outcome:
             "verdict": self.fit.verdict,
             "seconds": self.seconds,
         }
+
+
+def _percent(share: Share) -> str:
+    return f"{100 * share.value:.0f} [{100 * share.low:.0f}, {100 * share.high:.0f}]"
 
 
 def comparison_table(title: str, outcomes: Sequence[Outcome]) -> Table:

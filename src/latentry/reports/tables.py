@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
@@ -20,7 +21,14 @@ class Table:
 
 def print_table(table: Table, console: Console | None = None) -> None:
     """Print to the console; the first column is left-aligned, the others right."""
-    shown = RichTable(title=table.title, caption=table.note or None, title_justify="left", caption_justify="left")
+    shown = RichTable(
+        title=table.title,
+        caption=table.note or None,
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     for index, heading in enumerate(table.columns):
         shown.add_column(heading, justify="left" if index == 0 else "right")
     for row in table.rows:

@@ -39,14 +39,15 @@ class Method:
     """A way to recover codes."""
 
     name: str
+    title: str
     regularizer: Regularizer | None
     weight: float
 
 
 METHODS = (
-    Method("no regularizer", None, 0.0),
-    Method("L2", L2(), 0.01),
-    Method("statistical distance (W1)", StatisticalDistance("wasserstein"), 0.1),
+    Method("none", "No regularizer", None, 0.0),
+    Method("L2", "L2", L2(), 0.01),
+    Method("W1", "Statistical distance (1-Wasserstein)", StatisticalDistance("wasserstein"), 0.1),
 )
 """Weights chosen on validation digits by `scripts/choose_study_weights.py`."""
 
@@ -88,8 +89,8 @@ def study(settings: StudySettings) -> dict[str, Any]:
     console = Console(quiet=settings.json)
     for table in tables.values():
         print_table(table, console)
-    for outcome in outcomes["real"]:
-        console.print(f"{outcome.name}, real images: {outcome.fit.verdict}", highlight=False)
+    for verdict in _verdicts(outcomes["real"]):
+        console.print(verdict, highlight=False)
     console.print(f"The report with pictures: {folder / 'index.html'}", highlight=False)
     return content
 
@@ -145,6 +146,10 @@ def _label_kept(recovery: Recovery, labels: Tensor) -> Share:
     return share(predict_labels(judge, recovery.x_hat)[0].cpu() == labels)
 
 
+def _verdicts(outcomes: list[Outcome]) -> list[str]:
+    return [f"{method.title}: {row.fit.verdict}" for method, row in zip(METHODS, outcomes, strict=True)]
+
+
 def _write_codes(
     folder: Path, targets: dict[str, Targets], outcomes: dict[str, list[Outcome]], metadata: dict[str, str]
 ) -> None:
@@ -180,7 +185,7 @@ def _write_report(
     lead = [
         "A generator makes images from codes drawn from its prior. Here the codes of given images were recovered by "
         "gradient descent, with three ideas of what keeps a code in place, and each set was held against the prior.",
-        *(f"{row.name[0].upper()}{row.name[1:]}, real images: {row.fit.verdict}" for row in outcomes["real"]),
+        *_verdicts(outcomes["real"]),
     ]
     blocks: list[Table | Picture] = [
         tables["real"],

@@ -12,7 +12,7 @@ from latentry.evaluation.proportions import Share, share
 from latentry.models.classifier import Classifier, predict_labels
 from latentry.models.gan import GAN
 from latentry.models.pretrained import load_pretrained, save_pretrained
-from latentry.networks import DCGANDiscriminator, DCGANGenerator, PlainClassifier, ResidualClassifier
+from latentry.networks import DCGANDiscriminator, DCGANGenerator, PlainClassifier, ResidualClassifier, channels_last
 from latentry.reports.pictures import grid, write_png
 from latentry.storage import read_json
 from latentry.tasks.runs import claim_folder, named_prior, pick_device, record, settings_record
@@ -38,8 +38,8 @@ def train_gan(settings: TrainGANSettings) -> dict[str, Any]:
     torch.manual_seed(settings.seed)
     prior = named_prior(settings.prior, settings.latent_dim).to(accelerator.device)
     model = GAN(
-        _fast(DCGANGenerator(settings.latent_dim, height, channels, settings.width)),
-        _fast(DCGANDiscriminator(height, channels, settings.discriminator_width, settings.discriminator_norm)),
+        channels_last(DCGANGenerator(settings.latent_dim, height, channels, settings.width)),
+        channels_last(DCGANDiscriminator(height, channels, settings.discriminator_width, settings.discriminator_norm)),
         prior,
         objective=settings.objective,
         r1=settings.r1,
@@ -73,7 +73,7 @@ def train_classifier(settings: TrainClassifierSettings) -> dict[str, Any]:
     torch.manual_seed(settings.seed)
     kind = PlainClassifier if settings.network == "plain" else ResidualClassifier
     model = Classifier(
-        _fast(kind(data.num_classes, data.shape[0], settings.width)),
+        channels_last(kind(data.num_classes, data.shape[0], settings.width)),
         lr=settings.lr,
         weight_decay=settings.weight_decay,
         label_smoothing=settings.label_smoothing,
@@ -107,11 +107,6 @@ def _accelerator(settings: CommonSettings, loop: LoopSettings) -> Accelerator:
 def _claim(accelerator: Accelerator, settings: CommonSettings) -> Path:
     with accelerator.main_process_first():
         return claim_folder(settings, *_PARTS) if accelerator.is_main_process else Path(settings.out)
-
-
-def _fast(network: nn.Module) -> nn.Module:
-    """Channels last: the layout in which convolutions run fastest on CPUs and tensor cores."""
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent from torch's stubs
 
 
 def _card(settings: CommonSettings, training: LabelledImages) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 A model is anything with networks, optimisers and a `step` that turns a batch into named losses; it hands each loss to
 `update(optimizer_name, loss)` and leaves backward passes, precision, processes, checkpoints and progress to the loop.
 
-With several processes (`accelerate launch`) gradients are averaged over them after each backward pass, by the same
-collective that DistributedDataParallel uses, rather than by its hooks: adversarial steps run a network several times per
-backward pass and penalties differentiate twice, and hooks allow neither.
+With several processes (`accelerate launch --multi_gpu`, on CPUs too) gradients are averaged over them after each backward
+pass, by the same collective that DistributedDataParallel uses, rather than by its hooks: adversarial steps run a network
+several times per backward pass and penalties differentiate twice, and hooks allow neither.
 """
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from accelerate.accelerator import Accelerator
+from accelerate.utils.operations import broadcast
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
@@ -59,7 +61,7 @@ class Trainable(Protocol):
 
 
 class TrainingDivergedError(ArithmeticError):
-    """A loss became NaN or infinite; the message names the step, the last good checkpoint and what to try."""
+    """A loss or a weight became NaN or infinite; the message names the step, the last good checkpoint and what to try."""
 
 
 @dataclass(frozen=True)
@@ -98,23 +100,33 @@ def train(
         seed: Seed of order and noise.
         accelerator: Device, precision and processes.
         identity: What makes this run what it is, as JSON; a checkpoint of another identity is refused.
-        at_checkpoint: Called after each checkpoint on the main process with the step, to validate and draw pictures.
+        at_checkpoint: Called after each checkpoint on the main process with the step, to validate and draw pictures; again
+            for the checkpoint that a run goes on from, since it may have been killed in between.
 
     Raises:
-        TrainingDivergedError: A loss became NaN or infinite.
-        ValueError: The checkpoint belongs to a run of other settings, or the data are fewer than one batch.
+        TrainingDivergedError: A loss or a weight became NaN or infinite.
+        ValueError: The checkpoint belongs to a run of other settings or of another number of processes, or the data are
+            fewer than one batch.
     """
     checkpoints = folder / "checkpoints"
     device = accelerator.device
     rng = torch.Generator(device).manual_seed(seed * 1_000_003 + accelerator.process_index)
+    identity = json.loads(json.dumps(dict(identity)))  # as a checkpoint gives it back: tuples are lists
     for network in (*model.networks.values(), *model.averages.values()):
         network.to(device)
+
+    if accelerator.num_processes > 1:
+        torch.manual_seed(torch.initial_seed() + accelerator.process_index)  # dropout differs between processes
+        for network in (*model.networks.values(), *model.averages.values()):
+            for tensor in network.state_dict().values():
+                tensor.copy_(broadcast(tensor))
 
     start = 0
     losses: dict[str, list[float]] = {}
     found = saved_checkpoints(checkpoints)
     if found:
-        start, losses = _restore(model, rng, found[-1], accelerator.process_index, identity)
+        start, losses = _restore(model, rng, found[-1], accelerator, identity)
+        _observe(at_checkpoint, start, accelerator)
     groups = [group for optimizer in model.optimizers.values() for group in optimizer.param_groups]
     for group in groups:
         group.setdefault("initial_lr", group["lr"])
@@ -129,6 +141,7 @@ def train(
         log = _tensorboard(folder, stack) if settings.tensorboard and accelerator.is_main_process else None
         loader: Iterator[Any] = iter(batch_loader(data, batches, settings.workers))
         sums: dict[str, Tensor] = {}
+        summed_from = start
 
         for step in range(start + 1, settings.steps + 1):
             for group in groups:
@@ -147,9 +160,12 @@ def train(
             progress.update(task, advance=1)
 
             if step % settings.checkpoint_every == 0 or step == settings.steps:
-                count = (step - 1) % settings.checkpoint_every + 1
-                means = {name: value.item() / count for name, value in sums.items()}
-                sums = {}
+                spoilt = [name for name, network in model.networks.items() if not _finite(network)]
+                if spoilt:
+                    what = f"weights of {' and '.join(spoilt)} became NaN or infinite"
+                    raise TrainingDivergedError(_advice(what, step, saved_checkpoints(checkpoints)))
+                means = {name: value.item() / (step - summed_from) for name, value in sums.items()}
+                sums, summed_from = {}, step
                 for name, mean in means.items():
                     losses.setdefault(name, []).append(mean)
                     if log is not None:
@@ -158,7 +174,7 @@ def train(
                 _save(model, rng, checkpoint_path(checkpoints, step), step, losses, identity, accelerator)
                 if accelerator.is_main_process:
                     prune_checkpoints(checkpoints, settings.keep_checkpoints)
-                    at_checkpoint(step)
+                _observe(at_checkpoint, step, accelerator)
     return Trained(steps=settings.steps, resumed_from=start, losses=losses)
 
 
@@ -185,6 +201,17 @@ def _updater(model: Trainable, accelerator: Accelerator) -> Update:
         optimizer.step()
 
     return update
+
+
+def _observe(at_checkpoint: Callable[[int], None], step: int, accelerator: Accelerator) -> None:
+    """Validate and draw pictures on the main process; what they draw at random never changes the course of the training."""
+    if accelerator.is_main_process:
+        with torch.random.fork_rng([accelerator.device] if accelerator.device.type == "cuda" else []):
+            at_checkpoint(step)
+
+
+def _finite(network: nn.Module) -> bool:
+    return all(bool(value.isfinite().all()) for value in network.state_dict().values())
 
 
 def _rate_factor(settings: LoopSettings, step: int) -> float:
@@ -223,7 +250,7 @@ def _save(
 
 
 def _restore(
-    model: Trainable, rng: torch.Generator, path: Path, rank: int, identity: Mapping[str, Any]
+    model: Trainable, rng: torch.Generator, path: Path, accelerator: Accelerator, identity: Mapping[str, Any]
 ) -> tuple[int, dict[str, list[float]]]:
     tensors, content = read_checkpoint(path)
     changed = sorted(
@@ -234,9 +261,12 @@ def _restore(
             f"{path} belongs to a run with other settings ({', '.join(changed)}); "
             "restore them to go on, or start afresh with --force or another --out"
         )
-    random_file = path / f"random-{rank}.safetensors"
-    if not random_file.is_file():
-        raise ValueError(f"{path} was written by fewer processes; resume with as many as it was started with")
+    processes = len(list(path.glob("random-*.safetensors")))
+    if processes != accelerator.num_processes:
+        raise ValueError(
+            f"{path} was written by {processes} processes, this run has {accelerator.num_processes}; "
+            "resume with as many as it was started with"
+        )
 
     def part(prefix: str) -> dict[str, Tensor]:
         return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
@@ -246,7 +276,7 @@ def _restore(
             module.load_state_dict(part(f"{kind}/{name}/"))
     for name, optimizer in model.optimizers.items():
         optimizer_from_tensors(optimizer, part(f"optimizer/{name}/"), content["optimizers"][name])
-    restore_random_state(rng, read_tensors(random_file))
+    restore_random_state(rng, read_tensors(path / f"random-{accelerator.process_index}.safetensors"))
     return content["step"], content["losses"]
 
 
