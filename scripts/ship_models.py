@@ -1,0 +1,42 @@
+"""Put the trained digits models into the package, the generator with what the judge says of its samples.
+
+python scripts/ship_models.py runs src/latentry/pretrained
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from latentry.evaluation.proportions import share
+from latentry.models.classifier import predict_labels
+from latentry.models.pretrained import load_pretrained, save_pretrained
+
+SAMPLES = 5000
+SURE = 0.8
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("out", type=Path)
+    arguments = parser.parse_args()
+
+    judge = load_pretrained(arguments.runs / "digits-judge" / "model")
+    for name in ("digits-guide", "digits-judge", "digits-generator"):
+        model = load_pretrained(arguments.runs / name / "model")
+        card = dict(model.card)
+        del card["versions"]  # written anew
+        if model.prior is not None:
+            with torch.no_grad():
+                z = model.prior.sample(SAMPLES, rng=torch.Generator().manual_seed(1))
+                x = torch.cat([model.network(part) for part in z.split(500)])
+            labels, confidence = predict_labels(judge.network, x)
+            counts = labels.bincount(minlength=10).tolist()
+            card["metrics"] |= {"judge_sure": vars(share(confidence > SURE)), "judge_counts": counts, "samples": SAMPLES}
+        save_pretrained(arguments.out / name, model.network, model.prior, card)
+        print(name, card["metrics"])
+
+
+if __name__ == "__main__":
+    main()

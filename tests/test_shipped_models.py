@@ -1,0 +1,73 @@
+"""The shipped models are small, good, and independent of one another where they must be."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import latentry as lt
+from latentry.data import digits
+from latentry.evaluation.proportions import share
+from latentry.models.classifier import predict_labels
+from latentry.models.pretrained import shipped_models
+
+PACKAGE = Path(lt.__file__).parent
+CLASSIFIERS = ("digits-guide", "digits-judge")
+
+
+def test_there_are_three_and_they_fit_in_six_megabytes() -> None:
+    assert shipped_models() == ["digits-generator", *CLASSIFIERS]
+    files = [path for path in (PACKAGE / "pretrained").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 6e6
+    assert {path.name for path in files} == {"config.json", "model.safetensors"}
+    assert (PACKAGE / "data" / "digits.npz").stat().st_size <= 4e6
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_classifier_reads_98_percent_of_the_held_out_digits_as_its_card_says(name: str) -> None:
+    model = lt.load_pretrained(name)
+    held_out = digits().split("held-out")
+    found = share(predict_labels(model.network, held_out.images())[0] == held_out.labels)
+    assert found.value >= 0.98
+    assert found.value == pytest.approx(model.card["metrics"]["held-out"]["value"], abs=0.002)
+
+
+def test_guide_and_judge_share_neither_build_nor_seed_nor_training_digits() -> None:
+    guide, judge = map(lt.load_pretrained, CLASSIFIERS)
+    assert type(guide.network) is not type(judge.network)
+    assert guide.card["settings"]["seed"] != judge.card["settings"]["seed"]
+    folds = [digits().split("train").fold(*model.card["settings"]["fold"]) for model in (guide, judge)]
+    assert [fold.fingerprint() for fold in folds] == [model.card["data"]["fingerprint"] for model in (guide, judge)]
+    assert not set(folds[0].items.tolist()) & set(folds[1].items.tolist())
+
+
+def test_no_classifier_and_no_generator_was_trained_on_held_out_or_validation_digits() -> None:
+    source = digits()
+    train, *others = (set(source.split(name).items.tolist()) for name in ("train", "validation", "held-out"))
+    assert not train & set.union(*others)
+    card = lt.load_pretrained("digits-generator").card
+    assert card["data"]["fingerprint"] == source.split("train").fingerprint()
+
+
+def test_the_generator_makes_all_ten_digits_and_the_judge_is_sure_of_most() -> None:
+    model = lt.load_pretrained("digits-generator")
+    assert model.prior is not None
+    with torch.no_grad():
+        x = model.network(model.prior.sample(1000, rng=torch.Generator().manual_seed(0)))
+    assert x.shape == (1000, 1, 28, 28)
+    assert x.abs().max() <= 1
+    labels, confidence = predict_labels(lt.load_pretrained("digits-judge").network, x)
+    assert (labels.bincount(minlength=10) >= 40).all()
+    assert share(confidence > 0.8).value == pytest.approx(model.card["metrics"]["judge_sure"]["value"], abs=0.05)
+    assert share(confidence > 0.8).value > 0.7
+
+
+def test_the_generator_maps_like_codes_to_like_images() -> None:
+    """The gradient of the generator reaches every latent: none is dead."""
+    model = lt.load_pretrained("digits-generator")
+    assert model.prior is not None
+    z = model.prior.sample(64, rng=torch.Generator().manual_seed(1)).requires_grad_(True)
+    weights = torch.randn(1, 1, 28, 28, generator=torch.Generator().manual_seed(2))
+    (gradient,) = torch.autograd.grad((model.network(z) * weights).sum(), z)
+    use = gradient.square().mean(0).sqrt()
+    assert use.min() > 0.05 * use.max()

@@ -1,0 +1,74 @@
+"""The main job, at small size: everything it promises lies in the folder, and the judge has no say in it."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from latentry.storage import read_json, read_tensors
+from latentry.tasks import study as study_module
+from latentry.tasks.settings import StudySettings
+from latentry.tasks.study import METHODS, study
+
+SMALL = {"count": 6, "restarts": 2, "steps": 6, "device": "cpu", "json": True}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("study")
+    study(StudySettings(out=str(out), **SMALL))  # type: ignore[arg-type]
+    return out
+
+
+def test_results_hold_every_method_on_both_kinds_of_targets(folder: Path) -> None:
+    result = read_json(folder / "results.json")["result"]
+    for kind in ("real", "own"):
+        assert [row["method"] for row in result[kind]] == [method.name for method in METHODS]
+        for row in result[kind]:
+            assert 0 <= row["p_value"] <= 1
+            assert row["reconstruction_error"] > 0
+    assert all(row["label_kept"]["trials"] == 6 and row["codes_found"] is None for row in result["real"])
+    assert all(row["codes_found"]["trials"] == 6 and row["label_kept"] is None for row in result["own"])
+
+
+def test_codes_are_kept_with_their_generator(folder: Path) -> None:
+    codes = read_tensors(folder / "codes.safetensors")
+    assert set(codes) == {"own/known", *(f"{kind}/{method.name}" for kind in ("real", "own") for method in METHODS)}
+    assert all(z.shape == (6, 64) for z in codes.values())
+
+
+def test_the_page_needs_nothing_beside_it(folder: Path) -> None:
+    page = (folder / "index.html").read_text()
+    assert page.count("data:image/png;base64,") == 5
+    assert page.count("<table>") == 2
+    assert "http://" not in page
+    assert "https://" not in page
+    assert "<script" not in page
+
+
+def test_another_judge_changes_no_code(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sees_threes(classifier: object, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.full((len(x),), 3), torch.ones(len(x))
+
+    monkeypatch.setattr(study_module, "predict_labels", sees_threes)
+    study(StudySettings(out=str(tmp_path), **SMALL))  # type: ignore[arg-type]
+    honest, swayed = (read_json(out / "results.json")["result"]["real"] for out in (folder, tmp_path))
+    assert [row["label_kept"] for row in honest] != [row["label_kept"] for row in swayed]
+    before, after = (read_tensors(out / "codes.safetensors") for out in (folder, tmp_path))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_longer_search_reconstructs_better(folder: Path, tmp_path: Path) -> None:
+    study(StudySettings(out=str(tmp_path), **SMALL | {"steps": 40}))  # type: ignore[arg-type]
+    short, long = (read_json(out / "results.json")["result"] for out in (folder, tmp_path))
+    for kind in ("real", "own"):
+        for before, after in zip(short[kind], long[kind], strict=True):
+            assert after["reconstruction_error"] < before["reconstruction_error"]
+
+
+def test_the_reported_time_is_that_of_the_work(folder: Path) -> None:
+    result = read_json(folder / "results.json")["result"]
+    parts = sum(row["seconds"] for kind in ("real", "own") for row in result[kind])
+    assert 0 < parts <= result["seconds"]
+    assert math.isfinite(result["seconds"])
