@@ -1,0 +1,74 @@
+"""Pictures, tables and the page say what they were given."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+
+from latentry.evaluation.codes import goodness_of_fit
+from latentry.priors import HalfUniformHalfNormal, IIDPrior, Normal, Uniform
+from latentry.reports.figures import histogram_figure, p_value_figure
+from latentry.reports.page import Picture, write_page
+from latentry.reports.pictures import grid, interleave, png, write_png
+from latentry.reports.tables import Table, print_table
+
+TABLE = Table("A title", ("name", "value"), (("<b>bold</b>", "1"), ("plain", "2")), "A note.")
+
+
+def test_a_grid_has_every_image_in_its_place_on_white() -> None:
+    x = torch.arange(5.0).view(5, 1, 1, 1).expand(5, 1, 2, 3) / 10
+    sheet = grid(x, columns=3, gap=1)
+    assert sheet.shape == (1, 2 * 3 + 1, 3 * 4 + 1)
+    for index in range(5):
+        top, left = 1 + index // 3 * 3, 1 + index % 3 * 4
+        assert torch.equal(sheet[:, top : top + 2, left : left + 3], x[index])
+    assert (sheet[:, 4:6, 9:12] == 1).all()  # the place of the sixth, which is not there
+
+
+def test_interleaved_rows_put_like_beside_like() -> None:
+    first, second = torch.zeros(3, 1, 2, 2), torch.ones(3, 1, 2, 2)
+    assert interleave([first, second]).mean((1, 2, 3)).tolist() == [0, 1, 0, 1, 0, 1]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_png_reads_back_to_the_nearest_of_256_levels(channels: int, tmp_path: Path, rng: torch.Generator) -> None:
+    x = 2 * torch.rand(channels, 5, 7, generator=rng) - 1
+    write_png(tmp_path / "x.png", x, magnify=2)
+    with Image.open(tmp_path / "x.png") as image:
+        assert image.size == (14, 10)
+        pixels = torch.from_numpy(np.array(image)).view(10, 14, channels)[::2, ::2].permute(2, 0, 1)
+    assert (pixels / 127.5 - 1 - x).abs().max() <= 1 / 255 + 1e-6
+
+
+def test_equal_images_give_equal_bytes() -> None:
+    x = torch.zeros(1, 4, 4)
+    assert png(x) == png(x.clone())
+
+
+@pytest.mark.parametrize("prior", [Normal(16), Uniform(16), HalfUniformHalfNormal(16)], ids=repr)
+def test_figures_are_pictures_of_any_prior(prior: IIDPrior, rng: torch.Generator) -> None:
+    z = prior.sample(30, rng=rng)
+    for figure in (histogram_figure({"a": z, "b": 2 * z}, prior), p_value_figure({"a": goodness_of_fit(z, prior)})):
+        with Image.open(io.BytesIO(figure)) as image:
+            assert image.format == "PNG"
+            assert len(np.unique(np.array(image.convert("L")))) > 10  # not an empty sheet
+
+
+def test_the_page_holds_tables_and_pictures_and_lets_no_markup_through(tmp_path: Path) -> None:
+    picture = Picture("A picture", png(torch.zeros(1, 4, 4)), "Its caption.")
+    write_page(tmp_path / "page.html", "The title", ["A lead."], [TABLE, picture], [("seed", "7")])
+    page = (tmp_path / "page.html").read_text()
+    for text in ("The title", "A lead.", "A note.", "Its caption.", "<dd>7</dd>", picture.uri, "&lt;b&gt;bold&lt;/b&gt;"):
+        assert text in page
+
+
+def test_a_table_prints_all_it_holds() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    print_table(TABLE, console)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    for text in ("A title", "name", "value", "plain", "2", "A note."):
+        assert text in shown
