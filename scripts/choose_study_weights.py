@@ -20,7 +20,7 @@ from latentry.reports.tables import Table, print_table
 from latentry.storage import write_json
 from latentry.tasks.settings import StudySettings
 
-WEIGHTS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+WEIGHTS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 REGULARIZERS: dict[str, Regularizer] = {
     "L2": lt.L2(),
     "wasserstein": lt.StatisticalDistance("wasserstein"),

@@ -59,7 +59,7 @@ def recover_codes(
     prior: Prior,
     *,
     regularizer: Regularizer | None = None,
-    weight: float = 0.1,
+    weight: float = 0.01,
     restarts: int = 4,
     steps: int = 200,
     learning_rate: float = 0.1,

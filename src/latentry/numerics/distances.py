@@ -106,11 +106,9 @@ def energy_distance(z: Float[Tensor, "*n d"], law: Law) -> Float[Tensor, "*n"]:
 
     Reference: Cho (2020), there by sampling; Szekely and Rizzo (2013), eq. 1.
     """
-    dtype, d = z.dtype, z.shape[-1]
-    if z.device.type != "mps":
-        z = z.double()
-    ordered = z.sort(dim=-1).values
+    d = z.shape[-1]
+    precise = torch.float32 if z.device.type == "mps" else torch.float64
     ranks = torch.arange(1 - d, d, 2, dtype=z.dtype, device=z.device)
-    between = 2 * mean_absolute_difference(z, law).mean(-1)
-    within = 2 * (ranks * ordered).sum(-1) / d**2
-    return (between - within - law.mean_difference).clamp(min=math.ulp(1.0)).sqrt().to(dtype)
+    between = 2 * mean_absolute_difference(z, law).sum(-1, dtype=precise) / d
+    within = 2 * (ranks * z.sort(dim=-1).values).sum(-1, dtype=precise) / d**2
+    return (between - within - law.mean_difference).clamp(min=math.ulp(1.0)).sqrt().to(z.dtype)

@@ -135,9 +135,9 @@ class RecoverSettings(CommonSettings):
     """A shipped generator by name, or the folder of an own one."""
     prior: PriorName | None = None
     """Law to hold the codes against; the generator's own by default."""
-    regularizer: RegularizerName = "wasserstein2"
+    regularizer: RegularizerName = "wasserstein"
     """What keeps codes near the prior."""
-    weight: float = 0.1
+    weight: float = 0.01
     """Its weight against the mean reconstruction error."""
     restarts: int = 4
     """Starts drawn from the prior for each image."""

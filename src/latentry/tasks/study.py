@@ -47,9 +47,9 @@ class Method:
 METHODS = (
     Method("none", "No regularizer", None, 0.0),
     Method("L2", "L2", L2(), 0.01),
-    Method("W1", "Statistical distance (1-Wasserstein)", StatisticalDistance("wasserstein"), 0.1),
+    Method("W1", "Statistical distance (1-Wasserstein)", StatisticalDistance("wasserstein"), 0.01),
 )
-"""Weights chosen on validation digits by `scripts/choose_study_weights.py`."""
+"""Weights chosen on validation digits by `scripts/choose_study_weights.py` (`evidence/study_weights.json`)."""
 
 
 @dataclass(frozen=True)
