@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from latentry.storage import read_json, read_tensors
 from latentry.tasks import study as study_module
@@ -30,6 +31,11 @@ def test_results_hold_every_method_on_both_kinds_of_targets(folder: Path) -> Non
             assert row["reconstruction_error"] > 0
     assert all(row["label_kept"]["trials"] == 6 and row["codes_found"] is None for row in result["real"])
     assert all(row["codes_found"]["trials"] == 6 and row["label_kept"] is None for row in result["own"])
+
+
+def test_the_strip_has_a_row_of_targets_and_one_for_each_method(folder: Path) -> None:
+    with Image.open(folder / "recovered.png") as image:
+        assert image.size == (3 * (6 * 30 + 2), 3 * ((1 + len(METHODS)) * 30 + 2))
 
 
 def test_codes_are_kept_with_their_generator(folder: Path) -> None:

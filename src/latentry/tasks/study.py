@@ -21,6 +21,7 @@ from latentry.models.pretrained import load_pretrained
 from latentry.priors import IIDPrior
 from latentry.reports.figures import histogram_figure, p_value_figure
 from latentry.reports.page import Picture, write_page
+from latentry.reports.pictures import grid, write_png
 from latentry.reports.progress import progress_bar
 from latentry.reports.recoveries import Outcome, comparison_table, side_by_side
 from latentry.reports.tables import Table, print_table
@@ -30,8 +31,8 @@ from latentry.tasks.settings import StudySettings
 
 __all__ = ["METHODS", "Method", "study"]
 
-_PARTS = ("index.html", "codes.safetensors")
-_SHOWN, _GROUPS_A_ROW = 24, 4
+_PARTS = ("index.html", "recovered.png", "codes.safetensors")
+_SHOWN, _GROUPS_A_ROW, _STRIP = 24, 4, 12
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Targets:
 
 
 def study(settings: StudySettings) -> dict[str, Any]:
-    """Write `index.html`, `results.json` and `codes.safetensors`; print the tables and where the report lies."""
+    """Write `index.html`, `recovered.png`, `codes.safetensors` and `results.json`; print tables and where the report lies."""
     began = time.perf_counter()
     device = pick_device(settings.device)
     model, prior = load_generator(settings.generator)
@@ -83,6 +84,7 @@ def study(settings: StudySettings) -> dict[str, Any]:
     result |= {"generator": model.fingerprint, "prior": repr(prior), "seconds": time.perf_counter() - began}
     tables = {kind: comparison_table(targets[kind].title, rows) for kind, rows in outcomes.items()}
     _write_codes(folder, targets, outcomes, {"generator": model.fingerprint, "prior": repr(prior)})
+    _write_strip(folder / "recovered.png", targets["real"].x, outcomes["real"])
     _write_report(folder, settings, targets, outcomes, tables, prior, result)
     content = record(folder, settings, result)
 
@@ -156,6 +158,13 @@ def _write_codes(
     codes = {f"{kind}/{row.name}": row.recovery.z for kind, rows in outcomes.items() for row in rows}
     known = {f"{kind}/known": target.codes for kind, target in targets.items() if target.codes is not None}
     write_tensors(folder / "codes.safetensors", codes | known, metadata)
+
+
+def _write_strip(path: Path, x: Tensor, outcomes: list[Outcome]) -> None:
+    """The first real images above what each method made of them."""
+    rows = [x, *(outcome.recovery.x_hat for outcome in outcomes)]
+    columns = min(_STRIP, len(x))
+    write_png(path, grid(torch.cat([row[:columns].cpu() for row in rows]), columns), magnify=3)
 
 
 def _write_report(
