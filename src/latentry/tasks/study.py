@@ -64,7 +64,7 @@ class Targets:
 
 
 def study(settings: StudySettings) -> dict[str, Any]:
-    """Write `index.html`, `recovered.png`, `codes.safetensors` and `results.json`; print tables and where the report lies."""
+    """Write `index.html`, `recovered.png`, `codes.safetensors`, `results.json`; print the tables and where the page lies."""
     began = time.perf_counter()
     device = pick_device(settings.device)
     model, prior = load_generator(settings.generator)
