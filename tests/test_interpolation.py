@@ -1,5 +1,6 @@
 """Combinations of codes against the laws they must have: exact sums, scipy's quadrature, and the prior itself."""
 
+import inspect
 import itertools
 import math
 from typing import get_args
@@ -183,6 +184,11 @@ def test_codes_far_outside_stay_finite(prior: IIDPrior) -> None:
     far = interpolate(torch.full((1, 6), 60.0), torch.full((1, 6), 40.0), 0.3, prior)
     assert far.isfinite().all()
     assert (far > prior.law.icdf(torch.tensor(0.9999)).item()).all()
+
+
+def test_codes_of_whole_numbers_are_refused_and_not_rounded() -> None:
+    with pytest.raises(ValueError, match="floating type"):
+        inspect.unwrap(combine)(torch.ones(2, 2, dtype=torch.int64), [0.5, 0.5], Normal(2))
 
 
 def test_interpolate_is_found_at_the_front_door() -> None:

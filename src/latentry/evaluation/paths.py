@@ -29,10 +29,10 @@ from latentry.priors import Rule, combine
 
 __all__ = ["PathCodes", "PathPoint", "evaluate_paths", "path_codes", "rejected_codes"]
 
-RULES: tuple[Rule, ...] = get_args(Rule)
-STEPS = (0.1, 0.25, 0.5)
+_RULES: tuple[Rule, ...] = get_args(Rule)
+_STEPS = (0.1, 0.25, 0.5)
 
-Judgement = TypeVar("Judgement")
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class PathCodes:
 
 
 @dataclass(frozen=True)
-class PathPoint(Generic[Judgement]):
+class PathPoint(Generic[Answer]):
     """What `evaluate_paths` found for one rule and one set of weights."""
 
     rule: Rule | None
@@ -57,7 +57,7 @@ class PathPoint(Generic[Judgement]):
     """With which weights: (1 - t, t) for a step t between two codes, (1,) at the prior."""
     rejected: Share
     """Share of codes that the prior's test rejects at 5 %; near 0.05 for codes of the prior."""
-    samples: Judgement | None
+    samples: Answer | None
     """What the metric said of the generated samples; None without a metric."""
 
     @property
@@ -69,8 +69,8 @@ class PathPoint(Generic[Judgement]):
 def path_codes(
     prior: Prior,
     *,
-    rules: Sequence[Rule] = RULES,
-    t: Sequence[float] = STEPS,
+    rules: Sequence[Rule] = _RULES,
+    t: Sequence[float] = _STEPS,
     combinations: Sequence[Sequence[float]] = (),
     n: int = 1000,
     rng: torch.Generator | None = None,
@@ -113,14 +113,14 @@ def evaluate_paths(
     prior: Prior,
     reference: Any,
     *,
-    rules: Sequence[Rule] = RULES,
-    t: Sequence[float] = STEPS,
+    rules: Sequence[Rule] = _RULES,
+    t: Sequence[float] = _STEPS,
     combinations: Sequence[Sequence[float]] = (),
-    metric: Callable[[Tensor, Any], Judgement] | None = None,
+    metric: Callable[[Tensor, Any], Answer] | None = None,
     n: int = 1000,
     batch_size: int = 1024,
     rng: torch.Generator | None = None,
-) -> tuple[PathPoint[Judgement], ...]:
+) -> tuple[PathPoint[Answer], ...]:
     """Judge a generator at its prior and along paths between its codes.
 
     Reference: Singh et al. (2019), there for linear interpolation.
@@ -142,12 +142,12 @@ def evaluate_paths(
     if batch_size < 1:
         raise ValueError(f"expected batch_size >= 1, got {batch_size}")
 
-    def judged(z: Tensor) -> Judgement | None:
+    def measured(z: Tensor) -> Answer | None:
         return None if metric is None else metric(torch.cat([generator(part) for part in z.split(batch_size)]), reference)
 
     with evaluated(generator), torch.no_grad():
         return tuple(
-            PathPoint(codes.rule, codes.weights, rejected_codes(codes.z, prior), judged(codes.z))
+            PathPoint(codes.rule, codes.weights, rejected_codes(codes.z, prior), measured(codes.z))
             for codes in path_codes(prior, rules=rules, t=t, combinations=combinations, n=n, rng=rng)
         )
 

@@ -96,8 +96,10 @@ def combine(
             the weights are all zero, two codes that slerp shall join are opposite, or a gradient is asked for that does
             not exist.
     """
-    weights = torch.as_tensor(weights, dtype=codes.dtype, device=codes.device)
     law = _law_of(prior)
+    if not codes.is_floating_point():
+        raise ValueError(f"expected codes of a floating type, got {codes.dtype}; convert them with .float()")
+    weights = torch.as_tensor(weights, dtype=codes.dtype, device=codes.device)
     _check_arguments(codes, weights, rule)
     if codes.shape[-1] != prior.latent_dim:
         raise ValueError(f"expected codes of length {prior.latent_dim}, got {codes.shape[-1]}; check the prior's latent_dim")
