@@ -10,10 +10,10 @@ once.
 Intervals are for the accuracy, on new data, of probes fitted to (K - 2) / K of n codes: not for the best classifier there
 could be, and more data can raise it. They are Wilson's over all n held-out answers, each of which counts for half. Answers
 are dependent, since each code has taught the probes of the others. For stable probes that vanishes as n grows (Bayle et al.,
-2020), but where there is nothing to learn it does not: there the variance of an accuracy is up to 1.6 times the binomial one
-for logistic regression, neighbours and trees (`benchmarks/probe_intervals.py`). Twice is taken, as if all answers were tied
-in pairs. Beside the accuracy stand the share of the commonest class, which a probe reaches without knowing anything, and all
-of the same again with shuffled labels.
+2020), but where there is nothing to learn it does not: the variance of an accuracy is then 1.2 to 1.4 times the binomial
+one for logistic regression, neighbours and trees in five folds, and up to 1.8 times in ten
+(`benchmarks/probe_intervals.py`). Twice is taken, as if all answers were tied in pairs. Beside the accuracy stand the share
+of the commonest class, which a probe reaches without knowing anything, and all of the same again with shuffled labels.
 
 **Edits and directions.** An edit leaks when attributes move that should not. Moves are counted in units of the attribute's
 own standard deviation, so that attributes compare: the mean move, and the mean size of it, since an edit that moves half of
@@ -136,7 +136,8 @@ def probe_accuracy(
     Args:
         z: Codes, or any features.
         y: Labels, two classes or more.
-        folds: K, at least 3; more give the probes more to learn from and take longer.
+        folds: K, at least 3; more give the probes more to learn from, take longer and make answers more dependent: beyond
+            ten, intervals may be too short.
         probes: Classifiers with scikit-learn's `fit` and `predict`, by name; None for `default_probes`.
         level: Level of the intervals.
         rng: Source of folds, shuffled labels and seeds; on the CPU.
