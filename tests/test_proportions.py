@@ -16,6 +16,12 @@ def test_the_interval_is_scipys(successes: int, trials: int) -> None:
     assert found.value == successes / trials
 
 
+def test_trials_counted_twice_have_the_interval_of_those_counted_once() -> None:
+    successes = torch.arange(50) < 17
+    once, twice = share(successes), share(successes.repeat(2), variance_inflation=2.0)
+    assert_close((twice.value, twice.low, twice.high), (once.value, once.low, once.high))
+
+
 def test_no_trials_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one trial"):
         share(torch.zeros(0, dtype=torch.bool))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from latentry.models.pretrained import Pretrained as Pretrained
     from latentry.models.pretrained import load_pretrained as load_pretrained
     from latentry.models.pretrained import save_pretrained as save_pretrained
+    from latentry.priors.interpolation import interpolate as interpolate
 
 _HOMES = {
     "GoodnessOfFit": "evaluation.codes",
@@ -26,6 +27,7 @@ _HOMES = {
     "Recovery": "latent.recovery",
     "StatisticalDistance": "latent.regularizers",
     "goodness_of_fit": "evaluation.codes",
+    "interpolate": "priors.interpolation",
     "load_dataset": "data.sources",
     "load_pretrained": "models.pretrained",
     "recover_codes": "latent.recovery",

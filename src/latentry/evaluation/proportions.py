@@ -7,6 +7,8 @@ Of n independent trials k succeed. The Wilson interval holds the values p that a
 It stays inside [0, 1] and keeps its level for shares near 0 or 1, where the usual interval
 :math:`\hat p \pm q \sqrt{\hat p (1 - \hat p) / n}` collapses.
 
+Where trials are dependent, so that the variance of their share is larger than that by a known factor, it enters with it.
+
 Reference: Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
 """
 
@@ -37,8 +39,13 @@ class Share:
         return f"{self.value:.1%} [{self.low:.1%}, {self.high:.1%}]"
 
 
-def share(successes: Bool[Tensor, "n"], level: float = 0.95) -> Share:
+def share(successes: Bool[Tensor, "n"], level: float = 0.95, *, variance_inflation: float = 1.0) -> Share:
     """Share of true entries with its Wilson interval at the given level.
+
+    Args:
+        successes: One entry for each trial.
+        level: Level of the interval.
+        variance_inflation: Variance of the share over that of independent trials; 1 where they are.
 
     Raises:
         ValueError: There are no trials, or the level is outside (0, 1).
@@ -47,7 +54,7 @@ def share(successes: Bool[Tensor, "n"], level: float = 0.95) -> Share:
     if trials == 0 or not 0 < level < 1:
         raise ValueError(f"expected at least one trial and a level in (0, 1), got {trials} and {level}")
     estimate = successes.double().mean().item()
-    q2 = float(ndtri((1 + level) / 2)) ** 2 / trials
+    q2 = float(ndtri((1 + level) / 2)) ** 2 * variance_inflation / trials
     centre = (estimate + q2 / 2) / (1 + q2)
     half = math.sqrt(q2 * (estimate * (1 - estimate) + q2 / 4)) / (1 + q2)
     return Share(estimate, max(0.0, centre - half), min(1.0, centre + half), trials)

@@ -2,5 +2,6 @@
 
 from latentry.priors.distribution import IIDDistribution
 from latentry.priors.iid import HalfUniformHalfNormal, IIDPrior, Normal, Uniform
+from latentry.priors.interpolation import Rule, combine, interpolate
 
-__all__ = ["HalfUniformHalfNormal", "IIDDistribution", "IIDPrior", "Normal", "Uniform"]
+__all__ = ["HalfUniformHalfNormal", "IIDDistribution", "IIDPrior", "Normal", "Rule", "Uniform", "combine", "interpolate"]

@@ -1,0 +1,156 @@
+r"""How good is a generator between its codes?
+
+A generator is trained on codes of its prior and used on codes in between. Whether those are still codes of the prior is a
+matter of the interpolation rule (`latentry.priors.interpolation`), and can be told without a generator: under an iid prior
+each code passes the Kolmogorov-Smirnov test of its own elements at the nominal rate. What the generator makes of them is
+judged by any metric of samples, at the prior and along the path: the difference is the price of the path.
+
+All rules and all weights use the same codes, so that two rows differ by what they do and not by luck; rows are thus
+dependent, and their intervals are for each row alone. A row of n codes costs the draw of at most k n, as many as the longest
+combination has weights.
+
+References: Singh et al., "Non-parametric priors for generative adversarial networks", 2019 (metrics at the prior and at the
+mid-point); Agustsson et al., "Optimal transport maps for distribution preserving operations on latent spaces of generative
+models", 2019.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from latentry.evaluation.proportions import Share, share
+from latentry.interfaces import Generator, Prior, evaluated
+from latentry.numerics.goodness_of_fit import ks_quantile, ks_statistic
+from latentry.priors import Rule, combine
+
+__all__ = ["PathCodes", "PathPoint", "evaluate_paths", "path_codes", "rejected_codes"]
+
+_RULES: tuple[Rule, ...] = get_args(Rule)
+_STEPS = (0.1, 0.25, 0.5)
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class PathCodes:
+    """Codes of one rule and one set of weights."""
+
+    rule: Rule | None
+    """How they were combined; None for codes of the prior as they are drawn."""
+    weights: tuple[float, ...]
+    """With which weights: (1 - t, t) for a step t between two codes, (1,) at the prior."""
+    z: Float[Tensor, "n d"]
+    """The codes."""
+
+
+@dataclass(frozen=True)
+class PathPoint(Generic[Answer]):
+    """What `evaluate_paths` found for one rule and one set of weights."""
+
+    rule: Rule | None
+    """How codes were combined; None for codes of the prior as they are drawn."""
+    weights: tuple[float, ...]
+    """With which weights: (1 - t, t) for a step t between two codes, (1,) at the prior."""
+    rejected: Share
+    """Share of codes that the prior's test rejects at 5 %; near 0.05 for codes of the prior."""
+    samples: Answer | None
+    """What the metric said of the generated samples; None without a metric."""
+
+    @property
+    def t(self) -> float | None:
+        """The step between two codes; None at the prior and for other combinations."""
+        return self.weights[1] if len(self.weights) == 2 else None
+
+
+def path_codes(
+    prior: Prior,
+    *,
+    rules: Sequence[Rule] = _RULES,
+    t: Sequence[float] = _STEPS,
+    combinations: Sequence[Sequence[float]] = (),
+    n: int = 1000,
+    rng: torch.Generator | None = None,
+) -> Iterator[PathCodes]:
+    """Codes at the prior, then of every rule at every step and combination; one set at a time.
+
+    Args:
+        prior: What codes are drawn from.
+        rules: Interpolation rules; slerp joins two codes, and is left out where a combination is none of two that sums to 1.
+        t: Steps between two codes, beyond the ends too (t < 0, t > 1).
+        combinations: Weights of further combinations, such as (1/3, 1/3, 1/3) or (-1, 1, 1).
+        n: Codes in each set.
+        rng: Source of the codes, on the prior's device.
+
+    Raises:
+        ValueError: `n` is below 1, there is nothing to do, or as in `latentry.priors.combine`.
+    """
+    mixes = [(1 - step, step) for step in t] + [tuple(map(float, weights)) for weights in combinations]
+    if n < 1 or not rules or not all(mixes):
+        raise ValueError(
+            f"expected n >= 1, at least one rule and at least one weight a combination, got n = {n}, {len(rules)} rules "
+            f"and combinations {[*combinations]}"
+        )
+    codes = prior.sample((max([1, *map(len, mixes)]), n), rng=rng)
+    yield PathCodes(None, (1.0,), codes[0])
+    for rule in rules:
+        for weights in mixes:
+            if rule != "slerp" or _joins_two(weights):
+                yield PathCodes(rule, weights, combine(codes[: len(weights)], weights, prior, rule))
+
+
+def rejected_codes(z: Float[Tensor, "n d"], prior: Prior, level: float = 0.05) -> Share:
+    """Share of codes whose own elements a Kolmogorov-Smirnov test tells from the prior's law at this level."""
+    z = z.detach().cpu().double()
+    return share(ks_statistic(prior.law.cdf(z)) > ks_quantile(1 - level, z.shape[1]))
+
+
+def evaluate_paths(
+    generator: Generator,
+    prior: Prior,
+    reference: Any,
+    *,
+    rules: Sequence[Rule] = _RULES,
+    t: Sequence[float] = _STEPS,
+    combinations: Sequence[Sequence[float]] = (),
+    metric: Callable[[Tensor, Any], Answer] | None = None,
+    n: int = 1000,
+    batch_size: int = 1024,
+    rng: torch.Generator | None = None,
+) -> tuple[PathPoint[Answer], ...]:
+    """Judge a generator at its prior and along paths between its codes.
+
+    Reference: Singh et al. (2019), there for linear interpolation.
+
+    Args:
+        generator: Any callable z -> x; held in eval mode meanwhile if it is a module or a method of one.
+        prior: What its codes are drawn from.
+        reference: What the metric compares with, such as a tensor of data.
+        rules, t, combinations, n, rng: As in `path_codes`.
+        metric: Called as `metric(generated, reference)` for each set of n samples; its answer is kept as it is.
+        batch_size: Codes that the generator sees at once.
+
+    Returns:
+        One row at the prior, then one for every rule and every step or combination.
+
+    Raises:
+        ValueError: The batch size is below 1, or as in `path_codes`.
+    """
+    if batch_size < 1:
+        raise ValueError(f"expected batch_size >= 1, got {batch_size}")
+
+    def measured(z: Tensor) -> Answer | None:
+        return None if metric is None else metric(torch.cat([generator(part) for part in z.split(batch_size)]), reference)
+
+    with evaluated(generator), torch.no_grad():
+        return tuple(
+            PathPoint(codes.rule, codes.weights, rejected_codes(codes.z, prior), measured(codes.z))
+            for codes in path_codes(prior, rules=rules, t=t, combinations=combinations, n=n, rng=rng)
+        )
+
+
+def _joins_two(weights: Sequence[float]) -> bool:
+    return len(weights) == 2 and abs(sum(weights) - 1) < 1e-6

@@ -1,0 +1,228 @@
+"""Combinations of codes against the laws they must have: exact sums, scipy's quadrature, and the prior itself."""
+
+import inspect
+import itertools
+import math
+from typing import get_args
+
+import pytest
+import torch
+from scipy import integrate, stats
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+import latentry as lt
+from latentry.numerics.goodness_of_fit import ks_p_value, ks_statistic
+from latentry.numerics.transport import combination_table, uniform_pair_transport
+from latentry.priors import HalfUniformHalfNormal, IIDPrior, Normal, Rule, Uniform, combine, interpolate
+from latentry.priors.laws import HalfUniformHalfNormalLaw, NormalLaw, UniformLaw
+
+RULES = get_args(Rule)
+LEVEL = 1e-4  # 65 tests of true samples below: one of them is below this with probability 0.7 %
+PRIORS = [Normal(6), Normal(6, -0.4, 2.5), Uniform(6), Uniform(6, 0.5, 3.0), HalfUniformHalfNormal(6)]
+WEIGHTS = [(0.5, 0.5), (0.9, 0.1), (0.999, 0.001), (1.4, -0.4), (0.3, 0.3, 0.4), (-1.0, 1.0, 1.0), (0.2,) * 5]
+prior_cases = pytest.mark.parametrize("prior", PRIORS, ids=repr)
+rule_cases = pytest.mark.parametrize("rule", RULES)
+weight_cases = pytest.mark.parametrize("weights", WEIGHTS, ids=str)
+
+
+def codes(prior: IIDPrior, count: int, n: int, rng: torch.Generator) -> Tensor:
+    return prior.to(torch.float64).sample((count, n), rng=rng)
+
+
+def irwin_hall_cdf(y: Tensor, weights: tuple[float, ...]) -> Tensor:
+    """P(sum w_i U_i <= y) for U_i uniform on (-1, 1): the volume of a cube's corner, by inclusion and exclusion."""
+    corners = [torch.tensor(signs, dtype=y.dtype) for signs in itertools.product((-1, 1), repeat=len(weights))]
+    width = torch.tensor(weights, dtype=y.dtype).abs()
+    volume = sum(signs.prod() * (y + signs @ width).clamp(min=0) ** len(weights) for signs in corners)
+    return volume / (math.factorial(len(weights)) * 2 ** len(weights) * width.prod())
+
+
+@weight_cases
+def test_the_table_is_the_normal_law_of_a_sum_of_normals(weights: tuple[float, ...]) -> None:
+    y = torch.linspace(-6.5, 6.5, 401, dtype=torch.float64)
+    loc, scale = 0.3 * sum(weights), 1.7 * math.hypot(*weights)
+    table = combination_table(NormalLaw(0.3, 1.7), weights)
+    assert_close(table.cdf(loc + scale * y), torch.special.ndtr(y), rtol=1e-9, atol=1e-12)
+
+
+@weight_cases
+def test_the_table_is_the_exact_law_of_a_sum_of_uniforms(weights: tuple[float, ...]) -> None:
+    y = torch.linspace(-1.1, 1.1, 1001, dtype=torch.float64) * sum(map(abs, weights))
+    exact = irwin_hall_cdf(y, weights)
+    assert_close(combination_table(UniformLaw(), weights).cdf(y), exact, rtol=0, atol=5e-6)
+
+
+@pytest.mark.parametrize("weights", [pair for pair in WEIGHTS if len(pair) == 2], ids=str)
+def test_the_table_of_the_hybrid_law_agrees_with_adaptive_quadrature(weights: tuple[float, float]) -> None:
+    law, (a, b) = HalfUniformHalfNormalLaw(), weights
+
+    def integrand(x: float, y: float) -> float:
+        below = law.cdf(torch.tensor((y - b * x) / a, dtype=torch.float64)).item()
+        density = 0.5 if x < 0 else stats.norm.pdf(x)
+        return density * (below if a > 0 else 1 - below)
+
+    def exact(y: float) -> float:
+        kinks = [x for x in (y / b, (y + a) / b) if -1 < x < 9]
+        ends = sorted([-1, 0, 9, *kinks])
+        return sum(integrate.quad(integrand, *piece, args=(y,), epsabs=1e-10)[0] for piece in itertools.pairwise(ends))
+
+    y = torch.tensor([-0.8, -0.3, 0.0, 0.2, 0.7, 1.9], dtype=torch.float64)
+    expected = torch.tensor([exact(value) for value in y.tolist()], dtype=torch.float64)
+    assert_close(combination_table(law, weights).cdf(y), expected, rtol=0, atol=5e-6)
+
+
+@pytest.mark.parametrize("weights", [(0.5, 0.5), (0.75, 0.25), (1.0, 1e-9), (1.5, 0.5)], ids=str)
+def test_the_trapezoid_is_the_exact_law_of_two_uniforms(weights: tuple[float, float]) -> None:
+    y = torch.linspace(-1, 1, 501, dtype=torch.float64) * sum(weights)
+    carried = uniform_pair_transport(y, torch.tensor(weights[0]).double(), torch.tensor(weights[1]).double())
+    assert_close(carried, 2 * irwin_hall_cdf(y, weights) - 1, rtol=0, atol=1e-6 if weights[1] < 1e-6 else 1e-12)
+
+
+def test_the_middle_of_two_uniform_codes_has_the_published_map() -> None:
+    """T(y) = (1 + y)^2 - 1 below 0 and 1 - (1 - y)^2 above, for the mean of two (Agustsson et al., 2019)."""
+    y = torch.linspace(-1, 1, 101, dtype=torch.float64)[:, None]
+    expected = torch.where(y < 0, (1 + y) ** 2 - 1, 1 - (1 - y) ** 2)
+    assert_close(interpolate(y, y, 0.5, Uniform(1)), expected)
+
+
+@prior_cases
+@rule_cases
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_ends_of_a_path_are_the_codes_themselves(
+    prior: IIDPrior, rule: Rule, dtype: torch.dtype, rng: torch.Generator
+) -> None:
+    z_a, z_b = codes(prior, 2, 50, rng).to(dtype)
+    path = interpolate(z_a, z_b, torch.tensor([0.0, 0.3, 1.0]), prior, rule)
+    assert torch.equal(path[0], z_a)
+    assert torch.equal(path[2], z_b)
+    assert torch.equal(interpolate(z_a, z_b, 1.0, prior, rule), z_b)
+    assert path.dtype == dtype
+
+
+@prior_cases
+@pytest.mark.parametrize("t", [0.1, 0.25, 0.5, 0.97, -0.5, 1.3])
+def test_transport_between_independent_codes_stays_in_the_prior(prior: IIDPrior, t: float, rng: torch.Generator) -> None:
+    z = interpolate(*codes(prior, 2, 20_000, rng), t, prior)
+    p_value = ks_p_value(ks_statistic(prior.cdf(z).flatten()), z.numel())
+    assert p_value.item() > LEVEL  # of 120,000 elements: a distance of 0.007 fails
+    straight = interpolate(*codes(prior, 2, 20_000, rng), t, prior, "lerp")
+    assert ks_p_value(ks_statistic(prior.cdf(straight).flatten()), z.numel()).item() < 1e-6
+
+
+@prior_cases
+@weight_cases
+def test_transport_of_many_independent_codes_stays_in_the_prior(
+    prior: IIDPrior, weights: tuple[float, ...], rng: torch.Generator
+) -> None:
+    z = combine(codes(prior, len(weights), 10_000, rng), weights, prior)
+    assert ks_p_value(ks_statistic(prior.cdf(z).flatten()), z.numel()).item() > LEVEL
+
+
+@pytest.mark.parametrize("prior", PRIORS[:2], ids=repr)
+@weight_cases
+def test_for_a_normal_prior_transport_is_the_variance_correction(
+    prior: IIDPrior, weights: tuple[float, ...], rng: torch.Generator
+) -> None:
+    z = codes(prior, len(weights), 20, rng)
+    law = prior.law
+    y = sum(w * (z_i - law.mean) for w, z_i in zip(weights, z, strict=True))
+    assert_close(combine(z, weights, prior), law.mean + y / math.hypot(*weights))
+    assert_close(combine(z, weights, prior, "variance-corrected"), combine(z, weights, prior))
+
+
+@prior_cases
+def test_transport_keeps_the_order_of_combinations(prior: IIDPrior) -> None:
+    y = prior.law.icdf(torch.linspace(0.01, 0.99, 60, dtype=torch.float64)).view(10, 6)
+    carried = interpolate(y, y, 0.4, prior).flatten()
+    assert (carried.diff() > 0).all()
+
+
+@prior_cases
+@rule_cases
+def test_combinations_are_differentiable(prior: IIDPrior, rule: Rule, rng: torch.Generator) -> None:
+    z = codes(prior, 2, 3, rng).requires_grad_(True)
+    assert torch.autograd.gradcheck(lambda z: interpolate(*z, torch.tensor([-0.2, 0.35]), prior, rule), z, atol=1e-4)
+
+
+@pytest.mark.parametrize("prior", PRIORS[:4], ids=repr)
+def test_closed_forms_are_differentiable_in_the_step(prior: IIDPrior, rng: torch.Generator) -> None:
+    z_a, z_b = codes(prior, 2, 3, rng)
+    t = torch.tensor([0.2, 0.8], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda t: interpolate(z_a, z_b, t, prior), t)
+
+
+def test_slerp_on_a_circle_turns_by_the_share_of_the_angle() -> None:
+    z_a, z_b = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    t = torch.tensor([-0.5, 0.25, 0.5, 2.0])
+    turned = interpolate(z_a, z_b, t, Normal(2), "slerp")[:, 0]
+    assert_close(turned, torch.stack([(t * math.pi / 2).cos(), (t * math.pi / 2).sin()], 1))
+    shifted = interpolate(z_a + 3, z_b + 3, t, Normal(2, loc=3.0), "slerp")[:, 0]
+    assert_close(shifted, turned + 3)  # about the prior's mean
+
+
+def test_slerp_of_equal_codes_is_that_code_with_a_finite_gradient() -> None:
+    z = torch.tensor([[0.3, -1.2]], requires_grad=True)
+    same = interpolate(z, z, 0.3, Normal(2), "slerp")
+    assert_close(same, z)
+    (gradient,) = torch.autograd.grad(same.sum(), z)
+    assert_close(gradient, torch.ones(1, 2))
+
+
+def test_steps_stand_before_the_axes_of_the_codes() -> None:
+    prior = HalfUniformHalfNormal(4)
+    one, many = prior.sample(), prior.sample((3, 5))
+    t = torch.rand(2, 7)
+    path = interpolate(one, many, t, prior)
+    assert path.shape == (2, 7, 3, 5, 4)
+    assert_close(path[1, 6, 2, 4], interpolate(one, many[2, 4], t[1, 6], prior))
+    assert combine(prior.sample(3), [0.2, 0.2, 0.6], prior).shape == (4,)
+
+
+@prior_cases
+def test_codes_far_outside_stay_finite(prior: IIDPrior) -> None:
+    far = interpolate(torch.full((1, 6), 60.0), torch.full((1, 6), 40.0), 0.3, prior)
+    assert far.isfinite().all()
+    assert (far > prior.law.icdf(torch.tensor(0.9999)).item()).all()
+
+
+def test_codes_of_whole_numbers_are_refused_and_not_rounded() -> None:
+    with pytest.raises(ValueError, match="floating type"):
+        inspect.unwrap(combine)(torch.ones(2, 2, dtype=torch.int64), [0.5, 0.5], Normal(2))
+
+
+def test_interpolate_is_found_at_the_front_door() -> None:
+    assert lt.interpolate is interpolate
+
+
+class Ring(nn.Module):
+    """Codes of norm 1: a prior without independent coordinates."""
+
+    latent_dim = 2
+
+
+ZEROS = torch.zeros(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: interpolate(ZEROS, ZEROS, 0.5, Normal(3)), "length 3, got 2"),
+        (lambda: interpolate(ZEROS, ZEROS / 0, 0.5, Normal(2)), "finite codes"),
+        (lambda: interpolate(ZEROS, ZEROS, math.nan, Normal(2)), "finite codes and weights"),
+        (lambda: combine(torch.zeros(3, 2), [0.5, 0.5], Normal(2)), "each of 3 codes"),
+        (lambda: combine(torch.zeros(2, 2), [0.0, 0.0], Uniform(2)), "not all zero"),
+        (lambda: combine(torch.zeros(3, 2), [0.5, 0.25, 0.25], Normal(2), "slerp"), "two codes with weights"),
+        (lambda: combine(torch.zeros(2, 2), [0.5, 0.9], Normal(2), "slerp"), "two codes with weights"),
+        (lambda: interpolate(ZEROS + 1, ZEROS - 1, 0.5, Normal(2), "slerp"), "opposite"),
+        (
+            lambda: interpolate(ZEROS, ZEROS, torch.tensor(0.5, requires_grad=True), HalfUniformHalfNormal(2)),
+            "weights without a gradient",
+        ),
+        (lambda: combination_table(NormalLaw(), (0.0, 0.0)), "not all zero"),
+        (lambda: interpolate(ZEROS, ZEROS, 0.5, Ring()), "independent coordinates of one law, got Ring"),
+    ],
+)
+def test_bad_input_is_named(make: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()  # type: ignore[operator]
