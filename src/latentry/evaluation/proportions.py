@@ -19,7 +19,7 @@ from jaxtyping import Bool
 from scipy.special import ndtri
 from torch import Tensor
 
-__all__ = ["Share", "share"]
+__all__ = ["Share", "share", "wilson_interval"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,20 @@ class Share:
         return f"{self.value:.1%} [{self.low:.1%}, {self.high:.1%}]"
 
 
+def wilson_interval(estimate: float, trials: float, quantile: float) -> tuple[float, float]:
+    """Ends of the Wilson interval of a share.
+
+    Args:
+        estimate: The share, in [0, 1].
+        trials: Number of trials; for shares of dependent trials, the number of independent ones with the same variance.
+        quantile: Half-width in standard errors, q.
+    """
+    q2 = quantile**2 / trials
+    centre = (estimate + q2 / 2) / (1 + q2)
+    half = math.sqrt(q2 * (estimate * (1 - estimate) + q2 / 4)) / (1 + q2)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
 def share(successes: Bool[Tensor, "n"], level: float = 0.95, *, variance_inflation: float = 1.0) -> Share:
     """Share of true entries with its Wilson interval at the given level.
 
@@ -54,7 +68,5 @@ def share(successes: Bool[Tensor, "n"], level: float = 0.95, *, variance_inflati
     if trials == 0 or not 0 < level < 1:
         raise ValueError(f"expected at least one trial and a level in (0, 1), got {trials} and {level}")
     estimate = successes.double().mean().item()
-    q2 = float(ndtri((1 + level) / 2)) ** 2 * variance_inflation / trials
-    centre = (estimate + q2 / 2) / (1 + q2)
-    half = math.sqrt(q2 * (estimate * (1 - estimate) + q2 / 4)) / (1 + q2)
-    return Share(estimate, max(0.0, centre - half), min(1.0, centre + half), trials)
+    low, high = wilson_interval(estimate, trials / variance_inflation, float(ndtri((1 + level) / 2)))
+    return Share(estimate, low, high, trials)

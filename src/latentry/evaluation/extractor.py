@@ -1,0 +1,222 @@
+"""What samples are looked at with: features, class probabilities where there are any, and a fingerprint.
+
+A distance between features is a number about the extractor as much as about the samples. Inception features are of
+photographs; on digits, grey or medical images a classifier trained on the user's own labelled data sees what matters and
+needs no download. But then two numbers mean the same only if the very same network made them. So every adapter carries a
+fingerprint: what it is called, a hash of its weights, a hash of the data it was trained on. Results compare only where
+fingerprints agree.
+
+A plain function has no weights to hash: give it a name of your own, and a new one whenever it changes.
+"""
+
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast, runtime_checkable
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from latentry.interfaces import FeatureExtractor, evaluated, module_of
+from latentry.storage import fingerprint
+
+__all__ = [
+    "CallableExtractor",
+    "ClassifierExtractor",
+    "Extraction",
+    "Extractor",
+    "Fingerprint",
+    "InceptionExtractor",
+    "as_extractor",
+]
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What makes an extractor the one it is."""
+
+    name: str
+    """Its name."""
+    weights: str | None
+    """Hash of its weights; None for a function that has none."""
+    data: str | None
+    """Hash of the data it was trained on, where that is known."""
+    known: bool = True
+    """Whether the name or the weights tell it from any other."""
+
+    def __str__(self) -> str:
+        return f"{self.name} (weights {self.weights or 'none'}, data {self.data or 'not given'})"
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What an extractor sees in a batch."""
+
+    features: Tensor
+    """Features, `(n, k)`; checked by whoever uses them, since a stranger's callable made them."""
+    probabilities: Tensor | None
+    """Class probabilities, `(n, c)`, where the extractor has classes."""
+
+
+@runtime_checkable
+class Extractor(Protocol):
+    """A feature extractor that says what it is."""
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What makes it the one it is, worked out when asked for."""
+
+    def extract(self, x: Any) -> Extraction:
+        """Features and probabilities of data `(n, *data_shape)`, without gradient."""
+
+
+class CallableExtractor:
+    """Any callable as an extractor.
+
+    Args:
+        features: Data to features `(n, k)`: a module, a bound method, a function. A module is held in eval mode.
+        probabilities: Data to class probabilities `(n, c)`, if there are classes.
+        name: What to call it. A function without a name of yours is never comparable with another.
+        data_fingerprint: Hash of the data it was trained on (`latentry.storage.fingerprint`).
+    """
+
+    def __init__(
+        self,
+        features: FeatureExtractor,
+        probabilities: Callable[[Any], Tensor] | None = None,
+        *,
+        name: str | None = None,
+        data_fingerprint: str | None = None,
+    ) -> None:
+        self.features = features
+        self.probabilities = probabilities
+        self.name = name
+        self.data_fingerprint = data_fingerprint
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        modules = [module_of(part) for part in self._parts]
+        tensors = {
+            f"{index}.{key}": value
+            for index, module in enumerate(modules)
+            if module is not None
+            for key, value in module.state_dict().items()
+        }
+        return Fingerprint(
+            name=self.name or " + ".join(_name(part) for part in self._parts),
+            weights=fingerprint(tensors) if tensors else None,
+            data=self.data_fingerprint,
+            known=self.name is not None or None not in modules,
+        )
+
+    @property
+    def _parts(self) -> list[FeatureExtractor]:
+        return [part for part in (self.features, self.probabilities) if part is not None]
+
+    def extract(self, x: Any) -> Extraction:
+        with evaluated(*self._parts), torch.no_grad():
+            return Extraction(self.features(x), None if self.probabilities is None else self.probabilities(x))
+
+
+class ClassifierExtractor:
+    """A classifier of `latentry.networks`, shipped or trained on the user's own data: its last hidden layer and its classes.
+
+    Args:
+        network: A module with `features(x)`, `(n, k)`, and `head(features)`, logits `(n, num_classes)`.
+        data_fingerprint: Hash of the data it was trained on (`latentry.storage.fingerprint`).
+
+    Raises:
+        ValueError: The network has no `features` or no `head`.
+    """
+
+    def __init__(self, network: nn.Module, *, data_fingerprint: str | None = None) -> None:
+        if not (callable(getattr(network, "features", None)) and callable(getattr(network, "head", None))):
+            raise ValueError(
+                f"expected a network with `features` and `head`, got {type(network).__name__}; "
+                "pass CallableExtractor(features, probabilities) instead"
+            )
+        self.network: Any = network
+        self.data_fingerprint = data_fingerprint
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        return Fingerprint(type(self.network).__name__, fingerprint(self.network.state_dict()), self.data_fingerprint)
+
+    def extract(self, x: Float[Tensor, "n c h w"]) -> Extraction:
+        with evaluated(self.network), torch.no_grad():
+            features = self.network.features(x)
+            return Extraction(features, self.network.head(features).softmax(1))
+
+
+class InceptionExtractor:
+    """Inception-v3 with the weights of the original FID, as torch-fidelity keeps them: 2048 features, 1008 classes.
+
+    Images in [-1, 1], grey or colour, of any size; they become 8-bit colour, and torch-fidelity resizes them to 299 pixels
+    as TensorFlow did.
+
+    Args:
+        weights: The file `weights-inception-2015-12-05-6726825d.pth`; nothing is downloaded.
+        device: Where the network stands.
+
+    Raises:
+        ValueError: There is no such file, it holds more than tensors, or torch-fidelity cannot be imported.
+    """
+
+    def __init__(self, weights: str | Path, *, device: str | torch.device = "cpu") -> None:
+        if not Path(weights).is_file():
+            raise ValueError(
+                f"expected Inception weights at {weights}, found none; download weights-inception-2015-12-05-6726825d.pth "
+                "from torch-fidelity's releases, or train a classifier on your own data and use ClassifierExtractor"
+            )
+        try:
+            torch.load(weights, weights_only=True)  # refuses code, which torch-fidelity would run
+        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"expected a file of named tensors, got {weights} ({reason}); download it again") from None
+        try:
+            from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+        except (ImportError, RuntimeError) as error:  # RuntimeError: torchvision beside another build of torch
+            raise ValueError(
+                f"expected torch-fidelity, which does not import here ({error}); pip install 'latentry[inception]', "
+                "or train a classifier on your own data and use ClassifierExtractor"
+            ) from None
+        self.network: nn.Module = FeatureExtractorInceptionV3(
+            "inception-v3-compat", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(weights)
+        )
+        self.network.to(device)
+        self.device = torch.device(device)
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        return Fingerprint("inception-v3-compat", fingerprint(self.network.state_dict()), None)
+
+    def extract(self, x: Float[Tensor, "n c h w"]) -> Extraction:
+        with evaluated(self.network), torch.no_grad():
+            features, logits = self.network(eight_bit_colour(x).to(self.device))
+        return Extraction(features, logits.softmax(1))
+
+
+def eight_bit_colour(x: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n 3 h w"]:
+    """Images in [-1, 1], grey or colour, as 8-bit colour.
+
+    Raises:
+        ValueError: Images have neither one nor three channels.
+    """
+    if x.shape[1] not in (1, 3):
+        raise ValueError(f"expected 1 (grey) or 3 (colour) channels, got {x.shape[1]}; take a classifier of your own")
+    return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).expand(-1, 3, -1, -1)
+
+
+def as_extractor(extractor: Extractor | FeatureExtractor) -> Extractor:
+    """The extractor itself, or any callable made one."""
+    # isinstance would work the fingerprint out only to see that it is there
+    return cast(Extractor, extractor) if hasattr(extractor, "extract") else CallableExtractor(extractor)
+
+
+def _name(part: Any) -> str:
+    owner = module_of(part)
+    if owner is None:
+        return str(getattr(part, "__qualname__", type(part).__name__))
+    return type(owner).__name__ + ("" if owner is part else f".{part.__name__}")

@@ -1,0 +1,433 @@
+r"""How close are generated samples to the data? Five kinds of number, each with an interval made for it.
+
+All look at features (`evaluation.extractor`), and none replaces the others:
+
+- `frechet_distance`, between Gaussians with the samples' moments, and its limit for infinitely many samples. It sees means
+  and covariances, and has a bias that depends on the number of samples (`numerics.frechet`).
+- `kernel_distance`, unbiased, sees three moments (`numerics.kernel_distance`).
+- `precision`, `recall`, `density`, `coverage`: realism and variety apart (`numerics.neighbours`).
+- `score`: class probabilities of the generated samples alone (`numerics.class_score`).
+
+| number                            | interval                                              | is for            |
+|-----------------------------------|-------------------------------------------------------|-------------------|
+| `frechet_distance`                | block jackknife, Student's t                          | samples this size |
+| `frechet_distance_limit`          | the same, bias taken off                              | the two laws      |
+| `kernel_distance`                 | delete-one jackknife of the U-statistic, normal       | the two laws      |
+| `precision`, `recall`, `coverage` | half-samples without replacement, Wilson's form       | samples this size |
+| `density`                         | half-samples without replacement, on the logarithm    | samples this size |
+| `score`                           | delta method on the logarithm, bias taken off, normal | the law           |
+
+They are sampling intervals: what more samples of the same model could change. What another seed would change is in
+`evaluation.seeds`. No interval comes from a bootstrap: duplicates in a resample lower the rank of covariances, set radii to
+zero, and add the bias of a distance a second time (`numerics.jackknife`). One weakness is known: where the laws hardly
+overlap, precision and recall hang on the balls of a few outliers, and their 95 % interval holds the mean about 86 times in
+100.
+
+Samples stream: the Frechet distance and the score use every row in constant memory; pairs of rows are taken among a random
+`max_rows` of each sample. Fallbacks are stated in the report's `notes`.
+
+References: those of the modules named above; Politis and Romano, "Large sample confidence regions based on subsamples under
+minimal assumptions", 1994.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentry.evaluation.extractor import Extraction, Extractor, Fingerprint, as_extractor
+from latentry.evaluation.proportions import wilson_interval
+from latentry.interfaces import FeatureExtractor
+from latentry.numerics.class_score import class_score, score_terms
+from latentry.numerics.frechet import frechet_jackknife
+from latentry.numerics.jackknife import half_sample_variance, student_quantile
+from latentry.numerics.kernel_distance import kernel_distance
+from latentry.numerics.moments import Moments, merge_all, merge_moments, moments
+from latentry.numerics.neighbours import half_sample_neighbour_metrics, neighbour_metrics
+
+__all__ = ["Estimate", "SampleReport", "SampleSource", "check_comparable", "evaluate_samples"]
+
+SampleSource = Tensor | Iterable[Any] | Callable[[int], Tensor]
+"""All rows at once, batches of rows, or a sampler that makes as many rows as it is asked for."""
+
+EXACT = math.inf
+"""Degrees of freedom of a normal interval."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number about samples and its sampling interval."""
+
+    value: float
+    """The number on these samples, as it is usually reported."""
+    low: float
+    """Lower end of the interval."""
+    high: float
+    """Upper end of the interval."""
+    level: float
+    """How often such an interval holds what it is for."""
+    method: str
+    """How the interval was made, and what it is for."""
+    generated: int
+    """Generated rows used."""
+    reference: int
+    """Reference rows used; 0 where none are looked at."""
+
+    def __str__(self) -> str:
+        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
+
+
+@dataclass(frozen=True)
+class SampleReport:
+    """Generated samples against reference samples."""
+
+    frechet_distance: Estimate
+    """Squared Frechet distance of the features at this sample size (FID, on Inception features)."""
+    frechet_distance_limit: Estimate
+    """The same, followed in 1/n to infinitely many samples (FID_inf); negative values are near zero."""
+    kernel_distance: Estimate
+    """Unbiased squared kernel distance (KID, on Inception features); negative values are near zero."""
+    precision: Estimate
+    """Share of generated samples within the reference's neighbourhoods."""
+    recall: Estimate
+    """Share of reference samples within the generated's neighbourhoods."""
+    density: Estimate
+    """How many of the reference's neighbourhoods hold a generated sample, over k; 1 for equal laws."""
+    coverage: Estimate
+    """Share of the reference's neighbourhoods that hold a generated sample."""
+    score: Estimate | None
+    """Inception-style score of the generated samples; None where the extractor has no classes."""
+    extractor: Fingerprint
+    """What the samples were looked at with."""
+    reference_fingerprint: str
+    """Hash of the reference samples in their order."""
+    neighbours: int
+    """The k of the neighbourhoods."""
+    notes: tuple[str, ...]
+    """Fallbacks that were taken, one sentence each."""
+
+    @property
+    def estimates(self) -> dict[str, Estimate]:
+        """All numbers by name."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Estimate)}
+
+
+def evaluate_samples(
+    generated: SampleSource,
+    reference: SampleSource,
+    extractor: Extractor | FeatureExtractor,
+    *,
+    count: int = 10_000,
+    neighbours: int = 5,
+    max_rows: int = 5000,
+    blocks: int = 10,
+    halves: int = 20,
+    level: float = 0.95,
+    batch_size: int = 250,
+    rng: torch.Generator | None = None,
+) -> SampleReport:
+    """Compare generated samples with reference samples: distances, neighbourhoods and score, with intervals.
+
+    Rows of a sample are taken for independent draws. Samples are grey or colour, of any size that the extractor takes.
+
+    Args:
+        generated: Generated samples: a tensor `(n, *data_shape)`, batches, or a sampler `n -> (n, *data_shape)`.
+        reference: Samples of the data, likewise.
+        extractor: What they are looked at with; any callable x -> features will do, but only a named one, or a module, gives
+            numbers that can be compared with others.
+        count: Rows asked of a sampler.
+        neighbours: The k of precision, recall, density and coverage.
+        max_rows: Rows of each sample used for pairs; a random choice of them where there are more.
+        blocks: Blocks of each sample for the jackknife of the Frechet distance; each costs one more distance.
+        halves: Half-samples for the intervals of precision, recall, density and coverage.
+        level: Confidence level of the intervals.
+        batch_size: Rows that go through the extractor at once.
+        rng: Chooses the rows for pairs and the halves; a fixed one if not given, so that a report repeats.
+
+    Raises:
+        ValueError: A sample is too small for k, holds NaN, or does not suit the extractor; the reference's features are all
+            equal; the two samples have features of different length; or a setting is out of its range.
+    """
+    if blocks < 2 or halves < 2 or count < 1 or batch_size < 1 or neighbours < 1 or max_rows < 2 * neighbours + 2:
+        raise ValueError(
+            "expected at least 2 blocks, 2 halves, one row, batch and neighbour, and max_rows >= 2 * neighbours + 2, got "
+            f"{blocks}, {halves}, {count}, {batch_size}, {neighbours} and {max_rows}"
+        )
+    if not 0 < level < 1:
+        raise ValueError(f"expected a level in (0, 1), got {level}")
+    rng = rng or torch.Generator().manual_seed(0)
+    seeds = torch.randint(2**62, (3,), generator=rng).tolist()  # one stream each, whatever the sizes of batches
+    rng_generated, rng_reference, rng_halves = (torch.Generator().manual_seed(seed) for seed in seeds)
+    extractor = as_extractor(extractor)
+    of_generated, of_reference = (
+        _gather(name, _batches(name, source, count, batch_size), extractor, blocks, max_rows, keys)
+        for name, source, keys in (("generated", generated, rng_generated), ("reference", reference, rng_reference))
+    )
+    for side in (of_generated, of_reference):
+        if side.count < 2 * neighbours + 2:
+            raise ValueError(
+                f"expected at least {2 * neighbours + 2} {side.name} samples for {neighbours} neighbours, got {side.count}; "
+                "take more samples or fewer neighbours"
+            )
+    if of_generated.rows.shape[1] != of_reference.rows.shape[1]:
+        raise ValueError(
+            f"expected features of one length, got {of_generated.rows.shape[1]} for generated and "
+            f"{of_reference.rows.shape[1]} for reference samples; give both the same size and channels"
+        )
+    if _constant(of_reference):
+        raise ValueError(
+            "expected reference features that vary, got equal ones for all samples; check the reference data and that the "
+            "extractor sees them in the range it was trained on"
+        )
+    frechet, limit = _frechet(of_generated, of_reference, level)
+    precision, recall, density, coverage = _neighbours(of_generated, of_reference, neighbours, halves, level, rng_halves)
+    return SampleReport(
+        frechet_distance=frechet,
+        frechet_distance_limit=limit,
+        kernel_distance=_kernel(of_generated, of_reference, level),
+        precision=precision,
+        recall=recall,
+        density=density,
+        coverage=coverage,
+        score=None if of_generated.terms is None else _score(of_generated.terms, level),
+        extractor=extractor.fingerprint,
+        reference_fingerprint=of_reference.digest.hexdigest()[:16],
+        neighbours=neighbours,
+        notes=_notes(of_generated, of_reference),
+    )
+
+
+def check_comparable(first: SampleReport, second: SampleReport) -> None:
+    """Make sure that two reports answer the same question, so that their numbers may be compared.
+
+    Raises:
+        ValueError: They were made with different extractors, or one that cannot be told from others, on different reference
+            samples, with another number of rows or neighbours; every difference is named.
+    """
+    differences = []
+    if first.extractor != second.extractor:
+        differences.append(f"extractors {first.extractor} and {second.extractor}")
+    elif not first.extractor.known:
+        differences.append(
+            f"an unnamed function {first.extractor.name!r} that may have changed; name it in CallableExtractor"
+        )
+    for what, a, b in (
+        ("reference samples", first.reference_fingerprint, second.reference_fingerprint),
+        ("neighbours", first.neighbours, second.neighbours),
+        ("numbers of rows", _sizes(first), _sizes(second)),
+    ):
+        if a != b:
+            differences.append(f"{what} {a} and {b}")
+    if differences:
+        raise ValueError(
+            f"expected two reports that can be compared, got {'; '.join(differences)}; evaluate both again in the same way"
+        )
+
+
+def _sizes(report: SampleReport) -> tuple[int, int, int, int]:
+    whole, part = report.frechet_distance, report.precision
+    return whole.generated, whole.reference, part.generated, part.reference
+
+
+@dataclass
+class _Side:
+    """What is kept of one sample while it streams by."""
+
+    name: str
+    blocks: list[Moments | None]
+    rows: Tensor = field(default_factory=lambda: torch.empty(0))
+    keys: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.float64))
+    terms: Moments | None = None
+    count: int = 0
+    digest: Any = field(default_factory=hashlib.sha256)
+
+    def add(self, x: Tensor, seen: Extraction, max_rows: int, rng: torch.Generator) -> None:
+        features = seen.features.detach()
+        for block in range(len(self.blocks)):  # row i belongs to block i mod g, so that ordered data fall into all blocks
+            mine = features[(block - self.count) % len(self.blocks) :: len(self.blocks)]
+            if len(mine):
+                self.blocks[block] = _joined(self.blocks[block], moments(mine))
+        if seen.probabilities is not None:
+            self.terms = _joined(self.terms, moments(score_terms(seen.probabilities)))
+        self._keep(features, max_rows, rng)
+        self.digest.update(f"{x.dtype} {tuple(x.shape[1:])};".encode() if self.count == 0 else b"")
+        self.digest.update(x.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        self.count += len(features)
+
+    def _keep(self, features: Tensor, max_rows: int, rng: torch.Generator) -> None:
+        """The rows with the smallest random keys: at any time a random choice among all that came by."""
+        keys = torch.cat([self.keys, torch.rand(len(features), generator=rng, dtype=torch.float64)])
+        rows = features if self.count == 0 else torch.cat([self.rows, features])
+        if len(keys) > max_rows:
+            chosen = keys.topk(max_rows, largest=False).indices.sort().values
+            keys, rows = keys[chosen], rows[chosen.to(rows.device)]
+        self.keys, self.rows = keys, rows
+
+
+def _joined(a: Moments | None, b: Moments) -> Moments:
+    return b if a is None else merge_moments(a, b)
+
+
+def _batches(name: str, source: SampleSource, count: int, batch_size: int) -> Iterator[Tensor]:
+    if isinstance(source, Tensor):
+        yield from source.split(batch_size)
+    elif callable(source):
+        for start in range(0, count, batch_size):
+            size = min(batch_size, count - start)
+            with torch.no_grad():
+                batch = source(size)
+            if not isinstance(batch, Tensor) or len(batch) != size:
+                got = f"{len(batch)} rows" if isinstance(batch, Tensor) else type(batch).__name__
+                raise ValueError(f"expected {size} {name} rows from the sampler, got {got}; it is called with their number")
+            yield batch
+    else:
+        for batch in source:
+            if not isinstance(batch, Tensor):
+                raise ValueError(
+                    f"expected batches of {name} samples as tensors, got {type(batch).__name__}; "
+                    "pass (x for x, y in batches) if labels come along"
+                )
+            yield from batch.split(batch_size)
+
+
+def _gather(
+    name: str, batches: Iterator[Tensor], extractor: Extractor, blocks: int, max_rows: int, rng: torch.Generator
+) -> _Side:
+    side = _Side(name, [None] * blocks)
+    for x in batches:
+        if len(x) == 0:
+            continue
+        if not x.isfinite().all():
+            raise ValueError(f"expected finite {name} samples, got NaN or infinity in rows {_bad_rows(x, side.count)}")
+        seen = extractor.extract(x)
+        features = seen.features
+        if features.ndim != 2 or len(features) != len(x) or not features.is_floating_point():
+            raise ValueError(
+                f"expected floating-point features of shape ({len(x)}, k), got {features.dtype} of {tuple(features.shape)}; "
+                "flatten them in the extractor"
+            )
+        if not features.isfinite().all():
+            raise ValueError(
+                f"expected finite features of {name} samples, got NaN or infinity in rows "
+                f"{_bad_rows(features, side.count)}; check the range of the samples and the extractor"
+            )
+        side.add(x, seen, max_rows, rng)
+    return side
+
+
+def _bad_rows(x: Tensor, start: int) -> str:
+    rows = (start + (~x.isfinite()).flatten(1).any(1).nonzero().flatten()).tolist()
+    return ", ".join(map(str, rows[:5])) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
+
+
+def _all_moments(side: _Side) -> Moments:
+    return merge_all(block for block in side.blocks if block is not None)
+
+
+def _constant(side: _Side) -> bool:
+    gathered = _all_moments(side)
+    eps = torch.finfo(side.rows.dtype).eps
+    return bool(gathered.scatter.trace() <= gathered.count * (eps * gathered.mean).square().sum())
+
+
+def _estimate(value: float, low: float, high: float, level: float, method: str, rows: tuple[int, int]) -> Estimate:
+    return Estimate(value, low, high, level, method, *rows)
+
+
+def _frechet(generated: _Side, reference: _Side, level: float) -> tuple[Estimate, Estimate]:
+    found = frechet_jackknife(
+        [block for block in generated.blocks if block is not None],
+        [block for block in reference.blocks if block is not None],
+    )
+    half = student_quantile(level, found.freedom) * math.sqrt(found.variance)
+    rows = (generated.count, reference.count)
+    return (
+        _estimate(
+            found.value, found.value - half, found.value + half, level, "block jackknife, for samples of this size", rows
+        ),
+        _estimate(
+            found.limit,
+            found.limit - half,
+            found.limit + half,
+            level,
+            "block jackknife without its bias, for the laws",
+            rows,
+        ),
+    )
+
+
+def _kernel(generated: _Side, reference: _Side, level: float) -> Estimate:
+    found = kernel_distance(generated.rows, reference.rows)
+    half = student_quantile(level, EXACT) * math.sqrt(found.variance)
+    rows = (len(generated.rows), len(reference.rows))
+    return _estimate(
+        found.value, found.value - half, found.value + half, level, "jackknife of the U-statistic, for the laws", rows
+    )
+
+
+def _neighbours(
+    generated: _Side, reference: _Side, neighbours: int, halves: int, level: float, rng: torch.Generator
+) -> tuple[Estimate, Estimate, Estimate, Estimate]:
+    rows = (len(generated.rows), len(reference.rows))
+    found = neighbour_metrics(generated.rows, reference.rows, neighbours)
+    chosen = [(_half(generated.rows, rng), _half(reference.rows, rng)) for _ in range(halves)]
+    of_halves = half_sample_neighbour_metrics(generated.rows, reference.rows, neighbours, chosen)
+    quantile = student_quantile(level, halves - 1)
+
+    def error(name: str) -> float:
+        values = torch.tensor([getattr(half, name) for half in of_halves], dtype=torch.float64)
+        return math.sqrt(half_sample_variance(values))
+
+    def estimate(name: str, trials: int) -> Estimate:
+        value, spread = getattr(found, name), error(name)
+        if 0 < value < 1 and spread > 0:  # as many independent trials as have this variance, but no more than rows
+            effective = min(float(trials), max(1.0, value * (1 - value) / spread**2))
+        else:
+            effective = float(trials)
+        low, high = wilson_interval(value, effective, quantile)
+        return _estimate(value, low, high, level, "half-samples, Wilson, for samples of this size", rows)
+
+    precision, recall, coverage = estimate("precision", rows[0]), estimate("recall", rows[1]), estimate("coverage", rows[1])
+    if found.density > 0:
+        factor = math.exp(quantile * error("density") / found.density)
+        low, high = found.density / factor, found.density * factor
+    else:  # nothing is inside: as much as precision could still be
+        low, high = 0.0, precision.high
+    density = _estimate(found.density, low, high, level, "half-samples, logarithmic, for samples of this size", rows)
+    return precision, recall, density, coverage
+
+
+def _half(rows: Tensor, rng: torch.Generator) -> Tensor:
+    return torch.randperm(len(rows), generator=rng)[: len(rows) // 2].to(rows.device)
+
+
+def _score(terms: Moments, level: float) -> Estimate:
+    found = class_score(terms)
+    half = student_quantile(level, EXACT) * math.sqrt(found.variance)
+    centre, classes = found.log_value - found.bias, len(terms.mean) - 1
+    low, high = (min(max(math.exp(centre + side * half), 1.0), float(classes)) for side in (-1, 1))
+    return _estimate(math.exp(found.log_value), low, high, level, "delta method, logarithmic, for the law", (terms.count, 0))
+
+
+def _notes(generated: _Side, reference: _Side) -> tuple[str, ...]:
+    notes = []
+    for side in (generated, reference):
+        d = side.rows.shape[1]
+        if side.count <= d:
+            notes.append(
+                f"{side.count} {side.name} samples in {d} dimensions: their covariance is singular, the Frechet distance is "
+                "far above its limit, and the limit is itself too high."
+            )
+        if side.count > len(side.rows):
+            notes.append(f"Pairs are taken among {len(side.rows)} of {side.count} {side.name} samples.")
+    if _constant(generated):
+        notes.append("All generated features are equal: their neighbourhoods hold nothing, and recall is 0.")
+    if generated.terms is not None:
+        never = (generated.terms.mean[1:] == 0).nonzero().flatten().tolist()
+        if never:
+            notes.append(f"Classes with probability 0 in every generated sample add nothing to the score: {never}.")
+    return tuple(notes)

@@ -1,0 +1,79 @@
+r"""Intervals over seeds: how much a result would move if everything were trained again.
+
+A sampling interval (`evaluation.samples`) says how well one model's number is known from finitely many samples. It says
+nothing of another seed. Trained with seeds :math:`s_1 .. s_k`, the numbers themselves are the sample, and few: Student's t,
+
+.. math:: \bar v \pm t_{k-1} \frac{s}{\sqrt{k}} .
+
+Two methods compared on the same seeds share what the seed decides (data order, initialisation), so their differences are
+taken seed by seed first. The two kinds of interval are of different types here and are never mixed.
+
+Reference: Student, "The probable error of a mean", 1908.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from latentry.numerics.jackknife import student_quantile
+
+__all__ = ["SeedInterval", "difference_over_seeds", "mean_over_seeds"]
+
+
+@dataclass(frozen=True)
+class SeedInterval:
+    """A mean over seeds with its Student interval."""
+
+    value: float
+    """Mean over the seeds."""
+    low: float
+    """Lower end."""
+    high: float
+    """Upper end."""
+    level: float
+    """How often such an interval holds the mean over all seeds."""
+    seeds: tuple[int, ...]
+    """The seeds."""
+    paired: bool
+    """Whether this is the mean of differences taken seed by seed."""
+
+    def __str__(self) -> str:
+        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}] over {len(self.seeds)} seeds"
+
+
+def mean_over_seeds(values: Mapping[int, float], level: float = 0.95) -> SeedInterval:
+    """Mean of a number over seeds, with a Student interval.
+
+    Args:
+        values: The number for each seed.
+        level: Confidence level.
+
+    Raises:
+        ValueError: There are fewer than two seeds, a value is not finite, or the level is outside (0, 1).
+    """
+    return _interval(values, level, paired=False)
+
+
+def difference_over_seeds(first: Mapping[int, float], second: Mapping[int, float], level: float = 0.95) -> SeedInterval:
+    """Mean of first - second over the seeds of both, paired by seed, with a Student interval.
+
+    Raises:
+        ValueError: The seeds differ, are fewer than two, a value is not finite, or the level is outside (0, 1).
+    """
+    if first.keys() != second.keys():
+        raise ValueError(
+            f"expected the same seeds on both sides, got {sorted(first)} and {sorted(second)}; "
+            "run the missing ones, or leave those out that only one side has"
+        )
+    return _interval({seed: first[seed] - second[seed] for seed in first}, level, paired=True)
+
+
+def _interval(values: Mapping[int, float], level: float, *, paired: bool) -> SeedInterval:
+    if len(values) < 2 or not all(math.isfinite(value) for value in values.values()):
+        raise ValueError(f"expected finite values for at least two seeds, got {dict(values)}; run more seeds")
+    seeds = sorted(values)
+    numbers = [values[seed] for seed in seeds]
+    centre = fmean(numbers)
+    half = student_quantile(level, len(seeds) - 1) * stdev(numbers) / math.sqrt(len(seeds))
+    return SeedInterval(centre, centre - half, centre + half, level, tuple(seeds), paired)

@@ -1,0 +1,83 @@
+r"""Squared maximum mean discrepancy with the cubic kernel, without bias: the kernel (inception) distance, KID.
+
+With :math:`k(x, y) = (x \cdot y / d + 1)^3` and samples :math:`x_1 .. x_n` and :math:`y_1 .. y_m`,
+
+.. math::
+    \widehat{MMD}^2 = \frac{1}{n (n-1)} \sum_{i \ne j} k(x_i, x_j) + \frac{1}{m (m-1)} \sum_{i \ne j} k(y_i, y_j)
+                      - \frac{2}{n m} \sum_{i, j} k(x_i, y_j)
+
+is a U-statistic: its mean is the distance of the laws at every sample size, and it is negative about as often as positive
+where they are equal. The kernel sees the first three moments and no more.
+
+All pairs are used, tile by tile, rather than a hundred random subsets of a thousand: fewer pairs are only noise, and the
+spread over overlapping subsets is no standard error. That comes from the jackknife, which a U-statistic has in closed form:
+without row i its sums lose the i-th row sum, so that leaving out every row costs nothing on top. It tends to the usual
+:math:`4 \zeta_1 / n` of a U-statistic, and where the laws are equal and :math:`\zeta_1 = 0`, it is about twice too large
+rather than zero.
+
+References: Gretton et al., "A kernel two-sample test", 2012, eq. 3; Binkowski et al., "Demystifying MMD GANs", 2018;
+Arvesen, "Jackknifing U-statistics", 1969.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = ["KernelDistance", "kernel_distance"]
+
+TILE = 2048
+"""Rows of a tile: three of them in float64 take 100 MB."""
+
+
+@dataclass(frozen=True)
+class KernelDistance:
+    """An unbiased squared kernel distance and its variance."""
+
+    value: float
+    """Unbiased squared MMD; negative values are near zero."""
+    variance: float
+    """Delete-one jackknife variance, both samples together."""
+
+
+def kernel_distance(generated: Float[Tensor, "n d1"], reference: Float[Tensor, "m d2"]) -> KernelDistance:
+    """Unbiased squared MMD with the cubic kernel between two samples of features, over all pairs.
+
+    Reference: Binkowski et al. (2018), section 4.
+
+    Raises:
+        ValueError: The samples have different dimensions, or one has fewer than three rows.
+    """
+    if generated.shape[1] != reference.shape[1]:
+        raise ValueError(
+            f"expected features of one dimension, got {generated.shape[1]} and {reference.shape[1]}; "
+            "use one extractor for both samples"
+        )
+    n, m = len(generated), len(reference)
+    if min(n, m) < 3:
+        raise ValueError(f"expected at least three rows in each sample, got {n} and {m}; take more samples")
+    x, y = generated.detach().double(), reference.detach().double()
+    within_x, within_y = _kernel_sums(x, x)[0] - _kernel_of_itself(x), _kernel_sums(y, y)[0] - _kernel_of_itself(y)
+    across_x, across_y = _kernel_sums(x, y)
+
+    mean_x, mean_y, mean_xy = within_x.sum() / (n * (n - 1)), within_y.sum() / (m * (m - 1)), across_x.sum() / (n * m)
+    without_x = (within_x.sum() - 2 * within_x) / ((n - 1) * (n - 2)) - 2 * (across_x.sum() - across_x) / ((n - 1) * m)
+    without_y = (within_y.sum() - 2 * within_y) / ((m - 1) * (m - 2)) - 2 * (across_y.sum() - across_y) / ((m - 1) * n)
+    variance = (n - 1) * without_x.var(correction=0) + (m - 1) * without_y.var(correction=0)
+    return KernelDistance((mean_x + mean_y - 2 * mean_xy).item(), variance.item())
+
+
+def _kernel_sums(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> tuple[Float[Tensor, "n"], Float[Tensor, "m"]]:
+    """Sums of k(x_i, y_j) over j, for each i, and over i, for each j."""
+    over_y, over_x = x.new_zeros(len(x)), x.new_zeros(len(y))
+    for rows, part in zip(over_y.split(TILE), x.split(TILE), strict=True):
+        for columns, other in zip(over_x.split(TILE), y.split(TILE), strict=True):
+            kernel = torch.mm(part, other.mT).div_(x.shape[1]).add_(1).pow_(3)
+            rows += kernel.sum(1)
+            columns += kernel.sum(0)
+    return over_y, over_x
+
+
+def _kernel_of_itself(x: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
+    return (x.square().mean(1) + 1).pow(3)
