@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from latentry.data.sources import load_dataset as load_dataset
     from latentry.evaluation.codes import GoodnessOfFit as GoodnessOfFit
     from latentry.evaluation.codes import goodness_of_fit as goodness_of_fit
+    from latentry.evaluation.paths import evaluate_paths as evaluate_paths
+    from latentry.evaluation.samples import evaluate_samples as evaluate_samples
     from latentry.latent.recovery import Recovery as Recovery
     from latentry.latent.recovery import recover_codes as recover_codes
     from latentry.latent.regularizers import L2 as L2
@@ -26,6 +28,8 @@ _HOMES = {
     "Pretrained": "models.pretrained",
     "Recovery": "latent.recovery",
     "StatisticalDistance": "latent.regularizers",
+    "evaluate_paths": "evaluation.paths",
+    "evaluate_samples": "evaluation.samples",
     "goodness_of_fit": "evaluation.codes",
     "interpolate": "priors.interpolation",
     "load_dataset": "data.sources",
