@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from latentry.numerics.law import Law
 
-__all__ = ["FeatureExtractor", "Generator", "Prior", "check_generator", "evaluated", "module_of"]
+__all__ = ["FeatureExtractor", "Generator", "LabelledPrior", "Prior", "check_generator", "evaluated", "module_of"]
 
 
 @runtime_checkable
@@ -49,6 +49,25 @@ class Prior(Protocol):
 
     def log_prob(self, z: Any, y: Int[Tensor, "..."] | None = None) -> Any:
         """log p(z), `(n,)` for codes `(n, d)`."""
+
+
+@runtime_checkable
+class LabelledPrior(Protocol):
+    """p(z) = sum_y p(y) p(z | y) whose coordinates are independent given the label, as goodness of fit needs it.
+
+    Then u_j = F_j(z_j | y) are independent and uniform where (z, y) is from the prior. A code whose label is not known gets
+    one from p(y | z): for z from the prior, the pair (z, y) is then from the prior too, so that every test keeps its level.
+    The likeliest label would not do.
+    """
+
+    latent_dim: int
+
+    def __call__(self, y: Int[Tensor, "n"]) -> Any:
+        """p(z | y), a `torch.distributions.Distribution` of batch shape `(n,)`, whose `cdf`, `log_cdf` and `log_sf` map
+        `(n, d)` to `(n, d)`, and whose `mean` and `variance` are `(n, d)`."""
+
+    def sample_labels(self, z: Float[Tensor, "n d"], *, rng: torch.Generator | None = None) -> Int[Tensor, "n"]:
+        """Labels drawn from p(y | z)."""
 
 
 def module_of(generator: Generator) -> nn.Module | None:

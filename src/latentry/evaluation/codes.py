@@ -1,28 +1,108 @@
 r"""Could these codes have come from the prior?
 
-Under an iid prior all elements of all codes together are one sample of its law, and so are the elements of each code. The
-pooled Kolmogorov-Smirnov test (Cho, 2020) asks the first question. It is a test of calibration: with 16,384 elements it
-sees a standard deviation of 0.98, and it says nothing of which codes are off. The per-code tests ask the second: their
-p-values are uniform on [0, 1] for true samples. Too many small ones mean codes that left the prior; too many large ones
-mean codes that were pressed onto its quantiles, which no true sample is. Both questions are asked two-sided.
+Let u be the codes in the coordinates of their prior, :math:`u_{ij} = F_j(z_{ij})`. For true samples all of u is uniform and
+independent. One cannot test all that this means; the report asks five questions, and together they leave little room.
 
-Necessary, not sufficient: neither sees dependence between coordinates.
+*Elements.* All elements of all codes are one sample of a uniform law (Cho, 2020), by the Kolmogorov-Smirnov, Cramer-von
+Mises and Anderson-Darling tests, and the sum of their squared normal scores :math:`\Phi^{-1}(u)^2` is :math:`\chi^2_{n d}`.
+A question of calibration, which says nothing of which codes are off.
+
+*Codes.* So are the elements of each code, and its p-value is itself uniform. Too many small ones mean codes that left the
+prior, too many large ones codes that were pressed onto its quantiles, which no true sample is. Whether a few codes alone
+are off is asked by higher criticism of the two-sided Anderson-Darling p-values.
+
+*Norm.* The lengths of the codes follow their law. Codes can have perfect elements and all one length.
+
+*Correlation.* Normal scores of different coordinates are uncorrelated.
+
+*Projections.* Normal scores have N(0, 1) projections in every direction. On a random orthonormal basis the projections are
+again independent, so that the directions' Anderson-Darling p-values are independent too; higher criticism sums them up.
+Codes pass the fourth test and fail this one when their coordinates depend on each other without correlation.
+
+Questions of fit are two-sided where a sample can be too good: elements, each code, correlation. Holm's correction over all
+tests keeps the chance that true samples fail any of them at 1 % or below: codes *pass* when no corrected p-value is below
+0.01.
+The test sees ever smaller faults as codes grow in number, so the official statement is for 256 codes; with more, look at
+the effect sizes too: std, and the 1-Wasserstein distance to the prior.
+
+What it sees (`benchmarks/goodness_of_fit_power.py`, 100 trials each, 256 codes): under the normal prior a std of 0.98 fails
+in 60 of 100 trials with 64 elements and in 97 with 128, under the uniform one, whose ends it empties, always. Coordinates
+that a common factor correlates by 0.04 always fail with 64 elements, by 0.02 in 46. One code alone among 256 fails the
+report only when its own p-value is below about 4e-6; milder ones show in `code_ad_p_value`. Dependence between codes is not
+looked at.
 
 References: Cho, "Latent code recovery by statistical distance latent regulation loss", 2020 (latent distribution goodness
-of fit test); Palmer et al., "Auto-encoding goodness of fit", 2023 (uniformity of p-values).
+of fit test); Palmer et al., "Auto-encoding goodness of fit", 2023 (uniformity of p-values, higher criticism).
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from scipy import special
 from torch import Tensor
 
+from latentry.evaluation.coordinates import Coordinates, Lengths, coordinates, lengths
 from latentry.evaluation.proportions import Share, share
-from latentry.interfaces import Prior
-from latentry.numerics.goodness_of_fit import ks_p_value, ks_quantile, ks_statistic, two_sided
+from latentry.interfaces import LabelledPrior, Prior
+from latentry.numerics.dependence import correlation_p_value, correlation_statistic
+from latentry.numerics.distances import quantile_cells, wasserstein_distance
+from latentry.numerics.goodness_of_fit import (
+    ad_p_value,
+    ad_statistic,
+    cvm_p_value,
+    cvm_statistic,
+    ks_p_value,
+    ks_quantile,
+    ks_statistic,
+    two_sided,
+)
+from latentry.numerics.law import Law
+from latentry.numerics.multiplicity import higher_criticism, higher_criticism_p_value, holm
+from latentry.priors.laws import NormalLaw
 
-__all__ = ["GoodnessOfFit", "goodness_of_fit"]
+__all__ = ["LEVEL", "OFFICIAL_COUNT", "Check", "Distance", "GoodnessOfFit", "code_distances", "goodness_of_fit"]
+
+LEVEL = 0.01
+"""Chance below which true samples fail the report as a whole."""
+
+OFFICIAL_COUNT = 256
+"""Number of codes for which passing is an official statement."""
+
+_SMALLEST = 8
+"""Values that Cramer-von Mises and Anderson-Darling need for p-values accurate to 6e-4; fewer get Kolmogorov-Smirnov."""
+
+_PIECE = 2**16
+"""Elements that are looked at at once where there may be many."""
+
+
+@dataclass(frozen=True)
+class Distance:
+    """Distances of one kind between samples and their law."""
+
+    statistic: Float[Tensor, "*n"]
+    """The distances."""
+    p_value: Float[Tensor, "*n"]
+    """Chance that a sample of the law is as far from it or further."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One test of the report."""
+
+    name: str
+    """What is tested and how, such as "elements, KS"."""
+    statistic: float
+    """The test's own number: a distance, or higher criticism."""
+    p_value: float
+    """Chance that true samples do as badly; two-sided where codes can be too regular."""
+    adjusted_p_value: float
+    """The same, corrected by Holm for the number of tests in the report."""
+    effect: str
+    """How large the departure is, in units that do not grow with the number of codes."""
+    finding: str
+    """What is wrong with the codes if the test says no."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +119,16 @@ class GoodnessOfFit:
     """Kolmogorov-Smirnov distance of each code's elements."""
     code_p_value: Float[Tensor, "n"]
     """Its p-value; uniform on [0, 1] for true samples."""
+    code_cvm_p_value: Float[Tensor, "n"]
+    """p-value of each code's Cramer-von Mises distance."""
+    code_ad_p_value: Float[Tensor, "n"]
+    """p-value of each code's Anderson-Darling distance, which is the most sensitive in the tails."""
+    p_value_band: Float[Tensor, "n 2"]
+    """Lowest and highest place of the sorted `code_p_value`: true samples keep within all of them with probability 0.95."""
     rejected: Share
-    """Share of codes with a p-value below 0.05; near 0.05 for true samples."""
+    """Share of codes with a `code_p_value` below 0.05; near 0.05 for true samples."""
     uniformity_p_value: float
-    """p-value of the test that the per-code p-values are uniform; small for codes too far off *or* too regular."""
+    """p-value of the test that `code_p_value` is uniform; small for codes too far off *or* too regular."""
     mean: float
     """Mean of all elements."""
     std: float
@@ -51,55 +137,249 @@ class GoodnessOfFit:
     """What it should be."""
     prior_std: float
     """What it should be."""
+    wasserstein: float
+    """1-Wasserstein distance of all elements to the prior; with labels, of their normal scores to N(0, 1)."""
+    checks: tuple[Check, ...]
+    """All tests, in the order of the module's questions."""
 
     @property
     def passes(self) -> bool:
-        """Whether neither question is answered no, at 1 % over both together (Bonferroni), each of them two-sided."""
-        pooled = two_sided(torch.tensor(self.p_value)).item()
-        return min(pooled, self.uniformity_p_value) >= 0.005
+        """Whether no test says no, at 1 % over all of them together."""
+        return self.worst.adjusted_p_value >= LEVEL
+
+    @property
+    def worst(self) -> Check:
+        """The test with the smallest p-value; the first of several."""
+        return min(self.checks, key=lambda check: check.p_value)
 
     @property
     def verdict(self) -> str:
-        """One sentence."""
+        """One sentence, which names what is most wrong."""
         if self.passes:
             return "These codes look like samples of the prior."
-        if self.uniformity_p_value < 0.005 and self.code_p_value.median().item() > 0.5:
-            return "These codes are more regular than samples of the prior: lower the regularizer's weight."
-        width = "wider" if self.std > self.prior_std else "narrower"
+        worst = self.worst
+        p = f"p = {worst.adjusted_p_value:.1g}" if worst.adjusted_p_value > 1e-12 else "p < 1e-12"
+        count = len(self.code_p_value)
+        small = f"; among {count} codes even small faults show" if count > OFFICIAL_COUNT else ""
         return (
-            f"These codes do not look like samples of the prior: std {self.std:.3f} for {self.prior_std:.3f} ({width}), "
-            f"{self.rejected.value:.0%} of them rejected at 5 %."
+            f"These codes do not look like samples of the prior: {worst.finding} "
+            f"({worst.effect}; {worst.name}, corrected {p}){small}."
         )
 
 
-def goodness_of_fit(z: Float[Tensor, "n d"], prior: Prior) -> GoodnessOfFit:
-    """Test codes against a prior with independent coordinates: pooled and per code, two-sided, with a null band.
+def goodness_of_fit(
+    z: Float[Tensor, "n d"],
+    prior: Prior | LabelledPrior,
+    y: Int[Tensor, "..."] | None = None,
+    *,
+    rng: torch.Generator | None = None,
+) -> GoodnessOfFit:
+    """Test codes against their prior: elements, codes, norm, correlation and projections, with effect sizes and a null band.
 
-    Reference: Cho (2020); p-values are exact (`latentry.numerics.goodness_of_fit`).
+    Tests that the codes are too few for are left out of `checks`: with fewer than 8 elements in all, or in a code, only
+    Kolmogorov-Smirnov is left of the three; correlation takes two codes and coordinates; projections take 8 codes.
+
+    Reference: Cho (2020); the theory and the accuracy of each p-value stand at the heads of this module, of
+    `latentry.numerics.goodness_of_fit`, `dependence` and `multiplicity`.
+
+    Args:
+        z: Codes.
+        prior: A prior with independent coordinates, or with coordinates independent given a label.
+        y: Labels of the codes. Without them a labelled prior draws them from p(y | z), which keeps every test at its level.
+        rng: Draws the directions of the projections, and labels. Without one they are the same at every call.
 
     Raises:
-        ValueError: The codes hold NaN, are none, or have another length than the prior's.
+        ValueError: The codes hold NaN, are none, or have another length than the prior's, or there are not as many labels.
     """
     if z.ndim != 2 or len(z) == 0 or z.shape[1] != prior.latent_dim:
         raise ValueError(f"expected codes of shape (n, {prior.latent_dim}), n >= 1, got {tuple(z.shape)}")
     if not z.isfinite().all():
         raise ValueError(f"expected finite codes, got NaN or infinity in {int((~z.isfinite()).any(1).sum())} of {len(z)}")
-    z = z.detach().cpu().double()
-    u = prior.law.cdf(z)
-    pooled = ks_statistic(u.flatten())
-    code_statistic = ks_statistic(u)
-    code_p_value = ks_p_value(code_statistic, z.shape[1])
-    uniformity = ks_p_value(ks_statistic(code_p_value), len(z))
+    if y is not None and len(y) != len(z):
+        raise ValueError(f"expected one label for each of {len(z)} codes, got {len(y)}; leave y out where it is unknown")
+    if rng is None:
+        rng = torch.Generator(z.device).manual_seed(0)
+    view = _view(z.detach(), prior, y, rng)
+    n, d = view.z.shape
+    pooled, codes = _distances(view.under.flatten()), _distances(view.under)
+    uniformity = {name: _kolmogorov(fit.p_value) for name, fit in codes.items()}
+    found = [
+        *_elements(view, pooled),
+        *_codes(codes, uniformity, d),
+        _norm(view),
+        *_dependence(view.scores, _orthonormal(d, rng)),
+    ]
+    adjusted = holm(torch.tensor([check.p_value for check in found], dtype=torch.float64)).tolist()
+    steps, width = torch.arange(n + 1, dtype=torch.float64) / n, ks_quantile(0.95, n)
     return GoodnessOfFit(
-        statistic=pooled.item(),
-        p_value=ks_p_value(pooled, z.numel()).item(),
-        null_band=(ks_quantile(0.025, z.numel()), ks_quantile(0.975, z.numel())),
-        code_statistic=code_statistic,
-        code_p_value=code_p_value,
-        rejected=share(code_p_value < 0.05),
-        uniformity_p_value=uniformity.item(),
-        mean=z.mean().item(),
-        std=z.std(correction=0).item(),
-        prior_mean=prior.law.mean,
-        prior_std=prior.law.variance**0.5,
+        statistic=pooled["KS"].statistic.item(),
+        p_value=pooled["KS"].p_value.item(),
+        null_band=(ks_quantile(0.025, n * d), ks_quantile(0.975, n * d)),
+        code_statistic=codes["KS"].statistic,
+        code_p_value=codes["KS"].p_value,
+        code_cvm_p_value=codes["CvM"].p_value,
+        code_ad_p_value=codes["AD"].p_value,
+        p_value_band=torch.stack([steps[1:] - width, steps[:-1] + width], 1).clamp(0, 1),
+        rejected=share(codes["KS"].p_value < 0.05),
+        uniformity_p_value=uniformity["KS"].p_value.item(),
+        mean=view.mean,
+        std=view.std,
+        prior_mean=view.prior_mean,
+        prior_std=view.prior_std,
+        wasserstein=view.wasserstein,
+        checks=tuple(replace(check, adjusted_p_value=p) for check, p in zip(found, adjusted, strict=True)),
     )
+
+
+def code_distances(z: Float[Tensor, "n d"], prior: Prior) -> dict[str, Distance]:
+    """Kolmogorov-Smirnov ("KS"), Cramer-von Mises ("CvM") and Anderson-Darling ("AD") distance of each code to its prior.
+
+    These tests alone, for codes in great numbers: in pieces that stay in the processor's cache, and so in constant memory
+    beside the codes.
+    """
+    rows = max(1, _PIECE // z.shape[1])
+    pieces = [_statistics(coordinates(piece, prior.law)) for piece in z.detach().cpu().split(rows)]
+    return _with_p_values(torch.cat(pieces, 1), z.shape[1])
+
+
+@dataclass(frozen=True)
+class _View:
+    """Codes as the tests look at them."""
+
+    z: Float[Tensor, "n d"]
+    under: Coordinates
+    scores: Float[Tensor, "n d"]
+    lengths: Lengths
+    prior_mean: float
+    prior_std: float
+    wasserstein: float
+
+    @property
+    def mean(self) -> float:
+        return self.z.mean().item()
+
+    @property
+    def std(self) -> float:
+        return self.z.std(correction=0).item()
+
+
+def _view(z: Tensor, prior: Prior | LabelledPrior, y: Tensor | None, rng: torch.Generator) -> _View:
+    if isinstance(prior, LabelledPrior):
+        conditional = prior(prior.sample_labels(z, rng=rng) if y is None else y)
+        under = coordinates(z, conditional).cpu()
+        means, variances = (moment.double().expand(z.shape) for moment in (conditional.mean, conditional.variance))
+        mean, variance = means.mean().item(), (variances.mean() + means.var(correction=0)).item()
+        law: Law = NormalLaw()
+        measured = under.scores
+    else:
+        z = z.cpu()
+        under, law = coordinates(z, prior.law), prior.law
+        mean, variance, measured = law.mean, law.variance, z.double()
+    distance = wasserstein_distance(measured.flatten(), law, quantile_cells(law, measured.numel(), measured))
+    z = z.cpu().double()
+    return _View(z, under, under.scores, lengths(measured, law), mean, variance**0.5, distance.item())
+
+
+def _distances(under: Coordinates, weight: float = 1.0) -> dict[str, Distance]:
+    """All three distances along the last axis; `weight` as in `Lengths`."""
+    return _with_p_values(_statistics(under), under.u.shape[-1], weight)
+
+
+def _statistics(under: Coordinates) -> Float[Tensor, "3 *n"]:
+    """Kolmogorov-Smirnov, Cramer-von Mises and Anderson-Darling."""
+    return torch.stack([ks_statistic(under.u), cvm_statistic(under.u), ad_statistic(under.log_cdf, under.log_sf)])
+
+
+def _with_p_values(statistics: Float[Tensor, "3 *n"], size: int, weight: float = 1.0) -> dict[str, Distance]:
+    ks, cvm, ad = weight**0.5 * statistics[0], weight * statistics[1], weight * statistics[2]
+    return {
+        "KS": Distance(ks, ks_p_value(ks, size)),
+        "CvM": Distance(cvm, cvm_p_value(cvm, size)),
+        "AD": Distance(ad, ad_p_value(ad, size)),
+    }
+
+
+def _kolmogorov(u: Float[Tensor, "n"]) -> Distance:
+    statistic = ks_statistic(u)
+    return Distance(statistic, ks_p_value(statistic, len(u)))
+
+
+def _accurate(size: int) -> tuple[str, ...]:
+    """Distances whose p-values are accurate for samples of `size` values, the most sensitive last."""
+    return ("KS", "CvM", "AD") if size >= _SMALLEST or size == 1 else ("KS",)
+
+
+def _check(name: str, statistic: float, p_value: float, effect: str, finding: str) -> Check:
+    return Check(name, statistic, p_value, p_value, effect, finding)
+
+
+def _elements(view: _View, pooled: dict[str, Distance]) -> Iterator[Check]:
+    effect = (
+        f"mean {view.mean:.3f} for {view.prior_mean:.3f}, std {view.std:.3f} for {view.prior_std:.3f}, "
+        f"W1 {view.wasserstein:.2g}"
+    )
+    for name in _accurate(view.z.numel()):
+        fit = pooled[name]
+        finding = "their elements are more regular than those of samples" if fit.p_value > 0.5 else _shape(view)
+        yield _check(f"elements, {name}", fit.statistic.item(), two_sided(fit.p_value).item(), effect, finding)
+    squares, count = view.scores.square().sum().item(), view.scores.numel()
+    p = torch.tensor(float(special.gammaincc(count / 2, squares / 2)), dtype=torch.float64)
+    yield _check("elements, scale", (squares / count) ** 0.5, two_sided(p).item(), effect, _shape(view))
+
+
+def _shape(view: _View) -> str:
+    shift, stretch = (view.mean - view.prior_mean) / view.prior_std, view.std / view.prior_std - 1
+    if max(abs(shift), abs(stretch)) < 0.01:
+        return "their elements are distributed otherwise, with the right mean and std"
+    if abs(shift) > abs(stretch):
+        return f"their elements are too {'high' if shift > 0 else 'low'}"
+    return f"they are {'wider' if stretch > 0 else 'narrower'} than the prior"
+
+
+def _codes(codes: dict[str, Distance], uniformity: dict[str, Distance], d: int) -> Iterator[Check]:
+    for name in _accurate(d):
+        p = codes[name].p_value
+        effect = f"{(p < 0.05).double().mean().item():.0%} of codes rejected at 5 %, median p-value {p.median().item():.2f}"
+        finding = "one by one they are too far from the prior"
+        if p.median() > 0.5:
+            finding = "one by one they are more regular than samples, so lower the regularizer's weight"
+        yield _check(f"codes, {name}", uniformity[name].statistic.item(), uniformity[name].p_value.item(), effect, finding)
+    yield _criticism("single codes", "a few of them are off on their own", codes[_accurate(d)[-1]].p_value)
+
+
+def _criticism(name: str, finding: str, p: Float[Tensor, "n"]) -> Check:
+    """Whether a few p-values are too near to 0 or 1."""
+    p = two_sided(p)
+    statistic = higher_criticism(p)
+    effect = f"{int((p < 0.01).sum())} of {len(p)} below 0.01, where {0.01 * len(p):.1f} are expected"
+    return _check(f"{name}, HC", statistic, higher_criticism_p_value(statistic, len(p)), effect, finding)
+
+
+def _norm(view: _View) -> Check:
+    fits, name = _distances(view.lengths.under, view.lengths.weight), _accurate(len(view.z))[-1]
+    ratio = view.lengths.ratio
+    finding = f"their norms are too {'large' if ratio > 1 else 'small'}: they are {'wider' if ratio > 1 else 'narrower'}"
+    if abs(ratio - 1) < 0.01:
+        finding = "their norms spread unlike those of samples"
+    effect = f"root mean square norm {ratio:.3f} of what it should be"
+    return _check(f"norm, {name}", fits[name].statistic.item(), fits[name].p_value.item(), effect, finding)
+
+
+def _dependence(scores: Float[Tensor, "n d"], basis: Float[Tensor, "d d"]) -> Iterator[Check]:
+    n, d = scores.shape
+    if n >= 2 and d >= 2:
+        statistic = correlation_statistic(scores)
+        p = two_sided(torch.tensor(correlation_p_value(statistic, n, d), dtype=torch.float64)).item()
+        typical = (2 * statistic / (d * (d - 1))) ** 0.5
+        finding = f"their coordinates are {'correlated' if typical > n**-0.5 else 'less correlated than those of samples'}"
+        effect = f"root mean square correlation {typical:.3f}, where {n**-0.5:.3f} is expected"
+        yield _check("correlation", statistic, p, effect, finding)
+    if n >= _SMALLEST and d >= 2:
+        projected = coordinates((scores @ basis).mT.contiguous(), NormalLaw())
+        directions = _distances(projected)["AD"].p_value
+        yield _criticism("projections", "their random projections are not those of samples", directions)
+
+
+def _orthonormal(d: int, rng: torch.Generator) -> Float[Tensor, "d d"]:
+    """A random orthonormal basis, in columns."""
+    return torch.linalg.qr(torch.randn(d, d, generator=rng, dtype=torch.float64, device=rng.device).cpu()).Q

@@ -42,6 +42,12 @@ class Law(Protocol):
     def cdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         """F(x), 0 below the support and 1 above it."""
 
+    def log_cdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+        """log F(x), accurate far out in the lower tail; -inf below the support."""
+
+    def log_sf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+        """log(1 - F(x)), accurate far out in the upper tail; -inf above the support."""
+
     def icdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         """F^-1(u) for u in [0, 1]; the ends of the support at 0 and 1, infinite where it has none."""
 

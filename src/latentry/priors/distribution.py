@@ -28,12 +28,6 @@ class SampledLaw(Law, Protocol):
     def log_prob(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         """Log density, -inf outside the support."""
 
-    def log_cdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        """log F(x)."""
-
-    def log_sf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        """log(1 - F(x))."""
-
     def draw(self, shape: tuple[int, ...], rng: torch.Generator | None, like: Tensor) -> Tensor:
         """Independent draws in the dtype and on the device of `like`."""
 

@@ -1,37 +1,30 @@
 """Figures of codes against their prior."""
 
 import io
+import math
 from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from latentry.evaluation.codes import GoodnessOfFit
+from latentry.evaluation.codes import LEVEL, GoodnessOfFit
 from latentry.priors import IIDPrior
 
-__all__ = ["histogram_figure", "p_value_figure"]
+__all__ = ["fit_figure", "histogram_figure", "p_value_figure"]
 
 _PANEL = (3.1, 2.5)
 
 
 def histogram_figure(codes: Mapping[str, Float[Tensor, "n d"]], prior: IIDPrior) -> bytes:
     """PNG with one panel for each set of codes: histogram of all their elements over the prior's density."""
-    law = prior.law
-    low, high = law.icdf(torch.tensor([1e-4, 1 - 1e-4], dtype=torch.float64)).tolist()
-    pad = 0.25 * (high - low)
-    x = torch.linspace(low - pad, high + pad, 400, dtype=torch.float64)
-    density = law.log_prob(x).exp()
     figure = Figure(figsize=(_PANEL[0] * len(codes), _PANEL[1]), layout="constrained")
     for panel, (name, z) in zip(figure.subplots(1, len(codes), squeeze=False)[0], codes.items(), strict=True):
-        panel.hist(z.flatten().cpu().clamp(x[0], x[-1]).numpy(), bins=80, density=True, color="#9db8d9")
-        panel.plot(x, density, color="#b3402a", linewidth=1.4)
+        _density(panel, z, prior)
         panel.set_title(f"{name}: std {z.std(correction=0).item():.3f}", fontsize=9)
-        panel.set_ylim(0, 2.2 * density.max().item())
-        panel.set_xlabel("element of a code", fontsize=8)
-        panel.tick_params(labelsize=7)
     return _png(figure)
 
 
@@ -48,6 +41,53 @@ def p_value_figure(fits: Mapping[str, GoodnessOfFit]) -> bytes:
     axes.tick_params(labelsize=7)
     axes.legend(fontsize=7, frameon=False)
     return _png(figure)
+
+
+def fit_figure(z: Float[Tensor, "n d"], prior: IIDPrior, fit: GoodnessOfFit) -> bytes:
+    """PNG of one report: elements over the prior's density, per-code p-values in their null band, every test as a bar."""
+    figure = Figure(figsize=(10.4, 3.4), layout="constrained")
+    elements, codes, tests = figure.subplots(1, 3, width_ratios=(1, 1, 1.1))
+    _density(elements, z, prior)
+    elements.set_title(f"std {fit.std:.3f} for {fit.prior_std:.3f}, W1 {fit.wasserstein:.2g}", fontsize=9)
+
+    place = (torch.arange(len(fit.code_p_value)) + 0.5) / len(fit.code_p_value)
+    low, high = fit.p_value_band.unbind(1)
+    codes.fill_between(place, low, high, color="#dddddd", linewidth=0, label="95 % of samples of the prior")
+    codes.plot(place, fit.code_p_value.sort().values, color="#2f5d91", linewidth=1.6, label="these codes")
+    codes.set(xlim=(0, 1), ylim=(0, 1))
+    codes.set_xlabel("share of codes", fontsize=8)
+    codes.set_ylabel("p-value of the code", fontsize=8)
+    codes.set_title("codes one by one (Kolmogorov-Smirnov)", fontsize=9)
+    codes.legend(fontsize=7, frameon=False, loc="upper left")
+
+    # evidence against the prior grows to the right; what true samples show in 99 of 100 reports stays left of the line
+    evidence = [-math.log10(max(check.adjusted_p_value, 1e-12)) for check in fit.checks]
+    colors = ["#b3402a" if check.adjusted_p_value < LEVEL else "#9db8d9" for check in fit.checks]
+    tests.barh([check.name for check in fit.checks], evidence, color=colors)
+    tests.axvline(-math.log10(LEVEL), color="#888888", linewidth=1, linestyle="--")
+    tests.set_xlim(0, max(3.0, 1.05 * max(evidence)))
+    tests.invert_yaxis()
+    ticks = [tick for tick in (0, 2, 4, 6, 8, 10, 12) if tick <= tests.get_xlim()[1]]
+    tests.set_xticks(ticks, ["1" if tick == 0 else f"1e-{tick}" for tick in ticks])
+    tests.set_xlabel("p-value corrected for all tests; below 0.01 fails", fontsize=8)
+    tests.set_title("passes" if fit.passes else "does not pass", fontsize=9)
+    for panel in (elements, codes, tests):
+        panel.tick_params(labelsize=7)
+    return _png(figure)
+
+
+def _density(panel: Axes, z: Float[Tensor, "n d"], prior: IIDPrior) -> None:
+    """Histogram of all elements, and the density of the prior's law."""
+    law = prior.law
+    low, high = law.icdf(torch.tensor([1e-4, 1 - 1e-4], dtype=torch.float64)).tolist()
+    pad = 0.25 * (high - low)
+    x = torch.linspace(low - pad, high + pad, 400, dtype=torch.float64)
+    density = law.log_prob(x).exp()
+    panel.hist(z.flatten().cpu().clamp(x[0], x[-1]).numpy(), bins=80, density=True, color="#9db8d9")
+    panel.plot(x, density, color="#b3402a", linewidth=1.4)
+    panel.set_ylim(0, 2.2 * density.max().item())
+    panel.set_xlabel("element of a code", fontsize=8)
+    panel.tick_params(labelsize=7)
 
 
 def _png(figure: Figure) -> bytes:
