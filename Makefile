@@ -10,8 +10,9 @@ READY := .venv/.ready
 study: $(READY)
 	$(BIN)/latentry study --force
 
+# one process for each core and one thread in each: small tensors do not gain from more
 test: lint types
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -22,6 +23,7 @@ types: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/recovery_cost.py
+	$(BIN)/python benchmarks/goodness_of_fit_cost.py
 
 # torch is installed by itself first: resolved along with the rest, a range could draw another build of it.
 $(READY): pyproject.toml constraints.txt

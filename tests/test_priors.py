@@ -25,7 +25,7 @@ def test_cdf_and_icdf_are_inverse(prior: IIDPrior) -> None:
     assert_close(prior.icdf(prior.cdf(z)), z, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize(("prior", "twin"), TWINS, ids=repr)
+@pytest.mark.parametrize(("prior", "twin"), TWINS, ids=["normal", "shifted", "uniform"])
 def test_per_coordinate_functions_agree_with_scipy(prior: IIDPrior, twin: stats.rv_continuous) -> None:
     z = torch.linspace(-3.1, 3.3, 55, dtype=torch.float64).view(11, 5)
     u = torch.linspace(0.01, 0.99, 55, dtype=torch.float64).view(11, 5)
