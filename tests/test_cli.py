@@ -115,6 +115,33 @@ def test_an_earlier_result_stays_unless_forced_and_strangers_files_always(
     assert (tmp_path / "out" / "mine.txt").read_text() == "mine"
 
 
+def test_evaluate_judges_samples_at_the_prior_and_between_and_codes_if_asked(
+    tmp_path: Path, generator: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_pretrained(tmp_path / "eyes", PlainClassifier(10, width=4), None, {})
+    assert run("recover", images, "--generator", generator, "--steps=2", "--out", tmp_path / "recovery") == 0
+    chosen = [
+        "--generator",
+        generator,
+        "--extractor",
+        tmp_path / "eyes",
+        "--count=60",
+        "--rules=[lerp,transport]",
+        "--t=[0.5]",
+    ]
+    codes = tmp_path / "recovery" / "codes.safetensors"
+    assert run("evaluate", *chosen, "--codes", codes, "--out", tmp_path / "out") == 0
+    result = read_json(tmp_path / "out" / "results.json")["result"]
+    assert [row["rule"] for row in result["rows"]] == [None, "lerp", "transport"]
+    for row in result["rows"]:
+        frechet = row["samples"]["frechet_distance"]
+        assert frechet["low"] <= frechet["value"] <= frechet["high"]
+        assert row["samples"]["extractor"]["name"] == "PlainClassifier"
+    assert {"passes", "verdict", "checks"} == set(result["codes"])
+    assert (tmp_path / "out" / "index.html").read_text().count("data:image/png;base64,") == 2
+    assert "transport" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("verb", ["sample", "recover"])
 def test_json_is_all_there_is_on_standard_output(
     verb: str, tmp_path: Path, generator: Path, images: Path, capsys: pytest.CaptureFixture[str]
@@ -148,6 +175,10 @@ def test_equal_seeds_give_equal_results(tmp_path: Path, generator: Path, images:
         (["recover", "{images}", "--generator", "{generator}", "--restarts=0"], "restarts >= 1"),
         (["recover"], "images"),
         (["study", "--count=0"], "a count of 1 to 1000"),
+        (["evaluate", "--rules=[bent]"], "bent"),
+        (["evaluate", "--codes", "{generator}/model.safetensors"], "expected codes named z"),
+        (["evaluate", "--generator", "{generator}", "--extractor", "{generator}"], "`features` and `head`"),
+        (["evaluate", "--generator", "{generator}", "--extractor", "{classifier}", "--count=5"], "at least 12"),
         (["train", "gan", "--data", "{empty}"], "{empty}"),
         (["train", "gan", "--prior=banana"], "banana"),
         (["train", "gan", "--loop.steps=0"], "steps >= 1"),

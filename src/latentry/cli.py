@@ -37,6 +37,7 @@ VERBS: dict[str, Any] = {
     "study": Verb(verbs.StudySettings, "study:study"),
     "recover": Verb(verbs.RecoverSettings, "recover:recover", positional="images"),
     "sample": Verb(verbs.SampleSettings, "sample:sample"),
+    "evaluate": Verb(verbs.EvaluateSettings, "evaluate:evaluate"),
     "train": {
         "gan": Verb(verbs.TrainGANSettings, "train:train_gan"),
         "classifier": Verb(verbs.TrainClassifierSettings, "train:train_classifier"),

@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from latentry.evaluation.codes import LEVEL, GoodnessOfFit
+from latentry.evaluation.samples import Estimate
 from latentry.priors import IIDPrior
 
-__all__ = ["fit_figure", "histogram_figure", "p_value_figure"]
+__all__ = ["fit_figure", "histogram_figure", "p_value_figure", "path_figure"]
 
 _PANEL = (3.1, 2.5)
 
@@ -73,6 +74,21 @@ def fit_figure(z: Float[Tensor, "n d"], prior: IIDPrior, fit: GoodnessOfFit) -> 
     tests.set_title("passes" if fit.passes else "does not pass", fontsize=9)
     for panel in (elements, codes, tests):
         panel.tick_params(labelsize=7)
+    return _png(figure)
+
+
+def path_figure(distances: Mapping[str, Estimate]) -> bytes:
+    """PNG with one bar and interval for each place where samples were drawn."""
+    figure = Figure(figsize=(7.2, 0.8 + 0.24 * len(distances)), layout="constrained")
+    axes = figure.subplots()
+    values = [estimate.value for estimate in distances.values()]
+    sides = [
+        [max(0.0, e.value - e.low) for e in distances.values()],
+        [max(0.0, e.high - e.value) for e in distances.values()],
+    ]
+    axes.barh(list(distances), values, xerr=sides, color="#9db8d9", error_kw={"elinewidth": 1})
+    axes.invert_yaxis()
+    axes.tick_params(labelsize=7)
     return _png(figure)
 
 

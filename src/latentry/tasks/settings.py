@@ -10,6 +10,7 @@ from latentry.training.settings import LoopSettings
 
 __all__ = [
     "CommonSettings",
+    "EvaluateSettings",
     "RecoverSettings",
     "SampleSettings",
     "StudySettings",
@@ -18,6 +19,8 @@ __all__ = [
 ]
 
 PriorName = Literal["normal", "uniform", "half-uniform-half-normal"]
+RuleName = Literal["lerp", "slerp", "variance-corrected", "transport"]
+SplitName = Literal["train", "validation", "held-out"]
 RegularizerName = Literal["none", "l2", "wasserstein", "wasserstein2", "energy"]
 
 
@@ -163,3 +166,27 @@ class StudySettings(CommonSettings):
     """Starts drawn from the prior for each image."""
     steps: int = 150
     """Iterations of each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSettings(CommonSettings):
+    """Judge a generator at its prior and between its codes, and, if asked, codes against the prior."""
+
+    out: str = "runs/evaluate"
+    """Folder for index.html and results.json."""
+    generator: str = "digits-generator"
+    """A shipped generator by name, or the folder of an own one."""
+    data: str = "digits"
+    """Data set to compare with, by name, folder, .npz file or hf:NAME."""
+    split: SplitName = "train"
+    """Split of the data to compare with."""
+    extractor: str = "digits-judge"
+    """Classifier through which samples are seen: a shipped one by name, or the folder of one trained on your own data."""
+    count: int = 2000
+    """Generated samples of each row, and reference samples at most."""
+    rules: tuple[RuleName, ...] = ("lerp", "slerp", "variance-corrected", "transport")
+    """Interpolation rules."""
+    t: tuple[float, ...] = (0.1, 0.25, 0.5)
+    """Steps between two codes; below 0 or above 1 for extrapolation."""
+    codes: str | None = None
+    """A codes.safetensors of `latentry recover` to hold against the prior as well."""
