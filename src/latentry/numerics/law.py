@@ -17,7 +17,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Law", "mean_absolute_difference"]
+__all__ = ["Law"]
 
 
 @runtime_checkable
@@ -53,8 +53,3 @@ class Law(Protocol):
 
     def partial_mean(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         """M(x) = E[X 1{X <= x}]; 0 below the support and E X above it, also at infinity."""
-
-
-def mean_absolute_difference(x: Float[Tensor, "*s"], law: Law) -> Float[Tensor, "*s"]:
-    """E|x - X| for X from `law`, elementwise."""
-    return x * (2 * law.cdf(x) - 1) - 2 * law.partial_mean(x) + law.mean
