@@ -65,13 +65,16 @@ def test_train_sample_and_recover_work_on_one_anothers_results(tmp_path: Path, i
     assert "data:image/png;base64," in (recovery / "index.html").read_text()
 
 
-def test_a_classifier_keeps_its_best_checkpoint_and_is_scored_on_held_out(tmp_path: Path) -> None:
+def test_a_classifier_keeps_its_best_checkpoint_and_is_scored_on_held_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "classifier"
     arguments = ["--width=4", "--fold=[1,8]", *TINY_LOOP, "--loop.steps=4", "--device=cpu", "--out", out]
     assert run("train", "classifier", *arguments) == 0
     metrics = load_pretrained(out / "model").card["metrics"]
     assert metrics["validation"]["trials"] == metrics["held-out"]["trials"] == 1000
     assert metrics["step"] in (2, 4)
+    assert "accuracy on held-out" in capsys.readouterr().out
 
 
 def test_training_resumes_where_it_was_and_refuses_other_settings(

@@ -1,10 +1,12 @@
-"""Every example and the quick form of every benchmark run as a newcomer would run them."""
+"""Every example, and the cost benchmark at small size, run as a newcomer would run them."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from latentry.storage import read_json
 
 ROOT = Path(__file__).parents[1]
 
@@ -14,3 +16,13 @@ def test_an_example_runs_and_says_something(example: Path) -> None:
     done = subprocess.run([sys.executable, "-W", "error", example], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+def test_the_cost_of_recovery_is_stated_for_every_regularizer_and_distance(tmp_path: Path) -> None:
+    arguments = ["--runs", "1", "--codes", "4", "--d", "16", "--out", str(tmp_path / "cost.json")]
+    command = [sys.executable, "-W", "error", str(ROOT / "benchmarks" / "recovery_cost.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = read_json(tmp_path / "cost.json")["figures"]
+    assert len(figures) == 4 + 3
+    assert all(row["first_s"] > 0 and row["second_s"] > 0 for row in figures.values())

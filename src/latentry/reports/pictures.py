@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latentry.storage import atomic_path
 
-__all__ = ["grid", "png", "write_png"]
+__all__ = ["grid", "interleave", "png", "write_png"]
 
 
 def grid(x: Float[Tensor, "n c h w"], columns: int, gap: int = 2) -> Float[Tensor, "c H W"]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from rich.console import Console
 
 from latentry.interfaces import evaluated
 from latentry.reports.pictures import grid, write_png
@@ -26,4 +27,5 @@ def sample(settings: SampleSettings) -> dict[str, Any]:
         x = torch.cat([generator(part) for part in z.split(256)])
     write_png(folder / "grid.png", grid(x.cpu(), settings.columns), magnify=2)
     write_tensors(folder / "codes.safetensors", {"z": z, "x": x}, {"generator": model.fingerprint, "prior": repr(prior)})
+    Console(quiet=settings.json).print(f"Images and codes: {folder}", highlight=False)
     return record(folder, settings, {"grid": str(folder / "grid.png"), "codes": str(folder / "codes.safetensors")})

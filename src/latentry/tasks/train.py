@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from accelerate.accelerator import Accelerator
+from rich.console import Console
 from torch import nn
 
 from latentry.data import LabelledImages, load_dataset
@@ -14,6 +15,7 @@ from latentry.models.gan import GAN
 from latentry.models.pretrained import load_pretrained, save_pretrained
 from latentry.networks import DCGANDiscriminator, DCGANGenerator, PlainClassifier, ResidualClassifier, channels_last
 from latentry.reports.pictures import grid, write_png
+from latentry.reports.tables import Table, print_table
 from latentry.storage import read_json
 from latentry.tasks.runs import claim_folder, named_prior, pick_device, record, settings_record
 from latentry.tasks.settings import CommonSettings, TrainClassifierSettings, TrainGANSettings
@@ -60,7 +62,11 @@ def train_gan(settings: TrainGANSettings) -> dict[str, Any]:
         save_pretrained(folder / "model", generator, prior, {**card, "metrics": {"step": step}})
 
     done = _run(model, training, settings, folder, accelerator, preview)
-    return _finish(accelerator, folder, settings, {"model": str(folder / "model"), "losses": _last(done)})
+    if not accelerator.is_main_process:
+        return {}
+    losses = {name: values[-1] for name, values in done.losses.items() if values}
+    rows = tuple((f"{name}, mean since the last checkpoint", f"{loss:.4f}") for name, loss in losses.items())
+    return _finish(folder, settings, {"model": str(folder / "model"), "losses": losses}, rows)
 
 
 def train_classifier(settings: TrainClassifierSettings) -> dict[str, Any]:
@@ -93,10 +99,13 @@ def train_classifier(settings: TrainClassifierSettings) -> dict[str, Any]:
             save_pretrained(folder / "model", classifier, None, {**card, "metrics": metrics})
 
     _run(model, training, settings, folder, accelerator, validate)
+    if not accelerator.is_main_process:  # the others may be here before the last validation is written
+        return {}
     kept = load_pretrained(folder / "model")
     metrics = {**kept.card["metrics"], "held-out": vars(_accuracy(kept.network, data.split("held-out")))}
     save_pretrained(folder / "model", kept.network, None, {**card, "metrics": metrics})
-    return _finish(accelerator, folder, settings, {"model": str(folder / "model"), "accuracy": metrics})
+    rows = tuple((f"accuracy on {name}", str(Share(**metrics[name]))) for name in ("validation", "held-out"))
+    return _finish(folder, settings, {"model": str(folder / "model"), "accuracy": metrics}, rows)
 
 
 def _accelerator(settings: CommonSettings, loop: LoopSettings) -> Accelerator:
@@ -150,11 +159,12 @@ def _identity(settings: Any) -> dict[str, Any]:
     return identity
 
 
-def _last(done: Trained) -> dict[str, float]:
-    return {name: values[-1] for name, values in done.losses.items() if values}
-
-
-def _finish(accelerator: Accelerator, folder: Path, settings: CommonSettings, result: dict[str, Any]) -> dict[str, Any]:
-    if not accelerator.is_main_process:
-        return {}
-    return record(folder, settings, result)
+def _finish(
+    folder: Path, settings: CommonSettings, result: dict[str, Any], rows: tuple[tuple[str, str], ...]
+) -> dict[str, Any]:
+    """Record the result and close with a table: what was reached, and where the model lies."""
+    content = record(folder, settings, result)
+    console = Console(quiet=settings.json)
+    print_table(Table("Trained", ("what", "value"), rows), console)
+    console.print(f"The model: {folder / 'model'}", highlight=False)
+    return content
