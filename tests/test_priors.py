@@ -2,17 +2,47 @@
 
 import math
 from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from scipy import integrate, stats
+from scipy.io import savemat
 from torch.distributions import Distribution
 from torch.testing import assert_close
 
-from latentry.priors import HalfUniformHalfNormal, IIDDistribution, IIDPrior, Normal, Uniform
+from latentry.priors import (
+    HalfUniformHalfNormal,
+    IIDDistribution,
+    IIDPrior,
+    Normal,
+    Tabulated,
+    TruncatedCauchy,
+    Uniform,
+    load_prior,
+    save_prior,
+)
+from latentry.storage import write_json
 
-PRIORS = [Normal(5), Normal(5, loc=-0.3, scale=1.7), Uniform(5), Uniform(5, low=0.5, high=2.0), HalfUniformHalfNormal(5)]
-TWINS = [(Normal(5), stats.norm()), (Normal(5, -0.3, 1.7), stats.norm(-0.3, 1.7)), (Uniform(5), stats.uniform(-1, 2))]
+TABLE = [0.1, 0.0, 0.4, 0.2, 0.3]
+PRIORS = [
+    Normal(5),
+    Normal(5, loc=-0.3, scale=1.7),
+    Uniform(5),
+    Uniform(5, low=0.5, high=2.0),
+    HalfUniformHalfNormal(5),
+    TruncatedCauchy(5),
+    TruncatedCauchy(5, scale=0.1, bound=2.0),
+    Tabulated(5, [0.2, 0.5, 0.3], -1.0, 2.0),
+    Tabulated(5, TABLE, standardize=True),
+]
+TWINS = [
+    (Normal(5), stats.norm()),
+    (Normal(5, -0.3, 1.7), stats.norm(-0.3, 1.7)),
+    (Uniform(5), stats.uniform(-1, 2)),
+    (Tabulated(5, TABLE, -1.0, 4.0), stats.rv_histogram((np.array(TABLE), np.linspace(-1, 4, 6)), density=False)),
+]
 prior_cases = pytest.mark.parametrize("prior", PRIORS, ids=repr)
 
 
@@ -24,7 +54,7 @@ def test_cdf_and_icdf_are_inverse(prior: IIDPrior) -> None:
     assert_close(prior.icdf(prior.cdf(z)), z, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize(("prior", "twin"), TWINS, ids=["normal", "shifted", "uniform"])
+@pytest.mark.parametrize(("prior", "twin"), TWINS, ids=["normal", "shifted", "uniform", "table"])
 def test_per_coordinate_functions_agree_with_scipy(prior: IIDPrior, twin: stats.rv_continuous) -> None:
     z = torch.linspace(-3.1, 3.3, 55, dtype=torch.float64).view(11, 5)
     u = torch.linspace(0.01, 0.99, 55, dtype=torch.float64).view(11, 5)
@@ -48,7 +78,8 @@ def test_the_density_is_the_derivative_of_the_cdf(prior: IIDPrior) -> None:
 def test_moments_and_closed_forms_are_the_integrals_they_claim(prior: IIDPrior) -> None:
     law = prior.law
     low, high = law.icdf(torch.tensor([0.0, 1.0], dtype=torch.float64)).tolist()
-    breaks = [x for x in (low, 0.0, high) if low <= x <= high]
+    steps = np.linspace(law.low, law.high, len(law.probs) + 1) if isinstance(prior, Tabulated) else [0.0]
+    breaks = sorted({low, high, *(x for x in steps if low < x < high)})
 
     def integral(function: object, until: float = math.inf) -> float:
         ends = [*[x for x in breaks if x < until], min(until, high)]
@@ -94,9 +125,104 @@ def test_shapes_follow_torch_distributions(prior: IIDPrior, rng: torch.Generator
 
 
 @prior_cases
+def test_a_saved_prior_comes_back_as_it_was(prior: IIDPrior, tmp_path: Path) -> None:
+    save_prior(tmp_path / "prior.json", prior, note="any")
+    again = load_prior(tmp_path / "prior.json")
+    assert type(again) is type(prior)
+    assert again.arguments() == prior.arguments()
+    assert load_prior(tmp_path / "prior.json", latent_dim=9).latent_dim == 9
+
+
+def test_a_bare_table_needs_the_length_of_a_code(tmp_path: Path) -> None:
+    np.save(tmp_path / "table.npy", np.array(TABLE))
+    assert load_prior(tmp_path / "table.npy", latent_dim=4).sample(2).shape == (2, 4)
+    with pytest.raises(ValueError, match="pass latent_dim"):
+        load_prior(tmp_path / "table.npy")
+
+
+@pytest.mark.parametrize("content", [{"class": "Nothing", "arguments": {}}, {"class": "Normal", "arguments": {"no": 1}}])
+def test_a_file_that_names_no_prior_is_refused(content: dict[str, object], tmp_path: Path) -> None:
+    write_json(tmp_path / "prior.json", content)
+    with pytest.raises(ValueError, match="expected the class and the arguments"):
+        load_prior(tmp_path / "prior.json")
+
+
+@prior_cases
 def test_equal_seeds_give_equal_codes(prior: IIDPrior) -> None:
     first, second = (prior.sample(4, rng=torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(first, second)
+
+
+def test_the_truncated_cauchy_is_the_cauchy_law_cut_off() -> None:
+    prior, twin = TruncatedCauchy(1, scale=0.3, bound=5.0), stats.cauchy(scale=0.3)
+    z = torch.linspace(-4.99, 4.99, 101, dtype=torch.float64)[:, None]
+    inside = twin.cdf(5.0) - twin.cdf(-5.0)
+    assert_close(prior.cdf(z), torch.from_numpy((twin.cdf(z) - twin.cdf(-5.0)) / inside))
+    assert_close(prior.log_prob(z), torch.from_numpy(twin.logpdf(z) - math.log(inside))[:, 0])
+    assert_close(prior.log_sf(-z), prior.log_cdf(z))
+
+
+def test_a_wide_truncated_cauchy_keeps_the_digits_of_its_tails() -> None:
+    law = TruncatedCauchy(1, scale=1.0, bound=1e6).law
+    near_the_end = torch.tensor([1e6 * (1 - 1e-6)], dtype=torch.float64)
+    # P(X > x) = (b - x) density(b), to first order
+    assert_close(law.log_sf(near_the_end).exp(), law.log_prob(near_the_end).exp() * 1.0, rtol=1e-5, atol=0)
+
+
+def test_the_entropy_of_a_table_agrees_with_scipy(rng: torch.Generator) -> None:
+    probs = torch.rand(64, generator=rng, dtype=torch.float64)
+    prior = Tabulated(3, probs / probs.sum(), -2.0, 2.0)
+    twin = stats.rv_histogram((prior.probs.numpy(), np.linspace(-2, 2, 65)), density=False)
+    assert_close(prior.law.entropy, float(twin.entropy()))
+    assert_close(prior.law.variance, float(twin.var()))
+
+
+def test_no_draw_of_a_table_falls_into_a_bin_without_mass(rng: torch.Generator) -> None:
+    prior = Tabulated(4, [0.0, 0.5, 0.0, 0.5, 0.0], 0.0, 5.0)
+    z = prior.sample(50_000, rng=rng)
+    assert set(z.floor().unique().tolist()) <= {1.0, 2.0, 3.0, 4.0}
+    assert ((z > 2) & (z < 3)).sum() == 0
+    assert prior.law.support == (1.0, 4.0)
+    ends = prior.icdf(torch.tensor([[0.0, 0.5, 0.5 + 1e-6, 1.0]], dtype=torch.float64))
+    assert_close(ends, torch.tensor([[1.0, 2.0, 3.0, 4.0]], dtype=torch.float64), rtol=0, atol=1e-5)
+
+
+def test_a_standardized_table_has_mean_0_and_variance_1() -> None:
+    law = Tabulated(2, TABLE, 3.0, 9.0, standardize=True).law
+    assert_close([law.mean, law.variance], [0.0, 1.0])
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".json", ".mat"])
+def test_a_table_is_read_from_every_kind_of_file(suffix: str, tmp_path: Path) -> None:
+    path, probs = tmp_path / f"table{suffix}", np.array(TABLE)
+    if suffix == ".npy":
+        np.save(path, probs)
+    elif suffix == ".npz":
+        np.savez(path, probs=probs, low=-1.0, high=3.0)
+    elif suffix == ".json":
+        write_json(path, {"probs": TABLE, "low": -1.0, "high": 3.0})
+    else:
+        savemat(path, {"pOpt": 7.0 * probs[:, None]})  # a column, as MATLAB keeps vectors, here as a density
+    prior = Tabulated.from_file(path, 3)
+    assert_close(prior.probs, torch.tensor(TABLE, dtype=torch.float64))
+    assert (prior.law.low, prior.law.high) == ((-1.0, 3.0) if suffix in (".npz", ".json") else (-2.0, 2.0))
+    assert Tabulated.from_file(path, 3, support=(0.0, 1.0)).law.high == 1.0
+
+
+def test_a_table_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="found no such file"):
+        Tabulated.from_file(tmp_path / "none.npy", 3)
+    with pytest.raises(ValueError, match=r"expected a table as .*\.csv"):
+        Tabulated.from_file(tmp_path / "table.csv", 3)
+    (tmp_path / "cut.npy").write_bytes(b"no array")
+    with pytest.raises(ValueError, match=r"cut\.npy is not a whole"):
+        Tabulated.from_file(tmp_path / "cut.npy", 3)
+    np.savez(tmp_path / "two.npz", a=np.ones(3), b=np.ones(4))
+    with pytest.raises(ValueError, match="found 2"):
+        Tabulated.from_file(tmp_path / "two.npz", 3)
+    np.save(tmp_path / "negative.npy", np.array([1.0, -1.0, 2.0]))
+    with pytest.raises(ValueError, match="masses >= 0"):
+        Tabulated.from_file(tmp_path / "negative.npy", 3)
 
 
 def test_outside_the_support_cdf_is_0_or_1_and_the_density_0() -> None:
@@ -119,6 +245,11 @@ def test_the_tails_of_the_normal_stay_finite_in_the_log_domain() -> None:
         (lambda: Normal(0), "latent_dim >= 1"),
         (lambda: Normal(3, scale=0.0), "scale > 0"),
         (lambda: Uniform(3, low=1.0, high=1.0), "low < high"),
+        (lambda: TruncatedCauchy(3, bound=0.0), "bound > 0"),
+        (lambda: Tabulated(3, [0.5, 0.6]), "sum to 1, got 1.1"),
+        (lambda: Tabulated(3, [1.5, -0.5]), "mass >= 0"),
+        (lambda: Tabulated(3, []), "one finite mass"),
+        (lambda: Tabulated(3, [1.0], 1.0, 1.0), "low < high"),
         (lambda: Normal(3).log_prob(torch.zeros(2, 4)), r"shape \(\.\.\., 3\)"),
     ],
 )

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from latentry import networks, priors
-from latentry.priors import IIDPrior
+from latentry import networks
+from latentry.priors import IIDPrior, files
 from latentry.storage import fingerprint, read_json, read_tensors, write_json, write_tensors
 
 __all__ = ["Pretrained", "installed_versions", "load_pretrained", "save_pretrained", "shipped_models"]
@@ -56,11 +56,9 @@ def load_pretrained(name_or_path: str | Path) -> Pretrained:
     weights = read_tensors(folder / "model.safetensors")
     try:
         network: nn.Module = getattr(networks, config["network"]["class"])(**config["network"]["arguments"])
-        prior = None
-        if config["prior"] is not None:
-            prior = getattr(priors, config["prior"]["class"])(**config["prior"]["arguments"])
+        prior = None if config["prior"] is None else files.from_record(config["prior"])
         network.load_state_dict(weights)
-    except (AttributeError, KeyError, TypeError, RuntimeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"{folder} does not describe a model of this version of latentry ({error}); train or save it again"
         ) from None
@@ -74,8 +72,8 @@ def save_pretrained(folder: str | Path, network: nn.Module, prior: IIDPrior | No
         ValueError: The network or the prior is not a public class of this package, so that no name could find it again.
     """
     config = {
-        "network": _by_name(network, networks),
-        "prior": None if prior is None else _by_name(prior, priors),
+        "network": _by_name(network),
+        "prior": None if prior is None else files.record(prior),
         "card": {**card, "versions": installed_versions()},
     }
     write_tensors(Path(folder) / "model.safetensors", network.state_dict())
@@ -87,12 +85,11 @@ def installed_versions() -> dict[str, str]:
     return {"latentry": metadata.version("latentry"), "torch": torch.__version__.split("+")[0]}
 
 
-def _by_name(thing: nn.Module, home: Any) -> dict[str, Any]:
-    name = type(thing).__name__
-    if getattr(home, name, None) is not type(thing):
+def _by_name(network: nn.Module) -> dict[str, Any]:
+    name = type(network).__name__
+    if getattr(networks, name, None) is not type(network):
         raise ValueError(
-            f"expected a class that {home.__name__} offers, got {name}; save your own module with safetensors and pass it "
+            f"expected a class that latentry.networks offers, got {name}; save your own module with safetensors and pass it "
             "to the functions of latentry as it is"
         )
-    arguments = thing.arguments() if isinstance(thing, IIDPrior) else thing.arguments
-    return {"class": name, "arguments": arguments}
+    return {"class": name, "arguments": network.arguments}

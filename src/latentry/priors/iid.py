@@ -12,9 +12,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from latentry.priors.distribution import IIDDistribution, SampledLaw
-from latentry.priors.laws import HalfUniformHalfNormalLaw, NormalLaw, UniformLaw
+from latentry.priors.laws import HalfUniformHalfNormalLaw, NormalLaw, TruncatedCauchyLaw, UniformLaw
 
-__all__ = ["HalfUniformHalfNormal", "IIDPrior", "Normal", "Uniform"]
+__all__ = ["HalfUniformHalfNormal", "IIDPrior", "Normal", "TruncatedCauchy", "Uniform"]
 
 
 class IIDPrior(nn.Module):
@@ -115,3 +115,16 @@ class HalfUniformHalfNormal(IIDPrior):
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__(latent_dim, HalfUniformHalfNormalLaw())
+
+
+class TruncatedCauchy(IIDPrior):
+    """Independent Cauchy coordinates about 0, cut off at -bound and bound.
+
+    Args:
+        latent_dim: Number of coordinates d, at least 1.
+        scale: Half-width of the Cauchy law at half its height, above 0.
+        bound: Where it is cut off, above 0. Without a bound there would be no mean, and no distance to hold codes against.
+    """
+
+    def __init__(self, latent_dim: int, scale: float = 1.0, bound: float = 20.0) -> None:
+        super().__init__(latent_dim, TruncatedCauchyLaw(scale, bound))

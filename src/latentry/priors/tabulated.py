@@ -1,0 +1,329 @@
+r"""A law of one coordinate given as a table: one probability mass for each of n equal bins of [low, high].
+
+Inside a bin the density is constant, so that everything is exact and piecewise: with masses :math:`p_k`, edges
+:math:`e_k` and bin width :math:`w`
+
+.. math::
+    F(x) &= \sum_{j < k} p_j + p_k \frac{x - e_k}{w}, & M(x) &= \sum_{j < k} p_j m_j + p_k \frac{x^2 - e_k^2}{2 w}, \\
+    h &= -\sum_k p_k \log \frac{p_k}{w}, &
+    E|X - X'| &= 2 w \sum_k \left( \frac{a_k + b_k}{2} - \frac{a_k^2 + a_k b_k + b_k^2}{3} \right)
+
+for x in bin k, with bin centres :math:`m_k`, :math:`a_k = F(e_k)` and :math:`b_k = F(e_{k+1})`. The quantile function is
+piecewise linear; a draw is a bin and a place in it (Singh et al., 2019).
+
+Reference: Singh, Turaga, Jayasuriya, Garg, Braun, "Non-parametric priors for generative adversarial networks", 2019.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from latentry.priors.iid import IIDPrior
+from latentry.storage import read_json
+
+__all__ = ["Tabulated", "TabulatedLaw", "read_table"]
+
+_MASS_NAMES = ("probs", "pdf", "p")
+_SUMS_TO_ONE = 1e-6
+
+
+@dataclass(frozen=True)
+class TabulatedLaw:
+    """The law with density `probs[k] / width` in the k-th of n equal bins of [low, high].
+
+    Raises:
+        ValueError: A mass is negative or not finite, they do not sum to 1 (within 1e-6), or the ends are no interval.
+    """
+
+    probs: tuple[float, ...]
+    """One mass for each bin."""
+    low: float = -2.0
+    """Lower edge of the first bin."""
+    high: float = 2.0
+    """Upper edge of the last bin."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise ValueError(f"expected finite low < high, got {self.low} and {self.high}")
+        masses = np.asarray(self.probs, dtype=np.float64)
+        if masses.ndim != 1 or not masses.size or not np.isfinite(masses).all() or (masses < 0).any():
+            raise ValueError(
+                f"expected one finite mass >= 0 for each bin, got shape {masses.shape} with least value "
+                f"{masses.min() if masses.size else 'none'}; clip what rounding made negative"
+            )
+        if abs(masses.sum() - 1) > _SUMS_TO_ONE:
+            raise ValueError(
+                f"expected masses that sum to 1, got {masses.sum():.6g}; divide them by their sum (a density table becomes "
+                "masses that way too)"
+            )
+
+    def __repr__(self) -> str:
+        return f"TabulatedLaw({len(self.probs)} bins, low={self.low:g}, high={self.high:g})"
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @property
+    def width(self) -> float:
+        """Width of a bin."""
+        return (self.high - self.low) / len(self.probs)
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """From the first bin with mass to the last."""
+        held = self._table.probs.nonzero().flatten()
+        return (self._table.edges[held[0]].item(), self._table.edges[held[-1] + 1].item())
+
+    @property
+    def mean(self) -> float:
+        return self._table.moments[-1].item()
+
+    @property
+    def variance(self) -> float:
+        table = self._table
+        return (table.probs @ (table.centres - self.mean).square()).item() + self.width**2 / 12
+
+    @property
+    def mean_difference(self) -> float:
+        a, b = self._table.below[:-1], self._table.below[1:]
+        return 2 * self.width * ((a + b) / 2 - (a * a + a * b + b * b) / 3).sum().item()
+
+    @property
+    def entropy(self) -> float:
+        p = self._table.probs
+        return -torch.special.xlogy(p, p / self.width).sum().item()
+
+    def log_prob(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+        cell = self._cell(value)
+        inside = (value >= self.low) & (value <= self.high)
+        # plus zero times the value: a density without a slope still has a gradient, which is zero
+        return torch.where(inside, self._table.log_density.to(value)[cell], -math.inf) + 0 * value.nan_to_num(0, 0, 0)
+
+    def cdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+        cell, place = self._located(value)
+        return self._table.below.to(value)[cell] + self._table.probs.to(value)[cell] * place
+
+    def log_cdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+        return self.cdf(value).clamp(max=1).log()
+
+    def log_sf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+        cell, place = self._located(value)
+        beyond = self._table.above.to(value)[cell + 1] + self._table.probs.to(value)[cell] * (1 - place)
+        return beyond.clamp(max=1).log()
+
+    def icdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+        table = self._table
+        below = table.below.to(value)
+        first, last = table.first, table.last
+        # the first bin at whose upper edge F has reached u; at u = 0 the first with mass, not one before it
+        cell = torch.searchsorted(below[1:].contiguous(), value.detach().contiguous()).clamp(first, last)
+        mass = table.probs.to(value)[cell]
+        place = ((value - below[cell]) / torch.where(mass > 0, mass, 1)).clamp(0, 1)
+        return table.edges.to(value)[cell] + self.width * place
+
+    def partial_mean(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+        table, inside = self._table, value.clamp(self.low, self.high)
+        cell = self._cell(value)
+        edge = table.edges.to(value)[cell]
+        return table.moments.to(value)[cell] + table.probs.to(value)[cell] * (inside - edge) * (inside + edge) / (
+            2 * self.width
+        )
+
+    def draw(self, shape: tuple[int, ...], rng: torch.Generator | None, like: Tensor) -> Tensor:
+        below = self._table.below[1:-1].to(like)
+        u, place = torch.rand((2, *shape), generator=rng, dtype=like.dtype, device=like.device)
+        cell = torch.searchsorted(below, u, right=True).clamp(self._table.first, self._table.last)
+        return self._table.edges.to(like)[cell] + self.width * place
+
+    def standardized(self) -> "TabulatedLaw":
+        """The same table moved and scaled to mean 0 and variance 1."""
+        scale = self.variance**0.5
+        return TabulatedLaw(self.probs, (self.low - self.mean) / scale, (self.high - self.mean) / scale)
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.probs, self.low, self.high))
+
+    @cached_property
+    def _table(self) -> "_Table":
+        probs = torch.tensor(self.probs, dtype=torch.float64)
+        probs = probs / probs.sum()
+        edges = torch.linspace(self.low, self.high, len(probs) + 1, dtype=torch.float64)
+        centres = (edges[:-1] + edges[1:]) / 2
+        zero = torch.zeros(1, dtype=torch.float64)
+        held = probs.nonzero().flatten()
+        return _Table(
+            probs,
+            edges,
+            centres,
+            torch.cat([zero, probs.cumsum(0)]),
+            torch.cat([probs.flip(0).cumsum(0).flip(0), zero]),
+            torch.cat([zero, (probs * centres).cumsum(0)]),
+            (probs / self.width).log(),
+            int(held[0]),
+            int(held[-1]),
+        )
+
+    def _cell(self, value: Tensor) -> Tensor:
+        """The bin of each value, the first or the last for those outside."""
+        place = ((value.detach() - self.low) / self.width).nan_to_num()
+        return place.floor().clamp(0, len(self.probs) - 1).long()
+
+    def _located(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """The bin of each value and how far it lies into it, in [0, 1]."""
+        cell = self._cell(value)
+        return cell, ((value - self._table.edges.to(value)[cell]) / self.width).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table and its running sums, in double precision."""
+
+    probs: Float[Tensor, "n"]
+    edges: Float[Tensor, "n+1"]
+    centres: Float[Tensor, "n"]
+    below: Float[Tensor, "n+1"]
+    """F at the edges."""
+    above: Float[Tensor, "n+1"]
+    """1 - F at the edges, summed from above so that it keeps its digits."""
+    moments: Float[Tensor, "n+1"]
+    """M at the edges."""
+    log_density: Float[Tensor, "n"]
+    first: int
+    """The first bin with mass."""
+    last: int
+    """The last."""
+
+
+class Tabulated(IIDPrior):
+    """Independent coordinates whose density is a table of equal bins.
+
+    Args:
+        latent_dim: Number of coordinates d, at least 1.
+        probs: One mass for each bin, summing to 1.
+        low: Lower edge of the first bin.
+        high: Upper edge of the last bin.
+        standardize: Move and scale the table to mean 0 and variance 1.
+
+    Raises:
+        ValueError: As in `TabulatedLaw`, or `latent_dim` is below 1.
+    """
+
+    law: TabulatedLaw
+
+    def __init__(
+        self,
+        latent_dim: int,
+        probs: Sequence[float] | Float[Tensor, "n"],
+        low: float = -2.0,
+        high: float = 2.0,
+        *,
+        standardize: bool = False,
+    ) -> None:
+        masses = probs.tolist() if isinstance(probs, Tensor) else [float(mass) for mass in probs]
+        law = TabulatedLaw(tuple(masses), low, high)
+        super().__init__(latent_dim, law.standardized() if standardize else law)
+
+    @classmethod
+    def from_file(
+        cls,
+        path: str | Path,
+        latent_dim: int,
+        *,
+        support: tuple[float, float] | None = None,
+        standardize: bool = False,
+    ) -> "Tabulated":
+        """The prior of a table on disk, see `read_table`.
+
+        Args:
+            path: A .npy, .npz, .json or .mat file.
+            latent_dim: Number of coordinates.
+            support: Ends of the table; by default those that the file names, else (-2, 2), as Singh et al. (2019) have it.
+            standardize: Move and scale the table to mean 0 and variance 1.
+        """
+        probs, found = read_table(path)
+        low, high = support or found or (-2.0, 2.0)
+        return cls(latent_dim, probs, low, high, standardize=standardize)
+
+    @property
+    def probs(self) -> Float[Tensor, "n"]:
+        """One mass for each bin, in double precision."""
+        return torch.tensor(self.law.probs, dtype=torch.float64)
+
+    def arguments(self) -> dict[str, Any]:
+        return {"latent_dim": self.latent_dim, "probs": list(self.law.probs), "low": self.law.low, "high": self.law.high}
+
+    def extra_repr(self) -> str:
+        return f"latent_dim={self.latent_dim}, bins={len(self.law.probs)}, low={self.law.low:g}, high={self.law.high:g}"
+
+
+def read_table(path: str | Path) -> tuple[Float[Tensor, "n"], tuple[float, float] | None]:
+    """Masses of a one-dimensional table on disk and, where the file names them, its ends.
+
+    Read are .npy (the masses), .npz and .json (`probs`, and `low` and `high` if given), and MATLAB's .mat (its only vector,
+    as in the published material of Singh et al., 2019). A table that does not sum to 1 is taken for a density and divided by
+    its sum.
+
+    Raises:
+        ValueError: The file is missing, of another kind, or holds no single vector of finite masses >= 0.
+    """
+    path = Path(path)
+    if path.suffix not in _READERS:
+        raise ValueError(f"expected a table as {', '.join(_READERS)}, got {path}; save it as one of these")
+    if not path.is_file():
+        raise ValueError(f"expected a table at {path}, found no such file; check the path")
+    try:
+        content = _READERS[path.suffix](path)
+    except (OSError, EOFError, TypeError, ValueError, NotImplementedError, BadZipFile) as error:
+        raise ValueError(f"{path} is not a whole {path.suffix} file ({error}); copy or save it again") from None
+    probs = torch.from_numpy(np.array(_vector(content, path), dtype=np.float64))
+    if not probs.isfinite().all() or (probs < 0).any() or probs.sum() <= 0:
+        raise ValueError(f"expected finite masses >= 0 that are not all zero in {path}; clip or repair the table")
+    ends = [float(np.squeeze(content[name])) for name in ("low", "high") if name in content]
+    return probs / probs.sum(), ((ends[0], ends[1]) if len(ends) == 2 else None)
+
+
+def _vector(content: Mapping[str, Any], path: Path) -> Any:
+    named = [name for name in _MASS_NAMES if name in content]
+    vectors = {name: np.squeeze(np.asarray(value)) for name, value in content.items() if not isinstance(value, str)}
+    vectors = {name: v for name, v in vectors.items() if v.ndim == 1 and v.size > 1 and np.issubdtype(v.dtype, np.number)}
+    chosen = [name for name in named if name in vectors] or list(vectors)
+    if len(chosen) != 1:
+        raise ValueError(
+            f"expected one vector of masses in {path}, found {len(chosen)} ({', '.join(chosen) or 'none'}); "
+            "name the right one `probs`"
+        )
+    return vectors[chosen[0]]
+
+
+def _read_npy(path: Path) -> Mapping[str, Any]:
+    return {"probs": np.load(path, allow_pickle=False)}
+
+
+def _read_npz(path: Path) -> Mapping[str, Any]:
+    with np.load(path, allow_pickle=False) as archive:
+        return dict(archive)
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    content = read_json(path)
+    content = content.get("arguments", content) if isinstance(content, dict) else {"probs": content}
+    return {name: value for name, value in content.items() if name in (*_MASS_NAMES, "low", "high")}
+
+
+def _read_mat(path: Path) -> Mapping[str, Any]:
+    from scipy.io import loadmat
+
+    return {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
+
+
+_READERS = {".npy": _read_npy, ".npz": _read_npz, ".json": _read_json, ".mat": _read_mat}
