@@ -1,7 +1,23 @@
 """Floor 2: p(z), in the vocabulary of `torch.distributions`."""
 
+from latentry.priors.coordinates import iid_coordinates
 from latentry.priors.distribution import IIDDistribution
 from latentry.priors.iid import HalfUniformHalfNormal, IIDPrior, Normal, Uniform
 from latentry.priors.interpolation import Rule, combine, interpolate
+from latentry.priors.radial import GammaRadius, RadialDistribution, RadialPrior, SphericalCauchy
 
-__all__ = ["HalfUniformHalfNormal", "IIDDistribution", "IIDPrior", "Normal", "Rule", "Uniform", "combine", "interpolate"]
+__all__ = [
+    "GammaRadius",
+    "HalfUniformHalfNormal",
+    "IIDDistribution",
+    "IIDPrior",
+    "Normal",
+    "RadialDistribution",
+    "RadialPrior",
+    "Rule",
+    "SphericalCauchy",
+    "Uniform",
+    "combine",
+    "iid_coordinates",
+    "interpolate",
+]
