@@ -4,14 +4,18 @@ from latentry.priors.coordinates import iid_coordinates
 from latentry.priors.distribution import IIDDistribution
 from latentry.priors.iid import HalfUniformHalfNormal, IIDPrior, Normal, Uniform
 from latentry.priors.interpolation import Rule, combine, interpolate
+from latentry.priors.labelled import DiagonalNormal, NormalMixture, NormalMixtureDistribution
 from latentry.priors.radial import GammaRadius, RadialDistribution, RadialPrior, SphericalCauchy
 
 __all__ = [
+    "DiagonalNormal",
     "GammaRadius",
     "HalfUniformHalfNormal",
     "IIDDistribution",
     "IIDPrior",
     "Normal",
+    "NormalMixture",
+    "NormalMixtureDistribution",
     "RadialDistribution",
     "RadialPrior",
     "Rule",
