@@ -14,10 +14,13 @@ import torch
 from torch import nn
 
 from latentry import networks, priors
-from latentry.priors import IIDPrior
+from latentry.priors import IIDPrior, NormalMixture, RadialPrior
 from latentry.storage import fingerprint, read_json, read_tensors, write_json, write_tensors
 
 __all__ = ["Pretrained", "installed_versions", "load_pretrained", "save_pretrained", "shipped_models"]
+
+SavedPrior = IIDPrior | RadialPrior | NormalMixture
+"""The priors that can be saved with a network."""
 
 _SHIPPED = Path(__file__).parents[1] / "pretrained"
 
@@ -28,7 +31,7 @@ class Pretrained:
 
     network: nn.Module
     """The network, in eval mode, on the CPU."""
-    prior: IIDPrior | None
+    prior: SavedPrior | None
     """Law of its codes, where it is a generator."""
     card: dict[str, Any]
     """Its model card: configuration, data fingerprint, seed, metrics, versions."""
@@ -67,7 +70,7 @@ def load_pretrained(name_or_path: str | Path) -> Pretrained:
     return Pretrained(networks.channels_last(network).eval(), prior, config.get("card", {}), fingerprint(weights))
 
 
-def save_pretrained(folder: str | Path, network: nn.Module, prior: IIDPrior | None, card: Mapping[str, Any]) -> None:
+def save_pretrained(folder: str | Path, network: nn.Module, prior: SavedPrior | None, card: Mapping[str, Any]) -> None:
     """Write a network of `latentry.networks` and its prior so that `load_pretrained(folder)` gives them back.
 
     Raises:
@@ -94,5 +97,5 @@ def _by_name(thing: nn.Module, home: Any) -> dict[str, Any]:
             f"expected a class that {home.__name__} offers, got {name}; save your own module with safetensors and pass it "
             "to the functions of latentry as it is"
         )
-    arguments = thing.arguments() if isinstance(thing, IIDPrior) else thing.arguments
+    arguments = thing.arguments() if isinstance(thing, SavedPrior) else thing.arguments
     return {"class": name, "arguments": arguments}

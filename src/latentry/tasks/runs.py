@@ -73,11 +73,13 @@ def load_generator(name_or_path: str) -> tuple[Pretrained, IIDPrior]:
     """A saved generator and its prior.
 
     Raises:
-        ValueError: There is no such model, or it has no prior.
+        ValueError: There is no such model, it has no prior, or one of a kind that the commands do not know.
     """
     model = load_pretrained(name_or_path)
     if model.prior is None:
         raise ValueError(f"expected a generator with its prior, but {name_or_path} has none; is it a classifier?")
+    if not isinstance(model.prior, IIDPrior):
+        raise ValueError(f"expected a prior with independent coordinates, got {model.prior!r}; use it from Python")
     return model, model.prior
 
 
