@@ -2,7 +2,7 @@
 
 from latentry.priors.coordinates import iid_coordinates
 from latentry.priors.distribution import IIDDistribution
-from latentry.priors.files import load_prior, save_prior
+from latentry.priors.files import UnlabelledPrior, load_prior, save_prior
 from latentry.priors.iid import HalfUniformHalfNormal, IIDPrior, Normal, TruncatedCauchy, Uniform
 from latentry.priors.interpolation import Rule, combine, interpolate
 from latentry.priors.labelled import DiagonalNormal, NormalMixture, NormalMixtureDistribution
@@ -25,6 +25,7 @@ __all__ = [
     "Tabulated",
     "TruncatedCauchy",
     "Uniform",
+    "UnlabelledPrior",
     "combine",
     "iid_coordinates",
     "interpolate",
