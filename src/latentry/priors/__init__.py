@@ -1,6 +1,7 @@
 """Floor 2: p(z), in the vocabulary of `torch.distributions`."""
 
 from latentry.priors.coordinates import iid_coordinates
+from latentry.priors.designer import Constraint, Design, Designed, Moment, design_interpolable, redesign_singh2019
 from latentry.priors.distribution import IIDDistribution
 from latentry.priors.files import UnlabelledPrior, load_prior, save_prior
 from latentry.priors.iid import HalfUniformHalfNormal, IIDPrior, Normal, TruncatedCauchy, Uniform
@@ -10,11 +11,15 @@ from latentry.priors.radial import GammaRadius, RadialDistribution, RadialPrior,
 from latentry.priors.tabulated import Tabulated
 
 __all__ = [
+    "Constraint",
+    "Design",
+    "Designed",
     "DiagonalNormal",
     "GammaRadius",
     "HalfUniformHalfNormal",
     "IIDDistribution",
     "IIDPrior",
+    "Moment",
     "Normal",
     "NormalMixture",
     "NormalMixtureDistribution",
@@ -27,8 +32,10 @@ __all__ = [
     "Uniform",
     "UnlabelledPrior",
     "combine",
+    "design_interpolable",
     "iid_coordinates",
     "interpolate",
     "load_prior",
+    "redesign_singh2019",
     "save_prior",
 ]
