@@ -7,7 +7,7 @@ from latentry.priors.files import UnlabelledPrior, load_prior, save_prior
 from latentry.priors.iid import HalfUniformHalfNormal, IIDPrior, Normal, TruncatedCauchy, Uniform
 from latentry.priors.interpolation import Rule, combine, interpolate
 from latentry.priors.labelled import DiagonalNormal, NormalMixture, NormalMixtureDistribution
-from latentry.priors.radial import GammaRadius, RadialDistribution, RadialPrior, SphericalCauchy
+from latentry.priors.radial import GammaRadius, LogUniformRadius, RadialDistribution, RadialPrior, SphericalCauchy
 from latentry.priors.tabulated import Tabulated
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "HalfUniformHalfNormal",
     "IIDDistribution",
     "IIDPrior",
+    "LogUniformRadius",
     "Moment",
     "Normal",
     "NormalMixture",
