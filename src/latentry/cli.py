@@ -5,6 +5,7 @@ is said on the command line beats what was set around it. A task is imported whe
 ends with exit code 2 and one sentence, never with a traceback.
 """
 
+import dataclasses
 import importlib
 import json
 import sys
@@ -38,6 +39,9 @@ VERBS: dict[str, Any] = {
     "recover": Verb(verbs.RecoverSettings, "recover:recover", positional="images"),
     "sample": Verb(verbs.SampleSettings, "sample:sample"),
     "evaluate": Verb(verbs.EvaluateSettings, "evaluate:evaluate"),
+    "reproduce": {
+        "priors": Verb(verbs.ReproducePriorsSettings, "reproduce_priors:reproduce_priors"),
+    },
     "train": {
         "gan": Verb(verbs.TrainGANSettings, "train:train_gan"),
         "classifier": Verb(verbs.TrainClassifierSettings, "train:train_classifier"),
@@ -92,6 +96,8 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
     if verb.positional:
         parser.add_argument(verb.positional, type=str, nargs="+", help=f"{verb.positional.capitalize()}: files or folders.")
     flags = {"json": "Print the result as JSON for machines.", "force": "Replace an earlier result in the same folder."}
+    if "quick" in {field.name for field in dataclasses.fields(verb.settings)}:
+        flags["quick"] = "A rehearsal in less than a minute: everything at the smallest size, numbers without meaning."
     skip = {*flags, verb.positional} if verb.positional else {*flags}
     parser.add_class_arguments(verb.settings, skip=skip, as_group=False)
     for flag, text in flags.items():  # flags without a value, which a typed bool would ask for

@@ -13,6 +13,7 @@ from latentry.models.pretrained import Pretrained, installed_versions, load_pret
 from latentry.priors import (
     GammaRadius,
     HalfUniformHalfNormal,
+    LogUniformRadius,
     Normal,
     NormalMixture,
     SphericalCauchy,
@@ -37,6 +38,7 @@ _PRIORS: dict[str, Callable[[int], UnlabelledPrior]] = {
     "truncated-cauchy": TruncatedCauchy,
     "spherical-cauchy": SphericalCauchy,
     "gamma-radius": GammaRadius,
+    "log-uniform-radius": LogUniformRadius,
     "interpolable": design_interpolable,
 }
 
@@ -98,13 +100,20 @@ def load_generator(name_or_path: str) -> tuple[Pretrained, UnlabelledPrior]:
     return model, model.prior
 
 
-def named_prior(name_or_path: str, latent_dim: int) -> UnlabelledPrior:
+def named_prior(name_or_path: str, latent_dim: int | None = None) -> UnlabelledPrior:
     """The prior of this name in its standard form, or the one in this file.
 
+    Args:
+        name_or_path: A name, or a file that `latentry prior design` or `save_prior` wrote, or a bare table.
+        latent_dim: Length of a code; by default that of a saved prior, which a name and a bare table have not.
+
     Raises:
-        ValueError: There is no such name and no such file, or the file holds no prior.
+        ValueError: There is no such name and no such file, or the file holds no prior, or one with labels, or there is no
+            `latent_dim`.
     """
     if name_or_path in _PRIORS:
+        if latent_dim is None:
+            raise ValueError(f"expected the length of a code along with the prior {name_or_path!r}; pass latent_dim")
         return _PRIORS[name_or_path](latent_dim)
     if not Path(name_or_path).is_file():
         raise ValueError(

@@ -12,13 +12,13 @@ __all__ = [
     "CommonSettings",
     "EvaluateSettings",
     "RecoverSettings",
+    "ReproducePriorsSettings",
     "SampleSettings",
     "StudySettings",
     "TrainClassifierSettings",
     "TrainGANSettings",
 ]
 
-PriorName = Literal["normal", "uniform", "half-uniform-half-normal"]
 RuleName = Literal["lerp", "slerp", "variance-corrected", "transport"]
 SplitName = Literal["train", "validation", "held-out"]
 RegularizerName = Literal["none", "l2", "wasserstein", "wasserstein2", "energy"]
@@ -52,8 +52,8 @@ class TrainGANSettings(CommonSettings):
     """Side to resize to: 28, 32, 64 or 128; that of the data by default."""
     channels: int | None = None
     """1 for grey, 3 for colour; those of the data by default."""
-    prior: PriorName = "normal"
-    """Law of the codes."""
+    prior: str = "normal"
+    """Law of the codes: a prior by name, or a file that `latentry prior design` wrote."""
     latent_dim: int = 64
     """Length of a code."""
     width: int = 64
@@ -136,8 +136,8 @@ class RecoverSettings(CommonSettings):
     """Folder for codes, pictures and the report."""
     generator: str = "digits-generator"
     """A shipped generator by name, or the folder of an own one."""
-    prior: PriorName | None = None
-    """Law to hold the codes against; the generator's own by default."""
+    prior: str | None = None
+    """Law to hold the codes against, by name or file; the generator's own by default."""
     regularizer: RegularizerName = "wasserstein"
     """What keeps codes near the prior."""
     weight: float = 0.01
@@ -190,3 +190,39 @@ class EvaluateSettings(CommonSettings):
     """Steps between two codes; below 0 or above 1 for extrapolation."""
     codes: str | None = None
     """A codes.safetensors of `latentry recover` to hold against the prior as well."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproducePriorsSettings(CommonSettings):
+    """The table of Singh et al. (2019): generators under different priors, judged at the prior and between codes."""
+
+    out: str = "runs/reproduce-priors"
+    """Folder for index.html, results.json, one file for each cell, and the generators."""
+    data: tuple[str, ...] = ("digits", "fashion-mnist")
+    """Data sets, by name, folder or .npz file."""
+    extractors: tuple[str, ...] = ("digits-judge", "fashion-judge")
+    """What the samples of each are seen through: shipped classifiers by name, or folders of your own."""
+    seeds: int = 3
+    """Generators of each kind."""
+    published: str | None = None
+    """The published table of masses (.npy or .mat); without it the authors' problem is solved again."""
+    latent_dim: int = 100
+    """Length of a code."""
+    width: int = 24
+    """Channels of the generator's last and the discriminator's first hidden layer."""
+    steps: int = 5000
+    """Iterations of each training."""
+    batch_size: int = 16
+    """Images of one iteration."""
+    lr: float = 2e-3
+    """Learning rate of both networks."""
+    count: int = 10_000
+    """Generated samples of each row."""
+    t: tuple[float, ...] = (0.5, 0.25, 0.1)
+    """Steps between two codes."""
+    trade_off: bool = True
+    """Train one generator for each of a family of designs too, on the last data set."""
+    workers: int | None = None
+    """Cells at once; by default one for each core on a CPU, one on a GPU."""
+    quick: bool = False
+    """A rehearsal in less than a minute: everything at the smallest size, numbers without meaning."""

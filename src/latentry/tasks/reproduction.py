@@ -1,0 +1,125 @@
+"""Long experiments as cells: each a result of its own on disk, so that a killed run goes on where it was.
+
+A cell is a name, the settings that decide its result, and a function of them. Its result is written once, to
+`cells/NAME.json`, together with those settings; a later run with equal settings takes it from there.
+"""
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from latentry.models.pretrained import installed_versions
+from latentry.storage import read_json, write_json
+
+__all__ = ["Cell", "announce", "run_cells"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One piece of an experiment."""
+
+    name: str
+    """Its name, and that of its file."""
+    settings: Any
+    """A frozen dataclass with all that decides the result."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The settings as JSON gives them back."""
+        content: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self.settings)))
+        return content
+
+
+def announce(cells: Sequence[Cell], folder: Path, seconds_a_cell: float, workers: int, console: Console) -> None:
+    """Say what is to be done and what it will cost, before it begins."""
+    open_cells = [cell for cell in cells if _done(cell, folder) is None]
+    hours = seconds_a_cell * len(open_cells) / 3600
+    console.print(
+        f"{len(cells)} cells, {len(cells) - len(open_cells)} of them done. Each takes about {seconds_a_cell / 60:.1f} min: "
+        f"{hours:.1f} h of computing, {hours / workers:.1f} h with {workers} at a time. "
+        "It may be stopped at any time; the same command goes on.",
+        highlight=False,
+    )
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    work: Callable[[Cell], dict[str, Any]],
+    folder: Path,
+    *,
+    workers: int,
+    console: Console,
+) -> dict[str, dict[str, Any]]:
+    """The results of all cells by name, those on disk and those still to be worked out, `workers` at a time.
+
+    Args:
+        cells: What is to be done, in this order.
+        work: A function at the top level of a module, as another process can import it.
+        folder: Where `cells/` goes.
+        workers: Processes at once, each with its share of the cores; 1 works in this process.
+        console: Where each finished cell gets a line.
+
+    Raises:
+        ValueError: A cell on disk was made with other settings.
+    """
+    found = {cell.name: _done(cell, folder) for cell in cells}
+    to_do = [cell for cell in cells if found[cell.name] is None]
+    for index, (cell, result, seconds) in enumerate(_worked(to_do, work, workers)):
+        write_json(
+            _path(folder, cell.name),
+            {"settings": cell.identity, "versions": installed_versions(), "seconds": seconds, "result": result},
+        )
+        found[cell.name] = result
+        console.print(f"[{index + 1} of {len(to_do)}] {cell.name}: {seconds / 60:.1f} min", highlight=False)
+    return {name: result for name, result in found.items() if result is not None}
+
+
+def _worked(
+    cells: Sequence[Cell], work: Callable[[Cell], dict[str, Any]], workers: int
+) -> Iterator[tuple[Cell, dict[str, Any], float]]:
+    """Each cell with its result and the seconds it took, as they are done."""
+    if workers == 1:
+        for cell in cells:
+            yield cell, *_timed(work, cell)
+        return
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
+        pending = {pool.submit(_timed, work, cell): cell for cell in cells}
+        try:
+            for done in as_completed(pending):
+                yield pending[done], *done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)  # after a failure the cells that have not begun shall not
+
+
+def _timed(work: Callable[[Cell], dict[str, Any]], cell: Cell) -> tuple[dict[str, Any], float]:
+    began = time.perf_counter()
+    return work(cell), time.perf_counter() - began
+
+
+def _path(folder: Path, name: str) -> Path:
+    return folder / "cells" / f"{name}.json"
+
+
+def _done(cell: Cell, folder: Path) -> dict[str, Any] | None:
+    path = _path(folder, cell.name)
+    if not path.exists():
+        return None
+    content = read_json(path)
+    if content["settings"] != cell.identity:
+        raise ValueError(
+            f"{path} was made with other settings than are asked for now; choose another --out, or begin again with --force"
+        )
+    result: dict[str, Any] = content["result"]
+    return result

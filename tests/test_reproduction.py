@@ -1,0 +1,67 @@
+"""Cells: done once, kept whole, gone on with after a failure, refused when they answer another question."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from latentry.storage import read_json
+from latentry.tasks.reproduction import Cell, announce, run_cells
+
+QUIET = Console(quiet=True)
+
+
+@dataclass(frozen=True)
+class Squared:
+    number: int
+    pair: tuple[int, int] = (1, 2)
+
+
+def work(log: Path, cell: Cell) -> dict[str, Any]:
+    if cell.settings.number < 0:
+        raise ArithmeticError("no root")
+    with log.open("a") as lines:
+        lines.write(f"{cell.name}\n")
+    return {"square": cell.settings.number**2}
+
+
+def cells(*numbers: int) -> list[Cell]:
+    return [Cell(f"cell {number}", Squared(number)) for number in numbers]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_cell_is_worked_out_once_however_often_it_is_asked_for(workers: int, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    for asked in (cells(1, 2), cells(1, 2, 3)):
+        found = run_cells(asked, partial(work, log), tmp_path, workers=workers, console=QUIET)
+        assert found == {cell.name: {"square": cell.settings.number**2} for cell in asked}
+    assert sorted(log.read_text().splitlines()) == ["cell 1", "cell 2", "cell 3"]
+    kept = read_json(tmp_path / "cells" / "cell 3.json")
+    assert kept["settings"] == {"number": 3, "pair": [1, 2]}
+    assert {"latentry", "torch"} <= kept["versions"].keys()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_failure_loses_no_cell_that_was_done(workers: int, tmp_path: Path) -> None:
+    with pytest.raises(ArithmeticError, match="no root"):
+        run_cells(cells(1, -1, 2), partial(work, tmp_path / "log"), tmp_path, workers=workers, console=QUIET)
+    run_cells(cells(1, 2), partial(work, tmp_path / "log"), tmp_path, workers=1, console=QUIET)
+    assert (tmp_path / "log").read_text().splitlines().count("cell 1") == 1
+
+
+def test_a_cell_of_other_settings_is_refused(tmp_path: Path) -> None:
+    run_cells(cells(1), partial(work, tmp_path / "log"), tmp_path, workers=1, console=QUIET)
+    with pytest.raises(ValueError, match=r"cell 1\.json was made with other settings"):
+        run_cells([Cell("cell 1", Squared(5))], partial(work, tmp_path / "log"), tmp_path, workers=1, console=QUIET)
+
+
+def test_the_cost_is_that_of_what_is_still_to_be_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_cells(cells(1), partial(work, tmp_path / "log"), tmp_path, workers=1, console=QUIET)
+    announce(cells(1, 2, 3), tmp_path, 1800.0, 2, Console(width=300))
+    said = capsys.readouterr().out
+    assert "3 cells, 1 of them done" in said
+    assert "30.0 min" in said
+    assert "1.0 h of computing, 0.5 h with 2 at a time" in said
