@@ -15,7 +15,17 @@ from torch import Tensor, nn
 
 from latentry.numerics.law import Law
 
-__all__ = ["FeatureExtractor", "Generator", "LabelledPrior", "Prior", "check_generator", "evaluated", "module_of"]
+__all__ = [
+    "FeatureExtractor",
+    "Generator",
+    "LabelledPrior",
+    "Prior",
+    "PushforwardPrior",
+    "SampledPrior",
+    "check_generator",
+    "evaluated",
+    "module_of",
+]
 
 
 @runtime_checkable
@@ -35,17 +45,40 @@ class FeatureExtractor(Protocol):
 
 
 @runtime_checkable
-class Prior(Protocol):
-    """p(z) with independent coordinates of one law, as recovery and goodness of fit need it."""
+class SampledPrior(Protocol):
+    """p(z) of any kind: what recovery without a regularizer needs."""
 
     latent_dim: int
+
+    def sample(self, shape: Any = ..., y: Int[Tensor, "..."] | None = None, *, rng: torch.Generator | None = None) -> Any:
+        """Codes `(*shape, d)`."""
+
+
+@runtime_checkable
+class Prior(SampledPrior, Protocol):
+    """p(z) with independent coordinates of one law, as regularizers and goodness of fit need it."""
 
     @property
     def law(self) -> Law:
         """The law of one coordinate."""
 
-    def sample(self, shape: Any = ..., y: Int[Tensor, "..."] | None = None, *, rng: torch.Generator | None = None) -> Any:
-        """Codes `(*shape, d)`."""
+    def log_prob(self, z: Any, y: Int[Tensor, "..."] | None = None) -> Any:
+        """log p(z), `(n,)` for codes `(n, d)`."""
+
+
+@runtime_checkable
+class PushforwardPrior(SampledPrior, Protocol):
+    """p(z) that a differentiable bijection carries to N(0, I), whatever the dependence of its own coordinates.
+
+    In normal coordinates it is a prior with independent coordinates of one law; regularizers and goodness of fit look at
+    codes there. Radial priors are of this kind.
+    """
+
+    def to_normal(self, z: Any) -> Any:
+        """Normal coordinates `(n, d)` of codes `(n, d)`, with a gradient."""
+
+    def from_normal(self, e: Any) -> Any:
+        """Codes with these normal coordinates, with a gradient."""
 
     def log_prob(self, z: Any, y: Int[Tensor, "..."] | None = None) -> Any:
         """log p(z), `(n,)` for codes `(n, d)`."""
@@ -64,7 +97,8 @@ class LabelledPrior(Protocol):
 
     def __call__(self, y: Int[Tensor, "n"]) -> Any:
         """p(z | y), a `torch.distributions.Distribution` of batch shape `(n,)`, whose `cdf`, `log_cdf` and `log_sf` map
-        `(n, d)` to `(n, d)`, and whose `mean` and `variance` are `(n, d)`."""
+        `(n, d)` to `(n, d)`, and whose `mean` and `variance` are `(n, d)`; interpolation needs `icdf` too, all for
+        `(t, n, d)` as well."""
 
     def sample_labels(self, z: Float[Tensor, "n d"], *, rng: torch.Generator | None = None) -> Int[Tensor, "n"]:
         """Labels drawn from p(y | z)."""

@@ -1,0 +1,28 @@
+"""Codes in coordinates that are independent draws of one law, for what works on such coordinates alone."""
+
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from latentry.interfaces import Prior, PushforwardPrior
+from latentry.numerics.law import Law
+from latentry.priors.laws import NormalLaw
+
+__all__ = ["iid_coordinates"]
+
+
+def iid_coordinates(z: Float[Tensor, "*n d"], prior: Any) -> tuple[Float[Tensor, "*n d"], Law]:
+    """Codes in independent coordinates, and the law of each: the codes themselves, or their normal coordinates.
+
+    Raises:
+        ValueError: The prior has neither independent coordinates of one law nor normal ones.
+    """
+    if isinstance(prior, Prior):
+        return z, prior.law
+    if isinstance(prior, PushforwardPrior):
+        return prior.to_normal(z), NormalLaw()
+    raise ValueError(
+        f"expected a prior with independent coordinates of one law (Normal, Uniform, ...) or with normal coordinates "
+        f"(to_normal, as radial priors have), got {type(prior).__name__}; with labels, take one component as a prior"
+    )

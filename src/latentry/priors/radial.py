@@ -1,0 +1,296 @@
+r"""Radial priors: z = r v, with v uniform on the sphere and the norm r of a law of its own.
+
+The mean of two normal codes is shorter than any code in many dimensions. Priors that put more weight on short codes suffer
+less from that: of Kilcher et al. (2018) with :math:`r^2` of a gamma law, of Lesniak et al. (2019) with a Cauchy law so wide
+that a linear combination with weights that sum to 1 in absolute value *is* a code again, for the price of a mean.
+
+The coordinates of such codes depend on each other, but the norm tells all: with :math:`F_R` the law of r,
+
+.. math:: e = \frac{z}{\|z\|} \, F_{\chi_d}^{-1}(F_R(\|z\|))
+
+is exactly N(0, I) for z from the prior, and a bijection. What can be asked of a normal code can so be asked of a radial one:
+its :math:`\Phi(e_j)` are independent and uniform. `to_normal` and `from_normal` are accurate at any distance and have
+gradients.
+
+References: Kilcher, Lucchi, Hofmann, "Semantic interpolation in implicit models", 2018; Lesniak, Sieradzki, Podolak,
+"Distribution-interpolation trade off in generative models", 2019; Chen and Gopinath, "Gaussianization", 2000.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.distributions import Distribution, constraints
+from torch.nn.functional import normalize
+
+from latentry.numerics.radial import log_sphere_area
+from latentry.numerics.tails import carry
+from latentry.priors.distribution import SampledLaw
+from latentry.priors.laws import HalfUniformHalfNormalLaw, NormalLaw, UniformLaw
+from latentry.priors.radius_laws import CauchyRadiusLaw, NakagamiLaw
+
+__all__ = ["GammaRadius", "RadialDistribution", "RadialPrior", "SphericalCauchy"]
+
+_LAWS = {law.__name__: law for law in (CauchyRadiusLaw, HalfUniformHalfNormalLaw, NakagamiLaw, NormalLaw, UniformLaw)}
+"""Laws that a saved prior may name."""
+_LEAST_NORM = 1e-37
+_ROUNDING = 4
+"""Rounding steps that the norm of a true code may lie beyond the end of its law."""
+_SCORES = 4097
+
+
+class RadialDistribution(Distribution):
+    """p(z) of codes with a uniform direction and a norm from `radius_law`.
+
+    `log_prob` is of whole codes, `(..., d)` to `(...)`. There is a `cdf` per coordinate for the spherical Cauchy law alone,
+    where each coordinate is a Cauchy number; coordinates are not independent under any radial law but the normal one.
+    """
+
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
+    support = constraints.real_vector
+    has_rsample = True
+
+    def __init__(self, radius_law: SampledLaw, latent_dim: int, like: Tensor) -> None:
+        self.radius_law = radius_law
+        self._like = like
+        super().__init__(event_shape=torch.Size([latent_dim]), validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """Zeros, or NaN where the norm has no mean."""
+        return self._like.new_full(self.event_shape, 0.0 if math.isfinite(self.radius_law.mean) else math.nan)
+
+    @property
+    def variance(self) -> Tensor:
+        """Of each coordinate; infinite where the norm has none."""
+        square = self.radius_law.variance + self.radius_law.mean**2
+        return self._like.new_full(self.event_shape, square / self.event_shape[0])
+
+    def entropy(self) -> Tensor:
+        """Entropy of a whole code, in nats."""
+        d = self.event_shape[0]
+        return self._like.new_tensor(self.radius_law.entropy + log_sphere_area(d) + (d - 1) * _mean_log(self.radius_law))
+
+    def rsample(self, sample_shape: int | Sequence[int] = (), *, rng: torch.Generator | None = None) -> Tensor:
+        """Codes `(*sample_shape, d)`; `rng` makes them reproducible."""
+        shape = (sample_shape,) if isinstance(sample_shape, int) else tuple(sample_shape)
+        noise = torch.randn((*shape, *self.event_shape), generator=rng, dtype=self._like.dtype, device=self._like.device)
+        return self.radius_law.draw(shape, rng, self._like)[..., None] * normalize(noise, dim=-1)
+
+    def sample(self, sample_shape: int | Sequence[int] = (), *, rng: torch.Generator | None = None) -> Tensor:
+        """Codes `(*sample_shape, d)` without a gradient; `rng` makes them reproducible."""
+        with torch.no_grad():
+            return self.rsample(sample_shape, rng=rng)
+
+    def log_prob(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n"]:
+        d = self.event_shape[0]
+        r = _norm(self._codes(value))
+        density = self.radius_law.log_prob(r) - (d - 1) * r.log() - log_sphere_area(d)
+        return density.to(value.dtype)
+
+    def cdf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+        x = self._marginal(value)
+        return torch.atan2(torch.ones_like(x), -x) / math.pi
+
+    def icdf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+        angle = math.pi * self._codes(value)
+        return -self._cauchy().scale * angle.cos() / angle.sin()
+
+    def log_cdf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+        return self.cdf(value).log()
+
+    def log_sf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+        return self.cdf(-value).log()
+
+    def to_normal(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+        """The normal coordinates of codes; see the module's theory.
+
+        A norm that the law never takes is put beyond every sample's: beyond a tail of exp(-690), in proportion.
+        """
+        low, high = self.radius_law.support
+        step = _ROUNDING * torch.finfo(z.dtype).eps
+        r = _norm(self._codes(z))
+        inside = r.clamp(max(low * (1 + step), _LEAST_NORM), high * (1 - step))
+        beyond = (r > high * (1 + step)).to(r.dtype) - (r < low * (1 - step)).to(r.dtype)
+        length = carry(inside, self.radius_law, _chi(z.shape[-1]), beyond=beyond)
+        return (z * (length / inside)[..., None]).to(z.dtype)
+
+    def from_normal(self, e: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+        """Codes with these normal coordinates, the inverse of `to_normal` for codes of the prior."""
+        length = _norm(self._codes(e))
+        return (e * (carry(length, _chi(e.shape[-1]), self.radius_law) / length)[..., None]).to(e.dtype)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.radius_law}, latent_dim={self.event_shape[0]})"
+
+    def _codes(self, value: Any) -> Tensor:
+        if value.shape[-1:] != self.event_shape:
+            raise ValueError(
+                f"expected codes of shape (..., {self.event_shape[0]}), got {tuple(value.shape)}; "
+                "check the prior's latent_dim"
+            )
+        return value
+
+    def _cauchy(self) -> CauchyRadiusLaw:
+        law = self.radius_law
+        if not isinstance(law, CauchyRadiusLaw) or law.latent_dim != self.event_shape[0]:
+            raise ValueError(
+                f"expected a prior whose single coordinates have a law in closed form, got norms from {law}; "
+                "take to_normal(z), whose coordinates are independent N(0, 1)"
+            )
+        return law
+
+    def _marginal(self, value: Any) -> Tensor:
+        return self._codes(value) / self._cauchy().scale
+
+
+class RadialPrior(nn.Module):
+    """p(z) with a uniform direction and a norm from any law on [0, inf).
+
+    Samples take the dtype and the device that the prior was moved to with `.to(...)`.
+
+    Args:
+        latent_dim: Number of coordinates d, at least 1.
+        radius_law: Law of the norm; or its name and arguments, as `arguments()` gives them.
+
+    Raises:
+        ValueError: `latent_dim` is below 1, the law reaches below 0 or there is no law of that name.
+    """
+
+    _like: Tensor
+
+    def __init__(self, latent_dim: int, radius_law: SampledLaw | Mapping[str, Any]) -> None:
+        super().__init__()
+        if latent_dim < 1:
+            raise ValueError(f"expected latent_dim >= 1, got {latent_dim}")
+        law = _law_by_name(radius_law) if isinstance(radius_law, Mapping) else radius_law
+        if law.support[0] < 0:
+            raise ValueError(f"expected a law on [0, inf), as norms have, got {law} on {law.support}")
+        self.latent_dim = latent_dim
+        self.radius_law: SampledLaw = law
+        self.register_buffer("_like", torch.empty(0), persistent=False)
+
+    def arguments(self) -> dict[str, Any]:
+        """What the constructor was given, as JSON can hold it."""
+        law: Any = self.radius_law
+        return {
+            "latent_dim": self.latent_dim,
+            "radius_law": {"class": type(law).__name__, "arguments": dataclasses.asdict(law)},
+        }
+
+    def forward(self, y: Int[Tensor, "..."] | None = None) -> RadialDistribution:
+        """The distribution p(z); these priors know no labels and pass over `y`."""
+        return RadialDistribution(self.radius_law, self.latent_dim, self._like)
+
+    def to_normal(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+        """Normal coordinates: N(0, I) for codes of the prior."""
+        return self().to_normal(z)
+
+    def from_normal(self, e: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+        """The codes with these normal coordinates."""
+        return self().from_normal(e)
+
+    def sample(
+        self, shape: int | Sequence[int] = (), y: Int[Tensor, "..."] | None = None, *, rng: torch.Generator | None = None
+    ) -> Float[Tensor, "*shape d"]:
+        """Codes `(*shape, d)`; `rng` makes them reproducible."""
+        return self(y).sample(shape, rng=rng)
+
+    def rsample(
+        self, shape: int | Sequence[int] = (), y: Int[Tensor, "..."] | None = None, *, rng: torch.Generator | None = None
+    ) -> Float[Tensor, "*shape d"]:
+        """Codes `(*shape, d)` with a gradient to the law's parameters, where it has any."""
+        return self(y).rsample(shape, rng=rng)
+
+    def log_prob(self, z: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n"]:
+        """log p(z) of whole codes; -inf outside the support."""
+        return self(y).log_prob(z)
+
+    def cdf(self, z: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n d"]:
+        """F(z_j) of each coordinate alone; a ValueError where that has no closed form, as in the following three."""
+        return self(y).cdf(z)
+
+    def icdf(self, u: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n d"]:
+        """F^-1(u_j) of each coordinate alone, for u in [0, 1]."""
+        return self(y).icdf(u)
+
+    def log_cdf(self, z: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n d"]:
+        """log F(z_j) of each coordinate alone."""
+        return self(y).log_cdf(z)
+
+    def log_sf(self, z: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n d"]:
+        """log(1 - F(z_j)) of each coordinate alone."""
+        return self(y).log_sf(z)
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}={value}" for name, value in self.arguments().items())
+
+
+class SphericalCauchy(RadialPrior):
+    r"""Codes n / |n_0| of d + 1 standard normal numbers: density :math:`\propto (1 + \|z\|^2)^{-(d+1)/2}`.
+
+    A linear combination has exactly the law of :math:`\sum_i |w_i|` times a code. No mean exists.
+
+    Reference: Lesniak, Sieradzki, Podolak (2019).
+
+    Args:
+        latent_dim: Number of coordinates d, at least 1.
+        scale: Scale of each coordinate, above 0.
+    """
+
+    def __init__(self, latent_dim: int, scale: float = 1.0) -> None:
+        super().__init__(latent_dim, CauchyRadiusLaw(max(latent_dim, 1), scale))
+
+    def arguments(self) -> dict[str, Any]:
+        """What the constructor was given, as JSON can hold it."""
+        law: Any = self.radius_law
+        return {"latent_dim": self.latent_dim, "scale": law.scale}
+
+
+class GammaRadius(RadialPrior):
+    r"""Codes with :math:`\|z\|^2` from a gamma law; :math:`\|z\|` is the modulus of a normal number by default.
+
+    Reference: Kilcher, Lucchi, Hofmann (2018).
+
+    Args:
+        latent_dim: Number of coordinates d, at least 1.
+        shape: Shape of the gamma law, above 0; d / 2 makes a normal prior.
+        theta: Its scale, above 0; the mean of the squared norm is shape times theta.
+    """
+
+    def __init__(self, latent_dim: int, shape: float = 0.5, theta: float = 2.0) -> None:
+        super().__init__(latent_dim, NakagamiLaw(shape, theta))
+
+    def arguments(self) -> dict[str, Any]:
+        """What the constructor was given, as JSON can hold it."""
+        return {"latent_dim": self.latent_dim, **vars(self.radius_law)}
+
+
+def _chi(d: int) -> NakagamiLaw:
+    """The norm of a standard normal code."""
+    return NakagamiLaw(d / 2, 2.0)
+
+
+def _norm(z: Tensor) -> Tensor:
+    """Norms in double precision, above 0 so that one can divide by them."""
+    return z.double().norm(dim=-1).clamp(min=_LEAST_NORM)
+
+
+@lru_cache(maxsize=64)
+def _mean_log(law: SampledLaw) -> float:
+    """E log r, by the trapezoid rule in normal scores."""
+    scores = torch.linspace(-8, 8, _SCORES, dtype=torch.float64)
+    lower = law.icdf(torch.special.ndtr(scores)).log()
+    return float((lower * torch.softmax(-0.5 * scores.square(), 0)).sum())
+
+
+def _law_by_name(record: Mapping[str, Any]) -> SampledLaw:
+    if record.get("class") not in _LAWS:
+        raise ValueError(f"expected the name of a law among {sorted(_LAWS)}, got {record.get('class')!r}")
+    law: SampledLaw = _LAWS[record["class"]](**record["arguments"])
+    return law
