@@ -5,25 +5,35 @@ from latentry.priors.distribution import IIDDistribution
 from latentry.priors.files import load_prior, save_prior
 from latentry.priors.iid import HalfUniformHalfNormal, IIDPrior, Normal, TruncatedCauchy, Uniform
 from latentry.priors.interpolation import Rule, combine, interpolate
+from latentry.priors.mismatch import DensityCurves, Mismatch, NormCurves, density_curves, mismatch, norm_curves
 from latentry.priors.radial import GammaRadius, RadialDistribution, RadialPrior, SphericalCauchy
+from latentry.priors.summary import Summary, summarize
 from latentry.priors.tabulated import Tabulated
 
 __all__ = [
+    "DensityCurves",
     "GammaRadius",
     "HalfUniformHalfNormal",
     "IIDDistribution",
     "IIDPrior",
+    "Mismatch",
+    "NormCurves",
     "Normal",
     "RadialDistribution",
     "RadialPrior",
     "Rule",
     "SphericalCauchy",
+    "Summary",
     "Tabulated",
     "TruncatedCauchy",
     "Uniform",
     "combine",
+    "density_curves",
     "iid_coordinates",
     "interpolate",
     "load_prior",
+    "mismatch",
+    "norm_curves",
     "save_prior",
+    "summarize",
 ]
