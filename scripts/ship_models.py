@@ -1,4 +1,4 @@
-"""Put the trained digits models into the package, the generator with what the judge says of its samples.
+"""Put the trained models into the package, the generator with what the judge says of its samples.
 
 python scripts/ship_models.py runs src/latentry/pretrained
 """
@@ -23,7 +23,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     judge = load_pretrained(arguments.runs / "digits-judge" / "model")
-    for name in ("digits-guide", "digits-judge", "digits-generator"):
+    for name in ("digits-guide", "digits-judge", "digits-generator", "fashion-judge"):
         model = load_pretrained(arguments.runs / name / "model")
         card = dict(model.card)
         del card["versions"]  # written anew

@@ -14,6 +14,7 @@ from latentry.evaluation.extractor import (
     ClassifierExtractor,
     Extractor,
     InceptionExtractor,
+    RememberingExtractor,
     as_extractor,
     eight_bit_colour,
 )
@@ -84,6 +85,25 @@ def test_a_module_is_held_in_eval_mode_while_it_extracts() -> None:
     assert_close(CallableExtractor(network).extract(x).features, CallableExtractor(network).extract(x).features)
     assert_close(dict(network.state_dict()), before)
     assert network.training
+
+
+def test_a_remembered_sample_is_looked_at_once_and_seen_the_same() -> None:
+    looks: list[int] = []
+
+    def features(x: Tensor) -> Tensor:
+        looks.append(len(x))
+        return x.flatten(1)
+
+    whole = torch.arange(60.0).view(10, 1, 2, 3)
+    x = whole[2:9]
+    remembering = RememberingExtractor(CallableExtractor(features, name="pixels"), x, batch_size=3)
+    assert sum(looks) == 7
+    assert_close(torch.cat([remembering.extract(part).features for part in x.split(2)]), x.flatten(1))
+    assert sum(looks) == 7
+    for other in (x.clone(), whole[1:3], whole[:, :, :, :2]):  # a copy, rows before, other columns of the same memory
+        assert_close(remembering.extract(other).features, other.flatten(1))
+    assert sum(looks) == 7 + 7 + 2 + 10
+    assert remembering.fingerprint.name == "pixels"
 
 
 def test_images_become_eight_bit_colour() -> None:

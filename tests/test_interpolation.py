@@ -7,15 +7,28 @@ from typing import get_args
 
 import pytest
 import torch
-from scipy import integrate, stats
+from scipy import integrate, special, stats
 from torch import Tensor, nn
 from torch.testing import assert_close
 
 import latentry as lt
 from latentry.numerics.goodness_of_fit import ks_p_value, ks_statistic
+from latentry.numerics.radial import norm_table
 from latentry.numerics.transport import combination_table, uniform_pair_transport
-from latentry.priors import HalfUniformHalfNormal, IIDPrior, Normal, Rule, Uniform, combine, interpolate
+from latentry.priors import (
+    GammaRadius,
+    HalfUniformHalfNormal,
+    IIDPrior,
+    Normal,
+    RadialPrior,
+    Rule,
+    SphericalCauchy,
+    Uniform,
+    combine,
+    interpolate,
+)
 from latentry.priors.laws import HalfUniformHalfNormalLaw, NormalLaw, UniformLaw
+from latentry.priors.radius_laws import CauchyRadiusLaw, NakagamiLaw
 from latentry.priors.tabulated import TabulatedLaw
 
 RULES = get_args(Rule)
@@ -203,6 +216,103 @@ def test_interpolate_is_found_at_the_front_door() -> None:
     assert lt.interpolate is interpolate
 
 
+RADIAL = [SphericalCauchy(6, scale=1.5), GammaRadius(6), GammaRadius(16, theta=0.3), RadialPrior(16, UniformLaw(0.5, 1.0))]
+RADIAL_WEIGHTS = [(0.5, 0.5), (0.9, 0.1), (1.4, -0.4), (-1.0, 1.0, 1.0)]
+radial_cases = pytest.mark.parametrize("prior", RADIAL, ids=repr)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 8, 64, 512])
+@pytest.mark.parametrize("weights", [(0.5, 0.5), (0.3, 0.3, -0.4)], ids=str)
+def test_the_norm_of_a_sum_of_normal_codes_is_chi(d: int, weights: tuple[float, ...]) -> None:
+    u = torch.linspace(0.0005, 0.9995, 999, dtype=torch.float64)
+    norm = math.hypot(*weights) * NakagamiLaw(d / 2, 2.0).icdf(u)
+    found = norm_table(NakagamiLaw(d / 2, 2.0), d, weights).cdf(norm.log())
+    assert_close(found, u, rtol=0, atol=2.5e-5 if d < 3 else 1e-5)
+
+
+@pytest.mark.parametrize("d", [3, 64])
+@pytest.mark.parametrize("weights", [(0.5, 0.5), (1.4, -0.4)], ids=str)
+def test_the_norm_of_a_sum_of_cauchy_codes_is_that_of_one(d: int, weights: tuple[float, ...]) -> None:
+    u = torch.linspace(0.0005, 0.9995, 999, dtype=torch.float64)
+    norm = sum(map(abs, weights)) * CauchyRadiusLaw(d).icdf(u)
+    assert_close(norm_table(CauchyRadiusLaw(d), d, weights).cdf(norm.log()), u, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("d", [2, 3, 16])
+def test_the_norm_of_a_sum_agrees_with_adaptive_quadrature(d: int) -> None:
+    """P(|aV + bV'| <= s) is a beta probability for given norms; half-normal norms are integrated over."""
+    (a, b), s = (0.7, 0.3), 0.8
+
+    def density(x: float) -> float:
+        return math.sqrt(2 / math.pi) * math.exp(-0.5 * x * x)
+
+    def given(x: float, y: float) -> float:
+        cosine = min(1.0, max(-1.0, (s * s - (a * x) ** 2 - (b * y) ** 2) / (2 * a * b * x * y)))
+        return float(special.betainc((d - 1) / 2, (d - 1) / 2, (1 + cosine) / 2))
+
+    def inner(y: float) -> float:
+        low, high = abs(s - b * y) / a, (s + b * y) / a
+        sure = 2 * special.ndtr(low) - 1 if s > b * y else 0.0
+        return density(y) * (sure + integrate.quad(lambda x: density(x) * given(x, y), low, high, epsabs=1e-7)[0])
+
+    exact = sum(integrate.quad(inner, *ends, epsabs=1e-7)[0] for ends in ((1e-9, s / b), (s / b, 8.0)))
+    found = norm_table(NakagamiLaw(0.5, 2.0), d, (a, b)).cdf(torch.tensor(s, dtype=torch.float64).log())
+    assert_close(found.item(), exact, rtol=0, atol=1e-5)
+
+
+@radial_cases
+@pytest.mark.parametrize("weights", RADIAL_WEIGHTS, ids=str)
+def test_transport_of_radial_codes_stays_in_the_prior(
+    prior: RadialPrior, weights: tuple[float, ...], rng: torch.Generator
+) -> None:
+    z = combine(prior.double().sample((len(weights), 8000), rng=rng), weights, prior)
+    norms = z.norm(dim=-1)
+    assert ks_p_value(ks_statistic(prior.radius_law.cdf(norms)), len(norms)).item() > LEVEL
+    e = prior.to_normal(z)
+    assert ks_p_value(ks_statistic(torch.special.ndtr(e).flatten()), e.numel()).item() > LEVEL
+
+
+def test_the_spherical_cauchy_prior_is_carried_by_a_scaling(rng: torch.Generator) -> None:
+    prior = SphericalCauchy(6).double()
+    z_a, z_b = prior.sample((2, 10), rng=rng)
+    assert_close(interpolate(z_a, z_b, 0.3, prior), interpolate(z_a, z_b, 0.3, prior, "lerp"))  # weights sum to 1
+    assert_close(interpolate(z_a, z_b, 1.5, prior), (1.5 * z_b - 0.5 * z_a) / 2)
+    t = torch.tensor([0.2, 1.4], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda t: interpolate(z_a, z_b, t, prior), t)
+
+
+def test_a_radius_of_chi_is_carried_as_the_normal_prior_is(rng: torch.Generator) -> None:
+    z_a, z_b = torch.randn(2, 10, 6, generator=rng)
+    assert_close(interpolate(z_a, z_b, 0.3, GammaRadius(6, shape=3.0)), interpolate(z_a, z_b, 0.3, Normal(6)))
+
+
+@radial_cases
+@rule_cases
+def test_radial_paths_end_at_their_codes_with_gradients(prior: RadialPrior, rule: Rule, rng: torch.Generator) -> None:
+    z_a, z_b = z = prior.double().sample((2, 3), rng=rng).requires_grad_(True)
+    path = interpolate(z_a, z_b, torch.tensor([0.0, 0.3, 1.0]), prior, rule)
+    assert torch.equal(path[0], z_a)
+    assert torch.equal(path[2], z_b)
+    (gradient,) = torch.autograd.grad(path.sum(), z)
+    assert gradient.isfinite().all()
+    assert torch.autograd.gradcheck(lambda z: interpolate(*z, 0.35, prior, rule), z, rtol=1e-2, atol=1e-3)
+
+
+@radial_cases
+def test_radial_codes_that_cancel_stay_finite(prior: RadialPrior) -> None:
+    z = torch.ones(1, prior.latent_dim, requires_grad=True)
+    middle = interpolate(z, -z, 0.5, prior.float())
+    assert torch.equal(middle.detach(), torch.zeros_like(z))
+    assert torch.autograd.grad(middle.sum(), z)[0].isfinite().all()
+
+
+@radial_cases
+def test_the_variance_correction_of_radial_codes_is_a_scaling(prior: RadialPrior, rng: torch.Generator) -> None:
+    z_a, z_b = prior.double().sample((2, 3), rng=rng)
+    corrected = interpolate(z_a, z_b, 0.5, prior, "variance-corrected")
+    assert_close(corrected, (z_a + z_b) / 2**0.5)
+
+
 class Ring(nn.Module):
     """Codes of norm 1: a prior without independent coordinates."""
 
@@ -227,8 +337,13 @@ ZEROS = torch.zeros(1, 2)
             lambda: interpolate(ZEROS, ZEROS, torch.tensor(0.5, requires_grad=True), HalfUniformHalfNormal(2)),
             "weights without a gradient",
         ),
+        (
+            lambda: interpolate(ZEROS, ZEROS, torch.tensor(0.5, requires_grad=True), GammaRadius(2)),
+            "weights without a gradient",
+        ),
         (lambda: combination_table(NormalLaw(), (0.0, 0.0)), "not all zero"),
-        (lambda: interpolate(ZEROS, ZEROS, 0.5, Ring()), "independent coordinates of one law, got Ring"),
+        (lambda: norm_table(UniformLaw(0.0, 1.0), 3, (0.0, 0.0)), "not all zero"),
+        (lambda: interpolate(ZEROS, ZEROS, 0.5, Ring()), "radial or a labelled one, got Ring"),
     ],
 )
 def test_bad_input_is_named(make: object, message: str) -> None:

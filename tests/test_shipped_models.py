@@ -15,12 +15,19 @@ PACKAGE = Path(lt.__file__).parent
 CLASSIFIERS = ("digits-guide", "digits-judge")
 
 
-def test_there_are_three_and_they_fit_in_six_megabytes() -> None:
-    assert shipped_models() == ["digits-generator", *CLASSIFIERS]
+def test_there_are_four_and_they_fit_in_six_megabytes() -> None:
+    assert shipped_models() == ["digits-generator", *CLASSIFIERS, "fashion-judge"]
     files = [path for path in (PACKAGE / "pretrained").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 6e6
     assert {path.name for path in files} == {"config.json", "model.safetensors"}
     assert (PACKAGE / "data" / "digits.npz").stat().st_size <= 4e6
+
+
+def test_the_fashion_judge_sees_no_more_than_128_features_and_reads_its_classes() -> None:
+    model = lt.load_pretrained("fashion-judge")
+    assert model.network.features(torch.zeros(2, 1, 28, 28)).shape[1] <= 128
+    assert model.card["data"]["name"].startswith("fashion-mnist/train")
+    assert model.card["metrics"]["held-out"]["value"] >= 0.9
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

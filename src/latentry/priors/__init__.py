@@ -5,6 +5,7 @@ from latentry.priors.distribution import IIDDistribution
 from latentry.priors.files import load_prior, save_prior
 from latentry.priors.iid import HalfUniformHalfNormal, IIDPrior, Normal, TruncatedCauchy, Uniform
 from latentry.priors.interpolation import Rule, combine, interpolate
+from latentry.priors.labelled import DiagonalNormal, NormalMixture, NormalMixtureDistribution
 from latentry.priors.mismatch import DensityCurves, Mismatch, NormCurves, density_curves, mismatch, norm_curves
 from latentry.priors.radial import GammaRadius, RadialDistribution, RadialPrior, SphericalCauchy
 from latentry.priors.summary import Summary, summarize
@@ -12,6 +13,7 @@ from latentry.priors.tabulated import Tabulated
 
 __all__ = [
     "DensityCurves",
+    "DiagonalNormal",
     "GammaRadius",
     "HalfUniformHalfNormal",
     "IIDDistribution",
@@ -19,6 +21,8 @@ __all__ = [
     "Mismatch",
     "NormCurves",
     "Normal",
+    "NormalMixture",
+    "NormalMixtureDistribution",
     "RadialDistribution",
     "RadialPrior",
     "Rule",

@@ -5,13 +5,18 @@ from typing import Any
 
 from latentry import priors
 from latentry.priors.iid import IIDPrior
+from latentry.priors.labelled import NormalMixture
+from latentry.priors.radial import RadialPrior
 from latentry.priors.tabulated import Tabulated
 from latentry.storage import read_json, write_json
 
-__all__ = ["from_record", "load_prior", "record", "save_prior"]
+__all__ = ["NamedPrior", "from_record", "load_prior", "record", "save_prior"]
+
+NamedPrior = IIDPrior | RadialPrior | NormalMixture
+"""Priors of this package, which a name and arguments describe."""
 
 
-def record(prior: IIDPrior) -> dict[str, Any]:
+def record(prior: NamedPrior) -> dict[str, Any]:
     """The prior's class and arguments, as JSON can hold them.
 
     Raises:
@@ -20,12 +25,12 @@ def record(prior: IIDPrior) -> dict[str, Any]:
     name = type(prior).__name__
     if getattr(priors, name, None) is not type(prior):
         raise ValueError(
-            f"expected a class that latentry.priors offers, got {name}; pass your own prior to the functions of latentry as it is"
+            f"expected a class that latentry.priors offers, got {name}; pass your own prior to latentry's functions as it is"
         )
     return {"class": name, "arguments": prior.arguments()}
 
 
-def from_record(content: Any) -> IIDPrior:
+def from_record(content: Any) -> NamedPrior:
     """The prior that `record` described.
 
     Raises:
@@ -38,17 +43,17 @@ def from_record(content: Any) -> IIDPrior:
         raise ValueError(
             f"expected the class and the arguments of a prior of this version of latentry ({error}); save it again"
         ) from None
-    if not isinstance(prior, IIDPrior):
+    if not isinstance(prior, NamedPrior):
         raise ValueError(f"expected a prior, got {content['class']}; choose one of latentry.priors")
     return prior
 
 
-def save_prior(path: str | Path, prior: IIDPrior, **notes: Any) -> None:
+def save_prior(path: str | Path, prior: NamedPrior, **notes: Any) -> None:
     """Write a prior as JSON, with notes beside it that `load_prior` passes over, such as how it was designed."""
     write_json(path, {**record(prior), **notes})
 
 
-def load_prior(path: str | Path, latent_dim: int | None = None) -> IIDPrior:
+def load_prior(path: str | Path, latent_dim: int | None = None) -> NamedPrior:
     """A prior that `save_prior` wrote, or a bare table of masses (see `latentry.priors.tabulated.read_table`).
 
     Args:

@@ -17,30 +17,56 @@ combination of independent codes of an iid prior is a code of that prior, whatev
 others 0 it is that code itself. For a normal prior, transport *is* the variance correction. In high dimension slerp nearly
 is, for a normal prior and no other.
 
-One combination has the law of the prior. A whole path has not: neighbours on it are dependent, as they should be.
+*Radial priors.* A combination of independent codes with uniform directions has a uniform direction, so that transport keeps
+it and carries the norm: :math:`F_R^{-1}(F_{\|Y\|}(\|y\|)) \, y / \|y\|`, exactly the prior again. For the spherical
+Cauchy prior that is :math:`y / \sum_i |w_i|`; for other laws :math:`F_{\|Y\|}` is a table (`numerics.radial`). The other
+rules are as they stand, about :math:`\mu = 0`; where there is no variance, the variance correction is just a scaling.
+
+*Labelled priors.* Codes of one component, of mean :math:`\mu_y` and std :math:`\sigma_y`, are combined by their normal
+scores :math:`s_i = \Phi^{-1}(F(z_i | y))` and given back as :math:`F^{-1}(\Phi(s) | y)`, with
+
+=====================  =============================================================================================
+slerp                  s along the great circle of the scores, about 0
+variance-corrected     :math:`(z_i - \mu_y) / \sigma_y` for scores, their :math:`\sum_i w_i s_i / ||w||_2`, and back
+transport              :math:`s = \sum_i w_i s_i / ||w||_2`: exactly a code of that component again
+=====================  =============================================================================================
+
+Between components the code is :math:`\sum_i w_i F^{-1}(\Phi(s) | y_i)`, for weights that sum to 1: a draw of the
+Wasserstein-2 barycentre of the components with these weights, which McCann's displacement passes on its way from one to the
+other. That is no code of the prior unless the components overlap there, and `prior.log_prob` tells: it falls between two
+components that lie apart. lerp is y itself.
 
 References: White, "Sampling generative networks", 2016 (slerp); Agustsson et al., "Optimal transport maps for distribution
-preserving operations on latent spaces of generative models", 2019 (transport); Bodin et al., "Linear combinations of latents
-in generative models", 2024 (any weights).
+preserving operations on latent spaces of generative models", 2019 (transport); Lesniak et al., "Distribution-interpolation
+trade off in generative models", 2019 (spherical Cauchy); McCann, "A convexity principle for interacting gases", 1997, and
+Agueh and Carlier, "Barycenters in the Wasserstein space", 2011 (between components);
+Bodin et al., "Linear combinations of latents in generative models", 2024 (any weights).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import reduce, singledispatch
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
-from latentry.interfaces import Prior
+from latentry.interfaces import LabelledPrior, Prior
+from latentry.numerics.dependence import normal_scores
 from latentry.numerics.law import Law
+from latentry.numerics.radial import norm_table
 from latentry.numerics.transport import combination_table, uniform_pair_transport
+from latentry.priors.distribution import SampledLaw
 from latentry.priors.laws import NormalLaw, UniformLaw
+from latentry.priors.radial import RadialPrior
+from latentry.priors.radius_laws import CauchyRadiusLaw, NakagamiLaw
 
 __all__ = ["Rule", "combine", "interpolate"]
 
 Rule = Literal["lerp", "slerp", "variance-corrected", "transport"]
 
+_LEAST_NORM = 1e-37
 _SMALL_ANGLE = 1e-4
 """Angle below which sin(t angle) / sin(angle) is t to single precision."""
 
@@ -49,8 +75,11 @@ def interpolate(
     z_a: Float[Tensor, "*#n d"],
     z_b: Float[Tensor, "*#n d"],
     t: float | Float[Tensor, "*t"],
-    prior: Prior | nn.Module,
+    prior: Prior | LabelledPrior | nn.Module,
     rule: Rule = "transport",
+    *,
+    y_a: Int[Tensor, "*#n"] | None = None,
+    y_b: Int[Tensor, "*#n"] | None = None,
 ) -> Float[Tensor, "... d"]:
     """Codes on the way from `z_a` (t = 0) to `z_b` (t = 1), beyond the ends for t < 0 and t > 1.
 
@@ -62,26 +91,30 @@ def interpolate(
             `(*t, *n, d)`.
         prior: What the codes are drawn from, and what the rule keeps to.
         rule: See the module's table.
+        y_a, y_b: Labels of the codes, which a labelled prior needs.
 
     Raises:
         ValueError: As in `combine`.
     """
     t = torch.as_tensor(t, dtype=None if isinstance(t, Tensor) else torch.float64)
     codes = torch.stack(torch.broadcast_tensors(z_a, z_b))
-    return combine(codes, torch.stack([1 - t, t], -1), prior, rule)
+    y = None if y_a is None or y_b is None else torch.stack([label.expand(codes.shape[1:-1]) for label in (y_a, y_b)])
+    return combine(codes, torch.stack([1 - t, t], -1), prior, rule, y=y)
 
 
 def combine(
     codes: Float[Tensor, "k *n d"],
     weights: Sequence[float] | Float[Tensor, "*t k"],
-    prior: Prior | nn.Module,
+    prior: Prior | LabelledPrior | nn.Module,
     rule: Rule = "transport",
+    *,
+    y: Int[Tensor, "k *n"] | None = None,
 ) -> Float[Tensor, "... d"]:
     r"""Combine k codes with weights: a mean of several, an analogy, or many combinations at once.
 
     Differentiable in the codes under every rule; in the weights too, save where transport has no closed form (any prior
-    but the normal, and the uniform with two codes). Transport bends codes from outside the prior back into it: at weights
-    that are not 0 and 1, an element beyond the ends of the support ends up on them.
+    but the normal, the spherical Cauchy, and the uniform with two codes). Transport bends codes from outside the prior back
+    into it: at weights that are not 0 and 1, an element beyond the ends of the support ends up on them.
 
     Reference: Agustsson et al. (2019); Bodin et al. (2024) for weights that do not sum to 1.
 
@@ -90,33 +123,107 @@ def combine(
         weights: :math:`w_i`, any real numbers. Axes before the last stand before those of the codes, `(*t, *n, d)`.
         prior: What the codes are drawn from.
         rule: See the module's table; slerp joins two codes, with weights (1 - t, t).
+        y: Labels of the codes, which a labelled prior needs; others pass over them.
 
     Raises:
-        ValueError: The prior's coordinates are not iid, codes or weights do not fit it or each other or are not finite,
-            the weights are all zero, two codes that slerp shall join are opposite, or a gradient is asked for that does
-            not exist.
+        ValueError: The prior is of a kind without a rule, codes or weights do not fit it or each other or are not finite,
+            the weights are all zero, two codes that slerp shall join are opposite, labels are missing, weights between
+            labels do not sum to 1, or a gradient is asked for that does not exist.
     """
-    law = _law_of(prior)
     if not codes.is_floating_point():
         raise ValueError(f"expected codes of a floating type, got {codes.dtype}; convert them with .float()")
     weights = torch.as_tensor(weights, dtype=codes.dtype, device=codes.device)
     _check_arguments(codes, weights, rule)
     if codes.shape[-1] != prior.latent_dim:
         raise ValueError(f"expected codes of length {prior.latent_dim}, got {codes.shape[-1]}; check the prior's latent_dim")
-    combined = _combine(codes, weights.reshape(-1, len(codes)), law, rule)
+    w = weights.reshape(-1, len(codes))
+    if isinstance(prior, LabelledPrior):
+        combined = _combine_labelled(codes, w, prior, rule, y)
+    else:
+        combined = _combine(codes, w, _law_of(prior), rule)
     return combined.view(*weights.shape[:-1], *codes.shape[1:])
 
 
-def _combine(codes: Float[Tensor, "k *n d"], w: Float[Tensor, "t k"], law: Law, rule: Rule) -> Float[Tensor, "t *n d"]:
+@dataclass(frozen=True)
+class _Isotropic:
+    """The law of codes with a uniform direction."""
+
+    radius_law: SampledLaw
+    latent_dim: int
+    mean: float = 0.0
+    """The centre, where it is not a mean."""
+
+
+def _combine(
+    codes: Float[Tensor, "k *n d"], w: Float[Tensor, "t k"], law: Law | _Isotropic, rule: Rule
+) -> Float[Tensor, "t *n d"]:
     if rule == "slerp":
         return _slerp(codes[0], codes[1], _column(w[:, 1], codes[0]), law.mean)
-    y = reduce(torch.add, (_column(w_i, z_i) * z_i for w_i, z_i in zip(w.unbind(1), codes, strict=True)))
+    y = _sum(codes, w)
     if rule == "lerp":
         return y
     if rule == "variance-corrected":
         return _variance_corrected(y, w, law.mean)
-    itself = (w == 1).any(1) & (w != 0).sum(1).eq(1)  # one code alone: not even rounded
-    return torch.where(_column(itself, y[0]), y, _transport(law, y, w))
+    return torch.where(_column(_one_alone(w), y[0]), y, _transport(law, y, w))
+
+
+def _combine_labelled(
+    codes: Float[Tensor, "k *n d"], w: Float[Tensor, "t k"], prior: LabelledPrior, rule: Rule, y: Tensor | None
+) -> Float[Tensor, "t *n d"]:
+    straight = _sum(codes, w)
+    if rule == "lerp":
+        return straight
+    if y is None:
+        raise ValueError(
+            f"expected the labels of the codes for {type(prior).__name__}, got none; pass y (y_a and y_b to interpolate), "
+            "such as prior.sample_labels(z) of each batch of codes"
+        )
+    if y.shape != codes.shape[:-1]:
+        raise ValueError(f"expected one label for each code, {tuple(codes.shape[:-1])}, got labels {tuple(y.shape)}")
+    same = (y == y[0]).all(0)
+    total = w.sum(1)
+    if not (same.all() or torch.allclose(total, torch.ones_like(total))):
+        raise ValueError(
+            f"expected weights that sum to 1 between codes of different labels, got sums {total.tolist()}; "
+            "rescale them, or combine codes of one label"
+        )
+    flat = codes.flatten(1, -2).double() if codes.ndim > 2 else codes[:, None].double()
+    components = [prior(label) for label in y.reshape(len(codes), -1)]
+    standard = rule == "variance-corrected"
+    scores = torch.stack([_scores_under(part, z, standard) for part, z in zip(components, flat, strict=True)])
+    if rule == "slerp":
+        score = _slerp(scores[0], scores[1], _column(w[:, 1], scores[0]).to(scores), 0.0)
+    else:
+        score = _variance_corrected(_sum(scores, w.to(scores)), w.to(scores), 0.0)
+    places = [_place_under(part, score, standard) for part in components]
+    between = reduce(torch.add, (_column(w_i, flat[0]) * place for w_i, place in zip(w.unbind(1), places, strict=True)))
+    within = same.reshape(-1, 1)
+    combined = torch.where(within, places[0], between).view(straight.shape).to(straight.dtype)
+    return torch.where(_column(_one_alone(w), straight[0]), straight, combined)
+
+
+def _scores_under(component: Any, z: Float[Tensor, "n d"], standard: bool) -> Tensor:
+    """What a labelled prior's codes are combined by."""
+    if standard:
+        return (z - component.mean) / component.variance.sqrt()
+    return normal_scores(component.log_cdf(z), component.log_sf(z))
+
+
+def _place_under(component: Any, score: Float[Tensor, "t n d"], standard: bool) -> Tensor:
+    """The codes of a component with these scores."""
+    if standard:
+        return component.mean + component.variance.sqrt() * score
+    rounding = torch.finfo(score.dtype).eps / 2
+    return component.icdf(torch.special.ndtr(score).clamp(rounding, 1 - rounding))
+
+
+def _sum(codes: Float[Tensor, "k *n d"], w: Float[Tensor, "t k"]) -> Float[Tensor, "t *n d"]:
+    return reduce(torch.add, (_column(w_i, z_i) * z_i for w_i, z_i in zip(w.unbind(1), codes, strict=True)))
+
+
+def _one_alone(w: Float[Tensor, "t k"]) -> Tensor:
+    """Where one code comes alone, which is then not even rounded."""
+    return (w == 1).any(1) & (w != 0).sum(1).eq(1)
 
 
 def _variance_corrected(y: Float[Tensor, "t *n d"], w: Float[Tensor, "t k"], mean: float) -> Float[Tensor, "t *n d"]:
@@ -141,13 +248,9 @@ def _slerp(z_a: Float[Tensor, "*n d"], z_b: Float[Tensor, "*n d"], t: Tensor, me
 
 
 @singledispatch
-def _transport(law: Law, y: Tensor, w: Tensor) -> Tensor:
+def _transport(law: Any, y: Tensor, w: Tensor) -> Tensor:
     """F_Z^-1(F_Y(y)) for combinations y `(t, *n, d)` with weights w `(t, k)`; for any law, by tables."""
-    if w.requires_grad:
-        raise ValueError(
-            f"expected weights without a gradient, got some that ask for one: transport to {law} has one in the codes only; "
-            "detach the weights, or take rule='variance-corrected'"
-        )
+    _check_no_gradient(law, w)
     precise = y if y.device.type == "mps" else y.double()
     below = torch.stack(
         [combination_table(law, tuple(row)).cdf(part) for row, part in zip(w.tolist(), precise, strict=True)]
@@ -172,17 +275,50 @@ def _(law: UniformLaw, y: Tensor, w: Tensor) -> Tensor:
     return law.mean + half_width * uniform_pair_transport(centred, _column(larger, y[0]), _column(smaller, y[0]))
 
 
+@_transport.register
+def _(law: _Isotropic, y: Tensor, w: Tensor) -> Tensor:
+    radius = law.radius_law
+    if isinstance(radius, CauchyRadiusLaw) and radius.latent_dim == law.latent_dim:
+        return y / _column(w.abs().sum(1), y[0])
+    if isinstance(radius, NakagamiLaw) and 2 * radius.shape == law.latent_dim:  # normal codes
+        return _variance_corrected(y, w, law.mean)
+    _check_no_gradient(radius, w)
+    rows = [
+        _carried_norm(radius, law.latent_dim, part, tuple(sorted(map(abs, row), reverse=True)))
+        for row, part in zip(w.tolist(), y, strict=True)
+    ]
+    return torch.stack(rows)
+
+
+def _carried_norm(radius: SampledLaw, d: int, y: Float[Tensor, "*n d"], weights: tuple[float, ...]) -> Float[Tensor, "*n d"]:
+    """y at the same rank among codes of the prior that it has among combinations."""
+    norm = y.double().norm(dim=-1, keepdim=True).clamp(min=_LEAST_NORM)
+    rounding = torch.finfo(norm.dtype).eps / 2
+    below = norm_table(radius, d, weights).cdf(norm.log()).clamp(rounding, 1 - rounding)
+    return (y * (radius.icdf(below) / norm)).to(y.dtype)
+
+
+def _check_no_gradient(law: Any, w: Tensor) -> None:
+    if w.requires_grad:
+        raise ValueError(
+            f"expected weights without a gradient, got some that ask for one: transport to {law} has one in the codes only; "
+            "detach the weights, or take rule='variance-corrected'"
+        )
+
+
 def _column(values: Shaped[Tensor, "t"], code: Tensor) -> Tensor:
     """One value for each combination, against codes of the shape of `code`."""
     return values.view(-1, *[1] * code.ndim)
 
 
-def _law_of(prior: Prior | nn.Module) -> Law:
-    """The law of one coordinate, which all rules rest on: the place for priors of another kind to be told apart."""
+def _law_of(prior: Any) -> Law | _Isotropic:
+    """What all rules rest on: the law of one coordinate, or that of the norm."""
+    if isinstance(prior, RadialPrior):
+        return _Isotropic(prior.radius_law, prior.latent_dim)
     if not isinstance(prior, Prior):
         raise ValueError(
-            f"expected a prior with independent coordinates of one law, got {type(prior).__name__}; "
-            "combine its codes by a rule of their own"
+            f"expected a prior with independent coordinates of one law, a radial or a labelled one, got "
+            f"{type(prior).__name__}; combine its codes by a rule of their own"
         )
     return prior.law
 

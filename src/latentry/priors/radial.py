@@ -33,10 +33,14 @@ from latentry.numerics.tails import carry
 from latentry.priors.distribution import SampledLaw
 from latentry.priors.laws import HalfUniformHalfNormalLaw, NormalLaw, UniformLaw
 from latentry.priors.radius_laws import CauchyRadiusLaw, NakagamiLaw
+from latentry.priors.tabulated import TabulatedLaw
 
 __all__ = ["GammaRadius", "RadialDistribution", "RadialPrior", "SphericalCauchy"]
 
-_LAWS = {law.__name__: law for law in (CauchyRadiusLaw, HalfUniformHalfNormalLaw, NakagamiLaw, NormalLaw, UniformLaw)}
+_LAWS = {
+    law.__name__: law
+    for law in (CauchyRadiusLaw, HalfUniformHalfNormalLaw, NakagamiLaw, NormalLaw, TabulatedLaw, UniformLaw)
+}
 """Laws that a saved prior may name."""
 _LEAST_NORM = 1e-37
 _ROUNDING = 4
@@ -292,5 +296,7 @@ def _mean_log(law: SampledLaw) -> float:
 def _law_by_name(record: Mapping[str, Any]) -> SampledLaw:
     if record.get("class") not in _LAWS:
         raise ValueError(f"expected the name of a law among {sorted(_LAWS)}, got {record.get('class')!r}")
-    law: SampledLaw = _LAWS[record["class"]](**record["arguments"])
+    # JSON gives tuples back as lists
+    arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in record["arguments"].items()}
+    law: SampledLaw = _LAWS[record["class"]](**arguments)
     return law

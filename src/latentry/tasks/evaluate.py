@@ -10,7 +10,7 @@ from torch import Tensor
 
 from latentry.data.sources import load_dataset
 from latentry.evaluation.codes import GoodnessOfFit, goodness_of_fit
-from latentry.evaluation.extractor import ClassifierExtractor
+from latentry.evaluation.extractor import ClassifierExtractor, RememberingExtractor
 from latentry.evaluation.paths import PathPoint, evaluate_paths
 from latentry.evaluation.samples import Estimate, SampleReport, evaluate_samples
 from latentry.models.pretrained import load_pretrained
@@ -51,11 +51,12 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
     )
     reference = load_dataset(settings.data).split(settings.split)
     x = reference.images(range(min(settings.count, len(reference)))).to(device)
+    remembering = RememberingExtractor(extractor, x)
     z = None if settings.codes is None else _codes(settings.codes)
     folder = claim_folder(settings, "index.html")
 
     def metric(generated: Tensor, data: Tensor) -> SampleReport:
-        return evaluate_samples(generated.to(device), data, extractor)
+        return evaluate_samples(generated.to(device), data, remembering)
 
     rng = torch.Generator().manual_seed(settings.seed)
     points = evaluate_paths(

@@ -1,0 +1,213 @@
+r"""Labelled priors: p(z) = sum_y p(y) p(z | y).
+
+The posterior of the labels is kept in the log domain,
+
+.. math:: \log p(y | z) = \log p(y) + \log p(z | y) - \log \sum_k p(k) \, p(z | k),
+
+so that it is right for codes far from all components, and for components that overlap in all coordinates but a few.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.distributions import Distribution, constraints
+
+__all__ = ["DiagonalNormal", "NormalMixture", "NormalMixtureDistribution"]
+
+
+def _shape(sample_shape: int | Sequence[int]) -> tuple[int, ...]:
+    return (sample_shape,) if isinstance(sample_shape, int) else tuple(sample_shape)
+
+
+class DiagonalNormal(Distribution):
+    """N(loc, scale^2) with independent coordinates, `(*batch, d)`.
+
+    `log_prob` is of whole codes; `cdf`, `icdf`, `log_cdf` and `log_sf` act per coordinate.
+    """
+
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
+    support = constraints.real_vector
+    has_rsample = True
+
+    def __init__(self, loc: Float[Tensor, "*b d"], scale: Float[Tensor, "*b d"]) -> None:
+        self.loc = loc
+        self.scale = scale
+        super().__init__(batch_shape=loc.shape[:-1], event_shape=loc.shape[-1:], validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc
+
+    @property
+    def variance(self) -> Tensor:
+        return self.scale.square()
+
+    def entropy(self) -> Tensor:
+        """Entropy of a whole code, in nats."""
+        return (self.scale.log() + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
+
+    def rsample(self, sample_shape: int | Sequence[int] = (), *, rng: torch.Generator | None = None) -> Tensor:
+        """Codes `(*sample_shape, *batch, d)`; `rng` makes them reproducible."""
+        shape = (*_shape(sample_shape), *self.loc.shape)
+        return self.loc + self.scale * torch.randn(shape, generator=rng, dtype=self.loc.dtype, device=self.loc.device)
+
+    def sample(self, sample_shape: int | Sequence[int] = (), *, rng: torch.Generator | None = None) -> Tensor:
+        """Codes `(*sample_shape, *batch, d)` without a gradient; `rng` makes them reproducible."""
+        with torch.no_grad():
+            return self.rsample(sample_shape, rng=rng)
+
+    def log_prob(self, value: Float[Tensor, "*n d"]) -> Tensor:
+        return (-0.5 * self._standard(value).square() - self.scale.log()).sum(-1) - value.shape[-1] * _LOG_SQRT_2PI
+
+    def cdf(self, value: Float[Tensor, "*n d"]) -> Tensor:
+        return torch.special.ndtr(self._standard(value))
+
+    def icdf(self, value: Float[Tensor, "*n d"]) -> Tensor:
+        return self.loc + self.scale * torch.special.ndtri(value)
+
+    def log_cdf(self, value: Float[Tensor, "*n d"]) -> Tensor:
+        return torch.special.log_ndtr(self._standard(value))
+
+    def log_sf(self, value: Float[Tensor, "*n d"]) -> Tensor:
+        return torch.special.log_ndtr(-self._standard(value))
+
+    def _standard(self, value: Tensor) -> Tensor:
+        return (value - self.loc) / self.scale
+
+
+_LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
+
+
+class NormalMixtureDistribution(Distribution):
+    """p(z) of a mixture of normal components; its coordinates are not independent."""
+
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
+    support = constraints.real_vector
+
+    def __init__(self, components: DiagonalNormal, log_probs: Float[Tensor, "k"]) -> None:
+        self.components = components
+        self.log_probs = log_probs
+        super().__init__(event_shape=components.event_shape, validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.log_probs.exp() @ self.components.loc
+
+    @property
+    def variance(self) -> Tensor:
+        """Of each coordinate: within the components, and between their means."""
+        spread = self.components.variance + (self.components.loc - self.mean).square()
+        return self.log_probs.exp() @ spread
+
+    def sample(self, sample_shape: int | Sequence[int] = (), *, rng: torch.Generator | None = None) -> Tensor:
+        """Codes `(*sample_shape, d)`; `rng` makes them reproducible."""
+        shape = _shape(sample_shape)
+        with torch.no_grad():
+            y = _draw(self.log_probs.exp().expand(max(math.prod(shape), 1), -1), rng)[: math.prod(shape)].view(shape)
+            return DiagonalNormal(self.components.loc[y], self.components.scale[y]).sample(rng=rng)
+
+    def joint_log_probs(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n k"]:
+        """log p(y) + log p(z | y) for every label y."""
+        return self.log_probs + self.components.log_prob(value[..., None, :])
+
+    def log_prob(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n"]:
+        return self.joint_log_probs(value).logsumexp(-1)
+
+
+class NormalMixture(nn.Module):
+    """p(z) with one normal component, of independent coordinates, for each label.
+
+    Components may differ in a few coordinates only. Samples take the dtype and the device that the prior was moved to.
+
+    Args:
+        loc: Means of the K components.
+        scale: Standard deviations, above 0, of the same shape.
+        probs: Probabilities of the labels, above 0, that sum to 1; equal by default.
+
+    Raises:
+        ValueError: Shapes do not fit each other, or numbers are outside their range.
+    """
+
+    loc: Tensor
+    scale: Tensor
+    probs: Tensor
+
+    def __init__(
+        self,
+        loc: Float[Tensor, "k d"] | Sequence[Sequence[float]],
+        scale: Float[Tensor, "k d"] | Sequence[Sequence[float]],
+        probs: Float[Tensor, "k"] | Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        locs, scales = (_floats(values) for values in (loc, scale))
+        if locs.ndim != 2 or locs.numel() == 0 or scales.shape != locs.shape:
+            raise ValueError(
+                f"expected means and scales of one shape (K, d), got {tuple(locs.shape)} and {tuple(scales.shape)}; "
+                "expand a scale that all components share"
+            )
+        chances = torch.full_like(locs[:, 0], 1 / len(locs)) if probs is None else _floats(probs).to(locs)
+        if not (locs.isfinite().all() and scales.isfinite().all() and (scales > 0).all()):
+            raise ValueError("expected finite means and finite scales above 0, got others")
+        if chances.shape != locs.shape[:1] or not (chances > 0).all() or abs(chances.sum().item() - 1) > 1e-4:
+            raise ValueError(
+                f"expected {len(locs)} probabilities above 0 that sum to 1, got {chances.tolist()}; leave out components "
+                "that never occur"
+            )
+        self.latent_dim = locs.shape[1]
+        self.num_classes = len(locs)
+        self.register_buffer("loc", locs)
+        self.register_buffer("scale", scales.to(locs))
+        self.register_buffer("probs", chances)
+
+    def arguments(self) -> dict[str, Any]:
+        """What the constructor was given, as JSON can hold it."""
+        return {"loc": self.loc.tolist(), "scale": self.scale.tolist(), "probs": self.probs.tolist()}
+
+    def forward(self, y: Int[Tensor, "..."] | None = None) -> DiagonalNormal | NormalMixtureDistribution:
+        """p(z), or p(z | y) of batch shape `y.shape`."""
+        if y is None:
+            return NormalMixtureDistribution(DiagonalNormal(self.loc, self.scale), self.probs.log().log_softmax(0))
+        if y.numel() and (int(y.min()) < 0 or int(y.max()) >= self.num_classes):
+            raise ValueError(f"expected labels from 0 to {self.num_classes - 1}, got {int(y.min())} to {int(y.max())}")
+        return DiagonalNormal(self.loc[y], self.scale[y])
+
+    def sample(
+        self, shape: int | Sequence[int] = (), y: Int[Tensor, "..."] | None = None, *, rng: torch.Generator | None = None
+    ) -> Float[Tensor, "... d"]:
+        """Codes `(*shape, d)`, or `(*shape, *y.shape, d)` of given labels; `rng` makes them reproducible.
+
+        For codes with their labels draw `z`, then `sample_labels(z)`.
+        """
+        return self(y).sample(shape, rng=rng)
+
+    def log_prob(self, z: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "..."]:
+        """log p(z), or log p(z | y), of whole codes."""
+        return self(y).log_prob(z)
+
+    def label_log_probs(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n k"]:
+        """log p(y | z) for every label y."""
+        return self().joint_log_probs(z).log_softmax(-1)
+
+    def sample_labels(self, z: Float[Tensor, "*n d"], *, rng: torch.Generator | None = None) -> Int[Tensor, "*n"]:
+        """Labels drawn from p(y | z)."""
+        probs = self.label_log_probs(z.detach()).exp()
+        return _draw(probs.reshape(-1, self.num_classes), rng).view(z.shape[:-1])
+
+    def extra_repr(self) -> str:
+        return f"latent_dim={self.latent_dim}, num_classes={self.num_classes}"
+
+
+def _floats(values: Any) -> Tensor:
+    found = torch.as_tensor(values)
+    return (found if found.is_floating_point() else found.to(torch.get_default_dtype())).detach().clone()
+
+
+def _draw(probs: Float[Tensor, "n k"], rng: torch.Generator | None) -> Int[Tensor, "n"]:
+    """One label for each row."""
+    if len(probs) == 0:
+        return torch.empty(0, dtype=torch.int64, device=probs.device)
+    return torch.multinomial(probs, 1, generator=rng)[:, 0]
