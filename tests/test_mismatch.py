@@ -118,6 +118,7 @@ def test_steps_that_are_no_fractions_change_nothing_abruptly() -> None:
 def test_densities_between_codes_are_densities_and_those_samples_have(prior: IIDPrior, rng: torch.Generator) -> None:
     curves = density_curves(prior, (0.3, 0.0))
     assert_close(curves.between[1], curves.prior)
+    assert norm_curves(prior, 1.0).distance < 1e-12
     z = prior.sample((2, 10_000), rng=rng).double()
     y = (0.7 * z[0] + 0.3 * z[1]).flatten()
     low, high = curves.x[0].item(), curves.x[-1].item()
@@ -234,6 +235,12 @@ def test_several_steps_have_tensors_of_their_shape() -> None:
 def test_steps_must_be_finite(t: float) -> None:
     with pytest.raises(ValueError, match="finite steps"):
         mismatch(Normal(3), t)
+    with pytest.raises(ValueError, match="finite step"):
+        norm_curves(Normal(3), t)
+    with pytest.raises(ValueError, match="one finite step"):
+        density_curves(Normal(3), (t,))
+    with pytest.raises(ValueError, match="one finite step"):
+        density_curves(Normal(3), ())
 
 
 def test_a_prior_of_unknown_kind_is_refused() -> None:

@@ -67,7 +67,7 @@ _LEAST = 1e-300
 """Stands for 0 where there is a division or a logarithm."""
 _FEW = 10
 """Elements of a code below which integrands are less smooth."""
-_STEP, _FINE_STEP = 0.14, 0.05
+_STEP, _FINE_STEP, _DENSE_NODES = 0.14, 0.05, 60
 _FEWEST_ANGLES, _MOST_ANGLES = 48, 1024
 
 
@@ -124,19 +124,25 @@ def isotropic_pair_log_density(
     """
     a, b = abs(a), abs(b)
     cosine, log_chance = (column[:, None] for column in _cosines(d))
-    # parts that cancel make a peak, which only codes of few elements notice
-    step = min(span / 64, _FINE_STEP if d < _FEW else _STEP)
-    reach = math.ceil((span + 1.5) / step)  # a sum of rare length has parts of rare lengths
-    quotient = math.log(b / a) + step * torch.arange(-reach, reach + 1, dtype=s.dtype)
+    quotient, step = _quotients(span + 1.5 + abs(math.log(b / a)), min(span / 64, _STEP), _FINE_STEP if d < _FEW else _STEP)
     # 1 + e^2v + 2 c e^v = (1 - e^v)^2 + 2 (1 + c) e^v loses no digits where the parts cancel
     log_length = 0.5 * torch.log((1 - quotient.exp()).square() + 2 * (1 + cosine) * quotient.exp() + _LEAST)
     pieces = []
     for part in s.log().split(max(1, _PIECE // log_length.numel())):
         first = part[:, None, None] - log_length
         second = first + quotient
-        found = log_prob(first.exp() / a) + log_prob(second.exp() / b) + first + second + log_chance
-        pieces.append(found.flatten(1).logsumexp(1) - part + math.log(step / (a * b)))
+        found = log_prob(first.exp() / a) + log_prob(second.exp() / b) + first + second + log_chance + step.log()
+        pieces.append(found.flatten(1).logsumexp(1) - part - math.log(a * b))
     return torch.cat(pieces)
+
+
+def _quotients(reach: float, step: float, least: float) -> tuple[Float[Tensor, "m"], Float[Tensor, "m"]]:
+    """Logarithms of the quotient of two lengths, and the step at each: smaller about 0, where sums cancel."""
+    dip, width = max(0.0, step - least), _DENSE_NODES
+    count = math.ceil((reach + dip * width) / step)
+    index = torch.arange(-count, count + 1, dtype=torch.float64)
+    # an analytic map of equidistant nodes, so that the trapezoid rule keeps its accuracy
+    return step * index - dip * width * (index / width).tanh(), step - dip * (index / width).cosh().square().reciprocal()
 
 
 def divergences(

@@ -61,9 +61,9 @@ __all__ = ["DensityCurves", "Mismatch", "NormCurves", "density_curves", "mismatc
 
 _RADIUS_SCORE = 6.0
 """Norms further out than this normal score (probability 1e-9) are left out."""
-_RADIUS_PIECES, _RADIUS_NODES = 6, 32
+_RADIUS_PIECES, _RADIUS_NODES = 6, 20
 _NORM_POINTS = 4001
-_CURVE_POINTS, _NORM_CURVE_POINTS = 801, 161
+_CURVE_POINTS, _NORM_CURVE_POINTS = 801, 101
 _SHOWN = 5e-4
 """Probability beyond each end of a density curve."""
 
@@ -151,9 +151,11 @@ def density_curves(prior: Prior | nn.Module, t: Sequence[float] = (0.5,)) -> Den
     """Densities at the prior and at steps between its codes, to be drawn; of the norm for isotropic codes.
 
     Raises:
-        ValueError: As in `mismatch`.
+        ValueError: There is no step, or as in `mismatch`.
     """
     law, d, isotropic = _law_of(prior)
+    if not t or not all(map(math.isfinite, t)):
+        raise ValueError(f"expected one finite step t or more, got {list(t)}; leave out the others")
     low, high = law.icdf(torch.tensor([_SHOWN, 1 - _SHOWN], dtype=torch.float64)).tolist()
     if isotropic:
         x = torch.logspace(math.log10(low), math.log10(high), _NORM_CURVE_POINTS, dtype=torch.float64)
@@ -247,6 +249,8 @@ def _density_between(law: SampledLaw, t: float, x: Float[Tensor, "n"]) -> Float[
 
 
 def _cdf_between(law: SampledLaw, t: float) -> Callable[[Tensor], Tensor]:
+    if t in (0, 1):
+        return law.cdf
     if isinstance(law, NormalLaw):
         return _normal_between(law, t).cdf
     if isinstance(law, TabulatedLaw):

@@ -10,19 +10,20 @@ from typing import Any
 import torch
 
 from latentry.models.pretrained import Pretrained, installed_versions, load_pretrained
-from latentry.priors import HalfUniformHalfNormal, IIDPrior, Normal, Uniform
+from latentry.priors import HalfUniformHalfNormal, IIDPrior, Normal, TruncatedCauchy, Uniform, load_prior
 from latentry.storage import write_json
-from latentry.tasks.settings import CommonSettings, PriorName
+from latentry.tasks.settings import CommonSettings
 
 __all__ = ["RESULTS", "claim_folder", "load_generator", "named_prior", "pick_device", "record", "settings_record"]
 
 RESULTS = "results.json"
 """Written last by every verb: a folder that has it holds a finished result."""
 
-_PRIORS: dict[PriorName, Callable[[int], IIDPrior]] = {
+_PRIORS: dict[str, Callable[[int], IIDPrior]] = {
     "normal": Normal,
     "uniform": Uniform,
     "half-uniform-half-normal": HalfUniformHalfNormal,
+    "truncated-cauchy": TruncatedCauchy,
 }
 
 
@@ -81,9 +82,23 @@ def load_generator(name_or_path: str) -> tuple[Pretrained, IIDPrior]:
     return model, model.prior
 
 
-def named_prior(name: PriorName, latent_dim: int) -> IIDPrior:
-    """The prior of this name, in its standard form."""
-    return _PRIORS[name](latent_dim)
+def named_prior(name_or_path: str, latent_dim: int) -> IIDPrior:
+    """The prior of this name in its standard form, or the one in this file.
+
+    Raises:
+        ValueError: There is no such name and no such file, or the file holds no prior.
+    """
+    if name_or_path in _PRIORS:
+        return _PRIORS[name_or_path](latent_dim)
+    if not Path(name_or_path).is_file():
+        raise ValueError(
+            f"expected a prior among {', '.join(_PRIORS)}, or the file of one, got {name_or_path!r}; "
+            "`latentry prior design` writes such a file"
+        )
+    prior = load_prior(name_or_path, latent_dim)
+    if not isinstance(prior, IIDPrior):
+        raise ValueError(f"expected a prior with independent coordinates, got {prior!r}; use it from Python")
+    return prior
 
 
 def settings_record(settings: CommonSettings) -> dict[str, Any]:

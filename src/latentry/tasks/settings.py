@@ -11,6 +11,8 @@ from latentry.training.settings import LoopSettings
 __all__ = [
     "CommonSettings",
     "EvaluateSettings",
+    "PriorCompareSettings",
+    "PriorShowSettings",
     "RecoverSettings",
     "SampleSettings",
     "StudySettings",
@@ -18,7 +20,6 @@ __all__ = [
     "TrainGANSettings",
 ]
 
-PriorName = Literal["normal", "uniform", "half-uniform-half-normal"]
 RuleName = Literal["lerp", "slerp", "variance-corrected", "transport"]
 SplitName = Literal["train", "validation", "held-out"]
 RegularizerName = Literal["none", "l2", "wasserstein", "wasserstein2", "energy"]
@@ -52,8 +53,8 @@ class TrainGANSettings(CommonSettings):
     """Side to resize to: 28, 32, 64 or 128; that of the data by default."""
     channels: int | None = None
     """1 for grey, 3 for colour; those of the data by default."""
-    prior: PriorName = "normal"
-    """Law of the codes."""
+    prior: str = "normal"
+    """Law of the codes: a prior by name, or a file that `latentry prior design` wrote."""
     latent_dim: int = 64
     """Length of a code."""
     width: int = 64
@@ -136,8 +137,8 @@ class RecoverSettings(CommonSettings):
     """Folder for codes, pictures and the report."""
     generator: str = "digits-generator"
     """A shipped generator by name, or the folder of an own one."""
-    prior: PriorName | None = None
-    """Law to hold the codes against; the generator's own by default."""
+    prior: str | None = None
+    """Law to hold the codes against, by name or file; the generator's own by default."""
     regularizer: RegularizerName = "wasserstein"
     """What keeps codes near the prior."""
     weight: float = 0.01
@@ -190,3 +191,33 @@ class EvaluateSettings(CommonSettings):
     """Steps between two codes; below 0 or above 1 for extrapolation."""
     codes: str | None = None
     """A codes.safetensors of `latentry recover` to hold against the prior as well."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriorShowSettings(CommonSettings):
+    """A prior in numbers and a figure: its law, and how far codes between codes are from it."""
+
+    prior: str
+    """A prior by name, a file of one, or a bare table (.npy, .npz, .json, .mat)."""
+    out: str = "runs/prior-show"
+    """Folder for prior.png and results.json."""
+    latent_dim: int | None = None
+    """Length of a code; that of the file by default, or 100 where there is none."""
+    t: tuple[float, ...] = (0.5, 0.25, 0.1)
+    """Steps between two codes; below 0 or above 1 for extrapolation."""
+    log_scale: bool | None = None
+    """Whether densities are drawn on a logarithmic scale; by default where the kurtosis is above 9."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriorCompareSettings(CommonSettings):
+    """Priors side by side: how far codes between codes are from each of them."""
+
+    priors: list[str]
+    """Priors by name, files of them, or bare tables."""
+    out: str = "runs/prior-compare"
+    """Folder for priors.png and results.json."""
+    latent_dim: int = 100
+    """Length of a code, for all of them."""
+    t: tuple[float, ...] = (0.5, 0.25, 0.1)
+    """Steps between two codes; below 0 or above 1 for extrapolation."""
