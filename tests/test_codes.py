@@ -13,7 +13,16 @@ from torch.testing import assert_close
 from latentry.evaluation.codes import Check, GoodnessOfFit, code_distances, goodness_of_fit
 from latentry.evaluation.coordinates import coordinates, lengths
 from latentry.numerics.goodness_of_fit import LOG_TINY
-from latentry.priors import HalfUniformHalfNormal, IIDPrior, Normal, Uniform
+from latentry.priors import (
+    GammaRadius,
+    HalfUniformHalfNormal,
+    IIDPrior,
+    Normal,
+    NormalMixture,
+    RadialPrior,
+    SphericalCauchy,
+    Uniform,
+)
 from latentry.priors.laws import NormalLaw, UniformLaw
 
 PRIORS = [Normal(64), Uniform(64), HalfUniformHalfNormal(64)]
@@ -82,6 +91,60 @@ def test_every_test_keeps_its_level_on_a_labelled_prior(known: bool, rng: torch.
     prior = TwoNormals(8, shift=0.3)
     draws = [prior.sample(24, rng) for _ in range(150)]
     assert_levels(goodness_of_fit(z, prior, y if known else None, rng=rng) for z, y in draws)
+
+
+RADIAL = [SphericalCauchy(16), GammaRadius(16), RadialPrior(16, UniformLaw(0.5, 1.0))]
+radial_cases = pytest.mark.parametrize("prior", RADIAL, ids=repr)
+
+
+@radial_cases
+def test_every_test_keeps_its_level_on_a_radial_prior(prior: RadialPrior, rng: torch.Generator) -> None:
+    assert_levels(goodness_of_fit(prior.sample(24, rng=rng), prior, rng=rng) for _ in range(60))
+
+
+@radial_cases
+def test_the_norm_of_normal_coordinates_lies_where_the_norm_does(prior: RadialPrior, rng: torch.Generator) -> None:
+    z = prior.double().sample(50, rng=rng)
+    found = lengths(prior.to_normal(z), NormalLaw())
+    assert_close(found.under.u, prior.radius_law.cdf(z.norm(dim=1)), rtol=1e-6, atol=1e-9)
+
+
+def test_codes_of_another_radius_fail_a_radial_prior(rng: torch.Generator) -> None:
+    cauchy, gamma = SphericalCauchy(64), GammaRadius(64)
+    normal = Normal(64).sample(64, rng=rng)
+    assert goodness_of_fit(cauchy.sample(64, rng=rng), cauchy).passes
+    assert goodness_of_fit(gamma.sample(64, rng=rng), gamma).passes
+    for z, prior in ((normal, cauchy), (normal, gamma), (cauchy.sample(64, rng=rng), gamma)):
+        fit = goodness_of_fit(z, prior)
+        assert not fit.passes
+        assert torch.tensor([check.statistic for check in fit.checks], dtype=torch.float64).isfinite().all()
+    middle = (gamma.sample(256, rng=rng) + gamma.sample(256, rng=rng)) / 2
+    assert "norm" in goodness_of_fit(middle, gamma).verdict or "elements" in goodness_of_fit(middle, gamma).verdict
+
+
+def test_codes_of_one_direction_fail_a_radial_prior(rng: torch.Generator) -> None:
+    prior = GammaRadius(16)
+    z = prior.sample(64, rng=rng)
+    one = z.norm(dim=1, keepdim=True) * torch.nn.functional.normalize(z[:1], dim=-1)
+    assert not goodness_of_fit(one, prior).passes
+
+
+def test_distances_of_radial_codes_are_those_of_the_report(rng: torch.Generator) -> None:
+    prior = SphericalCauchy(16)
+    z = prior.sample(100, rng=rng)
+    assert_close(code_distances(z, prior)["AD"].p_value, goodness_of_fit(z, prior).code_ad_p_value)
+
+
+def test_samples_of_a_mixture_pass_with_and_without_their_labels(rng: torch.Generator) -> None:
+    loc = torch.zeros(3, 16)
+    loc[:, :2] = torch.tensor([[-2.0, 0.0], [2.0, 0.0], [0.0, 3.0]])
+    prior = NormalMixture(loc, torch.ones(3, 16))
+    y = torch.randint(0, 3, (256,), generator=rng)
+    z = prior.sample((), y, rng=rng)
+    assert goodness_of_fit(z, prior, y).passes
+    assert goodness_of_fit(z, prior).passes
+    assert not goodness_of_fit(z, prior, (y + 1) % 3).passes
+    assert not goodness_of_fit(0.9 * z, prior).passes
 
 
 def test_the_likeliest_labels_would_break_the_level(rng: torch.Generator) -> None:

@@ -34,10 +34,13 @@ def failed_bars(png: bytes) -> int:
     return int((right == FAILED).all(-1).sum())
 
 
-@pytest.mark.parametrize("prior", [Normal(16), Uniform(16), HalfUniformHalfNormal(16)], ids=repr)
-def test_the_fit_figure_shows_failing_tests_and_only_those(prior: IIDPrior, rng: torch.Generator) -> None:
+PRIORS = [Normal(16), Uniform(16), HalfUniformHalfNormal(16), GammaRadius(16), SphericalCauchy(16)]
+
+
+@pytest.mark.parametrize("prior", PRIORS, ids=repr)
+def test_the_fit_figure_shows_failing_tests_and_only_those(prior: IIDPrior | RadialPrior, rng: torch.Generator) -> None:
     z = prior.sample(64, rng=rng)
-    good, bad = (fit_figure(codes, prior, goodness_of_fit(codes, prior)) for codes in (z, 0.8 * z))
+    good, bad = (fit_figure(codes, prior, goodness_of_fit(codes, prior)) for codes in (z, 0.6 * z))
     assert failed_bars(good) == 0
     assert failed_bars(bad) > 500
     assert fit_figure(z, prior, goodness_of_fit(z, prior)) == good

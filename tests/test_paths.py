@@ -1,5 +1,6 @@
 """Paths between codes: which rules leave which prior, and what a linear generator makes of that."""
 
+import inspect
 import math
 
 import pytest
@@ -8,7 +9,18 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from latentry.evaluation.paths import PathPoint, evaluate_paths, path_codes, rejected_codes
-from latentry.priors import HalfUniformHalfNormal, IIDPrior, Normal, Uniform, interpolate
+from latentry.priors import (
+    GammaRadius,
+    HalfUniformHalfNormal,
+    IIDPrior,
+    Normal,
+    NormalMixture,
+    RadialPrior,
+    SphericalCauchy,
+    Uniform,
+    interpolate,
+)
+from latentry.priors.laws import UniformLaw
 
 T = (0.1, 0.25, 0.5)
 PRIORS = [Normal(256), Uniform(256), HalfUniformHalfNormal(256)]
@@ -39,6 +51,52 @@ def test_the_middle_of_uniform_codes_is_kept_by_transport_alone(rng: torch.Gener
     share = rejections(Uniform(256), rng)
     assert share["transport", 0.5] < 0.086 < 0.2 < share["slerp", 0.5] < 0.4 < share["lerp", 0.5]
     assert share["variance-corrected", 0.5] > 0.2
+
+
+RADIAL = [SphericalCauchy(64), GammaRadius(64), RadialPrior(64, UniformLaw(0.5, 1.0))]
+
+
+@pytest.mark.parametrize("prior", RADIAL, ids=["cauchy", "gamma", "uniform"])
+def test_transport_keeps_a_radial_prior(prior: RadialPrior, rng: torch.Generator) -> None:
+    rows = evaluate_paths(lambda z: z, prior, None, t=(0.25, 0.5), combinations=[(-1.0, 1.0, 1.0)], n=500, rng=rng)
+    share = {(row.rule, row.weights): row.rejected.value for row in rows}
+    for weights in ((0.75, 0.25), (0.5, 0.5), (-1.0, 1.0, 1.0)):
+        assert 0.018 <= share["transport", weights] <= 0.086
+    assert 0.018 <= share[None, (1.0,)] <= 0.086
+    if isinstance(prior, SphericalCauchy):  # where a straight line is transport already
+        assert share["lerp", (0.5, 0.5)] == share["transport", (0.5, 0.5)]
+        assert share["variance-corrected", (0.5, 0.5)] > 0.018
+
+
+def mixture() -> NormalMixture:
+    loc = torch.zeros(2, 64)
+    loc[1] = 6.0
+    return NormalMixture(loc, torch.stack([torch.ones(64), torch.full((64,), 2.0)]))
+
+
+def test_transport_keeps_a_labelled_prior_within_its_components_alone(rng: torch.Generator) -> None:
+    prior = mixture()
+
+    def middle(labels: str) -> dict[str | None, float]:
+        rows = evaluate_paths(lambda z: z, prior, None, t=(0.5,), n=500, labels=labels, rng=rng)  # type: ignore[arg-type]
+        return {row.rule: row.rejected.value for row in rows}
+
+    within, between = middle("same"), middle("independent")
+    assert 0.018 <= within[None] <= 0.086
+    assert 0.018 <= between[None] <= 0.086
+    assert 0.018 <= within["transport"] <= 0.086
+    assert within["slerp"] < 0.12 < within["lerp"]
+    assert 0.4 < between["transport"] < 0.65  # half of all pairs are of two components
+
+
+def test_codes_of_a_labelled_path_carry_their_label_while_they_have_one(rng: torch.Generator) -> None:
+    prior = mixture()
+    for codes in path_codes(prior, t=(0.5,), n=40, rng=rng):
+        assert codes.y is not None
+        assert torch.equal(prior.label_log_probs(codes.z).argmax(1), codes.y)
+    at_prior, *paths = path_codes(prior, t=(0.5,), n=40, labels="independent", rng=rng)
+    assert at_prior.y is not None
+    assert {codes.y for codes in paths} == {None}
 
 
 def variance_ratio(generated: Tensor, reference: Tensor) -> float:
@@ -105,6 +163,11 @@ def test_a_code_of_equal_elements_is_rejected_and_a_true_one_is_not() -> None:
     quantiles = torch.special.ndtri((torch.arange(64) + 0.5) / 64)
     found = rejected_codes(torch.stack([quantiles, torch.zeros(64)]), Normal(64))
     assert (found.value, found.trials) == (0.5, 2)
+
+
+def test_an_unknown_choice_of_labels_is_named() -> None:
+    with pytest.raises(ValueError, match="labels among"):
+        next(inspect.unwrap(path_codes)(Normal(4), labels="other"))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,18 @@ from torch import nn
 from latentry.models import pretrained
 from latentry.models.pretrained import installed_versions, load_pretrained, save_pretrained, shipped_models
 from latentry.networks import DCGANDiscriminator, DCGANGenerator, PlainClassifier, ResidualClassifier
-from latentry.priors import HalfUniformHalfNormal, IIDPrior, Normal, Uniform
+from latentry.priors import (
+    GammaRadius,
+    HalfUniformHalfNormal,
+    IIDPrior,
+    Normal,
+    NormalMixture,
+    RadialPrior,
+    SphericalCauchy,
+    Uniform,
+)
+from latentry.priors.laws import UniformLaw
+from latentry.tasks.runs import load_generator
 
 CARD = {"seed": 3, "metrics": {"accuracy": 0.5}, "data": None}
 
@@ -34,6 +45,10 @@ def with_config(folder: Path, **changes: Any) -> Path:
         (DCGANGenerator(4, 32, 3, 1), Normal(4, loc=0.5, scale=2.0)),
         (DCGANGenerator(4, 28, 1, 1), Uniform(4, low=-2.0, high=0.5)),
         (DCGANGenerator(4, 28, 1, 1), HalfUniformHalfNormal(4)),
+        (DCGANGenerator(4, 28, 1, 1), SphericalCauchy(4, scale=0.5)),
+        (DCGANGenerator(4, 28, 1, 1), GammaRadius(4, theta=3.0)),
+        (DCGANGenerator(4, 28, 1, 1), RadialPrior(4, UniformLaw(0.5, 1.0))),
+        (DCGANGenerator(4, 28, 1, 1), NormalMixture(torch.eye(4)[:2], torch.full((2, 4), 0.3), [0.25, 0.75])),
         (DCGANDiscriminator(28, 1, 1, "spectral"), None),
         (DCGANDiscriminator(28, 3, 1, "batch"), None),
         (PlainClassifier(3, 1, 1), None),
@@ -53,6 +68,7 @@ def test_network_prior_and_card_come_back_as_they_went(network: nn.Module, prior
     assert list(ours) == list(theirs)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert repr(found.prior) == repr(prior)
+    assert found.prior is None or found.prior.arguments() == prior.arguments()
     assert type(found.prior) is type(prior)
     assert found.card == {**CARD, "versions": installed_versions()}
 
@@ -183,3 +199,9 @@ def test_loading_never_unpickles(tmp_path: Path) -> None:
     assert not target.exists()
     pickle.loads(bomb)
     assert target.exists()  # it would have
+
+
+def test_commands_name_a_prior_that_they_do_not_know(tmp_path: Path) -> None:
+    save_pretrained(tmp_path, DCGANGenerator(4, width=1), GammaRadius(4), {})
+    with pytest.raises(ValueError, match=r"independent coordinates, got GammaRadius.*from Python"):
+        load_generator(str(tmp_path))

@@ -109,7 +109,7 @@ def test_json_is_all_there_is_on_standard_output(verb: str, tmp_path: Path, caps
         (["show", "normal", "--latent_dim=0"], "latent_dim >= 1"),
         (["show", "normal", "--t=[inf]"], "inf"),
         (["show", "normal", "--t=[]"], "one finite step"),
-        (["show", "{labelled.json}"], "with labels"),
+        (["show", "{labelled.json}"], "without labels"),
         (["compare", "normal", "normal"], "different priors"),
         (["compare", "normal", "--t=[]"], "one step t or more"),
         (["compare", "normal", "banana"], "banana"),

@@ -13,7 +13,16 @@ from torch.testing import assert_close
 from latentry.latent.recovery import Recovery, recover_codes
 from latentry.latent.regularizers import L2, Regularizer, StatisticalDistance
 from latentry.numerics.distances import energy_distance
-from latentry.priors import HalfUniformHalfNormal, IIDPrior, Normal, Uniform
+from latentry.priors import (
+    GammaRadius,
+    HalfUniformHalfNormal,
+    IIDPrior,
+    Normal,
+    NormalMixture,
+    RadialPrior,
+    SphericalCauchy,
+    Uniform,
+)
 
 D, PIXELS = 6, 20
 
@@ -67,6 +76,48 @@ def test_a_statistical_distance_alone_brings_a_code_onto_the_prior(
     )
     before = energy_distance(prior.sample(200, rng=rng), prior.law).mean()
     assert energy_distance(found.z, prior.law).max() < before / 3
+
+
+@pytest.mark.parametrize(
+    ("prior", "distance"),
+    [(SphericalCauchy(40), "wasserstein"), (GammaRadius(40), "wasserstein2"), (GammaRadius(40), "energy")],
+    ids=["cauchy", "gamma", "gamma, energy"],
+)
+def test_a_statistical_distance_brings_a_code_onto_a_radial_prior(
+    prior: RadialPrior, distance: str, rng: torch.Generator
+) -> None:
+    """In normal coordinates, which is where the distance is taken."""
+    regularizer = StatisticalDistance(distance)  # type: ignore[arg-type]
+    z = prior.sample(8, rng=rng)
+    assert_close(regularizer(z, prior), regularizer(prior.to_normal(z), Normal(40)))
+    found = recover_codes(
+        lambda z: 0.01 * z[:, :1],
+        torch.zeros(3, 1),
+        prior,
+        regularizer=regularizer,
+        weight=1.0,
+        steps=150,
+        restarts=2,
+        rng=rng,
+    )
+    before = regularizer(prior.sample(200, rng=rng), prior).mean()
+    assert found.z.isfinite().all()
+    assert regularizer(found.z, prior).max() < before / 3
+
+
+@pytest.mark.parametrize("prior", [SphericalCauchy(D), GammaRadius(D)], ids=["cauchy", "gamma"])
+def test_known_codes_of_a_radial_prior_are_found(matrix: Tensor, prior: RadialPrior, rng: torch.Generator) -> None:
+    z = prior.double().sample(4, rng=rng).clamp(-5, 5)
+    found = recover_codes(linear(matrix), z @ matrix.mT, prior, regularizer=L2(), weight=0.0, steps=1500, rng=rng)
+    assert_close(found.z, z, rtol=0, atol=1e-3)
+
+
+def test_a_mixture_gives_starts_but_has_no_statistical_distance(matrix: Tensor, rng: torch.Generator) -> None:
+    prior = NormalMixture(torch.zeros(2, D), torch.ones(2, D)).double()
+    x = prior.sample(2, rng=rng) @ matrix.mT
+    assert recover_codes(linear(matrix), x, prior, steps=600, rng=rng).reconstruction_error.max() < 1e-6
+    with pytest.raises(ValueError, match=r"normal coordinates.*got NormalMixture"):
+        recover_codes(linear(matrix), x, prior, regularizer=StatisticalDistance(), steps=1, rng=rng)
 
 
 def test_codes_images_and_losses_belong_together(rng: torch.Generator) -> None:

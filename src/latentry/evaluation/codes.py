@@ -31,6 +31,9 @@ that a common factor correlates by 0.04 always fail with 64 elements, by 0.02 in
 report only when its own p-value is below about 4e-6; milder ones show in `code_ad_p_value`. Dependence between codes is not
 looked at.
 
+Codes of a radial prior are looked at in normal coordinates, where all of this holds as for a normal prior; their norm there
+is in its place exactly if their own norm is.
+
 References: Cho, "Latent code recovery by statistical distance latent regulation loss", 2020 (latent distribution goodness
 of fit test); Palmer et al., "Auto-encoding goodness of fit", 2023 (uniformity of p-values, higher criticism).
 """
@@ -45,7 +48,7 @@ from torch import Tensor
 
 from latentry.evaluation.coordinates import Coordinates, Lengths, coordinates, lengths
 from latentry.evaluation.proportions import Share, share
-from latentry.interfaces import LabelledPrior, Prior
+from latentry.interfaces import LabelledPrior, Prior, PushforwardPrior
 from latentry.numerics.dependence import correlation_p_value, correlation_statistic
 from latentry.numerics.distances import quantile_cells, wasserstein_distance
 from latentry.numerics.goodness_of_fit import (
@@ -60,6 +63,7 @@ from latentry.numerics.goodness_of_fit import (
 )
 from latentry.numerics.law import Law
 from latentry.numerics.multiplicity import higher_criticism, higher_criticism_p_value, holm
+from latentry.priors.coordinates import iid_coordinates
 from latentry.priors.laws import NormalLaw
 
 __all__ = ["LEVEL", "OFFICIAL_COUNT", "Check", "Distance", "GoodnessOfFit", "code_distances", "goodness_of_fit"]
@@ -130,9 +134,9 @@ class GoodnessOfFit:
     uniformity_p_value: float
     """p-value of the test that `code_p_value` is uniform; small for codes too far off *or* too regular."""
     mean: float
-    """Mean of all elements."""
+    """Mean of all elements; for a prior with normal coordinates, in these."""
     std: float
-    """Standard deviation of all elements."""
+    """Standard deviation of all elements; for a prior with normal coordinates, in these."""
     prior_mean: float
     """What it should be."""
     prior_std: float
@@ -169,7 +173,7 @@ class GoodnessOfFit:
 
 def goodness_of_fit(
     z: Float[Tensor, "n d"],
-    prior: Prior | LabelledPrior,
+    prior: Prior | PushforwardPrior | LabelledPrior,
     y: Int[Tensor, "..."] | None = None,
     *,
     rng: torch.Generator | None = None,
@@ -184,7 +188,8 @@ def goodness_of_fit(
 
     Args:
         z: Codes.
-        prior: A prior with independent coordinates, or with coordinates independent given a label.
+        prior: A prior with independent coordinates, with normal ones (radial priors), in which the codes are then looked at,
+            or with coordinates independent given a label.
         y: Labels of the codes. Without them a labelled prior draws them from p(y | z), which keeps every test at its level.
         rng: Draws the directions of the projections, and labels. Without one they are the same at every call.
 
@@ -231,14 +236,14 @@ def goodness_of_fit(
     )
 
 
-def code_distances(z: Float[Tensor, "n d"], prior: Prior) -> dict[str, Distance]:
+def code_distances(z: Float[Tensor, "n d"], prior: Prior | PushforwardPrior) -> dict[str, Distance]:
     """Kolmogorov-Smirnov ("KS"), Cramer-von Mises ("CvM") and Anderson-Darling ("AD") distance of each code to its prior.
 
     These tests alone, for codes in great numbers: in pieces that stay in the processor's cache, and so in constant memory
     beside the codes.
     """
     rows = max(1, _PIECE // z.shape[1])
-    pieces = [_statistics(coordinates(piece, prior.law)) for piece in z.detach().cpu().split(rows)]
+    pieces = [_statistics(coordinates(*iid_coordinates(piece, prior))) for piece in z.detach().cpu().split(rows)]
     return _with_p_values(torch.cat(pieces, 1), z.shape[1])
 
 
@@ -263,7 +268,7 @@ class _View:
         return self.z.std(correction=0).item()
 
 
-def _view(z: Tensor, prior: Prior | LabelledPrior, y: Tensor | None, rng: torch.Generator) -> _View:
+def _view(z: Tensor, prior: Prior | PushforwardPrior | LabelledPrior, y: Tensor | None, rng: torch.Generator) -> _View:
     if isinstance(prior, LabelledPrior):
         conditional = prior(prior.sample_labels(z, rng=rng) if y is None else y)
         under = coordinates(z, conditional).cpu()
@@ -272,8 +277,8 @@ def _view(z: Tensor, prior: Prior | LabelledPrior, y: Tensor | None, rng: torch.
         law: Law = NormalLaw()
         measured = under.scores
     else:
-        z = z.cpu()
-        under, law = coordinates(z, prior.law), prior.law
+        z, law = iid_coordinates(z.cpu(), prior)
+        under = coordinates(z, law)
         mean, variance, measured = law.mean, law.variance, z.double()
     distance = wasserstein_distance(measured.flatten(), law, quantile_cells(law, measured.numel(), measured))
     z = z.cpu().double()

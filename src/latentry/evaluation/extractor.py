@@ -231,7 +231,7 @@ class RememberingExtractor:
         known = self.x
         if x.untyped_storage().data_ptr() != known.untyped_storage().data_ptr() or x.stride() != known.stride():
             return None
-        start, rest = divmod(x.storage_offset() - known.storage_offset(), known.stride(0))
+        start, rest = divmod(int(x.storage_offset() - known.storage_offset()), known.stride(0))
         inside = start >= 0 and start + len(x) <= len(known) and rest == 0 and x.shape[1:] == known.shape[1:]
         return slice(start, start + len(x)) if inside else None
 

@@ -5,6 +5,9 @@ matter of the interpolation rule (`latentry.priors.interpolation`), and can be t
 each code passes the Kolmogorov-Smirnov test of its own elements at the nominal rate. What the generator makes of them is
 judged by any metric of samples, at the prior and along the path: the difference is the price of the path.
 
+Codes of a radial prior are tested in its normal coordinates, those of a labelled one by their component: the one they were
+drawn from, or, between two, one drawn from p(y | z).
+
 All rules and all weights use the same codes, so that two rows differ by what they do and not by luck; rows are thus
 dependent, and their intervals are for each row alone. A row of n codes costs the draw of at most k n, as many as the longest
 combination has weights.
@@ -16,21 +19,24 @@ models", 2019.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, get_args
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from latentry.evaluation.proportions import Share, share
-from latentry.interfaces import Generator, Prior, evaluated
+from latentry.interfaces import Generator, LabelledPrior, Prior, PushforwardPrior, evaluated
 from latentry.numerics.goodness_of_fit import ks_quantile, ks_statistic
-from latentry.priors import Rule, combine
+from latentry.priors import RadialPrior, Rule, combine, iid_coordinates
 
 __all__ = ["PathCodes", "PathPoint", "evaluate_paths", "path_codes", "rejected_codes"]
 
 _RULES: tuple[Rule, ...] = get_args(Rule)
 _STEPS = (0.1, 0.25, 0.5)
+
+Labels = Literal["same", "independent"]
+"""Whether the codes that a labelled prior's paths join are of one component or of any two."""
 
 Answer = TypeVar("Answer")
 
@@ -45,6 +51,8 @@ class PathCodes:
     """With which weights: (1 - t, t) for a step t between two codes, (1,) at the prior."""
     z: Float[Tensor, "n d"]
     """The codes."""
+    y: Int[Tensor, "n"] | None = None
+    """Labels of the codes where the prior has any and each combination stays within one component."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +75,13 @@ class PathPoint(Generic[Answer]):
 
 
 def path_codes(
-    prior: Prior,
+    prior: Prior | RadialPrior | LabelledPrior,
     *,
     rules: Sequence[Rule] = _RULES,
     t: Sequence[float] = _STEPS,
     combinations: Sequence[Sequence[float]] = (),
     n: int = 1000,
+    labels: Labels = "same",
     rng: torch.Generator | None = None,
 ) -> Iterator[PathCodes]:
     """Codes at the prior, then of every rule at every step and combination; one set at a time.
@@ -83,10 +92,11 @@ def path_codes(
         t: Steps between two codes, beyond the ends too (t < 0, t > 1).
         combinations: Weights of further combinations, such as (1/3, 1/3, 1/3) or (-1, 1, 1).
         n: Codes in each set.
+        labels: For a labelled prior, whether codes that are combined are of the same component or independent of each other.
         rng: Source of the codes, on the prior's device.
 
     Raises:
-        ValueError: `n` is below 1, there is nothing to do, or as in `latentry.priors.combine`.
+        ValueError: `n` is below 1, there is nothing to do or no such choice of labels, or as in `latentry.priors.combine`.
     """
     mixes = [(1 - step, step) for step in t] + [tuple(map(float, weights)) for weights in combinations]
     if n < 1 or not rules or not all(mixes):
@@ -94,23 +104,47 @@ def path_codes(
             f"expected n >= 1, at least one rule and at least one weight a combination, got n = {n}, {len(rules)} rules "
             f"and combinations {[*combinations]}"
         )
-    codes = prior.sample((max([1, *map(len, mixes)]), n), rng=rng)
-    yield PathCodes(None, (1.0,), codes[0])
+    if labels not in get_args(Labels):
+        raise ValueError(f"expected labels among {get_args(Labels)}, got {labels!r}")
+    codes, y = _drawn(prior, max([1, *map(len, mixes)]), n, labels, rng)
+    yield PathCodes(None, (1.0,), codes[0], None if y is None else y[0])
+    kept = None if y is None or labels == "independent" else y[0]
     for rule in rules:
         for weights in mixes:
             if rule != "slerp" or _joins_two(weights):
-                yield PathCodes(rule, weights, combine(codes[: len(weights)], weights, prior, rule))
+                of_codes = None if y is None else y[: len(weights)]
+                yield PathCodes(rule, weights, combine(codes[: len(weights)], weights, prior, rule, y=of_codes), kept)
 
 
-def rejected_codes(z: Float[Tensor, "n d"], prior: Prior, level: float = 0.05) -> Share:
-    """Share of codes whose own elements a Kolmogorov-Smirnov test tells from the prior's law at this level."""
-    z = z.detach().cpu().double()
-    return share(ks_statistic(prior.law.cdf(z)) > ks_quantile(1 - level, z.shape[1]))
+def rejected_codes(
+    z: Float[Tensor, "n d"],
+    prior: Prior | PushforwardPrior | LabelledPrior,
+    level: float = 0.05,
+    *,
+    y: Int[Tensor, "n"] | None = None,
+    rng: torch.Generator | None = None,
+) -> Share:
+    """Share of codes whose own elements a Kolmogorov-Smirnov test tells from the prior's law at this level.
+
+    Args:
+        z: Codes.
+        prior: Their prior; a radial one is asked in normal coordinates, a labelled one given the labels.
+        level: Chance to reject a true code.
+        y: Labels of the codes; drawn from p(y | z) where they are not given.
+        rng: Draws the labels, on the device of the codes.
+    """
+    z = z.detach()
+    if isinstance(prior, LabelledPrior):
+        u = prior(prior.sample_labels(z, rng=rng) if y is None else y).cdf(z.double()).cpu()
+    else:
+        elements, law = iid_coordinates(z.cpu(), prior)
+        u = law.cdf(elements.double())
+    return share(ks_statistic(u) > ks_quantile(1 - level, z.shape[1]))
 
 
 def evaluate_paths(
     generator: Generator,
-    prior: Prior,
+    prior: Prior | RadialPrior | LabelledPrior,
     reference: Any,
     *,
     rules: Sequence[Rule] = _RULES,
@@ -119,6 +153,7 @@ def evaluate_paths(
     metric: Callable[[Tensor, Any], Answer] | None = None,
     n: int = 1000,
     batch_size: int = 1024,
+    labels: Labels = "same",
     rng: torch.Generator | None = None,
 ) -> tuple[PathPoint[Answer], ...]:
     """Judge a generator at its prior and along paths between its codes.
@@ -129,7 +164,7 @@ def evaluate_paths(
         generator: Any callable z -> x; held in eval mode meanwhile if it is a module or a method of one.
         prior: What its codes are drawn from.
         reference: What the metric compares with, such as a tensor of data.
-        rules, t, combinations, n, rng: As in `path_codes`.
+        rules, t, combinations, n, labels, rng: As in `path_codes`.
         metric: Called as `metric(generated, reference)` for each set of n samples; its answer is kept as it is.
         batch_size: Codes that the generator sees at once.
 
@@ -147,9 +182,22 @@ def evaluate_paths(
 
     with evaluated(generator), torch.no_grad():
         return tuple(
-            PathPoint(codes.rule, codes.weights, rejected_codes(codes.z, prior), measured(codes.z))
-            for codes in path_codes(prior, rules=rules, t=t, combinations=combinations, n=n, rng=rng)
+            PathPoint(codes.rule, codes.weights, rejected_codes(codes.z, prior, y=codes.y, rng=rng), measured(codes.z))
+            for codes in path_codes(prior, rules=rules, t=t, combinations=combinations, n=n, labels=labels, rng=rng)
         )
+
+
+def _drawn(
+    prior: Any, k: int, n: int, labels: Labels, rng: torch.Generator | None
+) -> tuple[Float[Tensor, "k n d"], Int[Tensor, "k n"] | None]:
+    """k batches of n codes, and their labels where the prior has any."""
+    if not isinstance(prior, LabelledPrior):
+        return prior.sample((k, n), rng=rng), None
+    z: Tensor = prior.sample((k, n), rng=rng)  # type: ignore[attr-defined]
+    y = torch.stack([prior.sample_labels(part, rng=rng) for part in z])
+    if labels == "independent":
+        return z, y
+    return torch.cat([z[:1], prior(y[0]).sample((k - 1,), rng=rng)]), y[:1].expand(k, -1)
 
 
 def _joins_two(weights: Sequence[float]) -> bool:

@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 from torch.optim import Adam
 
-from latentry.interfaces import Generator, Prior, check_generator, evaluated
+from latentry.interfaces import Generator, SampledPrior, check_generator, evaluated
 from latentry.latent.regularizers import Regularizer
 
 __all__ = ["Recovery", "recover_codes"]
@@ -56,7 +56,7 @@ class Recovery:
 def recover_codes(
     generator: Generator,
     x: Shaped[Tensor, "n *s"],
-    prior: Prior,
+    prior: SampledPrior,
     *,
     regularizer: Regularizer | None = None,
     weight: float = 0.01,
@@ -170,7 +170,7 @@ def _rate_factor(share: float) -> float:
     return warm * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def _device_of(prior: Prior) -> torch.device:
+def _device_of(prior: SampledPrior) -> torch.device:
     return prior.sample(0).device
 
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 from torch.optim import Adam
 
-from latentry.interfaces import Prior
+from latentry.interfaces import SampledPrior
 from latentry.training.averaging import averaged_copy, settle_batch_norm
 from latentry.training.loop import Update
 
@@ -86,7 +86,7 @@ class GAN:
         self,
         generator: nn.Module,
         discriminator: nn.Module,
-        prior: Prior,
+        prior: SampledPrior,
         *,
         objective: Objective = "non-saturating",
         r1: float = 0.0,

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from latentry import networks
-from latentry.priors import IIDPrior, files
+from latentry.priors import files
 from latentry.storage import fingerprint, read_json, read_tensors, write_json, write_tensors
 
 __all__ = ["Pretrained", "installed_versions", "load_pretrained", "save_pretrained", "shipped_models"]
@@ -28,7 +28,7 @@ class Pretrained:
 
     network: nn.Module
     """The network, in eval mode, on the CPU."""
-    prior: IIDPrior | None
+    prior: files.SavedPrior | None
     """Law of its codes, where it is a generator."""
     card: dict[str, Any]
     """Its model card: configuration, data fingerprint, seed, metrics, versions."""
@@ -65,7 +65,7 @@ def load_pretrained(name_or_path: str | Path) -> Pretrained:
     return Pretrained(networks.channels_last(network).eval(), prior, config.get("card", {}), fingerprint(weights))
 
 
-def save_pretrained(folder: str | Path, network: nn.Module, prior: IIDPrior | None, card: Mapping[str, Any]) -> None:
+def save_pretrained(folder: str | Path, network: nn.Module, prior: files.SavedPrior | None, card: Mapping[str, Any]) -> None:
     """Write a network of `latentry.networks` and its prior so that `load_pretrained(folder)` gives them back.
 
     Raises:

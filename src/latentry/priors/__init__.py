@@ -1,8 +1,9 @@
 """Floor 2: p(z), in the vocabulary of `torch.distributions`."""
 
 from latentry.priors.coordinates import iid_coordinates
+from latentry.priors.designer import Constraint, Design, Designed, Moment, design_interpolable, redesign_singh2019
 from latentry.priors.distribution import IIDDistribution
-from latentry.priors.files import load_prior, save_prior
+from latentry.priors.files import UnlabelledPrior, load_prior, save_prior
 from latentry.priors.iid import HalfUniformHalfNormal, IIDPrior, Normal, TruncatedCauchy, Uniform
 from latentry.priors.interpolation import Rule, combine, interpolate
 from latentry.priors.labelled import DiagonalNormal, NormalMixture, NormalMixtureDistribution
@@ -12,13 +13,17 @@ from latentry.priors.summary import Summary, summarize
 from latentry.priors.tabulated import Tabulated
 
 __all__ = [
+    "Constraint",
     "DensityCurves",
+    "Design",
+    "Designed",
     "DiagonalNormal",
     "GammaRadius",
     "HalfUniformHalfNormal",
     "IIDDistribution",
     "IIDPrior",
     "Mismatch",
+    "Moment",
     "NormCurves",
     "Normal",
     "NormalMixture",
@@ -31,13 +36,16 @@ __all__ = [
     "Tabulated",
     "TruncatedCauchy",
     "Uniform",
+    "UnlabelledPrior",
     "combine",
     "density_curves",
+    "design_interpolable",
     "iid_coordinates",
     "interpolate",
     "load_prior",
     "mismatch",
     "norm_curves",
+    "redesign_singh2019",
     "save_prior",
     "summarize",
 ]

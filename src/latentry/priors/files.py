@@ -10,13 +10,16 @@ from latentry.priors.radial import RadialPrior
 from latentry.priors.tabulated import Tabulated
 from latentry.storage import read_json, write_json
 
-__all__ = ["NamedPrior", "from_record", "load_prior", "record", "save_prior"]
+__all__ = ["SavedPrior", "UnlabelledPrior", "from_record", "load_prior", "record", "save_prior"]
 
-NamedPrior = IIDPrior | RadialPrior | NormalMixture
-"""Priors of this package, which a name and arguments describe."""
+UnlabelledPrior = IIDPrior | RadialPrior
+"""Priors of this package that know no labels."""
+
+SavedPrior = UnlabelledPrior | NormalMixture
+"""Priors that a name and arguments describe."""
 
 
-def record(prior: NamedPrior) -> dict[str, Any]:
+def record(prior: SavedPrior) -> dict[str, Any]:
     """The prior's class and arguments, as JSON can hold them.
 
     Raises:
@@ -30,7 +33,7 @@ def record(prior: NamedPrior) -> dict[str, Any]:
     return {"class": name, "arguments": prior.arguments()}
 
 
-def from_record(content: Any) -> NamedPrior:
+def from_record(content: Any) -> SavedPrior:
     """The prior that `record` described.
 
     Raises:
@@ -43,17 +46,17 @@ def from_record(content: Any) -> NamedPrior:
         raise ValueError(
             f"expected the class and the arguments of a prior of this version of latentry ({error}); save it again"
         ) from None
-    if not isinstance(prior, NamedPrior):
+    if not isinstance(prior, SavedPrior):
         raise ValueError(f"expected a prior, got {content['class']}; choose one of latentry.priors")
     return prior
 
 
-def save_prior(path: str | Path, prior: NamedPrior, **notes: Any) -> None:
+def save_prior(path: str | Path, prior: SavedPrior, **notes: Any) -> None:
     """Write a prior as JSON, with notes beside it that `load_prior` passes over, such as how it was designed."""
     write_json(path, {**record(prior), **notes})
 
 
-def load_prior(path: str | Path, latent_dim: int | None = None) -> NamedPrior:
+def load_prior(path: str | Path, latent_dim: int | None = None) -> SavedPrior:
     """A prior that `save_prior` wrote, or a bare table of masses (see `latentry.priors.tabulated.read_table`).
 
     Args:

@@ -297,6 +297,8 @@ def _law_by_name(record: Mapping[str, Any]) -> SampledLaw:
     if record.get("class") not in _LAWS:
         raise ValueError(f"expected the name of a law among {sorted(_LAWS)}, got {record.get('class')!r}")
     # JSON gives tuples back as lists
-    arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in record["arguments"].items()}
+    arguments: Any = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in record["arguments"].items()
+    }
     law: SampledLaw = _LAWS[record["class"]](**arguments)
     return law

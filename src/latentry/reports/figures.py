@@ -13,16 +13,27 @@ from torch import Tensor
 
 from latentry.evaluation.codes import LEVEL, GoodnessOfFit
 from latentry.evaluation.samples import Estimate
-from latentry.priors import DensityCurves, IIDPrior, Mismatch, NormCurves
+from latentry.interfaces import Prior, PushforwardPrior
+from latentry.priors import DensityCurves, Mismatch, NormCurves, iid_coordinates
+from latentry.priors.distribution import SampledLaw
 
-__all__ = ["comparison_figure", "fit_figure", "histogram_figure", "p_value_figure", "path_figure", "prior_figure"]
+__all__ = [
+    "comparison_figure",
+    "fit_figure",
+    "histogram_figure",
+    "p_value_figure",
+    "path_figure",
+    "prior_figure",
+    "step_figure",
+    "trade_off_figure",
+]
 
 _PANEL = (3.1, 2.5)
 _LEAST_SHOWN = 1e-6
 """Divergences and densities below this share of the largest are drawn there."""
 
 
-def histogram_figure(codes: Mapping[str, Float[Tensor, "n d"]], prior: IIDPrior) -> bytes:
+def histogram_figure(codes: Mapping[str, Float[Tensor, "n d"]], prior: Prior | PushforwardPrior) -> bytes:
     """PNG with one panel for each set of codes: histogram of all their elements over the prior's density."""
     figure = Figure(figsize=(_PANEL[0] * len(codes), _PANEL[1]), layout="constrained")
     for panel, (name, z) in zip(figure.subplots(1, len(codes), squeeze=False)[0], codes.items(), strict=True):
@@ -46,7 +57,7 @@ def p_value_figure(fits: Mapping[str, GoodnessOfFit]) -> bytes:
     return _png(figure)
 
 
-def fit_figure(z: Float[Tensor, "n d"], prior: IIDPrior, fit: GoodnessOfFit) -> bytes:
+def fit_figure(z: Float[Tensor, "n d"], prior: Prior | PushforwardPrior, fit: GoodnessOfFit) -> bytes:
     """PNG of one report: elements over the prior's density, per-code p-values in their null band, every test as a bar."""
     figure = Figure(figsize=(10.4, 3.4), layout="constrained")
     elements, codes, tests = figure.subplots(1, 3, width_ratios=(1, 1, 1.1))
@@ -91,6 +102,39 @@ def path_figure(distances: Mapping[str, Estimate]) -> bytes:
     axes.barh(list(distances), values, xerr=sides, color="#9db8d9", error_kw={"elinewidth": 1})
     axes.invert_yaxis()
     axes.tick_params(labelsize=7)
+    return _png(figure)
+
+
+def step_figure(panels: Mapping[str, Mapping[str, Mapping[float, float]]], label: str) -> bytes:
+    """PNG with one panel for each data set: a number against the step between two codes, one line for each prior."""
+    figure = Figure(figsize=(4.6 * len(panels), 3.4), layout="constrained")
+    for panel, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        panel.axhspan(0.9, 1.1, color="#eeeeee", linewidth=0)
+        for name, values in lines.items():
+            steps = sorted(values)
+            panel.plot(steps, [values[step] for step in steps], marker="o", markersize=3, linewidth=1.4, label=name)
+        panel.set_title(title, fontsize=9)
+        panel.set_xlabel("step between two codes", fontsize=8)
+        panel.set_ylabel(label, fontsize=8)
+        panel.tick_params(labelsize=7)
+        panel.legend(fontsize=6.5, frameon=False)
+    return _png(figure)
+
+
+def trade_off_figure(points: Mapping[str, tuple[float, float]], across: str, up: str) -> bytes:
+    """PNG of named points on logarithmic axes, with the line on which both numbers are equal."""
+    figure = Figure(figsize=(7.0, 4.8), layout="constrained")
+    axes = figure.subplots()
+    x, y = zip(*points.values(), strict=True)
+    ends = [min(*x, *y) * 0.95, max(*x, *y) * 1.05]
+    axes.plot(ends, ends, color="#888888", linewidth=1, linestyle="--")
+    axes.scatter(x, y, s=18, color="#2f5d91")
+    for name, (left, height) in points.items():
+        axes.annotate(name, (left, height), xytext=(4, 3), textcoords="offset points", fontsize=7)
+    axes.set(xscale="log", yscale="log")
+    axes.set_xlabel(across, fontsize=8)
+    axes.set_ylabel(up, fontsize=8)
+    axes.tick_params(labelsize=7, which="both")
     return _png(figure)
 
 
@@ -155,17 +199,18 @@ def _inner(curves: NormCurves) -> Bool[Tensor, "n"]:
     return (high > 1e-3) & (low < 1 - 1e-3)
 
 
-def _density(panel: Axes, z: Float[Tensor, "n d"], prior: IIDPrior) -> None:
-    """Histogram of all elements, and the density of the prior's law."""
-    law = prior.law
+def _density(panel: Axes, z: Float[Tensor, "n d"], prior: Prior | PushforwardPrior) -> None:
+    """Histogram of all elements, and the density of the prior's law; both in normal coordinates where it has these."""
+    elements, law = iid_coordinates(z, prior)
+    assert isinstance(law, SampledLaw)
     low, high = law.icdf(torch.tensor([1e-4, 1 - 1e-4], dtype=torch.float64)).tolist()
     pad = 0.25 * (high - low)
     x = torch.linspace(low - pad, high + pad, 400, dtype=torch.float64)
     density = law.log_prob(x).exp()
-    panel.hist(z.flatten().cpu().clamp(x[0], x[-1]).numpy(), bins=80, density=True, color="#9db8d9")
+    panel.hist(elements.flatten().cpu().clamp(x[0], x[-1]).numpy(), bins=80, density=True, color="#9db8d9")
     panel.plot(x, density, color="#b3402a", linewidth=1.4)
     panel.set_ylim(0, 2.2 * density.max().item())
-    panel.set_xlabel("element of a code", fontsize=8)
+    panel.set_xlabel("element of a code" if elements is z else "element in normal coordinates", fontsize=8)
     panel.tick_params(labelsize=7)
 
 

@@ -14,7 +14,7 @@ from latentry.evaluation.extractor import ClassifierExtractor, RememberingExtrac
 from latentry.evaluation.paths import PathPoint, evaluate_paths
 from latentry.evaluation.samples import Estimate, SampleReport, evaluate_samples
 from latentry.models.pretrained import load_pretrained
-from latentry.priors import IIDPrior
+from latentry.priors import UnlabelledPrior
 from latentry.reports.figures import fit_figure, path_figure
 from latentry.reports.page import Picture, write_page
 from latentry.reports.tables import Table, print_table
@@ -129,7 +129,7 @@ def _write_page(
     folder: Path,
     settings: EvaluateSettings,
     points: tuple[PathPoint[SampleReport], ...],
-    prior: IIDPrior,
+    prior: UnlabelledPrior,
     z: Tensor | None,
     fit: GoodnessOfFit | None,
 ) -> None:

@@ -9,12 +9,9 @@ from typing import Any
 from rich.console import Console
 
 from latentry.priors import (
-    GammaRadius,
-    IIDPrior,
     Mismatch,
-    RadialPrior,
-    SphericalCauchy,
     Summary,
+    UnlabelledPrior,
     density_curves,
     load_prior,
     mismatch,
@@ -29,13 +26,10 @@ from latentry.tasks.settings import PriorCompareSettings, PriorShowSettings
 
 __all__ = ["HEAVY", "compare", "draw", "numbers", "plain", "show", "step_table"]
 
-AnyPrior = IIDPrior | RadialPrior
-
 HEAVY = 9.0
 """Kurtosis above which densities are drawn on a logarithmic scale: thrice that of a normal law."""
 
 _LATENT_DIM = 100
-_ISOTROPIC = {"spherical-cauchy": SphericalCauchy, "gamma-radius": GammaRadius}
 _NOTE = (
     "KL: divergence of the prior from the law of (1 - t) z + t z' in nats, of one coordinate and of whole codes. TV: total "
     "variation, of whole codes within bounds. Norm: Kolmogorov-Smirnov distance between the laws of the norm. All are 0 for "
@@ -77,23 +71,16 @@ def compare(settings: PriorCompareSettings) -> dict[str, Any]:
     return record(folder, settings, plain({"priors": rows}))
 
 
-def _prior(name_or_path: str, latent_dim: int | None) -> AnyPrior:
+def _prior(name_or_path: str, latent_dim: int | None) -> UnlabelledPrior:
     """A prior by name or file; without `latent_dim` that of the file, or 100 where it says nothing of it."""
-    length = _LATENT_DIM if latent_dim is None else latent_dim
-    if name_or_path in _ISOTROPIC:
-        return _ISOTROPIC[name_or_path](length)
-    path = Path(name_or_path)
-    if not path.is_file():
-        return named_prior(name_or_path, length)
-    prior = load_prior(path, latent_dim if _is_saved(path) else length)
-    if not isinstance(prior, AnyPrior):
-        raise ValueError(f"expected a prior of one law, got one with labels from {path}; look at its components one by one")
-    return prior
+    if latent_dim is None and _is_saved(Path(name_or_path)):
+        latent_dim = load_prior(name_or_path).latent_dim
+    return named_prior(name_or_path, _LATENT_DIM if latent_dim is None else latent_dim)
 
 
 def _is_saved(path: Path) -> bool:
     """Whether a file is one of `save_prior`, and no bare table."""
-    content = read_json(path) if path.suffix == ".json" else None
+    content = read_json(path) if path.suffix == ".json" and path.is_file() else None
     return isinstance(content, dict) and "class" in content
 
 
@@ -105,7 +92,7 @@ def _short_names(given: Sequence[str]) -> list[str]:
     return [one if short.count(one) == 1 else whole for one, whole in zip(short, given, strict=True)]
 
 
-def draw(path: Path, prior: AnyPrior, t: Sequence[float], *, log_scale: bool) -> None:
+def draw(path: Path, prior: UnlabelledPrior, t: Sequence[float], *, log_scale: bool) -> None:
     """Write the figure of a prior and of codes at steps between its codes."""
     norms = {step: norm_curves(prior, step) for step in t}
     write_bytes(path, prior_figure(density_curves(prior, [*norms]), norms, log_scale=log_scale))
@@ -162,7 +149,7 @@ def _comparison_table(found: dict[str, Mismatch], summaries: dict[str, Summary],
     return Table(f"Codes of {latent_dim} elements at t = {steps[index]:g}", columns, tuple(rows), note if last else "")
 
 
-def numbers(prior: AnyPrior, summary: Summary, found: Mismatch) -> dict[str, Any]:
+def numbers(prior: UnlabelledPrior, summary: Summary, found: Mismatch) -> dict[str, Any]:
     """A prior and what is between its codes, by name."""
     rows = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
     between = {name: None if value is None else value.tolist() for name, value in rows.items() if name != "latent_dim"}

@@ -11,7 +11,7 @@ from latentry.evaluation.codes import goodness_of_fit
 from latentry.interfaces import evaluated
 from latentry.latent.recovery import recover_codes
 from latentry.latent.regularizers import L2, Regularizer, StatisticalDistance
-from latentry.priors import IIDPrior
+from latentry.priors import UnlabelledPrior
 from latentry.reports.figures import histogram_figure
 from latentry.reports.page import Picture, write_page
 from latentry.reports.pictures import grid, interleave, png
@@ -110,7 +110,7 @@ def recover(settings: RecoverSettings) -> dict[str, Any]:
     return content
 
 
-def _image_format(generator: nn.Module, prior: IIDPrior) -> tuple[int, int]:
+def _image_format(generator: nn.Module, prior: UnlabelledPrior) -> tuple[int, int]:
     """Channels and side of what a generator makes."""
     device = next(generator.parameters()).device
     with evaluated(generator), torch.no_grad():

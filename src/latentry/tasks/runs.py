@@ -10,7 +10,18 @@ from typing import Any
 import torch
 
 from latentry.models.pretrained import Pretrained, installed_versions, load_pretrained
-from latentry.priors import HalfUniformHalfNormal, IIDPrior, Normal, TruncatedCauchy, Uniform, load_prior
+from latentry.priors import (
+    GammaRadius,
+    HalfUniformHalfNormal,
+    Normal,
+    NormalMixture,
+    SphericalCauchy,
+    TruncatedCauchy,
+    Uniform,
+    UnlabelledPrior,
+    design_interpolable,
+    load_prior,
+)
 from latentry.storage import write_json
 from latentry.tasks.settings import CommonSettings
 
@@ -19,11 +30,14 @@ __all__ = ["RESULTS", "claim_folder", "load_generator", "named_prior", "pick_dev
 RESULTS = "results.json"
 """Written last by every verb: a folder that has it holds a finished result."""
 
-_PRIORS: dict[str, Callable[[int], IIDPrior]] = {
+_PRIORS: dict[str, Callable[[int], UnlabelledPrior]] = {
     "normal": Normal,
     "uniform": Uniform,
     "half-uniform-half-normal": HalfUniformHalfNormal,
     "truncated-cauchy": TruncatedCauchy,
+    "spherical-cauchy": SphericalCauchy,
+    "gamma-radius": GammaRadius,
+    "interpolable": design_interpolable,
 }
 
 
@@ -70,19 +84,21 @@ def claim_folder(settings: CommonSettings, *parts: str) -> Path:
     return folder
 
 
-def load_generator(name_or_path: str) -> tuple[Pretrained, IIDPrior]:
+def load_generator(name_or_path: str) -> tuple[Pretrained, UnlabelledPrior]:
     """A saved generator and its prior.
 
     Raises:
-        ValueError: There is no such model, or it has no prior.
+        ValueError: There is no such model, it has no prior, or one of a kind that the commands do not know.
     """
     model = load_pretrained(name_or_path)
     if model.prior is None:
         raise ValueError(f"expected a generator with its prior, but {name_or_path} has none; is it a classifier?")
+    if isinstance(model.prior, NormalMixture):
+        raise ValueError(f"expected a prior without labels, got {model.prior!r}; use it from Python")
     return model, model.prior
 
 
-def named_prior(name_or_path: str, latent_dim: int) -> IIDPrior:
+def named_prior(name_or_path: str, latent_dim: int) -> UnlabelledPrior:
     """The prior of this name in its standard form, or the one in this file.
 
     Raises:
@@ -96,8 +112,8 @@ def named_prior(name_or_path: str, latent_dim: int) -> IIDPrior:
             "`latentry prior design` writes such a file"
         )
     prior = load_prior(name_or_path, latent_dim)
-    if not isinstance(prior, IIDPrior):
-        raise ValueError(f"expected a prior with independent coordinates, got {prior!r}; use it from Python")
+    if isinstance(prior, NormalMixture):
+        raise ValueError(f"expected a prior without labels, got {prior!r}; use it from Python")
     return prior
 
 

@@ -18,7 +18,7 @@ from latentry.latent.recovery import Recovery, recover_codes
 from latentry.latent.regularizers import L2, Regularizer, StatisticalDistance
 from latentry.models.classifier import predict_labels
 from latentry.models.pretrained import load_pretrained
-from latentry.priors import IIDPrior
+from latentry.priors import UnlabelledPrior
 from latentry.reports.figures import histogram_figure, p_value_figure
 from latentry.reports.page import Picture, write_page
 from latentry.reports.pictures import grid, write_png
@@ -97,7 +97,7 @@ def study(settings: StudySettings) -> dict[str, Any]:
     return content
 
 
-def _targets(generator: nn.Module, prior: IIDPrior, settings: StudySettings) -> dict[str, Targets]:
+def _targets(generator: nn.Module, prior: UnlabelledPrior, settings: StudySettings) -> dict[str, Targets]:
     """Held-out images, and images of the generator's own."""
     device = next(generator.parameters()).device
     held_out = load_dataset(settings.data).split("held-out")
@@ -115,7 +115,7 @@ def _targets(generator: nn.Module, prior: IIDPrior, settings: StudySettings) -> 
 
 def _outcome(
     generator: nn.Module,
-    prior: IIDPrior,
+    prior: UnlabelledPrior,
     target: Targets,
     method: Method,
     settings: StudySettings,
@@ -136,7 +136,7 @@ def _outcome(
     seconds = time.perf_counter() - began
     code_error = None
     if target.codes is not None:
-        code_error = (recovery.z - target.codes).square().mean(1) / prior.law.variance
+        code_error = (recovery.z - target.codes).square().mean(1) / prior().variance.mean()
     label_kept = None
     if target.labels is not None and settings.data == "digits":
         label_kept = _label_kept(recovery, target.labels)
@@ -173,7 +173,7 @@ def _write_report(
     targets: dict[str, Targets],
     outcomes: dict[str, list[Outcome]],
     tables: dict[str, Table],
-    prior: IIDPrior,
+    prior: UnlabelledPrior,
     result: dict[str, Any],
 ) -> None:
     order = ", ".join(["target", *(method.name for method in METHODS)])

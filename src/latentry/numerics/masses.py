@@ -1,0 +1,155 @@
+r"""Masses on a grid as a function of free numbers, with what is linear in them built in.
+
+Take x free and, for bin i with a statistic :math:`s_i`,
+
+.. math:: p_i = x_i^2 \, e^{a + \kappa s_i}
+
+with :math:`a` and :math:`\kappa` such that :math:`\sum p_i = 1` and, where it is held, :math:`\sum p_i s_i = 1`. Then any x
+gives masses with that statistic, and a search over x needs no constraint for it. Squares make a step of one length in x one
+of one length in Fisher's metric of p: bins of large and of small mass are searched at one pace, and a bin can become empty
+at a finite x. With a cap u on a bin its mass is :math:`u (1 - e^{-w_i / u})` instead of :math:`w_i = x_i^2 e^{a + \kappa
+s_i}`, which is nearly the same where it is small, and within rounding of u from a few times u on.
+
+Each of the two sums rises with its number, and Newton's method finds both. Scaling x changes no mass. Symmetric grids share
+one x between a bin and its mirror image.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+__all__ = ["Masses", "largest_expectation"]
+
+_NEWTON_STEPS = 100
+_LONGEST_RISE = 5.0
+"""What a step may at most add to the largest exponent."""
+_EXACT = 1e-13
+_LEAST = 1e-300
+
+
+class Masses:
+    """Masses on n bins from free numbers x, one for each allowed bin (or pair of mirrored ones).
+
+    Args:
+        allowed: Bins that may hold mass.
+        symmetric: Whether a bin and its mirror image hold the same; `allowed` and `held` must be symmetric then.
+        cap: Largest mass of a bin.
+        held: A statistic s whose expectation is to be 1; some law below the cap must have it.
+    """
+
+    def __init__(
+        self,
+        allowed: Bool[Tensor, "n"],
+        *,
+        symmetric: bool = False,
+        cap: float = math.inf,
+        held: Float[Tensor, "n"] | None = None,
+    ) -> None:
+        self._bins = len(allowed)
+        number = torch.arange(self._bins)
+        first = number <= self._bins - 1 - number if symmetric else torch.ones_like(allowed)
+        self._places = (allowed & first).nonzero().flatten()
+        self._mirrors = self._bins - 1 - self._places if symmetric else self._places
+        self._count = 1 + (self._mirrors != self._places).double()
+        self._cap = cap if cap < 1 else math.inf
+        self._held = None if held is None else held[self._places]
+        self._kappa = 0.0
+        self.price = 0.0
+        """Of the last pullback: by how much the function pulled back rises for each unit of the held expectation."""
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def free(self, p: Float[Tensor, "n"]) -> Float[Tensor, "h"]:
+        """An x whose masses are p, as far as the cap and the held statistic let them."""
+        mean = (p[self._places] + p[self._mirrors]) / 2
+        self._kappa = 0.0
+        if self._cap < math.inf:
+            mean = -self._cap * torch.log1p(-(mean / self._cap).clamp(max=0.95))
+        return mean.sqrt()
+
+    def __call__(self, x: Float[Tensor, "h"]) -> Float[Tensor, "n"]:
+        """The masses at x."""
+        return self.with_pullback(x)[0]
+
+    def with_pullback(self, x: Float[Tensor, "h"]) -> tuple[Float[Tensor, "n"], Callable[[Tensor], Tensor]]:
+        """The masses at x, and what turns a gradient in them into one in x."""
+        tilt, p = self._tilted(x.square())
+        masses = p.new_zeros(self._bins)
+        masses[self._places] = p
+        masses[self._mirrors] = p
+        return masses, partial(self._pulled_back, x, tilt)
+
+    def _pulled_back(self, x: Tensor, tilt: Tensor, gradient: Tensor) -> Tensor:
+        g = (gradient[self._places] + gradient[self._mirrors]) / 2
+        slope = self._count * tilt * (-x.square() * tilt / self._cap).exp()
+        d = slope * x.square()
+        # what is left of the gradient once mass and statistic are kept: its residual in a regression on 1 and s
+        total = d.sum().clamp(min=_LEAST)
+        residual = g - (d @ g) / total
+        if self._held is not None:
+            s = self._held - (d @ self._held) / total
+            self.price = float((d * s) @ residual / ((d * s) @ s).clamp(min=_LEAST))
+            residual = residual - self.price * s
+        return 2 * slope * residual * x
+
+    def _tilted(self, square: Tensor) -> tuple[Tensor, Tensor]:
+        """e^(a + kappa s) and p: Newton's method on the logarithm of the held expectation, kept between what was too low and
+        too high."""
+        if self._held is None:
+            return self._filled(square, torch.ones_like(square))[:2]
+        kappa, low, high = self._kappa, -math.inf, math.inf
+        longest = _LONGEST_RISE / float(self._held.max())
+        for _ in range(_NEWTON_STEPS):
+            tilt, p, d = self._filled(square, (kappa * self._held).exp())
+            value = float((p * self._count) @ self._held)
+            if abs(value - 1) < _EXACT:
+                break
+            low, high = (kappa, high) if value < 1 else (low, kappa)
+            d = d * self._count
+            share = d / d.sum().clamp(min=_LEAST)
+            slope = float(d @ (self._held - share @ self._held).square())
+            step = -value * math.log(max(value, _LEAST)) / max(slope, _LEAST)
+            if high == math.inf:
+                step = min(step, longest)
+            if abs(step) <= _EXACT * abs(kappa) / 100:
+                break
+            # Newton's step, or the middle where it leaves the bracket
+            inside = low < kappa + step < high or low + high in (math.inf, -math.inf)
+            kappa = kappa + step if inside else (low + high) / 2
+        self._kappa = kappa
+        return tilt, p
+
+    def _filled(self, square: Tensor, tilt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The tilt scaled so that the masses sum to 1, the masses, and their slopes in log w."""
+        total = ((square * tilt) @ self._count).clamp(min=_LEAST)
+        tilt = tilt / total
+        w = square * tilt
+        if self._cap == math.inf:
+            return tilt, w, w
+        # the sum is concave in the scale and too small at 1: Newton's method rises to the root without passing it
+        for _ in range(_NEWTON_STEPS):
+            p, d = -self._cap * torch.expm1(-w / self._cap), w * (-w / self._cap).exp()
+            gap = 1 - float(p @ self._count)
+            if gap < _EXACT:
+                break
+            scale = 1 + gap / max(float(d @ self._count), _LEAST)
+            w, tilt = w * scale, tilt * scale
+        return tilt, p, d
+
+
+def largest_expectation(s: Float[Tensor, "n"], cap: Float[Tensor, "n"]) -> float:
+    """The largest expectation of s among masses below their caps: bins of large s are filled first.
+
+    Args:
+        s: The statistic.
+        cap: Largest masses; they must sum to 1 or more.
+    """
+    order = s.argsort(descending=True)
+    filled = cap[order].clamp(max=1).cumsum(0).clamp(max=1)
+    masses = filled.diff(prepend=filled.new_zeros(1))
+    return float(masses @ s[order])
