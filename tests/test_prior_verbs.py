@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from latentry.cli import main
-from latentry.priors import GammaRadius, NormalMixture, Tabulated, Uniform, save_prior
+from latentry.models.pretrained import load_pretrained
+from latentry.priors import GammaRadius, NormalMixture, Tabulated, Uniform, load_prior, save_prior
 from latentry.storage import read_json, write_json
 
 TABLE = [0.05, 0.1, 0.7, 0.1, 0.05]
@@ -34,6 +35,54 @@ def files(tmp_path: Path) -> dict[str, Path]:
     np.save(places["table.npy"], TABLE)
     write_json(places["table.json"], TABLE)
     return places
+
+
+def test_a_design_is_written_with_its_report_and_can_be_trained_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["--bins=64", "--std=0.05", "--mix=[0.5]", "--points=3", "--support=[-1,1]", "--forbidden=[[0.5,0.6]]"]
+    assert run("prior", "design", *asked, "--latent_dim=4", "--out", tmp_path / "prior") == 0
+    shown = capsys.readouterr().out
+    assert "0.5 z1 + 0.5 z2" in shown
+    assert "converged" in shown
+
+    content = read_json(tmp_path / "prior" / "prior.json")
+    prior = load_prior(tmp_path / "prior" / "prior.json")
+    assert prior.latent_dim == 4
+    assert prior.law.support[1] <= 1
+    assert prior.law.cdf(torch.tensor(0.6)) == prior.law.cdf(torch.tensor(0.5))
+    assert content["design"]["std"] == pytest.approx(0.05, rel=1e-4)
+    assert len(content["design"]["combinations"]) == 2
+    between = read_json(tmp_path / "prior" / "results.json")["result"]["between"]
+    assert between["coordinate_divergence"][0] == pytest.approx(content["design"]["continuous_divergence"][0], abs=1e-9)
+
+    tiny = [
+        "--width=2",
+        "--discriminator_width=2",
+        "--latent_dim=4",
+        "--loop.batch_size=8",
+        "--loop.steps=1",
+        "--device=cpu",
+    ]
+    assert run("train", "gan", *tiny, "--prior", tmp_path / "prior" / "prior.json", "--out", tmp_path / "gan") == 0
+    trained = load_pretrained(tmp_path / "gan" / "model").prior
+    assert trained.law == prior.law
+
+
+def test_a_standardized_design_is_the_same_one_in_other_units(tmp_path: Path) -> None:
+    asked = ["--bins=32", "--std=0.1", "--latent_dim=2", "--t=[0.5]"]
+    for name, flags in (("plain", []), ("standard", ["--standardize=true"])):
+        assert run("prior", "design", *asked, *flags, "--json", "--out", tmp_path / name) == 0
+    plain, standard = (read_json(tmp_path / name / "results.json")["result"] for name in ("plain", "standard"))
+    assert standard["summary"]["std"] == pytest.approx(1)
+    assert standard["between"]["divergence"] == pytest.approx(plain["between"]["divergence"])
+    assert standard["design"] == plain["design"]
+
+
+def test_an_earlier_design_is_refused_before_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "results.json").write_text("{}")
+    monkeypatch.setattr("latentry.tasks.prior_design.design_interpolable", None)
+    assert run("prior", "design", "--out", tmp_path) == 2
 
 
 def test_show_prints_the_law_and_what_is_between_its_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,6 +152,10 @@ def test_json_is_all_there_is_on_standard_output(verb: str, tmp_path: Path, caps
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["design", "--std=0.6"], "std within reach"),
+        (["design", "--mix=[]"], "something to combine"),
+        (["design", "--combine=median"], "median"),
+        (["design", "--density_ceiling=0.1"], "room for mass 1"),
         (["show"], "prior"),
         (["show", "banana"], "banana"),
         (["show", "missing.npy"], "missing.npy"),
@@ -129,7 +182,7 @@ def test_bad_input_ends_with_code_2_one_sentence_and_no_traceback(
     assert not (tmp_path / "out" / "results.json").exists()
 
 
-@pytest.mark.parametrize("verb", ["show", "compare"])
+@pytest.mark.parametrize("verb", ["design", "show", "compare"])
 def test_every_verb_explains_each_of_its_settings(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("prior", verb, "--help") == 0
     shown = capsys.readouterr().out

@@ -42,6 +42,7 @@ VERBS: dict[str, Any] = {
     "sample": Verb(verbs.SampleSettings, "sample:sample"),
     "evaluate": Verb(verbs.EvaluateSettings, "evaluate:evaluate"),
     "prior": {
+        "design": Verb(verbs.PriorDesignSettings, "prior_design:design"),
         "show": Verb(verbs.PriorShowSettings, "prior:show", positional="prior", meaning="a name or a file"),
         "compare": Verb(verbs.PriorCompareSettings, "prior:compare", positional="priors", meaning="names or files"),
     },

@@ -24,7 +24,13 @@ sum then has, in coordinates with unit Jacobian on the logarithmic scale,
 .. math:: q(s) = \frac{1}{a b \, s} \, E_c \int p\!\left(\frac{\alpha}{a}\right) p\!\left(\frac{\beta}{b}\right) \alpha \beta
     \, dv, \qquad \alpha = \frac{s}{\sqrt{1 + e^{2v} + 2 c \, e^v}}, \quad \beta = e^v \alpha,
 
-smooth in v and in the angle however heavy the tails of p, and summed in the log domain.
+smooth in v and in the angle however heavy the tails of p, and summed in the log domain. Where p jumps, as that of a table,
+it is better to weigh pairs of lengths by the density that they leave to s,
+
+.. math:: q(s) = \frac{\Gamma(d/2)}{\sqrt{\pi} \, \Gamma((d-1)/2)} \, E_{\alpha, \beta} \, (1 - c^2)^{(d-3)/2}
+    \frac{s}{\alpha \beta}, \qquad c = \frac{s^2 - \alpha^2 - \beta^2}{2 \alpha \beta},
+
+which in four dimensions or more is smooth in both.
 
 Both divergences are expectations at P: :math:`KL(P || Q) = E_P \log (p / q)` and :math:`TV = E_P (1 - q/p)_+`.
 
@@ -50,6 +56,7 @@ __all__ = [
     "table_divergences",
     "table_pair_cdf",
     "table_pair_density",
+    "weighed_pair_log_density",
 ]
 
 Function = Callable[[Tensor], Tensor]
@@ -133,6 +140,31 @@ def isotropic_pair_log_density(
         second = first + quotient
         found = log_prob(first.exp() / a) + log_prob(second.exp() / b) + first + second + log_chance + step.log()
         pieces.append(found.flatten(1).logsumexp(1) - part - math.log(a * b))
+    return torch.cat(pieces)
+
+
+def weighed_pair_log_density(
+    length: Float[Tensor, "m"], log_mass: Float[Tensor, "m"], d: int, a: float, b: float, s: Float[Tensor, "n"]
+) -> Float[Tensor, "n"]:
+    """Log density of the norm s of a Z + b Z', for independent isotropic codes whose norms are these with these masses.
+
+    Args:
+        length: Norms of codes above 0, close enough together for what is asked; the longest possible one among them.
+        log_mass: Logarithms of their masses, which sum to 1.
+        d: Elements of a code, at least 2.
+        a, b: Weights, neither zero; their signs do not matter.
+        s: Norms above 0, in double precision.
+    """
+    first, second = abs(a) * length[:, None], abs(b) * length
+    log_weight = (log_mass[:, None] + log_mass - (first * second).log()).flatten()
+    squares, product = (first.square() + second.square()).flatten(), 2 * (first * second).flatten()
+    constant = math.lgamma(d / 2) - math.lgamma((d - 1) / 2) - 0.5 * math.log(math.pi)
+    pieces = []
+    for part in s.split(max(1, _PIECE // len(product))):
+        cosine = (part[:, None].square() - squares) / product
+        inside = torch.where(cosine.abs() < 1, 1 - cosine.square(), 0).clamp(min=_LEAST)
+        found = torch.where(cosine.abs() < 1, 0.5 * (d - 3) * inside.log() + log_weight, -math.inf)
+        pieces.append(found.logsumexp(1) + part.log() + constant)
     return torch.cat(pieces)
 
 

@@ -7,9 +7,10 @@ from functools import singledispatch
 from typing import Any
 
 import torch
+from torch import nn
 
-from latentry.priors.iid import IIDPrior
-from latentry.priors.quadrature import law_nodes
+from latentry.interfaces import Prior
+from latentry.priors.quadrature import law_nodes, law_of
 from latentry.priors.radial import RadialPrior
 from latentry.priors.tabulated import TabulatedLaw
 
@@ -44,26 +45,28 @@ class Summary:
     """Quantiles by their probability."""
 
 
-def summarize(prior: IIDPrior | RadialPrior, levels: Sequence[float] = _LEVELS) -> Summary:
+def summarize(prior: Prior | nn.Module, levels: Sequence[float] = _LEVELS) -> Summary:
     """A prior in a few numbers.
 
     Args:
         prior: Any prior with independent coordinates of one law, or an isotropic one.
         levels: Probabilities of the quantiles.
+
+    Raises:
+        ValueError: The prior is of another kind.
     """
-    of_norm = isinstance(prior, RadialPrior)
-    law = prior.radius_law if isinstance(prior, RadialPrior) else prior.law
+    law, d, of_norm = law_of(prior)
     places = law.icdf(torch.tensor([*levels], dtype=torch.float64)).tolist()
     return Summary(
         law=repr(law),
         of_norm=of_norm,
-        latent_dim=prior.latent_dim,
+        latent_dim=d,
         support=law.support,
         mean=law.mean,
         std=math.sqrt(law.variance),
         kurtosis=kurtosis(law) if math.isfinite(law.variance) else math.nan,
         entropy=law.entropy,
-        code_entropy=prior().entropy().item(),
+        code_entropy=prior().entropy().item() if isinstance(prior, RadialPrior) else d * law.entropy,
         quantiles=dict(zip(levels, places, strict=True)),
     )
 
