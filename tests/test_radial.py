@@ -11,10 +11,10 @@ from torch.distributions import Distribution
 from torch.testing import assert_close
 
 from latentry.interfaces import LabelledPrior, Prior, PushforwardPrior
-from latentry.priors import GammaRadius, Normal, RadialPrior, SphericalCauchy
+from latentry.priors import GammaRadius, LogUniformRadius, Normal, RadialPrior, SphericalCauchy
 from latentry.priors.distribution import SampledLaw
 from latentry.priors.laws import NormalLaw, UniformLaw
-from latentry.priors.radius_laws import CauchyRadiusLaw, NakagamiLaw
+from latentry.priors.radius_laws import CauchyRadiusLaw, LogUniformLaw, NakagamiLaw
 
 LEVEL = 1e-4
 LAWS = [
@@ -32,6 +32,7 @@ PRIORS = [
     GammaRadius(5),
     GammaRadius(6, shape=2.0, theta=0.3),
     RadialPrior(6, UniformLaw(0.5, 1.0)),
+    LogUniformRadius(6),
 ]
 law_cases = pytest.mark.parametrize(
     ("law", "twin"), LAWS, ids=lambda thing: repr(thing) if isinstance(thing, SampledLaw) else ""
@@ -269,3 +270,46 @@ def test_bad_input_is_named(make: object, message: str) -> None:
 def test_samples_are_tensors_of_the_right_length(rng: torch.Generator) -> None:
     z: Tensor = GammaRadius(16).sample(100_000, rng=rng)
     assert_close(z.square().sum(1).mean().item(), 1.0, rtol=0, atol=0.03)
+
+
+def test_the_log_uniform_law_is_that_of_scipy_and_ends_where_it_ends() -> None:
+    law, twin = LogUniformLaw(0.5, 2.0), stats.loguniform(0.5, 2.0)
+    r = torch.linspace(0.501, 1.999, 31, dtype=torch.float64)
+    for ours, theirs in (
+        (law.cdf, twin.cdf),
+        (law.log_cdf, twin.logcdf),
+        (law.log_sf, twin.logsf),
+        (law.log_prob, twin.logpdf),
+    ):
+        assert_close(ours(r), torch.from_numpy(theirs(r.numpy())))
+    assert_close(law.icdf(law.cdf(r)), r)
+    assert_close([law.mean, law.variance, law.entropy], [float(twin.mean()), float(twin.var()), float(twin.entropy())])
+    assert_close(law.mean_difference, 2 * integrate.quad(lambda x: twin.cdf(x) * twin.sf(x), 0.5, 2.0)[0])
+    assert_close(at(law.partial_mean, 1.3), integrate.quad(lambda x: x * twin.pdf(x), 0.5, 1.3)[0])
+    outside = torch.tensor([0.0, 0.4, 2.1])
+    assert_close(law.cdf(outside), torch.tensor([0.0, 0.0, 1.0]))
+    assert (law.log_prob(outside) == -math.inf).all()
+    with pytest.raises(ValueError, match="0 < low < high"):
+        LogUniformLaw(0.0, 1.0)
+
+
+def test_log_uniform_norms_have_the_spread_and_the_scale_that_were_asked_for(rng: torch.Generator) -> None:
+    prior = LogUniformRadius(50, spread=8.0, scale=0.5)
+    low, high = prior.radius_law.support
+    assert_close(high / low, 8.0)
+    z = prior.to(torch.float64).sample(20_000, rng=rng)
+    assert_close(z.square().mean().item(), 0.25, rtol=0.03, atol=0)
+    assert_close(prior().variance, torch.full((50,), 0.25, dtype=torch.float64))
+    with pytest.raises(ValueError, match="spread > 1"):
+        LogUniformRadius(5, spread=1.0)
+
+
+def test_most_straight_lines_between_log_uniform_codes_stay_within_their_lengths(rng: torch.Generator) -> None:
+    """The middle of two codes of the lower end is shorter than any code by sqrt 2; few pairs are that short."""
+    prior = LogUniformRadius(100)
+    low, high = prior.radius_law.support
+    a, b = prior.sample((2, 20_000), rng=rng)
+    norm = ((a + b) / 2).norm(dim=1)
+    # (x^2 + y^2) / 4 < low^2 for norms x, y uniform in log from low to 4 low
+    assert ((norm > low) & (norm < high)).float().mean() > 0.88
+    assert (norm > low / 1.55).float().mean() > 0.999

@@ -8,7 +8,7 @@ from latentry.priors.iid import HalfUniformHalfNormal, IIDPrior, Normal, Truncat
 from latentry.priors.interpolation import Rule, combine, interpolate
 from latentry.priors.labelled import DiagonalNormal, NormalMixture, NormalMixtureDistribution
 from latentry.priors.mismatch import DensityCurves, Mismatch, NormCurves, density_curves, mismatch, norm_curves
-from latentry.priors.radial import GammaRadius, RadialDistribution, RadialPrior, SphericalCauchy
+from latentry.priors.radial import GammaRadius, LogUniformRadius, RadialDistribution, RadialPrior, SphericalCauchy
 from latentry.priors.summary import Summary, summarize
 from latentry.priors.tabulated import Tabulated
 
@@ -22,6 +22,7 @@ __all__ = [
     "HalfUniformHalfNormal",
     "IIDDistribution",
     "IIDPrior",
+    "LogUniformRadius",
     "Mismatch",
     "Moment",
     "NormCurves",

@@ -32,14 +32,14 @@ from latentry.numerics.radial import log_sphere_area
 from latentry.numerics.tails import carry
 from latentry.priors.distribution import SampledLaw
 from latentry.priors.laws import HalfUniformHalfNormalLaw, NormalLaw, UniformLaw
-from latentry.priors.radius_laws import CauchyRadiusLaw, NakagamiLaw
+from latentry.priors.radius_laws import CauchyRadiusLaw, LogUniformLaw, NakagamiLaw
 from latentry.priors.tabulated import TabulatedLaw
 
-__all__ = ["GammaRadius", "RadialDistribution", "RadialPrior", "SphericalCauchy"]
+__all__ = ["GammaRadius", "LogUniformRadius", "RadialDistribution", "RadialPrior", "SphericalCauchy"]
 
 _LAWS = {
     law.__name__: law
-    for law in (CauchyRadiusLaw, HalfUniformHalfNormalLaw, NakagamiLaw, NormalLaw, TabulatedLaw, UniformLaw)
+    for law in (CauchyRadiusLaw, HalfUniformHalfNormalLaw, LogUniformLaw, NakagamiLaw, NormalLaw, TabulatedLaw, UniformLaw)
 }
 """Laws that a saved prior may name."""
 _LEAST_NORM = 1e-37
@@ -273,6 +273,37 @@ class GammaRadius(RadialPrior):
     def arguments(self) -> dict[str, Any]:
         """What the constructor was given, as JSON can hold it."""
         return {"latent_dim": self.latent_dim, **vars(self.radius_law)}
+
+
+class LogUniformRadius(RadialPrior):
+    r"""Codes whose norm is uniform in its logarithm: a prior for straight lines.
+
+    In many dimensions two codes are nearly orthogonal, and :math:`\|(1-t) z_1 + t z_2\|^2 \approx (1-t)^2 \|z_1\|^2 + t^2
+    \|z_2\|^2`: a straight line shortens codes, by :math:`\sqrt 2` in the middle if they are equally long, and leaves their
+    direction uniform. A generator that has seen every length from low to high in every direction has seen most codes between
+    codes. Only those of two short codes lie below the support. Unlike the gamma law this one has no codes near 0, where all
+    directions come together and a continuous generator can make but one thing.
+
+    Args:
+        latent_dim: Number of coordinates d, at least 1.
+        spread: Longest norm over shortest, above 1.
+        scale: Root of the mean square of a coordinate, above 0.
+
+    Raises:
+        ValueError: A number is out of its range.
+    """
+
+    def __init__(self, latent_dim: int, spread: float = 4.0, scale: float = 1.0) -> None:
+        if not (1 < spread < math.inf and 0 < scale < math.inf):
+            raise ValueError(f"expected finite spread > 1 and scale > 0, got {spread} and {scale}")
+        # E r^2 = (high^2 - low^2) / (2 log spread) = d scale^2
+        low = scale * math.sqrt(2 * max(latent_dim, 1) * math.log(spread) / (spread**2 - 1))
+        super().__init__(latent_dim, LogUniformLaw(low, spread * low))
+        self.spread, self.scale = spread, scale
+
+    def arguments(self) -> dict[str, Any]:
+        """What the constructor was given, as JSON can hold it."""
+        return {"latent_dim": self.latent_dim, "spread": self.spread, "scale": self.scale}
 
 
 def _chi(d: int) -> NakagamiLaw:

@@ -5,6 +5,9 @@ If :math:`r^2` has a gamma law of this shape and scale :math:`\theta`, r has the
 a normal one over the modulus of one more normal number, :math:`r^2 / (1 + r^2)` has the law Beta(d/2, 1/2) and
 :math:`r^2 / d` the law F(d, 1): r has no mean.
 
+A norm that is uniform in its logarithm knows no scale but the ends of its support: what shortens codes by a factor, as the
+mean of two does, shifts it by the factor's logarithm and changes nothing else within.
+
 As the laws of `priors.laws`, each is a frozen set of numbers with elementwise functions on the whole line. Values come from
 scipy in double precision on the CPU, and gradients from densities. Tails are accurate as logarithms at any distance
 (`numerics.tails`).
@@ -22,7 +25,7 @@ from torch import Tensor
 
 from latentry.numerics.tails import Array, differentiable, log_beta_cdf, log_gamma_cdf, log_gamma_sf
 
-__all__ = ["CauchyRadiusLaw", "NakagamiLaw"]
+__all__ = ["CauchyRadiusLaw", "LogUniformLaw", "NakagamiLaw"]
 
 
 class _RadiusLaw:
@@ -207,3 +210,66 @@ class CauchyRadiusLaw(_RadiusLaw):
     def _rest(self, r: Array) -> Array:
         """1 / (1 + r^2)."""
         return np.hypot(1, r / self.scale) ** -2.0
+
+
+@dataclass(frozen=True)
+class LogUniformLaw:
+    """log r uniform on (log low, log high)."""
+
+    low: float
+    """Lower end of the support, above 0."""
+    high: float
+    """Upper end of the support, above `low`."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.low < self.high < math.inf:
+            raise ValueError(f"expected 0 < low < high < inf, got {self.low} and {self.high}")
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return (self.low, self.high)
+
+    @property
+    def mean(self) -> float:
+        return (self.high - self.low) / self._length
+
+    @property
+    def variance(self) -> float:
+        return (self.high**2 - self.low**2) / (2 * self._length) - self.mean**2
+
+    @property
+    def mean_difference(self) -> float:
+        # E max(R, R') = 2 E[R F(R)], and E R
+        a, b, length = self.low, self.high, self._length
+        return 4 * (b * length - (b - a)) / length**2 - 2 * self.mean
+
+    @property
+    def entropy(self) -> float:
+        return math.log(self._length) + (math.log(self.low) + math.log(self.high)) / 2
+
+    def log_prob(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+        inside = (value >= self.low) & (value <= self.high)
+        return torch.where(inside, -value.clamp(min=self.low).log() - math.log(self._length), -math.inf)
+
+    def cdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+        return (value.clamp(self.low, self.high) / self.low).log() / self._length
+
+    def log_cdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+        return self.cdf(value).log()
+
+    def log_sf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+        return ((self.high / value.clamp(self.low, self.high)).log() / self._length).log()
+
+    def icdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+        return self.low * (self._length * value).exp()
+
+    def partial_mean(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+        return (value.clamp(self.low, self.high) - self.low) / self._length
+
+    def draw(self, shape: tuple[int, ...], rng: torch.Generator | None, like: Tensor) -> Tensor:
+        return self.icdf(torch.rand(shape, generator=rng, dtype=like.dtype, device=like.device)).clamp(self.low, self.high)
+
+    @property
+    def _length(self) -> float:
+        """Length of the support of log r."""
+        return math.log(self.high / self.low)
