@@ -8,8 +8,20 @@ import torch
 from PIL import Image
 
 from latentry.evaluation.codes import goodness_of_fit
-from latentry.priors import GammaRadius, HalfUniformHalfNormal, IIDPrior, Normal, RadialPrior, SphericalCauchy, Uniform
-from latentry.reports.figures import fit_figure, histogram_figure, p_value_figure
+from latentry.priors import (
+    GammaRadius,
+    HalfUniformHalfNormal,
+    IIDPrior,
+    Normal,
+    RadialPrior,
+    SphericalCauchy,
+    TruncatedCauchy,
+    Uniform,
+    density_curves,
+    mismatch,
+    norm_curves,
+)
+from latentry.reports.figures import comparison_figure, fit_figure, histogram_figure, p_value_figure, prior_figure
 
 FAILED = (179, 64, 42)
 """Colour of the bar of a test that says no."""
@@ -46,3 +58,19 @@ def test_panels_and_curves_are_one_for_each_set_of_codes(rng: torch.Generator) -
     assert wide == 2 * single
     fits = {name: goodness_of_fit(z, Normal(16)) for name, z in codes.items()}
     assert p_value_figure(fits) != p_value_figure({"first": fits["first"]})
+
+
+@pytest.mark.parametrize("prior", [Normal(5), TruncatedCauchy(5), GammaRadius(5)], ids=lambda prior: type(prior).__name__)
+def test_the_prior_figure_follows_from_the_curves_and_their_scale(prior: IIDPrior | RadialPrior) -> None:
+    densities, norms = density_curves(prior, (0.5, 0.1)), {t: norm_curves(prior, t) for t in (0.5, 0.1)}
+    plain, logarithmic = (prior_figure(densities, norms, log_scale=scale) for scale in (False, True))
+    assert plain == prior_figure(densities, norms)
+    assert plain != logarithmic
+    assert Image.open(io.BytesIO(plain)).size == Image.open(io.BytesIO(logarithmic)).size
+
+
+def test_the_comparison_figure_has_a_line_for_each_prior() -> None:
+    found = {"normal": mismatch(Normal(5), [0.5, 0.1]), "uniform": mismatch(Uniform(5), [0.5, 0.1])}
+    assert comparison_figure(found) != comparison_figure({"normal": found["normal"]})
+    steady = mismatch(SphericalCauchy(5), [0.5, 0.1])
+    assert comparison_figure({"cauchy": steady}) == comparison_figure({"cauchy": steady})  # a divergence of 0 on a log scale

@@ -29,6 +29,7 @@ from latentry.priors import (
 )
 from latentry.priors.laws import HalfUniformHalfNormalLaw, NormalLaw, UniformLaw
 from latentry.priors.radius_laws import CauchyRadiusLaw, NakagamiLaw
+from latentry.priors.tabulated import TabulatedLaw
 
 RULES = get_args(Rule)
 LEVEL = 1e-4  # 65 tests of true samples below: one of them is below this with probability 0.7 %
@@ -64,6 +65,13 @@ def test_the_table_is_the_exact_law_of_a_sum_of_uniforms(weights: tuple[float, .
     y = torch.linspace(-1.1, 1.1, 1001, dtype=torch.float64) * sum(map(abs, weights))
     exact = irwin_hall_cdf(y, weights)
     assert_close(combination_table(UniformLaw(), weights).cdf(y), exact, rtol=0, atol=5e-6)
+
+
+def test_the_table_knows_sums_that_land_in_a_gap_of_the_law() -> None:
+    law = TabulatedLaw((0.5, 0.0, 0.0, 0.0, 0.5), 0.0, 5.0)
+    y = torch.tensor([1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0], dtype=torch.float64)
+    exact = torch.tensor([1, 1, 1, 2, 3, 3, 3], dtype=torch.float64) / 4
+    assert_close(combination_table(law, (0.5, 0.5)).cdf(y), exact, rtol=0, atol=2e-3)
 
 
 @pytest.mark.parametrize("weights", [pair for pair in WEIGHTS if len(pair) == 2], ids=str)

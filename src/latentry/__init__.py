@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from latentry.models.pretrained import load_pretrained as load_pretrained
     from latentry.models.pretrained import save_pretrained as save_pretrained
     from latentry.priors.interpolation import interpolate as interpolate
+    from latentry.priors.mismatch import mismatch as mismatch
 
 _HOMES = {
     "GoodnessOfFit": "evaluation.codes",
@@ -34,6 +35,7 @@ _HOMES = {
     "interpolate": "priors.interpolation",
     "load_dataset": "data.sources",
     "load_pretrained": "models.pretrained",
+    "mismatch": "priors.mismatch",
     "recover_codes": "latent.recovery",
     "save_pretrained": "models.pretrained",
 }

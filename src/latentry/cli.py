@@ -32,6 +32,9 @@ class Verb:
     settings: type[verbs.CommonSettings]
     function: str
     positional: str | None = None
+    """A setting given without a flag: one word, or several where the setting is a list."""
+    meaning: str = "files or folders"
+    """What it stands for."""
 
 
 VERBS: dict[str, Any] = {
@@ -39,6 +42,11 @@ VERBS: dict[str, Any] = {
     "recover": Verb(verbs.RecoverSettings, "recover:recover", positional="images"),
     "sample": Verb(verbs.SampleSettings, "sample:sample"),
     "evaluate": Verb(verbs.EvaluateSettings, "evaluate:evaluate"),
+    "prior": {
+        "design": Verb(verbs.PriorDesignSettings, "prior_design:design"),
+        "show": Verb(verbs.PriorShowSettings, "prior:show", positional="prior", meaning="a name or a file"),
+        "compare": Verb(verbs.PriorCompareSettings, "prior:compare", positional="priors", meaning="names or files"),
+    },
     "reproduce": {
         "priors": Verb(verbs.ReproducePriorsSettings, "reproduce_priors:reproduce_priors"),
     },
@@ -94,7 +102,9 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
     parser = ArgumentParser(description=description, **_ENVIRONMENT)
     parser.add_argument("--config", action="config", help="YAML file with any of these settings.")
     if verb.positional:
-        parser.add_argument(verb.positional, type=str, nargs="+", help=f"{verb.positional.capitalize()}: files or folders.")
+        several = verb.settings.__annotations__[verb.positional] == list[str]
+        meaning = f"{verb.positional.capitalize()}: {verb.meaning}."
+        parser.add_argument(verb.positional, type=str, nargs="+" if several else None, help=meaning)
     flags = {"json": "Print the result as JSON for machines.", "force": "Replace an earlier result in the same folder."}
     if "quick" in {field.name for field in dataclasses.fields(verb.settings)}:
         flags["quick"] = "A rehearsal in less than a minute: everything at the smallest size, numbers without meaning."

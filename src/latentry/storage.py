@@ -14,7 +14,16 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-__all__ = ["atomic_path", "fingerprint", "read_json", "read_tensors", "write_json", "write_tensors", "write_text"]
+__all__ = [
+    "atomic_path",
+    "fingerprint",
+    "read_json",
+    "read_tensors",
+    "write_bytes",
+    "write_json",
+    "write_tensors",
+    "write_text",
+]
 
 
 @contextmanager
@@ -40,6 +49,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 def write_text(path: str | Path, text: str) -> None:
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_json(path: str | Path, content: Any) -> None:

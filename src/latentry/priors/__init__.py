@@ -7,11 +7,14 @@ from latentry.priors.files import UnlabelledPrior, load_prior, save_prior
 from latentry.priors.iid import HalfUniformHalfNormal, IIDPrior, Normal, TruncatedCauchy, Uniform
 from latentry.priors.interpolation import Rule, combine, interpolate
 from latentry.priors.labelled import DiagonalNormal, NormalMixture, NormalMixtureDistribution
+from latentry.priors.mismatch import DensityCurves, Mismatch, NormCurves, density_curves, mismatch, norm_curves
 from latentry.priors.radial import GammaRadius, LogUniformRadius, RadialDistribution, RadialPrior, SphericalCauchy
+from latentry.priors.summary import Summary, summarize
 from latentry.priors.tabulated import Tabulated
 
 __all__ = [
     "Constraint",
+    "DensityCurves",
     "Design",
     "Designed",
     "DiagonalNormal",
@@ -20,7 +23,9 @@ __all__ = [
     "IIDDistribution",
     "IIDPrior",
     "LogUniformRadius",
+    "Mismatch",
     "Moment",
+    "NormCurves",
     "Normal",
     "NormalMixture",
     "NormalMixtureDistribution",
@@ -28,15 +33,20 @@ __all__ = [
     "RadialPrior",
     "Rule",
     "SphericalCauchy",
+    "Summary",
     "Tabulated",
     "TruncatedCauchy",
     "Uniform",
     "UnlabelledPrior",
     "combine",
+    "density_curves",
     "design_interpolable",
     "iid_coordinates",
     "interpolate",
     "load_prior",
+    "mismatch",
+    "norm_curves",
     "redesign_singh2019",
     "save_prior",
+    "summarize",
 ]

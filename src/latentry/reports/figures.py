@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -14,12 +14,23 @@ from torch import Tensor
 from latentry.evaluation.codes import LEVEL, GoodnessOfFit
 from latentry.evaluation.samples import Estimate
 from latentry.interfaces import Prior, PushforwardPrior
-from latentry.priors import iid_coordinates
+from latentry.priors import DensityCurves, Mismatch, NormCurves, iid_coordinates
 from latentry.priors.distribution import SampledLaw
 
-__all__ = ["fit_figure", "histogram_figure", "p_value_figure", "path_figure", "step_figure", "trade_off_figure"]
+__all__ = [
+    "comparison_figure",
+    "fit_figure",
+    "histogram_figure",
+    "p_value_figure",
+    "path_figure",
+    "prior_figure",
+    "step_figure",
+    "trade_off_figure",
+]
 
 _PANEL = (3.1, 2.5)
+_LEAST_SHOWN = 1e-6
+"""Divergences and densities below this share of the largest are drawn there."""
 
 
 def histogram_figure(codes: Mapping[str, Float[Tensor, "n d"]], prior: Prior | PushforwardPrior) -> bytes:
@@ -125,6 +136,67 @@ def trade_off_figure(points: Mapping[str, tuple[float, float]], across: str, up:
     axes.set_ylabel(up, fontsize=8)
     axes.tick_params(labelsize=7, which="both")
     return _png(figure)
+
+
+def prior_figure(densities: DensityCurves, norms: Mapping[float, NormCurves], *, log_scale: bool = False) -> bytes:
+    """PNG of a prior and of codes between its codes: densities at each step, and the laws of the norm.
+
+    Args:
+        densities: As `density_curves` makes them, for the steps that `norms` names, in their order.
+        norms: The laws of the norm by step, as `norm_curves` makes them.
+        log_scale: Whether densities are drawn on a logarithmic scale, for heavy tails; so norms always are.
+    """
+    figure = Figure(figsize=(9.6, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    shades = [f"C{index}" for index in range(len(norms))]
+    left.plot(densities.x, densities.prior, color="#222222", linewidth=1.6, label="prior")
+    for shade, step, density in zip(shades, norms, densities.between, strict=True):
+        left.plot(densities.x, density, color=shade, linewidth=1.1, label=f"t = {step:g}")
+    if log_scale:
+        highest = max(densities.prior.max().item(), densities.between.max().item())
+        left.set(yscale="log", ylim=(highest * _LEAST_SHOWN, 2 * highest))
+    if densities.of_norm:
+        left.set_xscale("log")
+    left.set_xlabel("norm of a code" if densities.of_norm else "coordinate of a code", fontsize=8)
+    left.set_ylabel("density", fontsize=8)
+
+    for shade, (step, curves) in zip(shades, norms.items(), strict=True):
+        kept = _inner(curves)
+        right.plot(curves.norm[kept], curves.between[kept], color=shade, linewidth=1.1, label=f"t = {step:g}")
+        right.plot(curves.norm[kept], curves.prior[kept], color="#222222", linewidth=1.6)
+    right.set_xscale("log")
+    right.set_xlabel("norm of a code", fontsize=8)
+    right.set_ylabel("share of codes below it", fontsize=8)
+    for panel in (left, right):
+        panel.tick_params(labelsize=7, which="both")
+    left.legend(fontsize=7, frameon=False)
+    return _png(figure)
+
+
+def comparison_figure(priors: Mapping[str, Mismatch]) -> bytes:
+    """PNG of several priors: divergence of whole codes and distance of their norms, against the step between two codes."""
+    figure = Figure(figsize=(9.6, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for name, found in priors.items():
+        order = found.t.argsort()
+        divergence = found.divergence.clamp(_LEAST_SHOWN)[order]
+        left.plot(found.t[order], divergence, marker="o", markersize=3, linewidth=1.4, label=name)
+        right.plot(found.t[order], found.norm_distance[order], marker="o", markersize=3, linewidth=1.4, label=name)
+    left.set_yscale("log")
+    left.set_ylabel("divergence of whole codes in nats", fontsize=8)
+    right.set_ylim(0, 1.02)
+    right.set_ylabel("distance of the laws of the norm", fontsize=8)
+    for panel in (left, right):
+        panel.set_xlabel("step between two codes", fontsize=8)
+        panel.tick_params(labelsize=7, which="both")
+    figure.legend(*left.get_legend_handles_labels(), fontsize=7, frameon=False, loc="outside right upper")
+    return _png(figure)
+
+
+def _inner(curves: NormCurves) -> Bool[Tensor, "n"]:
+    """Where there is something to see: neither both laws near 0 nor both near 1."""
+    high, low = torch.maximum(curves.prior, curves.between), torch.minimum(curves.prior, curves.between)
+    return (high > 1e-3) & (low < 1 - 1e-3)
 
 
 def _density(panel: Axes, z: Float[Tensor, "n d"], prior: Prior | PushforwardPrior) -> None:
