@@ -64,6 +64,11 @@ def test_the_trade_off_has_designs_of_other_spread_scale_and_smoothness(tmp_path
     assert {path.stem for path in (tmp_path / "priors").iterdir()} == table.keys() | designs.keys()
 
 
+def test_rows_can_be_chosen_and_the_normal_one_is_always_there(tmp_path: Path) -> None:
+    settings = ReproducePriorsSettings(out=str(tmp_path), trade_off=False, latent_dim=6, priors=("uniform", "cauchy"))
+    assert _priors(settings, tmp_path)[0].keys() == {"uniform", "normal", "cauchy"}
+
+
 def test_a_run_goes_on_from_the_cells_that_are_there(rehearsal: tuple[Path, float]) -> None:
     out, _ = rehearsal
     cells = {path: path.stat().st_mtime_ns for path in (out / "cells").iterdir()}
@@ -81,5 +86,7 @@ def test_bad_demands_are_named(tmp_path: Path) -> None:
         reproduce_priors(ReproducePriorsSettings(out=str(tmp_path), seeds=1))
     with pytest.raises(ValueError, match="one extractor for each data set"):
         reproduce_priors(ReproducePriorsSettings(out=str(tmp_path), data=("digits",)))
+    with pytest.raises(ValueError, match=r"expected priors among uniform, normal.* got gaussian"):
+        quick(tmp_path, priors=("gaussian",))
     with pytest.raises(ValueError, match="found no such file"):
         quick(tmp_path, published=str(tmp_path / "none.npy"))

@@ -152,8 +152,13 @@ def _priors(
         "designed-all": lambda: design_interpolable(d, bins=bins),
         "log-uniform-radius": lambda: LogUniformRadius(d),
     }
+    unknown = set(settings.priors) - table.keys()
+    if unknown:
+        raise ValueError(f"expected priors among {', '.join(table)}, got {', '.join(sorted(unknown))}; choose some of these")
+    if settings.priors:
+        table = {name: make for name, make in table.items() if name in (BASELINE, *settings.priors)}
     designs: dict[str, Callable[[], UnlabelledPrior]] = {
-        "designed-all, unit variance": lambda: _standardized(table["designed-all"]()),
+        "designed-all, unit variance": lambda: _standardized(design_interpolable(d, bins=bins)),
         "designed-all, std 0.05": lambda: design_interpolable(d, bins=bins, std=0.05),
         "designed-all, std 0.1": lambda: design_interpolable(d, bins=bins, std=0.1),
         "designed-minimax": lambda: design_interpolable(d, bins=bins, combine="max"),

@@ -275,6 +275,8 @@ class ReproducePriorsSettings(CommonSettings):
     """Data sets, by name, folder or .npz file."""
     extractors: tuple[str, ...] = ("digits-judge", "fashion-judge")
     """What the samples of each are seen through: shipped classifiers by name, or folders of your own."""
+    priors: tuple[str, ...] = ()
+    """Rows of the table; all of them by default, the normal prior always."""
     seeds: int = 3
     """Generators of each kind."""
     published: str | None = None
