@@ -14,6 +14,7 @@ from latentry.priors import (
     GammaRadius,
     HalfUniformHalfNormal,
     IIDPrior,
+    LogUniformRadius,
     Normal,
     RadialPrior,
     SphericalCauchy,
@@ -24,9 +25,11 @@ from latentry.priors import (
     norm_curves,
     summarize,
 )
+from latentry.priors.laws import UniformLaw
 from latentry.priors.mismatch import _coordinate, mismatch
 from latentry.priors.quadrature import edges
 from latentry.priors.radius_laws import CauchyRadiusLaw
+from latentry.priors.tabulated import TabulatedLaw
 
 STEPS = [0.5, 0.25, 0.1, -0.5, 1.7]
 IID = [
@@ -223,6 +226,21 @@ def test_divergences_of_norms_agree_with_a_histogram_of_samples(rng: torch.Gener
     whole = mismatch(prior, 0.25).divergence.item()
     assert merged <= whole + 2e-3
     assert merged == pytest.approx(whole, rel=0.1)
+
+
+BOUNDED = [RadialPrior(3, law) for law in (UniformLaw(1.0, 2.0), TabulatedLaw((0.7, 0.1, 0.2), 0.0, 2.0))]
+
+
+@pytest.mark.parametrize("prior", [*BOUNDED, LogUniformRadius(3)], ids=["uniform", "table", "log-uniform"])
+def test_bounded_norms_move_by_as_much_as_samples_show(prior: RadialPrior, rng: torch.Generator) -> None:
+    z = prior.sample((2, 200_000), rng=rng).double()
+    bins = prior.radius_law.icdf(torch.linspace(0, 1, 31, dtype=torch.float64))
+    q = torch.histogram((0.9 * z[0] + 0.1 * z[1]).norm(dim=1), bins).hist / 200_000
+    found = mismatch(prior, 0.1)
+    assert found.total_variation_high.item() == pytest.approx((1 / 30 - q).clamp(min=0).sum().item(), abs=0.01)
+    merged = -(30 * q).log().mean().item()
+    assert merged <= found.divergence.item() + 5e-3
+    assert merged == pytest.approx(found.divergence.item(), rel=0.3)  # the divergence within the last bin is large
 
 
 def test_several_steps_have_tensors_of_their_shape() -> None:

@@ -50,6 +50,7 @@ from torch import Tensor
 __all__ = [
     "WIDEST_SCORE",
     "divergences",
+    "end_nodes",
     "isotropic_pair_log_density",
     "pair_log_density",
     "score_nodes",
@@ -144,20 +145,23 @@ def isotropic_pair_log_density(
 
 
 def weighed_pair_log_density(
-    length: Float[Tensor, "m"], log_mass: Float[Tensor, "m"], d: int, a: float, b: float, s: Float[Tensor, "n"]
+    first: Float[Tensor, "m"],
+    first_share: Float[Tensor, "m"],
+    second: Float[Tensor, "k"],
+    second_share: Float[Tensor, "k"],
+    d: int,
+    s: Float[Tensor, "n"],
 ) -> Float[Tensor, "n"]:
-    """Log density of the norm s of a Z + b Z', for independent isotropic codes whose norms are these with these masses.
+    """Log density of the norm s of a sum of two independent isotropic codes of d elements.
 
     Args:
-        length: Norms of codes above 0, close enough together for what is asked; the longest possible one among them.
-        log_mass: Logarithms of their masses, which sum to 1.
+        first, second: Norms of the two codes, above 0; close together against |second| / sqrt(d), and reaching as far as s.
+        first_share, second_share: Their probabilities, above 0.
         d: Elements of a code, at least 2.
-        a, b: Weights, neither zero; their signs do not matter.
         s: Norms above 0, in double precision.
     """
-    first, second = abs(a) * length[:, None], abs(b) * length
-    log_weight = (log_mass[:, None] + log_mass - (first * second).log()).flatten()
-    squares, product = (first.square() + second.square()).flatten(), 2 * (first * second).flatten()
+    log_weight = (first_share.log()[:, None] + second_share.log() - (first[:, None] * second).log()).flatten()
+    squares, product = (first.square()[:, None] + second.square()).flatten(), 2 * (first[:, None] * second).flatten()
     constant = math.lgamma(d / 2) - math.lgamma((d - 1) / 2) - 0.5 * math.log(math.pi)
     pieces = []
     for part in s.split(max(1, _PIECE // len(product))):
@@ -285,6 +289,12 @@ def _score(cdf: Function, value: Tensor) -> Tensor:
     return torch.special.ndtri(cdf(value).clamp(0, 1))
 
 
+def end_nodes(count: int) -> tuple[Float[Tensor, "m"], Float[Tensor, "m"]]:
+    """Nodes in (0, 1) that are dense at both ends, and weights for an integral over it."""
+    place, share = _legendre(count)
+    return place.square() * (3 - 2 * place), share * 6 * place * (1 - place)
+
+
 @lru_cache(maxsize=8)
 def _legendre(count: int) -> tuple[Tensor, Tensor]:
     """Gauss's nodes and weights for the integral over (0, 1)."""
@@ -296,9 +306,8 @@ def _cosines(d: int) -> tuple[Tensor, Tensor]:
     """Cosines c of two random directions, and the log of the probability that each stands for."""
     if d == 1:
         return torch.tensor([-1.0, 1.0], dtype=torch.float64), torch.full((2,), math.log(0.5), dtype=torch.float64)
-    place, share = _legendre(min(_MOST_ANGLES, max(_FEWEST_ANGLES, math.ceil(2 * math.pi * math.sqrt(d)))))
-    if d < _FEW:
-        place, share = place.square() * (3 - 2 * place), share * 6 * place * (1 - place)
+    count = min(_MOST_ANGLES, max(_FEWEST_ANGLES, math.ceil(2 * math.pi * math.sqrt(d))))
+    place, share = end_nodes(count) if d < _FEW else _legendre(count)
     angle = math.pi * (place - 0.5)
     log_chance = share.log() + (d - 2) * angle.cos().log()  # of the angle to the plane in which the cosine is 0
     return angle.sin(), log_chance - log_chance.logsumexp(0)

@@ -41,6 +41,7 @@ from latentry.numerics.norm_law import norm_cdfs
 from latentry.numerics.pair_density import (
     WIDEST_SCORE,
     divergences,
+    end_nodes,
     isotropic_pair_log_density,
     pair_log_density,
     score_nodes,
@@ -62,7 +63,7 @@ __all__ = ["DensityCurves", "Mismatch", "NormCurves", "density_curves", "mismatc
 _RADIUS_SCORE = 6.0
 """Norms further out than this normal score (probability 1e-9) are left out."""
 _RADIUS_PIECES, _RADIUS_NODES = 6, 20
-_LENGTHS, _SUM_NORMS = 320, 97
+_FEWEST_LENGTHS, _LENGTHS, _MOST_LENGTHS, _SUM_NORMS = 64, 320, 2000, 97
 _NORM_POINTS = 4001
 _CURVE_POINTS, _NORM_CURVE_POINTS = 801, 101
 _SHOWN = 5e-4
@@ -126,8 +127,9 @@ def mismatch(prior: Prior | nn.Module, t: float | Sequence[float] | Float[Tensor
     """How far codes on the line between two codes of the prior are from the prior.
 
     Accurate to 1e-4 or better: to rounding for normal and uniform priors, and for tables where t is a fraction with a
-    denominator up to 64. Isotropic codes of two elements cost a digit, and so do those whose norms have a bounded law. For a
-    law of your own, its `support` is all that is known of its edges; a density that jumps elsewhere costs digits.
+    denominator up to 64. Isotropic codes of two elements cost a digit. Where their norms are bounded, divergences are within
+    0.1 %, or 1 % for a table of norms. For a law of your own, its `support` is all that is known of its edges; a density
+    that jumps elsewhere costs digits.
 
     Args:
         prior: What the two codes are drawn from.
@@ -291,25 +293,18 @@ def _norm_log_density(law: SampledLaw, d: int, t: float, norm: Float[Tensor, "n"
 
 def _bounded_norm_log_density(law: SampledLaw, d: int, a: float, b: float, norm: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
     """By pairs of lengths, at a few norms, and between them by interpolation: the density of a sum is smooth."""
-    from scipy.interpolate import PchipInterpolator
+    from scipy.interpolate import CubicSpline
 
-    breaks = torch.tensor(pieces(law), dtype=torch.float64)
-    count = max(2, -(-_LENGTHS // (len(breaks) - 1)))
-    share = torch.linspace(0, 1, count, dtype=torch.float64)
-    length = breaks[:-1, None] + breaks.diff()[:, None] * share
-    # the trapezoid rule in each piece, with the density just inside of it
-    inside = breaks[:-1, None] + breaks.diff()[:, None] * share.clamp(1e-9, 1 - 1e-9)
-    rule = torch.cat([share.new_tensor([0.5]), share.new_ones(count - 2), share.new_tensor([0.5])])
-    log_mass = (law.log_prob(inside) + rule.log() + breaks.diff()[:, None].log()).flatten()
-    held = log_mass.isfinite() & (length.flatten() > 0)
-    log_mass = log_mass[held] - log_mass[held].logsumexp(0)
-
+    # in probability, where a density that jumps does no harm
+    many = min(_MOST_LENGTHS, max(_LENGTHS, math.ceil(3 * abs(a / b) * math.sqrt(d))))
+    (u, share), (v, part) = end_nodes(many), end_nodes(max(_FEWEST_LENGTHS, _LENGTHS**2 // many))
+    first, second = abs(a) * law.icdf(u), abs(b) * law.icdf(v)
     low, high = law.support
     angle = math.pi * (torch.arange(_SUM_NORMS, dtype=torch.float64) + 0.5) / _SUM_NORMS
     at = (low + high - (high - low) * angle.cos()) / 2
-    found = weighed_pair_log_density(length.flatten()[held], log_mass, d, a, b, at)
-    within = norm.clamp(at[0].item(), at[-1].item())
-    return torch.from_numpy(PchipInterpolator(at.numpy(), found.numpy())(within.numpy()))
+    found = weighed_pair_log_density(first, share, second, part, d, at)
+    place = (1 - 2 * (norm.clamp(at[0].item(), at[-1].item()) - low) / (high - low)).acos()
+    return torch.from_numpy(CubicSpline(angle.numpy(), found.numpy())(place.numpy()))
 
 
 def _norm_cdf_between(law: SampledLaw, d: int, t: float) -> Callable[[Tensor], Tensor]:

@@ -32,9 +32,8 @@ HEAVY = 9.0
 
 _LATENT_DIM = 100
 _NOTE = (
-    "KL: divergence of the prior from the law of (1 - t) z + t z' in nats, of one coordinate and of whole codes. TV: total "
-    "variation, of whole codes within bounds. Norm: Kolmogorov-Smirnov distance between the laws of the norm. All are 0 for "
-    "a prior that its straight lines do not leave."
+    "KL: divergence of the prior from the law of (1 - t) z + t z' in nats. Norm: Kolmogorov-Smirnov distance between the "
+    "laws of the norm. Both are 0 for a prior that its straight lines do not leave."
 )
 
 
@@ -132,7 +131,9 @@ def step_table(found: Mismatch) -> Table:
         bounds = f"{low:.3f}" if low == high else f"{low:.3f} to {high:.3f}"
         whole, norm = found.divergence[index].item(), found.norm_distance[index].item()
         rows.append((f"{step:g}", divergence, f"{whole:.4g}", variation, bounds, f"{norm:.3f}"))
-    return Table(f"Codes of {found.latent_dim} elements between codes", columns, tuple(rows), _NOTE)
+    return Table(
+        f"Codes of {found.latent_dim} elements between codes", columns, tuple(rows), _NOTE + " TV: total variation."
+    )
 
 
 def _comparison_table(found: dict[str, Mismatch], summaries: dict[str, Summary], index: int) -> Table:
