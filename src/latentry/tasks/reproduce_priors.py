@@ -95,7 +95,7 @@ def reproduce_priors(settings: ReproducePriorsSettings) -> dict[str, Any]:
     table, designs = _priors(settings, folder)
     cells = _cells(settings, table, designs)
     announce(cells, folder, _seconds(cells[0].settings, folder, device), workers, console)
-    work = partial(_train_and_judge, folder, str(device))
+    work = partial(_train_and_measure, folder, str(device))
     results = run_cells(cells, work, folder, workers=workers, console=console)
 
     seeds = range(settings.seed, settings.seed + settings.seeds)
@@ -217,7 +217,7 @@ def _fingerprint(prior: UnlabelledPrior) -> str:
     return hashlib.sha256(json.dumps(files.record(prior), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _train_and_judge(folder: Path, device_name: str, cell: Cell) -> dict[str, Any]:
+def _train_and_measure(folder: Path, device_name: str, cell: Cell) -> dict[str, Any]:
     """Train one generator, unless that is done, and judge it at its prior and between codes."""
     asked: PriorCell = cell.settings
     home = folder / "work" / cell.name
@@ -237,7 +237,7 @@ def _train_and_judge(folder: Path, device_name: str, cell: Cell) -> dict[str, An
     )
     remembering = RememberingExtractor(extractor, training)
 
-    def judged(generated: Tensor, reference: Tensor) -> SampleReport:
+    def measured(generated: Tensor, reference: Tensor) -> SampleReport:
         return evaluate_samples(generated, reference, remembering, max_rows=2000, halves=2, batch_size=500)
 
     def make(z: Tensor) -> Tensor:
@@ -247,12 +247,12 @@ def _train_and_judge(folder: Path, device_name: str, cell: Cell) -> dict[str, An
     with evaluated(generator), torch.no_grad():
         write_png(_picture(folder, cell.name), _samples_and_strips(make, prior), magnify=2)
         generated = torch.cat([make(z) for z in prior.sample(asked.count, rng=rng).split(500)])
-    points = evaluate_paths(make, prior, training, rules=RULES, t=asked.t, metric=judged, n=asked.count, rng=rng)
+    points = evaluate_paths(make, prior, training, rules=RULES, t=asked.t, metric=measured, n=asked.count, rng=rng)
     return {
         "generator": model.fingerprint,
         "extractor": str(extractor.fingerprint),
         "prior": _numbers(points[0].samples),
-        "held_out": _numbers(judged(generated, held_out)),
+        "held_out": _numbers(measured(generated, held_out)),
         **{rule: {f"{p.t:g}": _numbers(p.samples) for p in points if p.rule == rule} for rule in RULES},
     }
 
@@ -318,13 +318,13 @@ def _seconds(asked: PriorCell, folder: Path, device: torch.device) -> float:
     def backward(_: str, loss: Tensor) -> None:
         loss.backward()
 
-    def judged() -> None:
+    def measured() -> None:
         with torch.no_grad():
             extractor(model.networks["generator"](prior.sample(asked.batch_size, rng=rng)))
 
     sets = 2 + len(RULES) * len(asked.t)
-    judging = _best_of(judged) * sets * asked.count / asked.batch_size
-    return _best_of(lambda: model.step((x, labels), rng, backward)) * asked.steps + judging
+    measuring = _best_of(measured) * sets * asked.count / asked.batch_size
+    return _best_of(lambda: model.step((x, labels), rng, backward)) * asked.steps + measuring
 
 
 def _best_of(work: Callable[[], Any], times: int = 3) -> float:
@@ -379,7 +379,7 @@ def _write_page(
         ("samples", f"{settings.count} a row"),
     ]
     lead = [
-        "Generators that differ in nothing but the prior of their codes, judged at the prior and between two codes of it.",
+        "Generators that differ in nothing but the prior of their codes, measured at the prior and between two codes of it.",
         *verdicts,
     ]
     write_page(folder / "index.html", "Priors at the prior and between codes", lead, blocks, facts)
