@@ -47,8 +47,8 @@ PUBLISHED_STD = 27.7 / 1024
 
 _COARSEST = 256
 """Grids up to this size are searched at once."""
-_REFINEMENT = 8
-_REVIVED = 0.05
+_REFINEMENT = 4
+_REVIVED = 0.01
 """Share of the start in what a finer grid starts from, so that no bin stays empty because a coarse one was."""
 _FEASIBLE = 1e-6
 """Violation up to which a demand counts as met."""
