@@ -29,6 +29,9 @@ __all__ = ["Evaluation", "Minimum", "minimise_worst"]
 
 _SCALED_ONE_BY_ONE = 32
 """Number of constraints up to which each is measured by its own gradient."""
+_VANISHED = 1e-8
+_FLATTEST = 1e-4
+"""Least gradient of a constraint that is taken for its size."""
 _OUT_OF_STEPS = 1
 """Scipy's status for a search that could have gone on."""
 _ROUNDING = 100
@@ -204,5 +207,6 @@ def _scales(first: Evaluation) -> Tensor:
     m, none = len(first.constraints), torch.zeros_like(first.objectives)
     if m > _SCALED_ONE_BY_ONE:
         return torch.ones_like(first.constraints)
-    sizes = [first.pullback(none, one).norm() for one in torch.eye(m, dtype=first.constraints.dtype)]
-    return 1 / torch.stack([size.clamp(min=1e-6) for size in sizes]) if m else torch.ones_like(first.constraints)
+    sizes = [float(first.pullback(none, one).norm()) for one in torch.eye(m, dtype=first.constraints.dtype)]
+    # a gradient that happens to vanish at the start says nothing
+    return first.constraints.new_tensor([1 / max(size, _FLATTEST) if size > _VANISHED else 1.0 for size in sizes])

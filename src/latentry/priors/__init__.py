@@ -8,6 +8,7 @@ from latentry.priors.iid import HalfUniformHalfNormal, IIDPrior, Normal, Truncat
 from latentry.priors.interpolation import Rule, combine, interpolate
 from latentry.priors.labelled import DiagonalNormal, NormalMixture, NormalMixtureDistribution
 from latentry.priors.radial import GammaRadius, LogUniformRadius, RadialDistribution, RadialPrior, SphericalCauchy
+from latentry.priors.radius_designer import RadiusDesign, design_radius
 from latentry.priors.tabulated import Tabulated
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "NormalMixtureDistribution",
     "RadialDistribution",
     "RadialPrior",
+    "RadiusDesign",
     "Rule",
     "SphericalCauchy",
     "Tabulated",
@@ -34,6 +36,7 @@ __all__ = [
     "UnlabelledPrior",
     "combine",
     "design_interpolable",
+    "design_radius",
     "iid_coordinates",
     "interpolate",
     "load_prior",
