@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -162,6 +163,10 @@ def test_the_least_worst_of_two_parabolas_under_a_line_is_where_calculus_has_it(
     assert_close(found.multipliers, torch.tensor([4.0]).double(), rtol=0, atol=1e-3)
 
 
+def quick(**demands: Any) -> Designed:
+    return design_interpolable(2, **{"bins": 64, "tolerance": 1e-4, **demands})
+
+
 def report(prior: Designed) -> Design:
     assert prior.design is not None
     return prior.design
@@ -208,37 +213,41 @@ def test_the_least_worst_design_has_equal_divergences() -> None:
     assert sum(design.shares) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("start", ["uniform", "cauchy"])
-def test_the_authors_problem_has_the_known_optimum(start: str) -> None:
-    design = report(redesign_singh2019(3, start=start))  # type: ignore[arg-type]
+def test_the_authors_problem_has_the_known_optimum() -> None:
+    design = report(redesign_singh2019(3, start="cauchy"))
     assert design.converged
     assert design.objective == pytest.approx(0.00612, abs=2e-5)
     assert design.divergence[0] == pytest.approx(0.00663, abs=2e-5)
 
 
+def test_from_the_authors_uniform_start_their_problem_ends_at_the_same_optimum() -> None:
+    uniform, cauchy = (report(redesign_singh2019(3, bins=64, start=start)) for start in ("uniform", "cauchy"))
+    assert uniform.objective == pytest.approx(cauchy.objective, rel=1e-5)
+
+
 def test_coarse_to_fine_ends_where_the_direct_search_ends() -> None:
-    through, direct = (design_interpolable(2, bins=512, coarse_to_fine=flag) for flag in (True, False))
+    through, direct = (quick(bins=300, coarse_to_fine=flag, tolerance=1e-5) for flag in (True, False))
     assert report(through).objective == pytest.approx(report(direct).objective, rel=1e-5)
     assert_close(through.probs, direct.probs, rtol=0, atol=1e-4)
 
 
 def test_the_start_does_not_decide_the_end_and_the_report_names_it() -> None:
-    design = report(design_interpolable(2, bins=64, starts=("cauchy", "uniform", "laplace", normal_masses(60, 3.0))))
-    assert [name for name, _ in design.starts] == ["cauchy", "uniform", "laplace", "given masses"]
+    design = report(quick(starts=("cauchy", normal_masses(60, 3.0))))
+    assert [name for name, _ in design.starts] == ["cauchy", "given masses"]
     assert max(value for _, value in design.starts) == pytest.approx(min(value for _, value in design.starts), rel=1e-3)
 
 
 def test_equal_arguments_give_equal_masses() -> None:
-    assert torch.equal(design_interpolable(2, bins=128).probs, design_interpolable(2, bins=128).probs)
+    assert torch.equal(quick().probs, quick().probs)
 
 
 def test_a_wider_spread_costs_more() -> None:
-    objectives = [report(design_interpolable(2, bins=128, std=std)).objective for std in (0.03, 0.1, 0.25)]
+    objectives = [report(quick(std=std)).objective for std in (0.03, 0.1, 0.25)]
     assert objectives == sorted(objectives)
 
 
 def test_the_report_is_of_the_law_that_is_drawn_from() -> None:
-    prior = design_interpolable(2, bins=128, support=(-1.0, 3.0))
+    prior = quick(bins=128, support=(-1.0, 3.0))
     design = report(prior)
     assert design.entropy == pytest.approx(prior.law.entropy, rel=1e-9)
     assert design.effective_support == pytest.approx(math.exp(prior.law.entropy))
@@ -248,14 +257,14 @@ def test_the_report_is_of_the_law_that_is_drawn_from() -> None:
 
 
 def test_a_ceiling_an_entropy_floor_and_empty_regions_are_kept() -> None:
-    capped = design_interpolable(2, bins=128, density_ceiling=3.0)
-    assert capped.probs.max().item() <= 3.0 * 4 / 128 * (1 + 1e-9)
-    wide = design_interpolable(2, bins=128, entropy_floor=-0.5)
+    capped = quick(density_ceiling=3.0)
+    assert capped.probs.max().item() <= 3.0 * 4 / 64 * (1 + 1e-9)
+    wide = quick(entropy_floor=-0.5)
     assert wide.law.entropy >= -0.5 - 1e-6
-    holed = design_interpolable(2, bins=128, forbidden=((0.5, 0.75),))
-    assert (holed.probs[80:88] == 0).all()
-    assert (holed.probs[40:48] == 0).all()
-    assert (holed.probs[[79, 88]] > 0).all()
+    holed = quick(forbidden=((0.5, 0.75),))
+    assert (holed.probs[40:44] == 0).all()
+    assert (holed.probs[20:24] == 0).all()
+    assert (holed.probs[[39, 44]] > 0).all()
     for prior in (capped, wide, holed):
         assert report(prior).converged
         assert report(prior).violation <= 1e-6
@@ -263,12 +272,10 @@ def test_a_ceiling_an_entropy_floor_and_empty_regions_are_kept() -> None:
 
 
 def test_moments_and_demands_of_ones_own_are_met() -> None:
-    free = design_interpolable(2, bins=128)
-    x = (free.law.low + free.law.width * (bins(128) + 0.5)).double()
+    free = quick()
+    x = (free.law.low + free.law.width * (bins(64) + 0.5)).double()
     fourth, absolute = (free.probs @ x**4).item(), (free.probs @ x.abs()).item()
-    prior = design_interpolable(
-        2, bins=128, moments=(Moment(4, high=0.8 * fourth),), constraints=(lambda p, x: 1.1 * absolute - p @ x.abs(),)
-    )
+    prior = quick(moments=(Moment(4, high=0.8 * fourth),), constraints=(lambda p, x: 1.1 * absolute - p @ x.abs(),))
     assert report(prior).converged
     assert (prior.probs @ x**4).item() <= 0.8 * fourth + 1e-6
     assert (prior.probs @ x.abs()).item() >= 1.1 * absolute - 1e-6
@@ -276,21 +283,21 @@ def test_moments_and_demands_of_ones_own_are_met() -> None:
 
 
 def test_without_symmetry_the_design_is_no_worse_and_holds_the_spread() -> None:
-    lopsided = design_interpolable(2, bins=64, std=0.1, symmetric=False, forbidden=((-2.0, -1.0),))
+    lopsided = quick(std=0.1, symmetric=False, forbidden=((-2.0, -1.0),))
     assert report(lopsided).std >= 0.1 * (1 - 1e-5)
     assert (lopsided.probs[:16] == 0).all()
     assert (lopsided.probs[-16:] > 0).any()
 
 
 def test_a_penalty_on_second_differences_smooths() -> None:
-    rough, smooth = (design_interpolable(2, bins=256, mix=(0.5,), smoothness=s) for s in (0.0, 0.3))
+    rough, smooth = (quick(bins=256, mix=(0.5,), smoothness=s) for s in (0.0, 0.3))
     roughness = [(p.diff(n=2).square().sum() / p.square().sum()).item() for p in (rough.probs, smooth.probs)]
     assert roughness[1] < roughness[0] / 2
     assert report(rough).divergence[0] < report(smooth).divergence[0]
 
 
 def test_means_of_several_codes_and_extrapolations_can_be_designed_for() -> None:
-    design = report(design_interpolable(2, bins=128, mix=(1.2, (0.5, 0.5)), points=3, shares=(2.0, 1.0, 1.0)))
+    design = report(quick(mix=(1.2, (0.5, 0.5)), points=3, shares=(2.0, 1.0, 1.0)))
     assert design.converged
     assert design.combinations == ((1 - 1.2, 1.2), (0.5, 0.5), (1 / 3,) * 3)
     assert design.shares == (0.5, 0.25, 0.25)
@@ -310,12 +317,12 @@ def test_means_of_several_codes_and_extrapolations_can_be_designed_for() -> None
         ({"moments": (Moment(4, high=1e-6),)}, "is feasible"),
         ({"moments": (Moment(2, high=0.5), Moment(2, low=0.6))}, "is feasible"),
         ({"forbidden": ((-3.0, 3.0),)}, "leave some bins out"),
-        ({"constraints": (lambda p, x: p @ x.abs() - 1e-3,)}, "can be met together"),
+        ({"constraints": (lambda p, x: p @ x.abs() - 1e-3,), "max_iterations": 100}, "can be met together"),
     ],
 )
 def test_demands_that_contradict_each_other_are_refused_with_what_is_feasible(demands: dict, message: str) -> None:  # type: ignore[type-arg]
     with pytest.raises(ValueError, match=message):
-        design_interpolable(2, bins=64, **demands)
+        quick(**demands)
 
 
 @pytest.mark.parametrize(
@@ -340,7 +347,7 @@ def test_demands_that_contradict_each_other_are_refused_with_what_is_feasible(de
 )
 def test_wrong_arguments_are_refused(wrong: dict) -> None:  # type: ignore[type-arg]
     with pytest.raises((ValueError, TypeError)):
-        design_interpolable(2, **{"bins": 64, **wrong})
+        quick(**wrong)
 
 
 def test_a_moment_has_its_ends_in_order() -> None:
@@ -349,7 +356,7 @@ def test_a_moment_has_its_ends_in_order() -> None:
 
 
 def test_a_designed_prior_is_saved_and_read_as_a_prior(tmp_path: object) -> None:
-    prior = design_interpolable(2, bins=64)
+    prior = quick()
     lt.priors.save_prior(f"{tmp_path}/prior.json", prior)
     again = lt.priors.load_prior(f"{tmp_path}/prior.json")
     assert isinstance(again, Designed)

@@ -12,7 +12,7 @@ from latentry.storage import read_json
 from latentry.tasks.reproduce_priors import _priors, reproduce_priors
 from latentry.tasks.settings import ReproducePriorsSettings
 
-ROWS = {"uniform", "normal", "gamma", "cauchy", "authors-problem", "designed-middle", "designed-all", "log-uniform-radius"}
+ROWS = {"uniform", "normal", "gamma", "cauchy", "authors-problem", "designed-middle", "designed-all", "designed-radius"}
 
 
 def quick(out: Path, **more: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ L-BFGS-B).
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -28,6 +29,9 @@ __all__ = ["Evaluation", "Minimum", "minimise_worst"]
 
 _SCALED_ONE_BY_ONE = 32
 """Number of constraints up to which each is measured by its own gradient."""
+_VANISHED = 1e-8
+_FLATTEST = 1e-4
+"""Least gradient of a constraint that is taken for its size."""
 _OUT_OF_STEPS = 1
 """Scipy's status for a search that could have gone on."""
 _ROUNDING = 100
@@ -64,6 +68,7 @@ class Minimum:
     iterations: int
     """Steps of L-BFGS, over all multipliers."""
     evaluations: int
+    """Evaluations at the points it tried."""
 
 
 def minimise_worst(
@@ -74,7 +79,7 @@ def minimise_worst(
     tolerance: float = 1e-8,
     max_iterations: int = 3000,
     rounds: int = 20,
-    penalty: float = 100.0,
+    penalty: float = 10.0,
     shares: Float[Tensor, "k"] | None = None,
     multipliers: Float[Tensor, "m"] | None = None,
 ) -> Minimum:
@@ -83,7 +88,8 @@ def minimise_worst(
     Args:
         evaluate: Objectives, constraints and gradient at x; smooth, and finite wherever a step may lead.
         start: Where the search begins; need not be feasible.
-        gradient_tolerance: Largest entry of the gradient at the end, for objectives in units of their largest at the start.
+        gradient_tolerance: Largest entry of the gradient at the end, for objectives in units of their largest at the start;
+            objectives that share the maximum agree to as much.
         tolerance: Largest constraint at the end.
         max_iterations: Steps of L-BFGS in all.
         rounds: Updates of the multipliers at most.
@@ -92,6 +98,19 @@ def minimise_worst(
     """
     from scipy.optimize import minimize
 
+    done = (0, 0)
+    if shares is not None and len(shares) > 1:  # near the end these shares make the maximum a mean, which is smooth
+        mean = minimise_worst(
+            partial(_averaged, evaluate, shares),
+            start,
+            gradient_tolerance=10 * gradient_tolerance,
+            tolerance=10 * tolerance,
+            max_iterations=max_iterations,
+            rounds=rounds,
+            penalty=penalty,
+            multipliers=multipliers,
+        )
+        start, multipliers, done = mean.x, mean.multipliers, (mean.iterations, mean.evaluations)
     first = evaluate(start)
     k, m = len(first.objectives), len(first.constraints)
     unit = 1 / max(float(first.objectives.abs().max()), 1e-12)
@@ -101,7 +120,7 @@ def minimise_worst(
         multipliers = torch.zeros(m, dtype=start.dtype)
     lam: Tensor = multipliers * unit / scale
     several = k > 1
-    evaluations = 0
+    iterations, evaluations = done
 
     def lagrangian(point: np.ndarray) -> tuple[float, np.ndarray]:
         nonlocal evaluations
@@ -122,7 +141,7 @@ def minimise_worst(
         return value, torch.cat([gradient, slope]).numpy()
 
     x = torch.cat([start, unit * first.objectives.max().view(-1)]) if several else start
-    iterations, stuck, goal, before, converged = 0, 0, 10 * gradient_tolerance**0.5, float("inf"), False
+    stuck, goal, before, converged = 0, 10 * gradient_tolerance**0.5, float("inf"), False
     for _ in range(rounds):
         goal = max(gradient_tolerance, goal / 10)
         options = {
@@ -136,26 +155,26 @@ def minimise_worst(
         x = torch.from_numpy(found.x)
         iterations += int(found.nit)
         there = evaluate(x[: len(start)])
-        # how far the multipliers still move, in units of the constraints: zero where one is slack and has none
+        # how far the multipliers still move, in tolerances: not at all where a constraint is slack and has none
         moved = _updated(lam, penalty * scale * there.constraints) - lam
-        violation = float((moved / scale).abs().max()) / penalty if m else 0.0
+        unsettled = float((moved / scale).abs().max()) / penalty / tolerance if m else 0.0
         lam = lam + moved
         if several:
             moved = _updated(weight, penalty * (unit * there.objectives - x[-1])) - weight
-            violation = max(violation, float(moved.abs().max()) / penalty)
+            unsettled = max(unsettled, float(moved.abs().max()) / penalty / gradient_tolerance)
             weight = weight + moved
         steepest = float(np.abs(found.jac).max())
         stopped = found.status != _OUT_OF_STEPS
         flat = steepest <= gradient_tolerance or (stopped and steepest <= _ROUNDING * gradient_tolerance)
-        if flat and violation <= tolerance and goal == gradient_tolerance:
+        if flat and unsettled <= 1 and goal == gradient_tolerance:
             converged = True
             break
         stuck = stuck + 1 if goal == gradient_tolerance and found.nit <= 1 else 0
         if iterations >= max_iterations or stuck == _PATIENCE or penalty > _LARGEST_PENALTY:
             break
-        if violation > before / 10:
+        if unsettled > max(before / 10, 1):
             penalty *= 4
-        before = violation
+        before = unsettled
     total = weight.sum().clamp(min=1e-12)
     return Minimum(
         x[: len(start)].clone(),
@@ -169,6 +188,16 @@ def minimise_worst(
     )
 
 
+def _averaged(evaluate: Callable[[Tensor], Evaluation], shares: Tensor, x: Tensor) -> Evaluation:
+    there = evaluate(x)
+    pullback = partial(_averaged_pullback, there.pullback, shares)
+    return Evaluation((shares @ there.objectives).view(1), there.constraints, pullback)
+
+
+def _averaged_pullback(pullback: Callable[[Tensor, Tensor], Tensor], shares: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    return pullback(a * shares, b)
+
+
 def _updated(multipliers: Tensor, push: Tensor) -> Tensor:
     return (multipliers + push).clamp(min=0)
 
@@ -178,5 +207,6 @@ def _scales(first: Evaluation) -> Tensor:
     m, none = len(first.constraints), torch.zeros_like(first.objectives)
     if m > _SCALED_ONE_BY_ONE:
         return torch.ones_like(first.constraints)
-    sizes = [first.pullback(none, one).norm() for one in torch.eye(m, dtype=first.constraints.dtype)]
-    return 1 / torch.stack([size.clamp(min=1e-6) for size in sizes]) if m else torch.ones_like(first.constraints)
+    sizes = [float(first.pullback(none, one).norm()) for one in torch.eye(m, dtype=first.constraints.dtype)]
+    # a gradient that happens to vanish at the start says nothing
+    return first.constraints.new_tensor([1 / max(size, _FLATTEST) if size > _VANISHED else 1.0 for size in sizes])

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-__all__ = ["Masses", "largest_expectation"]
+__all__ = ["Masses", "largest_expectation", "roughness"]
 
 _NEWTON_STEPS = 100
 _LONGEST_RISE = 5.0
@@ -153,3 +153,15 @@ def largest_expectation(s: Float[Tensor, "n"], cap: Float[Tensor, "n"]) -> float
     filled = cap[order].clamp(max=1).cumsum(0).clamp(max=1)
     masses = filled.diff(prepend=filled.new_zeros(1))
     return float(masses @ s[order])
+
+
+def roughness(p: Float[Tensor, "n"]) -> tuple[float, Float[Tensor, "n"]]:
+    """Squared second differences over squared masses, in [0, 16], and the gradient."""
+    second = p.diff(n=2)
+    size = float(p @ p)
+    value = float(second @ second) / size
+    back = torch.zeros_like(p)
+    back[:-2] += second
+    back[1:-1] -= 2 * second
+    back[2:] += second
+    return value, 2 * (back - value * p) / size

@@ -34,7 +34,7 @@ from torch import Tensor
 
 from latentry.numerics.combination import GridCombination, continuous_divergence, even_midpoints
 from latentry.numerics.constrained import Evaluation, Minimum, minimise_worst
-from latentry.numerics.masses import Masses, largest_expectation
+from latentry.numerics.masses import Masses, largest_expectation, roughness
 from latentry.priors.tabulated import Tabulated
 
 __all__ = ["Constraint", "Design", "Designed", "Moment", "design_interpolable", "redesign_singh2019"]
@@ -47,8 +47,8 @@ PUBLISHED_STD = 27.7 / 1024
 
 _COARSEST = 256
 """Grids up to this size are searched at once."""
-_REFINEMENT = 8
-_REVIVED = 0.05
+_REFINEMENT = 4
+_REVIVED = 0.01
 """Share of the start in what a finer grid starts from, so that no bin stays empty because a coarse one was."""
 _FEASIBLE = 1e-6
 """Violation up to which a demand counts as met."""
@@ -403,7 +403,7 @@ class _Grid:
         p, pullback = self.family.with_pullback(x)
         parts = [divergence(p) for divergence in self._divergences]
         values = torch.tensor([value for value, _ in parts], dtype=torch.float64)
-        rough, rough_gradient = _roughness(p) if self._smoothness else (0.0, torch.zeros_like(p))
+        rough, rough_gradient = roughness(p) if self._smoothness else (0.0, torch.zeros_like(p))
         constraints, constraints_pullback = self.constraints(p)
         objectives = (values if self.problem.worst else (values @ self._shares).view(1)) + self._smoothness * rough
         gradients = [gradient for _, gradient in parts]
@@ -508,18 +508,6 @@ def _variance(p: Tensor, x: Tensor) -> Tensor:
 def _entropy(p: Tensor, width: float) -> Tensor:
     """Differential entropy of the density that is constant on bins."""
     return -(p * (p.clamp(min=1e-300) / width).log()).sum()
-
-
-def _roughness(p: Tensor) -> tuple[float, Tensor]:
-    """Second differences against the masses, and the gradient."""
-    second = p.diff(n=2)
-    size = float(p @ p)
-    value = float(second @ second) / size
-    back = torch.zeros_like(p)
-    back[:-2] += second
-    back[1:-1] -= 2 * second
-    back[2:] += second
-    return value, 2 * (back - value * p) / size
 
 
 def _centres(problem: _Problem, n: int) -> Tensor:

@@ -10,6 +10,7 @@ Reference: Singh, Turaga, Jayasuriya, Garg, Braun, "Non-parametric priors for ge
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -34,15 +35,18 @@ from latentry.priors import (
     GammaRadius,
     LogUniformRadius,
     Normal,
+    RadialPrior,
     SphericalCauchy,
     Tabulated,
     Uniform,
     UnlabelledPrior,
     design_interpolable,
+    design_radius,
     files,
     redesign_singh2019,
     save_prior,
 )
+from latentry.priors.tabulated import TabulatedLaw
 from latentry.reports.figures import step_figure, trade_off_figure
 from latentry.reports.page import Picture, write_page
 from latentry.reports.pictures import grid, write_png
@@ -150,7 +154,7 @@ def _priors(
         "published" if settings.published else "authors-problem": published,
         "designed-middle": lambda: design_interpolable(d, bins=bins, mix=(0.5,)),
         "designed-all": lambda: design_interpolable(d, bins=bins),
-        "log-uniform-radius": lambda: LogUniformRadius(d),
+        "designed-radius": lambda: _designed_radius(d, 16.0, settings.quick),
     }
     unknown = set(settings.priors) - table.keys()
     if unknown:
@@ -163,8 +167,9 @@ def _priors(
         "designed-all, std 0.1": lambda: design_interpolable(d, bins=bins, std=0.1),
         "designed-minimax": lambda: design_interpolable(d, bins=bins, combine="max"),
         "designed-all, smooth": lambda: design_interpolable(d, bins=bins, smoothness=0.1),
-        "log-uniform-radius, spread 2": lambda: LogUniformRadius(d, spread=2.0),
-        "log-uniform-radius, spread 8": lambda: LogUniformRadius(d, spread=8.0),
+        "designed-radius, spread 4": lambda: _designed_radius(d, 4.0, settings.quick),
+        "designed-radius, spread 8": lambda: _designed_radius(d, 8.0, settings.quick),
+        "log-uniform-radius": lambda: LogUniformRadius(d),
     }
     wanted = table | (designs if settings.trade_off else {})
     kept = {name: _kept(folder, name, make) for name, make in wanted.items()}
@@ -174,6 +179,13 @@ def _priors(
 def _standardized(prior: UnlabelledPrior) -> Tabulated:
     assert isinstance(prior, Tabulated)
     return Tabulated(prior.latent_dim, prior.probs, prior.law.low, prior.law.high, standardize=True)
+
+
+def _designed_radius(latent_dim: int, spread: float, quick: bool) -> RadialPrior:
+    """A designed law of the norm, scaled to unit variance of a coordinate."""
+    law = design_radius(latent_dim, 1.0, spread, bins=32 if quick else 128).law
+    scale = math.sqrt(latent_dim / (law.variance + law.mean**2))
+    return RadialPrior(latent_dim, TabulatedLaw(law.probs, scale * law.low, scale * law.high))
 
 
 def _kept(folder: Path, name: str, make: Callable[[], UnlabelledPrior]) -> UnlabelledPrior:
