@@ -201,7 +201,10 @@ def test_loading_never_unpickles(tmp_path: Path) -> None:
     assert target.exists()  # it would have
 
 
-def test_commands_name_a_prior_that_they_do_not_know(tmp_path: Path) -> None:
-    save_pretrained(tmp_path, DCGANGenerator(4, width=1), GammaRadius(4), {})
-    with pytest.raises(ValueError, match=r"independent coordinates, got GammaRadius.*from Python"):
-        load_generator(str(tmp_path))
+def test_commands_take_radial_priors_and_name_those_that_they_do_not_take(tmp_path: Path) -> None:
+    network = DCGANGenerator(2, width=1)
+    save_pretrained(tmp_path / "radial", network, GammaRadius(2), {})
+    assert isinstance(load_generator(str(tmp_path / "radial"))[1], GammaRadius)
+    save_pretrained(tmp_path / "labelled", network, NormalMixture([[0.0, 0.0]], [[1.0, 1.0]]), {})
+    with pytest.raises(ValueError, match=r"without labels, got NormalMixture.*from Python"):
+        load_generator(str(tmp_path / "labelled"))

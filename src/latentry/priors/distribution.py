@@ -10,7 +10,7 @@ from torch.distributions import Distribution, constraints
 
 from latentry.numerics.law import Law
 
-__all__ = ["IIDDistribution", "SampledLaw"]
+__all__ = ["IIDDistribution", "SampledLaw", "checked_codes"]
 
 
 @runtime_checkable
@@ -75,27 +75,32 @@ class IIDDistribution(Distribution):
             return self.rsample(sample_shape, rng=rng)
 
     def log_prob(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n"]:
-        return self.law.log_prob(self._codes(value)).sum(-1)
+        return self.law.log_prob(checked_codes(value, self.event_shape)).sum(-1)
 
     def cdf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        return self.law.cdf(self._codes(value))
+        return self.law.cdf(checked_codes(value, self.event_shape))
 
     def icdf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        return self.law.icdf(self._codes(value))
+        return self.law.icdf(checked_codes(value, self.event_shape))
 
     def log_cdf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        return self.law.log_cdf(self._codes(value))
+        return self.law.log_cdf(checked_codes(value, self.event_shape))
 
     def log_sf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        return self.law.log_sf(self._codes(value))
+        return self.law.log_sf(checked_codes(value, self.event_shape))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.law}, latent_dim={self.event_shape[0]})"
 
-    def _codes(self, value: Any) -> Tensor:
-        if value.shape[-1:] != self.event_shape:
-            raise ValueError(
-                f"expected codes of shape (..., {self.event_shape[0]}), got {tuple(value.shape)}; "
-                "check the prior's latent_dim"
-            )
-        return value
+
+def checked_codes(value: Any, event_shape: torch.Size) -> Tensor:
+    """The codes themselves, if they are as long as the prior's.
+
+    Raises:
+        ValueError: They are not.
+    """
+    if value.shape[-1:] != event_shape:
+        raise ValueError(
+            f"expected codes of shape (..., {event_shape[0]}), got {tuple(value.shape)}; check the prior's latent_dim"
+        )
+    return value

@@ -4,37 +4,28 @@ A prior is a module: `prior()` returns a `torch.distributions.Distribution`, and
 rest forward to it, so that a prior with labels, `prior(y)`, will be no special case.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from jaxtyping import Int
+from torch import Tensor
 
 from latentry.priors.distribution import IIDDistribution, SampledLaw
 from latentry.priors.laws import HalfUniformHalfNormalLaw, NormalLaw, TruncatedCauchyLaw, UniformLaw
+from latentry.priors.prior_module import PriorModule
 
 __all__ = ["HalfUniformHalfNormal", "IIDPrior", "Normal", "TruncatedCauchy", "Uniform"]
 
 
-class IIDPrior(nn.Module):
+class IIDPrior(PriorModule):
     """p(z) with `latent_dim` independent coordinates of `law`.
-
-    Samples take the dtype and the device that the prior was moved to with `.to(...)`.
 
     Raises:
         ValueError: `latent_dim` is below 1.
     """
 
-    _like: Tensor
-
     def __init__(self, latent_dim: int, law: SampledLaw) -> None:
-        super().__init__()
-        if latent_dim < 1:
-            raise ValueError(f"expected latent_dim >= 1, got {latent_dim}")
-        self.latent_dim = latent_dim
+        super().__init__(latent_dim)
         self.law = law
-        self.register_buffer("_like", torch.empty(0), persistent=False)
 
     def arguments(self) -> dict[str, Any]:
         """What the constructor was given, as JSON can hold it."""
@@ -43,41 +34,6 @@ class IIDPrior(nn.Module):
     def forward(self, y: Int[Tensor, "..."] | None = None) -> IIDDistribution:
         """The distribution p(z); these priors know no labels and pass over `y`."""
         return IIDDistribution(self.law, self.latent_dim, self._like)
-
-    def sample(
-        self, shape: int | Sequence[int] = (), y: Int[Tensor, "..."] | None = None, *, rng: torch.Generator | None = None
-    ) -> Float[Tensor, "*shape d"]:
-        """Codes `(*shape, d)`; `rng` makes them reproducible."""
-        return self(y).sample(shape, rng=rng)
-
-    def rsample(
-        self, shape: int | Sequence[int] = (), y: Int[Tensor, "..."] | None = None, *, rng: torch.Generator | None = None
-    ) -> Float[Tensor, "*shape d"]:
-        """Codes `(*shape, d)` with a gradient to the prior's parameters, where it has any."""
-        return self(y).rsample(shape, rng=rng)
-
-    def log_prob(self, z: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n"]:
-        """log p(z) of whole codes; -inf outside the support."""
-        return self(y).log_prob(z)
-
-    def cdf(self, z: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n d"]:
-        """F(z_j) per coordinate, in [0, 1]."""
-        return self(y).cdf(z)
-
-    def icdf(self, u: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n d"]:
-        """F^-1(u_j) per coordinate, for u in [0, 1]."""
-        return self(y).icdf(u)
-
-    def log_cdf(self, z: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n d"]:
-        """log F(z_j) per coordinate."""
-        return self(y).log_cdf(z)
-
-    def log_sf(self, z: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n d"]:
-        """log(1 - F(z_j)) per coordinate."""
-        return self(y).log_sf(z)
-
-    def extra_repr(self) -> str:
-        return ", ".join(f"{name}={value}" for name, value in self.arguments().items())
 
 
 class Normal(IIDPrior):

@@ -24,14 +24,15 @@ from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn.functional import normalize
 
 from latentry.numerics.radial import log_sphere_area
 from latentry.numerics.tails import carry
-from latentry.priors.distribution import SampledLaw
+from latentry.priors.distribution import SampledLaw, checked_codes
 from latentry.priors.laws import HalfUniformHalfNormalLaw, NormalLaw, UniformLaw
+from latentry.priors.prior_module import PriorModule
 from latentry.priors.radius_laws import CauchyRadiusLaw, LogUniformLaw, NakagamiLaw
 from latentry.priors.tabulated import TabulatedLaw
 
@@ -93,7 +94,7 @@ class RadialDistribution(Distribution):
 
     def log_prob(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n"]:
         d = self.event_shape[0]
-        r = _norm(self._codes(value))
+        r = _norm(checked_codes(value, self.event_shape))
         density = self.radius_law.log_prob(r) - (d - 1) * r.log() - log_sphere_area(d)
         return density.to(value.dtype)
 
@@ -102,7 +103,7 @@ class RadialDistribution(Distribution):
         return torch.atan2(torch.ones_like(x), -x) / math.pi
 
     def icdf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        angle = math.pi * self._codes(value)
+        angle = math.pi * checked_codes(value, self.event_shape)
         return -self._cauchy().scale * angle.cos() / angle.sin()
 
     def log_cdf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
@@ -118,7 +119,7 @@ class RadialDistribution(Distribution):
         """
         low, high = self.radius_law.support
         step = _ROUNDING * torch.finfo(z.dtype).eps
-        r = _norm(self._codes(z))
+        r = _norm(checked_codes(z, self.event_shape))
         inside = r.clamp(max(low * (1 + step), _LEAST_NORM), high * (1 - step))
         beyond = (r > high * (1 + step)).to(r.dtype) - (r < low * (1 - step)).to(r.dtype)
         length = carry(inside, self.radius_law, _chi(z.shape[-1]), beyond=beyond)
@@ -126,19 +127,11 @@ class RadialDistribution(Distribution):
 
     def from_normal(self, e: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         """Codes with these normal coordinates, the inverse of `to_normal` for codes of the prior."""
-        length = _norm(self._codes(e))
+        length = _norm(checked_codes(e, self.event_shape))
         return (e * (carry(length, _chi(e.shape[-1]), self.radius_law) / length)[..., None]).to(e.dtype)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.radius_law}, latent_dim={self.event_shape[0]})"
-
-    def _codes(self, value: Any) -> Tensor:
-        if value.shape[-1:] != self.event_shape:
-            raise ValueError(
-                f"expected codes of shape (..., {self.event_shape[0]}), got {tuple(value.shape)}; "
-                "check the prior's latent_dim"
-            )
-        return value
 
     def _cauchy(self) -> CauchyRadiusLaw:
         law = self.radius_law
@@ -150,13 +143,11 @@ class RadialDistribution(Distribution):
         return law
 
     def _marginal(self, value: Any) -> Tensor:
-        return self._codes(value) / self._cauchy().scale
+        return checked_codes(value, self.event_shape) / self._cauchy().scale
 
 
-class RadialPrior(nn.Module):
+class RadialPrior(PriorModule):
     """p(z) with a uniform direction and a norm from any law on [0, inf).
-
-    Samples take the dtype and the device that the prior was moved to with `.to(...)`.
 
     Args:
         latent_dim: Number of coordinates d, at least 1.
@@ -166,18 +157,12 @@ class RadialPrior(nn.Module):
         ValueError: `latent_dim` is below 1, the law reaches below 0 or there is no law of that name.
     """
 
-    _like: Tensor
-
     def __init__(self, latent_dim: int, radius_law: SampledLaw | Mapping[str, Any]) -> None:
-        super().__init__()
-        if latent_dim < 1:
-            raise ValueError(f"expected latent_dim >= 1, got {latent_dim}")
+        super().__init__(latent_dim)
         law = _law_by_name(radius_law) if isinstance(radius_law, Mapping) else radius_law
         if law.support[0] < 0:
             raise ValueError(f"expected a law on [0, inf), as norms have, got {law} on {law.support}")
-        self.latent_dim = latent_dim
         self.radius_law: SampledLaw = law
-        self.register_buffer("_like", torch.empty(0), persistent=False)
 
     def arguments(self) -> dict[str, Any]:
         """What the constructor was given, as JSON can hold it."""
@@ -198,41 +183,6 @@ class RadialPrior(nn.Module):
     def from_normal(self, e: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         """The codes with these normal coordinates."""
         return self().from_normal(e)
-
-    def sample(
-        self, shape: int | Sequence[int] = (), y: Int[Tensor, "..."] | None = None, *, rng: torch.Generator | None = None
-    ) -> Float[Tensor, "*shape d"]:
-        """Codes `(*shape, d)`; `rng` makes them reproducible."""
-        return self(y).sample(shape, rng=rng)
-
-    def rsample(
-        self, shape: int | Sequence[int] = (), y: Int[Tensor, "..."] | None = None, *, rng: torch.Generator | None = None
-    ) -> Float[Tensor, "*shape d"]:
-        """Codes `(*shape, d)` with a gradient to the law's parameters, where it has any."""
-        return self(y).rsample(shape, rng=rng)
-
-    def log_prob(self, z: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n"]:
-        """log p(z) of whole codes; -inf outside the support."""
-        return self(y).log_prob(z)
-
-    def cdf(self, z: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n d"]:
-        """F(z_j) of each coordinate alone; a ValueError where that has no closed form, as in the following three."""
-        return self(y).cdf(z)
-
-    def icdf(self, u: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n d"]:
-        """F^-1(u_j) of each coordinate alone, for u in [0, 1]."""
-        return self(y).icdf(u)
-
-    def log_cdf(self, z: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n d"]:
-        """log F(z_j) of each coordinate alone."""
-        return self(y).log_cdf(z)
-
-    def log_sf(self, z: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n d"]:
-        """log(1 - F(z_j)) of each coordinate alone."""
-        return self(y).log_sf(z)
-
-    def extra_repr(self) -> str:
-        return ", ".join(f"{name}={value}" for name, value in self.arguments().items())
 
 
 class SphericalCauchy(RadialPrior):

@@ -1,0 +1,71 @@
+"""What priors without labels share: a module that returns a distribution, and forwards to it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+__all__ = ["PriorModule"]
+
+
+class PriorModule(nn.Module):
+    """p(z) as a module; `forward` gives the distribution.
+
+    Samples take the dtype and the device that the prior was moved to with `.to(...)`. Labels are passed over.
+
+    Args:
+        latent_dim: Number of coordinates d, at least 1.
+
+    Raises:
+        ValueError: `latent_dim` is below 1.
+    """
+
+    _like: Tensor
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        if latent_dim < 1:
+            raise ValueError(f"expected latent_dim >= 1, got {latent_dim}")
+        self.latent_dim = latent_dim
+        self.register_buffer("_like", torch.empty(0), persistent=False)
+
+    def arguments(self) -> dict[str, Any]:
+        """What the constructor was given, as JSON can hold it."""
+        raise NotImplementedError
+
+    def sample(
+        self, shape: int | Sequence[int] = (), y: Int[Tensor, "..."] | None = None, *, rng: torch.Generator | None = None
+    ) -> Float[Tensor, "*shape d"]:
+        """Codes `(*shape, d)`; `rng` makes them reproducible."""
+        return self(y).sample(shape, rng=rng)
+
+    def rsample(
+        self, shape: int | Sequence[int] = (), y: Int[Tensor, "..."] | None = None, *, rng: torch.Generator | None = None
+    ) -> Float[Tensor, "*shape d"]:
+        """Codes `(*shape, d)` with a gradient to the prior's parameters, where it has any."""
+        return self(y).rsample(shape, rng=rng)
+
+    def log_prob(self, z: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n"]:
+        """log p(z) of whole codes; -inf outside the support."""
+        return self(y).log_prob(z)
+
+    def cdf(self, z: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n d"]:
+        """F(z_j) of each coordinate alone; a ValueError where that has no closed form, as in the following three."""
+        return self(y).cdf(z)
+
+    def icdf(self, u: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n d"]:
+        """F^-1(u_j) of each coordinate alone, for u in [0, 1]."""
+        return self(y).icdf(u)
+
+    def log_cdf(self, z: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n d"]:
+        """log F(z_j) of each coordinate alone."""
+        return self(y).log_cdf(z)
+
+    def log_sf(self, z: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n d"]:
+        """log(1 - F(z_j)) of each coordinate alone."""
+        return self(y).log_sf(z)
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}={value}" for name, value in self.arguments().items())
