@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from latentry.numerics.radius_combination import RadiusCombination
-from latentry.priors import RadialPrior, design_radius
+from latentry.priors import RadialPrior, design_radial, design_radius
 
 
 def log_radii(low: float, high: float, bins: int) -> torch.Tensor:
@@ -119,3 +119,12 @@ def test_the_law_is_handed_over_as_a_law_of_norms(rng: torch.Generator) -> None:
 def test_wrong_arguments_are_refused(wrong: dict) -> None:  # type: ignore[type-arg]
     with pytest.raises((ValueError, TypeError)):
         design_radius(**{"latent_dim": 8, "bins": 16, **wrong})
+
+
+def test_a_designed_radial_prior_has_the_scale_and_the_spread_that_were_asked_for() -> None:
+    prior = design_radial(20, spread=8.0, scale=0.5, bins=32)
+    assert_close(prior().variance, torch.full((20,), 0.25), rtol=1e-5, atol=0)
+    low, high = prior.radius_law.support
+    assert_close(high / low, 8.0)
+    with pytest.raises(ValueError, match="spread > 1"):
+        design_radial(20, spread=1.0)

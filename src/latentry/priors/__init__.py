@@ -9,7 +9,7 @@ from latentry.priors.interpolation import Rule, combine, interpolate
 from latentry.priors.labelled import DiagonalNormal, NormalMixture, NormalMixtureDistribution
 from latentry.priors.mismatch import DensityCurves, Mismatch, NormCurves, density_curves, mismatch, norm_curves
 from latentry.priors.radial import GammaRadius, LogUniformRadius, RadialDistribution, RadialPrior, SphericalCauchy
-from latentry.priors.radius_designer import RadiusDesign, design_radius
+from latentry.priors.radius_designer import RadiusDesign, design_radial, design_radius
 from latentry.priors.summary import Summary, summarize
 from latentry.priors.tabulated import Tabulated
 
@@ -43,6 +43,7 @@ __all__ = [
     "combine",
     "density_curves",
     "design_interpolable",
+    "design_radial",
     "design_radius",
     "iid_coordinates",
     "interpolate",

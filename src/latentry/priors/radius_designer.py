@@ -34,9 +34,10 @@ from torch import Tensor
 from latentry.numerics.constrained import Evaluation, minimise_worst
 from latentry.numerics.masses import Masses, roughness
 from latentry.numerics.radius_combination import RadiusCombination
+from latentry.priors.radial import RadialPrior
 from latentry.priors.tabulated import TabulatedLaw
 
-__all__ = ["RadiusDesign", "design_radius"]
+__all__ = ["RadiusDesign", "design_radial", "design_radius"]
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,25 @@ def design_radius(
         converged=found.converged,
         iterations=found.iterations,
     )
+
+
+def design_radial(latent_dim: int, spread: float = 16.0, scale: float = 1.0, bins: int = 128) -> RadialPrior:
+    """A prior for straight lines: uniform directions, and norms designed by `design_radius` with its default steps.
+
+    Args:
+        latent_dim: Number of coordinates d.
+        spread: Longest norm over shortest, above 1. More of it makes combined codes more like codes.
+        scale: Root of the mean square of a coordinate, above 0.
+        bins: As in `design_radius`.
+
+    Raises:
+        ValueError: An argument is out of its range.
+    """
+    if not (spread > 1 and 0 < scale < math.inf):
+        raise ValueError(f"expected spread > 1 and a finite scale > 0, got {spread} and {scale}")
+    law = design_radius(latent_dim, 1.0, spread, bins).law
+    unit = scale * math.sqrt(latent_dim / (law.variance + law.mean**2))
+    return RadialPrior(latent_dim, TabulatedLaw(law.probs, unit * law.low, unit * law.high))
 
 
 def _evaluate(

@@ -10,7 +10,6 @@ Reference: Singh, Turaga, Jayasuriya, Garg, Braun, "Non-parametric priors for ge
 import dataclasses
 import hashlib
 import json
-import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -35,18 +34,16 @@ from latentry.priors import (
     GammaRadius,
     LogUniformRadius,
     Normal,
-    RadialPrior,
     SphericalCauchy,
     Tabulated,
     Uniform,
     UnlabelledPrior,
     design_interpolable,
-    design_radius,
+    design_radial,
     files,
     redesign_singh2019,
     save_prior,
 )
-from latentry.priors.tabulated import TabulatedLaw
 from latentry.reports.figures import step_figure, trade_off_figure
 from latentry.reports.page import Picture, write_page
 from latentry.reports.pictures import grid, write_png
@@ -139,7 +136,7 @@ def _priors(
     settings: ReproducePriorsSettings, folder: Path
 ) -> tuple[dict[str, UnlabelledPrior], dict[str, UnlabelledPrior]]:
     """The priors of the table and those of the trade-off, made once and kept as files."""
-    d, bins = settings.latent_dim, 128 if settings.quick else 1024
+    d, (bins, radius_bins) = settings.latent_dim, (128, 32) if settings.quick else (1024, 128)
 
     def published() -> UnlabelledPrior:
         if settings.published is None:
@@ -154,7 +151,7 @@ def _priors(
         "published" if settings.published else "authors-problem": published,
         "designed-middle": lambda: design_interpolable(d, bins=bins, mix=(0.5,)),
         "designed-all": lambda: design_interpolable(d, bins=bins),
-        "designed-radius": lambda: _designed_radius(d, 16.0, settings.quick),
+        "designed-radius": lambda: design_radial(d, bins=radius_bins),
     }
     unknown = set(settings.priors) - table.keys()
     if unknown:
@@ -167,8 +164,8 @@ def _priors(
         "designed-all, std 0.1": lambda: design_interpolable(d, bins=bins, std=0.1),
         "designed-minimax": lambda: design_interpolable(d, bins=bins, combine="max"),
         "designed-all, smooth": lambda: design_interpolable(d, bins=bins, smoothness=0.1),
-        "designed-radius, spread 4": lambda: _designed_radius(d, 4.0, settings.quick),
-        "designed-radius, spread 8": lambda: _designed_radius(d, 8.0, settings.quick),
+        "designed-radius, spread 4": lambda: design_radial(d, 4.0, bins=radius_bins),
+        "designed-radius, spread 8": lambda: design_radial(d, 8.0, bins=radius_bins),
         "log-uniform-radius": lambda: LogUniformRadius(d),
     }
     wanted = table | (designs if settings.trade_off else {})
@@ -179,13 +176,6 @@ def _priors(
 def _standardized(prior: UnlabelledPrior) -> Tabulated:
     assert isinstance(prior, Tabulated)
     return Tabulated(prior.latent_dim, prior.probs, prior.law.low, prior.law.high, standardize=True)
-
-
-def _designed_radius(latent_dim: int, spread: float, quick: bool) -> RadialPrior:
-    """A designed law of the norm, scaled to unit variance of a coordinate."""
-    law = design_radius(latent_dim, 1.0, spread, bins=32 if quick else 128).law
-    scale = math.sqrt(latent_dim / (law.variance + law.mean**2))
-    return RadialPrior(latent_dim, TabulatedLaw(law.probs, scale * law.low, scale * law.high))
 
 
 def _kept(folder: Path, name: str, make: Callable[[], UnlabelledPrior]) -> UnlabelledPrior:

@@ -21,6 +21,7 @@ from latentry.priors import (
     Uniform,
     UnlabelledPrior,
     design_interpolable,
+    design_radial,
     load_prior,
 )
 from latentry.storage import write_json
@@ -40,6 +41,7 @@ _PRIORS: dict[str, Callable[[int], UnlabelledPrior]] = {
     "gamma-radius": GammaRadius,
     "log-uniform-radius": LogUniformRadius,
     "interpolable": design_interpolable,
+    "designed-radius": design_radial,
 }
 
 
