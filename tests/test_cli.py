@@ -11,7 +11,7 @@ import yaml
 from latentry.cli import VERBS, Verb, main
 from latentry.models.pretrained import load_pretrained, save_pretrained
 from latentry.networks import DCGANGenerator, PlainClassifier
-from latentry.priors import Normal
+from latentry.priors import GammaRadius, Normal, Tabulated, UnlabelledPrior, save_prior
 from latentry.reports.pictures import write_png
 from latentry.storage import read_json, read_tensors
 
@@ -143,6 +143,25 @@ def test_evaluate_judges_samples_at_the_prior_and_between_and_codes_if_asked(
     assert {"passes", "verdict", "checks"} == set(result["codes"])
     assert (tmp_path / "out" / "index.html").read_text().count("data:image/png;base64,") == 2
     assert "transport" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("prior", [Tabulated(8, [0.2, 0.6, 0.2]), GammaRadius(8)], ids=["table", "radial"])
+def test_a_prior_in_a_file_is_what_codes_are_held_against(prior: UnlabelledPrior, tmp_path: Path, images: Path) -> None:
+    save_prior(tmp_path / "prior.json", prior)
+    torch.manual_seed(0)
+    save_pretrained(tmp_path / "own", DCGANGenerator(8, width=2), prior, {})
+    save_pretrained(tmp_path / "other", DCGANGenerator(8, width=2), Normal(8), {})
+    save_pretrained(tmp_path / "eyes", PlainClassifier(10, width=4), None, {})
+    for generator, extra in (("own", []), ("other", ["--prior", tmp_path / "prior.json"])):
+        found = tmp_path / f"recover-{generator}"
+        assert run("recover", images, "--generator", tmp_path / generator, *extra, "--steps=2", "--out", found) == 0
+        made = tmp_path / f"evaluate-{generator}"
+        chosen = ["--extractor", tmp_path / "eyes", "--count=60", "--rules=[transport]", "--t=[0.5]"]
+        codes = ["--codes", found / "codes.safetensors"]
+        assert run("evaluate", "--generator", tmp_path / generator, *extra, *chosen, *codes, "--out", made) == 0
+        result = read_json(made / "results.json")["result"]
+        assert result["prior"] == repr(prior)
+        assert result["rows"][1]["rejected"]["value"] < 0.2  # transported codes are codes of this prior
 
 
 @pytest.mark.parametrize("verb", ["sample", "recover"])

@@ -19,7 +19,7 @@ from latentry.reports.figures import fit_figure, path_figure
 from latentry.reports.page import Picture, write_page
 from latentry.reports.tables import Table, print_table
 from latentry.storage import read_tensors
-from latentry.tasks.runs import claim_folder, load_generator, pick_device, record
+from latentry.tasks.runs import claim_folder, load_generator, named_prior, pick_device, record
 from latentry.tasks.settings import EvaluateSettings
 
 __all__ = ["evaluate"]
@@ -44,6 +44,8 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
     """Write `index.html` and `results.json`; print one row for the prior and one for each rule and step."""
     device = pick_device(settings.device)
     model, prior = load_generator(settings.generator)
+    if settings.prior is not None:
+        prior = named_prior(settings.prior, prior.latent_dim)
     generator = model.network.to(device)
     seen_through = load_pretrained(settings.extractor)
     extractor = ClassifierExtractor(

@@ -179,6 +179,8 @@ class EvaluateSettings(CommonSettings):
     """Folder for index.html and results.json."""
     generator: str = "digits-generator"
     """A shipped generator by name, or the folder of an own one."""
+    prior: str | None = None
+    """Law to draw codes from and to hold codes against, by name or file; the generator's own by default."""
     data: str = "digits"
     """Data set to compare with, by name, folder, .npz file or hf:NAME."""
     split: SplitName = "train"
