@@ -67,8 +67,10 @@ def test_differences_to_the_baseline_are_paired_by_seed() -> None:
 
 
 def test_the_table_has_a_row_for_each_prior_and_a_column_for_each_rule_and_step() -> None:
-    table = comparison_table("garments", rows(RESULTS))
+    short, table = (comparison_table("garments", rows(RESULTS), intervals=intervals) for intervals in (False, True))
+    assert short.columns == table.columns
+    assert "1.60" in short.rows[0]
     assert [row[0] for row in table.rows] == ["normal", "designed", "costly"]
     assert {"lerp 0.5", "lerp 0.1", "transport 0.5", "transport 0.1"} <= set(table.columns)
     assert all(len(row) == len(table.columns) for row in table.rows)
-    assert "1.6 [1.6, 1.6]" in table.rows[0]
+    assert "1.60 [1.60, 1.60]" in table.rows[0]

@@ -92,47 +92,40 @@ def _at_the_prior(of_seed: Mapping[int, CellResult]) -> dict[int, float]:
     return {seed: result["prior"]["frechet_distance"] for seed, result in of_seed.items()}
 
 
-def comparison_table(title: str, found: Mapping[str, PriorRow]) -> Table:
-    """The table of the paper, with intervals."""
+def comparison_table(title: str, found: Mapping[str, PriorRow], *, intervals: bool) -> Table:
+    """The table of the paper; with intervals for a page, without for a console."""
     steps = list(next(iter(found.values())).between[RULES[0]])
     ratios = [(rule, step) for rule in RULES for step in steps]
-    columns = (
-        "prior",
-        "Frechet",
-        "held-out",
-        *(f"{rule} {step}" for rule, step in ratios),
-        "KID",
-        "lerp KID",
-        "cover",
-        "score",
-    )
-    return Table(title, columns, tuple(_cells(name, row, ratios) for name, row in found.items()), _NOTE)
+    along = (f"{rule} {step}" for rule, step in ratios)
+    columns = ("prior", "Frechet", "held-out", *along, "KID", "lerp KID", "cover", "score")
+    cells = tuple(_cells(name, row, ratios, intervals) for name, row in found.items())
+    return Table(title, columns, cells, _NOTE + (" Intervals: 90 %, Student's t." if intervals else ""))
 
 
 _NOTE = (
     "Frechet: distance to the training split at the prior; held-out: to the held-out split, followed to infinitely many "
-    "samples. lerp and transport: ratio of the Frechet distance at that step to the one at the prior. KID at the prior, and "
-    "its ratio at the last column's step of the straight line. cover and score: at the prior > at the first step of the "
-    "straight line. Means over seeds, with 90 % intervals of Student's t."
+    "samples. lerp and transport: ratio of the Frechet distance at that step to the one at the prior. KID at the "
+    "prior, and its ratio at the first step of the straight line. cover and score: at the prior > at the first step of the "
+    "straight line. Means over seeds."
 )
 
 
-def _cells(name: str, row: PriorRow, ratios: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+def _cells(name: str, row: PriorRow, ratios: Sequence[tuple[str, str]], intervals: bool) -> tuple[str, ...]:
+    def shown(value: SeedInterval, digits: str = ".3g") -> str:
+        number = f"{value.value:{digits}}"
+        return f"{number} [{value.low:{digits}}, {value.high:{digits}}]" if intervals else number
+
     middle = next(iter(row.between["lerp"].values()))
     return (
         name,
-        _interval(row.prior["frechet_distance"]),
-        f"{row.held_out['frechet_distance_limit'].value:.3g}",
-        *(_interval(row.between[rule][step]["frechet_ratio"]) for rule, step in ratios),
-        f"{row.prior['kernel_distance'].value:.2g}",
-        _interval(middle["kernel_ratio"]),
+        shown(row.prior["frechet_distance"]),
+        shown(row.held_out["frechet_distance_limit"]),
+        *(shown(row.between[rule][step]["frechet_ratio"], ".2f") for rule, step in ratios),
+        shown(row.prior["kernel_distance"], ".2g"),
+        shown(middle["kernel_ratio"], ".2f"),
         f"{row.prior['coverage'].value:.2f} > {middle['coverage'].value:.2f}",
         f"{row.prior['score'].value:.2f} > {middle['score'].value:.2f}",
     )
-
-
-def _interval(found: SeedInterval) -> str:
-    return f"{found.value:.3g} [{found.low:.3g}, {found.high:.3g}]"
 
 
 def verdict(data: str, found: Mapping[str, PriorRow]) -> str:

@@ -90,7 +90,7 @@ def reproduce_priors(settings: ReproducePriorsSettings) -> dict[str, Any]:
         raise ValueError(f"expected at least 2 seeds, since intervals are over them, got {settings.seeds}")
     device = pick_device(settings.device)
     workers = settings.workers or (os.cpu_count() or 1 if device.type == "cpu" else 1)
-    folder = claim_folder(settings, *_PARTS)
+    folder = claim_folder(settings, *_PARTS, goes_on=True)
     console = Console(quiet=settings.json)
 
     table, designs = _priors(settings, folder)
@@ -118,7 +118,7 @@ def reproduce_priors(settings: ReproducePriorsSettings) -> dict[str, Any]:
         },
     )
     for data, of_data in found.items():
-        print_table(comparison_table(data, of_data), console)
+        print_table(comparison_table(data, of_data, intervals=False), console)
     for sentence in verdicts:
         console.print(sentence, highlight=False)
     console.print(f"The page with tables, curves and samples: {folder / 'index.html'}", highlight=False)
@@ -359,7 +359,7 @@ def _write_page(
         for name, result in trade_off.items()
     }
     blocks: list[Table | Picture] = [
-        *(comparison_table(data, of_data) for data, of_data in found.items()),
+        *(comparison_table(data, of_data, intervals=True) for data, of_data in found.items()),
         Picture(
             "The price of the straight line", step_figure(curves, "Frechet distance, ratio to that at the prior"), _BAND
         ),
@@ -371,7 +371,7 @@ def _write_page(
         *(
             Picture(f"{cell.settings.data}: {cell.settings.prior}", _picture(folder, cell.name).read_bytes(), _SAMPLES)
             for cell in cells
-            if cell.settings.seed == settings.seed
+            if cell.settings.seed == settings.seed and _picture(folder, cell.name).exists()
         ),
     ]
     facts = [

@@ -62,15 +62,16 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def claim_folder(settings: CommonSettings, *parts: str) -> Path:
+def claim_folder(settings: CommonSettings, *parts: str, goes_on: bool = False) -> Path:
     """The folder for results, created; with `force` an earlier result there is removed, with nothing else.
 
     Args:
         settings: Where, and whether by force.
         parts: Files and folders that the verb writes beside `results.json`.
+        goes_on: Whether the verb goes on from an earlier result, having pieces of its own that it knows again.
 
     Raises:
-        ValueError: The folder holds a finished result, or is a file.
+        ValueError: The folder holds a finished result, unless the verb goes on from it, or is a file.
     """
     folder = Path(settings.out)
     if folder.exists() and not folder.is_dir():
@@ -82,7 +83,7 @@ def claim_folder(settings: CommonSettings, *parts: str) -> Path:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
-    elif (folder / RESULTS).exists():
+    elif (folder / RESULTS).exists() and not goes_on:
         raise ValueError(f"{folder} holds an earlier result; choose another --out, or replace it with --force")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
