@@ -13,7 +13,7 @@ from latentry.evaluation.seeds import SeedInterval, difference_over_seeds, mean_
 from latentry.priors import Rule
 from latentry.reports.tables import Table
 
-__all__ = ["BASELINE", "METRICS", "RULES", "PriorRow", "comparison_table", "ratio", "rows", "verdict"]
+__all__ = ["BASELINE", "METRICS", "RULES", "PriorRow", "comparison_table", "ratio", "rows", "short_table", "verdict"]
 
 BASELINE = "normal"
 RULES: tuple[Rule, ...] = ("lerp", "transport")
@@ -92,28 +92,26 @@ def _at_the_prior(of_seed: Mapping[int, CellResult]) -> dict[int, float]:
     return {seed: result["prior"]["frechet_distance"] for seed, result in of_seed.items()}
 
 
-def comparison_table(title: str, found: Mapping[str, PriorRow], *, intervals: bool) -> Table:
-    """The table of the paper; with intervals for a page, without for a console."""
+def comparison_table(title: str, found: Mapping[str, PriorRow]) -> Table:
+    """The table of the paper, for a page: every metric, with intervals."""
     steps = list(next(iter(found.values())).between[RULES[0]])
     ratios = [(rule, step) for rule in RULES for step in steps]
     along = (f"{rule} {step}" for rule, step in ratios)
     columns = ("prior", "Frechet", "held-out", *along, "KID", "lerp KID", "cover", "score")
-    cells = tuple(_cells(name, row, ratios, intervals) for name, row in found.items())
-    return Table(title, columns, cells, _NOTE + (" Intervals: 90 %, Student's t." if intervals else ""))
+    return Table(title, columns, tuple(_cells(name, row, ratios) for name, row in found.items()), _NOTE)
 
 
 _NOTE = (
     "Frechet: distance to the training split at the prior; held-out: to the held-out split, followed to infinitely many "
-    "samples. lerp and transport: ratio of the Frechet distance at that step to the one at the prior. KID at the "
-    "prior, and its ratio at the first step of the straight line. cover and score: at the prior > at the first step of the "
-    "straight line. Means over seeds."
+    "samples. lerp and transport: ratio of the Frechet distance at that step to the one at the prior. KID at the prior, and "
+    "its ratio at the first step of the straight line. cover and score: at the prior > at the first step of the straight "
+    "line. Means over seeds, with 90 % intervals of Student's t."
 )
 
 
-def _cells(name: str, row: PriorRow, ratios: Sequence[tuple[str, str]], intervals: bool) -> tuple[str, ...]:
+def _cells(name: str, row: PriorRow, ratios: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     def shown(value: SeedInterval, digits: str = ".3g") -> str:
-        number = f"{value.value:{digits}}"
-        return f"{number} [{value.low:{digits}}, {value.high:{digits}}]" if intervals else number
+        return f"{value.value:{digits}} [{value.low:{digits}}, {value.high:{digits}}]"
 
     middle = next(iter(row.between["lerp"].values()))
     return (
@@ -126,6 +124,25 @@ def _cells(name: str, row: PriorRow, ratios: Sequence[tuple[str, str]], interval
         f"{row.prior['coverage'].value:.2f} > {middle['coverage'].value:.2f}",
         f"{row.prior['score'].value:.2f} > {middle['score'].value:.2f}",
     )
+
+
+def short_table(title: str, found: Mapping[str, PriorRow]) -> Table:
+    """The same for a console: Frechet distances alone, as means over seeds."""
+    steps = list(next(iter(found.values())).between["lerp"])
+    body = tuple(
+        (
+            name,
+            f"{row.prior['frechet_distance'].value:.2f}",
+            *(f"x{row.between['lerp'][step]['frechet_ratio'].value:.2f}" for step in steps),
+            f"x{row.worst('transport').value:.2f}",
+        )
+        for name, row in found.items()
+    )
+    note = (
+        "Frechet: distance to the training split at the prior. lerp: how much it grows at that step of the straight line. "
+        "transport: the same with the transport rule, where it is largest."
+    )
+    return Table(title, ("prior", "Frechet", *(f"lerp {step}" for step in steps), "transport"), body, note)
 
 
 def verdict(data: str, found: Mapping[str, PriorRow]) -> str:

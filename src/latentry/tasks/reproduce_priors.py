@@ -48,7 +48,7 @@ from latentry.reports.figures import step_figure, trade_off_figure
 from latentry.reports.page import Picture, write_page
 from latentry.reports.pictures import grid, write_png
 from latentry.reports.tables import Table, print_table
-from latentry.tasks.prior_comparison import BASELINE, METRICS, RULES, PriorRow, comparison_table, rows, verdict
+from latentry.tasks.prior_comparison import BASELINE, METRICS, RULES, PriorRow, comparison_table, rows, short_table, verdict
 from latentry.tasks.reproduction import Cell, announce, run_cells
 from latentry.tasks.runs import RESULTS, claim_folder, load_generator, named_prior, pick_device, record
 from latentry.tasks.settings import ReproducePriorsSettings, TrainGANSettings
@@ -118,7 +118,7 @@ def reproduce_priors(settings: ReproducePriorsSettings) -> dict[str, Any]:
         },
     )
     for data, of_data in found.items():
-        print_table(comparison_table(data, of_data, intervals=False), console)
+        print_table(short_table(data, of_data), console)
     for sentence in verdicts:
         console.print(sentence, highlight=False)
     console.print(f"The page with tables, curves and samples: {folder / 'index.html'}", highlight=False)
@@ -359,7 +359,7 @@ def _write_page(
         for name, result in trade_off.items()
     }
     blocks: list[Table | Picture] = [
-        *(comparison_table(data, of_data, intervals=True) for data, of_data in found.items()),
+        *(comparison_table(data, of_data) for data, of_data in found.items()),
         Picture(
             "The price of the straight line", step_figure(curves, "Frechet distance, ratio to that at the prior"), _BAND
         ),
