@@ -10,11 +10,9 @@ from rich.console import Console
 
 from latentry.priors import (
     Mismatch,
-    NormalMixture,
     Summary,
     UnlabelledPrior,
     density_curves,
-    load_prior,
     mismatch,
     norm_curves,
     summarize,
@@ -73,12 +71,9 @@ def compare(settings: PriorCompareSettings) -> dict[str, Any]:
 
 def _prior(name_or_path: str, latent_dim: int | None) -> UnlabelledPrior:
     """A prior by name or file; without `latent_dim` that of the file, or 100 where it says nothing of it."""
-    if latent_dim is None and _is_saved(Path(name_or_path)):
-        prior = load_prior(name_or_path)
-        if isinstance(prior, NormalMixture):
-            raise ValueError(f"expected a prior without labels, got {prior!r}; look at its components one by one")
-        return prior
-    return named_prior(name_or_path, _LATENT_DIM if latent_dim is None else latent_dim)
+    if latent_dim is None and not _is_saved(Path(name_or_path)):
+        latent_dim = _LATENT_DIM
+    return named_prior(name_or_path, latent_dim)
 
 
 def _is_saved(path: Path) -> bool:
