@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from latentry.evaluation.codes import goodness_of_fit as goodness_of_fit
     from latentry.evaluation.paths import evaluate_paths as evaluate_paths
     from latentry.evaluation.samples import evaluate_samples as evaluate_samples
+    from latentry.latent.measurements import Downsample as Downsample
+    from latentry.latent.measurements import RandomProjection as RandomProjection
+    from latentry.latent.measurements import hide_box as hide_box
+    from latentry.latent.measurements import keep_box as keep_box
+    from latentry.latent.measurements import keep_share as keep_share
     from latentry.latent.recovery import Recovery as Recovery
     from latentry.latent.recovery import recover_codes as recover_codes
     from latentry.latent.regularizers import L2 as L2
@@ -24,15 +29,20 @@ if TYPE_CHECKING:
     from latentry.priors.mismatch import mismatch as mismatch
 
 _HOMES = {
+    "Downsample": "latent.measurements",
     "GoodnessOfFit": "evaluation.codes",
     "L2": "latent.regularizers",
     "Pretrained": "models.pretrained",
+    "RandomProjection": "latent.measurements",
     "Recovery": "latent.recovery",
     "StatisticalDistance": "latent.regularizers",
     "evaluate_paths": "evaluation.paths",
     "evaluate_samples": "evaluation.samples",
     "goodness_of_fit": "evaluation.codes",
+    "hide_box": "latent.measurements",
     "interpolate": "priors.interpolation",
+    "keep_box": "latent.measurements",
+    "keep_share": "latent.measurements",
     "load_dataset": "data.sources",
     "load_pretrained": "models.pretrained",
     "mismatch": "priors.mismatch",

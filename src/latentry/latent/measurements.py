@@ -1,0 +1,136 @@
+r"""What of the data was seen: masks, and linear measurements y = A x.
+
+A code is recovered from part of the data by comparing A G(z) with y, for any A with a derivative (`Difference.operator`);
+the linear ones here are those of compressed sensing with generative models (Bora et al., 2017). Where elements are only
+hidden, a mask says so: 1 where an element is seen, 0 where it is hidden (`Difference.prepare`).
+
+Which codes a measurement leaves open is a matter of its null space: of a linear generator with matrix B, those of the null
+space of A B; random projections to k numbers keep k directions, and so nearly all codes of less than k dimensions.
+
+References: Bora, Jalal, Price, Dimakis, "Compressed sensing using generative models", 2017; Yeh et al., "Semantic image
+inpainting with deep generative models", 2017.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = ["Downsample", "RandomProjection", "hide_box", "keep_box", "keep_share"]
+
+
+@dataclass(frozen=True)
+class Downsample:
+    """Means over squares of `factor` by `factor` elements of the last two axes: what super-resolution starts from.
+
+    Raises:
+        ValueError: `factor` is below 1, or, when called, does not divide both sides of the images.
+    """
+
+    factor: int
+    """Side of a square."""
+
+    def __post_init__(self) -> None:
+        if self.factor < 1:
+            raise ValueError(f"expected factor >= 1, got {self.factor}")
+
+    def __call__(self, x: Float[Tensor, "n *s h w"]) -> Float[Tensor, "n *s h2 w2"]:
+        if any(side % self.factor for side in x.shape[-2:]):
+            raise ValueError(
+                f"expected images whose sides {self.factor} divides, got {tuple(x.shape[-2:])}; crop, or take another factor"
+            )
+        return x.unflatten(-1, (-1, self.factor)).unflatten(-3, (-1, self.factor)).mean((-3, -1))
+
+
+@dataclass(frozen=True)
+class RandomProjection:
+    r"""k inner products with fixed normal vectors, scaled so that :math:`E |A x|^2 = |x|^2`.
+
+    The vectors depend on `k`, `shape` and `seed` alone: not on the device, nor on the type of number.
+
+    Reference: Bora et al. (2017), section 3.
+
+    Raises:
+        ValueError: `k` or a side of `shape` is below 1, or, when called, data have another shape.
+    """
+
+    k: int
+    """Number of measurements."""
+    shape: tuple[int, ...]
+    """Shape of one datum."""
+    seed: int = 0
+    """Seed of the vectors."""
+
+    def __post_init__(self) -> None:
+        _check_shape(self.shape)
+        if self.k < 1:
+            raise ValueError(f"expected k >= 1, got {self.k}")
+
+    def __call__(self, x: Float[Tensor, "n *s"]) -> Float[Tensor, "n k"]:
+        if x.shape[1:] != self.shape:
+            raise ValueError(f"expected data of shape (n, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}")
+        return x.flatten(1) @ _normal_rows(self.k, math.prod(self.shape), self.seed, x.dtype, x.device).mT
+
+
+@lru_cache(maxsize=4)
+def _normal_rows(k: int, m: int, seed: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    rng = torch.Generator().manual_seed(seed)
+    return (torch.randn(k, m, dtype=torch.float64, generator=rng) / math.sqrt(k)).to(device, dtype)
+
+
+def keep_box(shape: Sequence[int], rows: tuple[int, int], columns: tuple[int, int]) -> Float[Tensor, "*s"]:
+    """Mask that is 1 in a box of the last two axes, 0 around it.
+
+    Args:
+        shape: Shape of one datum, `(..., h, w)`.
+        rows: First row of the box, and the first one after it.
+        columns: Likewise for columns.
+
+    Raises:
+        ValueError: The data have fewer than two axes, or the box is empty or leaves the image.
+    """
+    _check_shape(shape)
+    if len(shape) < 2:
+        raise ValueError(
+            f"expected data of at least two axes, got shape {tuple(shape)}; a mask may be any tensor of 0 and 1"
+        )
+    for name, (start, end), side in (("rows", rows, shape[-2]), ("columns", columns, shape[-1])):
+        if not 0 <= start < end <= side:
+            raise ValueError(f"expected {name} (start, end) with 0 <= start < end <= {side}, got {(start, end)}")
+    mask = torch.zeros(tuple(shape))
+    mask[..., slice(*rows), slice(*columns)] = 1
+    return mask
+
+
+def hide_box(shape: Sequence[int], rows: tuple[int, int], columns: tuple[int, int]) -> Float[Tensor, "*s"]:
+    """Mask that is 0 in a box of the last two axes, 1 around it: what inpainting fills. Arguments as of `keep_box`."""
+    return 1 - keep_box(shape, rows, columns)
+
+
+def keep_share(shape: Sequence[int], share: float, *, rng: torch.Generator | None = None) -> Float[Tensor, "*s"]:
+    """Mask that is 1 at a random share of all elements, their number rounded to the nearest, at least one.
+
+    Args:
+        shape: Shape of one datum, or of all `(n, ...)`.
+        share: Share that is seen, in (0, 1].
+        rng: Chooses the elements.
+
+    Raises:
+        ValueError: The share is outside (0, 1].
+    """
+    _check_shape(shape)
+    if not 0 < share <= 1:
+        raise ValueError(f"expected a share in (0, 1], got {share}")
+    total = math.prod(shape)
+    mask = torch.zeros(total)
+    mask[torch.randperm(total, generator=rng)[: max(1, round(share * total))]] = 1
+    return mask.view(tuple(shape))
+
+
+def _check_shape(shape: Sequence[int]) -> None:
+    if not shape or min(shape) < 1:
+        raise ValueError(f"expected a shape of positive sides, got {tuple(shape)}")

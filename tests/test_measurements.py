@@ -1,0 +1,89 @@
+"""Measurements with known values, and their linearity."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from latentry.latent.measurements import Downsample, RandomProjection, hide_box, keep_box, keep_share
+
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+"""torch warns of itself where a process takes its first forward derivative."""
+
+IMAGE = (2, 4, 6)
+
+
+@pytest.mark.parametrize("operator", [Downsample(2), RandomProjection(7, IMAGE)], ids=repr)
+def test_a_measurement_is_linear(operator: Downsample | RandomProjection, rng: torch.Generator) -> None:
+    x, y = torch.randn(2, 3, *IMAGE, dtype=torch.float64, generator=rng)
+    assert_close(operator(2 * x - 3 * y), 2 * operator(x) - 3 * operator(y))
+
+
+@pytest.mark.parametrize("operator", [Downsample(2), RandomProjection(7, IMAGE)], ids=repr)
+def test_forward_and_reverse_derivatives_are_adjoint(operator: Downsample | RandomProjection, rng: torch.Generator) -> None:
+    """<A v, u> = <v, A^T u>, the left side by a forward derivative under vmap, the right by a gradient."""
+    x, v = torch.randn(2, 3, *IMAGE, dtype=torch.float64, generator=rng)
+    u = torch.randn(operator(x).shape, dtype=torch.float64, generator=rng)
+    pushed = torch.func.vmap(lambda t: torch.func.jvp(operator, (x,), (t,))[1])(v[None])[0]
+    (pulled,) = torch.autograd.grad(operator(x.requires_grad_()), x, u)
+    assert_close((pushed * u).sum(), (v * pulled).sum())
+
+
+def test_downsampling_takes_the_mean_of_each_square() -> None:
+    x = torch.arange(16.0).view(1, 1, 4, 4)
+    assert Downsample(2)(x).tolist() == [[[[2.5, 4.5], [10.5, 12.5]]]]
+    assert torch.equal(Downsample(1)(x), x)
+    assert Downsample(4)(x).item() == x.mean()
+
+
+def test_a_random_projection_keeps_squared_lengths_on_average() -> None:
+    """Of k = 1 numbers the ratio is chi-squared with mean 1 and variance 2: here over 4,000 seeds, of k = 50 over 80."""
+    x = torch.ones(1, 5, dtype=torch.float64)
+    for k, seeds in ((1, 4000), (50, 80)):
+        ratios = torch.stack([RandomProjection(k, (5,), seed)(x).square().sum() / 5 for seed in range(seeds)])
+        assert abs(ratios.mean() - 1) < 4 * (2 / 4000) ** 0.5
+
+
+def test_a_random_projection_depends_on_its_seed_alone(rng: torch.Generator) -> None:
+    x = torch.randn(2, 5, generator=rng)
+    assert torch.equal(RandomProjection(3, (5,), 1)(x), RandomProjection(3, (5,), 1)(x))
+    assert not torch.equal(RandomProjection(3, (5,), 1)(x), RandomProjection(3, (5,), 2)(x))
+    assert_close(RandomProjection(3, (5,))(x.double()).float(), RandomProjection(3, (5,))(x))
+
+
+def test_a_box_is_kept_or_hidden() -> None:
+    mask = keep_box((2, 3, 4), rows=(0, 2), columns=(1, 4))
+    assert mask.tolist() == [[[0, 1, 1, 1], [0, 1, 1, 1], [0, 0, 0, 0]]] * 2
+    assert torch.equal(hide_box((2, 3, 4), (0, 2), (1, 4)), 1 - mask)
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.3, 36), (0.001, 1), (1.0, 120)])
+def test_a_random_share_is_exact(share: float, count: int, rng: torch.Generator) -> None:
+    mask = keep_share((4, 5, 6), share, rng=rng)
+    assert mask.shape == (4, 5, 6)
+    assert mask.unique().tolist() == ([0, 1] if count < 120 else [1])
+    assert mask.sum() == count
+
+
+def test_every_element_is_seen_equally_often(rng: torch.Generator) -> None:
+    counts: Tensor = sum(keep_share((6,), 0.5, rng=rng) for _ in range(800))
+    assert (counts - 400).abs().max() < 4.5 * 200**0.5
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Downsample(0), "factor >= 1"),
+        (lambda: Downsample(3)(torch.zeros(1, 1, 6, 8)), r"sides 3 divides, got \(6, 8\)"),
+        (lambda: RandomProjection(0, (4,)), "k >= 1"),
+        (lambda: RandomProjection(2, (4, 0)), "positive sides"),
+        (lambda: RandomProjection(2, (4,))(torch.zeros(1, 5)), r"expected data of shape \(n, 4\), got \(1, 5\)"),
+        (lambda: keep_box((4,), (0, 1), (0, 1)), "two axes"),
+        (lambda: keep_box((4, 4), (2, 2), (0, 1)), r"rows .* <= 4, got \(2, 2\)"),
+        (lambda: hide_box((4, 4), (0, 2), (0, 5)), r"columns .* <= 4, got \(0, 5\)"),
+        (lambda: keep_share((4, 4), 0.0), r"share in \(0, 1\], got 0"),
+    ],
+)
+def test_bad_measurements_are_named(call: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()  # type: ignore[operator]
