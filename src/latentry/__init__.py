@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from latentry.evaluation.codes import goodness_of_fit as goodness_of_fit
     from latentry.evaluation.paths import evaluate_paths as evaluate_paths
     from latentry.evaluation.samples import evaluate_samples as evaluate_samples
+    from latentry.latent.differences import Difference as Difference
     from latentry.latent.measurements import Downsample as Downsample
     from latentry.latent.measurements import RandomProjection as RandomProjection
     from latentry.latent.measurements import hide_box as hide_box
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from latentry.priors.mismatch import mismatch as mismatch
 
 _HOMES = {
+    "Difference": "latent.differences",
     "Downsample": "latent.measurements",
     "GoodnessOfFit": "evaluation.codes",
     "L2": "latent.regularizers",
