@@ -1,0 +1,87 @@
+r"""Are the data in the range in which the generator makes them?
+
+Pixels come in [0, 255], [0, 1] or [-1, 1], and a tensor does not say in which. Recovery from data in another range than the
+generator's runs without complaint and finds nothing. So the range of both sides is read, each by the same signs, and a range
+is named only on evidence that no proper data of another range give:
+
+- [0, 255]: nothing below 0, something above 16, and a hundredth of all above 2; images, or whole numbers.
+- [-1, 1]: everything within, and most items fall below -0.25.
+- [0, 1], the sure sign: eight or more levels, all of them multiples of 1/255. Pixels v = 0 .. 255 in [-1, 1] are
+  2 v / 255 - 1: *odd* multiples of 1/255, every one. An even multiple, such as the black of any image in [0, 1], is never
+  among them; and where all are odd, the data are not in [0, 1].
+- [0, 1], the sign of several (three or more images, unrounded): nothing below 0, half of them come within 0.05 of it,
+  something is above 0.5. Bright images in [-1, 1] may all lie above 0 by their nature, but nothing makes them end there.
+
+Where no sign is seen nothing is concluded: data of less than 64 elements, a single unrounded image in [0, 1] (which may as
+well be a bright one in [-1, 1]), images standardised by mean and variance, vectors and signals that are not whole levels.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+__all__ = ["apparent_range", "check_range"]
+
+_CONVERSIONS = {
+    ("[0, 255]", "[-1, 1]"): "x / 127.5 - 1",
+    ("[0, 255]", "[0, 1]"): "x / 255",
+    ("[0, 1]", "[-1, 1]"): "2 * x - 1",
+    ("[0, 1]", "[0, 255]"): "255 * x",
+    ("[-1, 1]", "[0, 1]"): "(x + 1) / 2",
+    ("[-1, 1]", "[0, 255]"): "127.5 * (x + 1)",
+}
+_LOOKED_AT = 64
+"""Items that are looked at, so that the check costs nothing beside recovery."""
+_FEWEST_ELEMENTS = 64
+_FEWEST_ITEMS = 3
+_FEWEST_LEVELS = 8
+_OVERSHOOT = 0.25
+"""How far a generator without a bounded last layer may leave [-1, 1]."""
+
+
+def check_range(x: Float[Tensor, "n *s"], x_own: Float[Tensor, "k *t"]) -> None:
+    """Refuse data that are evidently in another range than what the generator makes.
+
+    Args:
+        x: The user's data, or what is seen of them.
+        x_own: Some of the generator's own outputs, at least three, treated as the data were (measured, say).
+
+    Raises:
+        ValueError: Both sides show signs of a range, and not of the same one; the message says how to convert.
+    """
+    given, made = apparent_range(x), apparent_range(x_own)
+    if given is not None and made is not None and given != made:
+        raise ValueError(
+            f"expected data in {made} as the generator makes them, got data in {given} (from {x.min():.3g} to "
+            f"{x.max():.3g}); convert them with {_CONVERSIONS[given, made]}"
+        )
+
+
+def apparent_range(x: Float[Tensor, "n *s"]) -> str | None:
+    """`"[0, 255]"`, `"[0, 1]"` or `"[-1, 1]"` where data show the signs of it, else None."""
+    items = x[:_LOOKED_AT].detach().float().flatten(1)
+    if items.numel() == 0 or items.shape[1] < _FEWEST_ELEMENTS:
+        return None
+    images = x.ndim == 4 and x.shape[1] in (1, 3, 4)
+    low, high = items.amin(1), items.amax(1)
+    if low.min() >= 0 and 16 < high.max() <= 255 and (items > 2).float().mean() >= 0.01:
+        return "[0, 255]" if images or torch.equal(items, items.round()) else None
+    if low.min() >= -1 - _OVERSHOOT and high.max() <= 1 + _OVERSHOOT and (low < -0.25).float().mean() > 0.5:
+        return "[-1, 1]"
+    if low.min() >= 0 and high.max() <= 1:
+        levels = _levels(items)
+        if levels is not None:
+            return "[0, 1]" if levels[::2].any() else None
+        ends_at_zero = (low < 0.05).float().mean() >= 0.5 and high.max() > 0.5
+        return "[0, 1]" if images and len(items) >= _FEWEST_ITEMS and ends_at_zero else None
+    return None
+
+
+def _levels(items: Float[Tensor, "n m"]) -> Int[Tensor, "l"] | None:
+    """How often items in [0, 1] are 0, 1/255, ..., 1, if they are nothing else and eight of these at least."""
+    places = 255 * items
+    whole = places.round()
+    if (places - whole).abs().max() > 0.01:
+        return None
+    counts = whole.long().flatten().bincount(minlength=256)
+    return counts if counts.count_nonzero() >= _FEWEST_LEVELS else None
