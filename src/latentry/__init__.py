@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from latentry.models.pretrained import Pretrained as Pretrained
     from latentry.models.pretrained import load_pretrained as load_pretrained
     from latentry.models.pretrained import save_pretrained as save_pretrained
+    from latentry.numerics.ranks import roc_auc as roc_auc
     from latentry.priors.interpolation import interpolate as interpolate
     from latentry.priors.mismatch import mismatch as mismatch
 
@@ -49,6 +50,7 @@ _HOMES = {
     "load_pretrained": "models.pretrained",
     "mismatch": "priors.mismatch",
     "recover_codes": "latent.recovery",
+    "roc_auc": "numerics.ranks",
     "save_pretrained": "models.pretrained",
 }
 
