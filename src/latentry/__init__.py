@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from latentry.latent.measurements import hide_box as hide_box
     from latentry.latent.measurements import keep_box as keep_box
     from latentry.latent.measurements import keep_share as keep_share
+    from latentry.latent.provenance import Provenance as Provenance
+    from latentry.latent.provenance import is_from as is_from
     from latentry.latent.recovery import Recovery as Recovery
     from latentry.latent.recovery import recover_codes as recover_codes
     from latentry.latent.regularizers import L2 as L2
@@ -36,6 +38,7 @@ _HOMES = {
     "GoodnessOfFit": "evaluation.codes",
     "L2": "latent.regularizers",
     "Pretrained": "models.pretrained",
+    "Provenance": "latent.provenance",
     "RandomProjection": "latent.measurements",
     "Recovery": "latent.recovery",
     "StatisticalDistance": "latent.regularizers",
@@ -44,6 +47,7 @@ _HOMES = {
     "goodness_of_fit": "evaluation.codes",
     "hide_box": "latent.measurements",
     "interpolate": "priors.interpolation",
+    "is_from": "latent.provenance",
     "keep_box": "latent.measurements",
     "keep_share": "latent.measurements",
     "load_dataset": "data.sources",

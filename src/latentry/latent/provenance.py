@@ -1,0 +1,155 @@
+r"""Was this image made by this generator?
+
+If it was, there is a code that makes it, and recovery leaves an error as small as it leaves on the generator's own samples.
+So the generator is asked first: k fresh codes of the prior are drawn, their images treated as the given ones were, and the
+codes of both recovered in one call, by the same solver at the same cost. With the score :math:`s = \log` of the mean squared
+error, the p-value of an image is its conformal rank among the own ones,
+
+.. math:: p = \frac{1 + \#\{s_i \ge s\}}{k + 1} .
+
+For an image from the generator, with a code from the prior, s is exchangeable with the own scores, and so p is below
+:math:`\alpha` with probability :math:`\alpha` at most, whatever the solver: one that often fails loses power, not
+calibration. Several images share their own samples, so that their p-values are each right but not independent.
+
+*Alike* is the condition, and easily broken. Images in files have eight bits: rounding leaves a mean squared error of about
+:math:`(2/255)^2 / 12`, where float samples are recovered to the last digit, so that a comparison of the two would detect
+rounding and nothing else, and call the generator's own saved images foreign. Here both sides are rounded where any of the
+images lies on the grid of eight bits in [-1, 1]. What else befell the images (JPEG, a measurement) must be named
+(`treatment`), or they count as foreign.
+
+A large p says that the image cannot be told from an own one by its error, no more. Images simpler than the generator's own,
+such as a constant one, are recovered well by many generators, and so is whatever a powerful generator can imitate. Whether
+the code looks like one of the prior is another question (`goodness_of_fit`), and not mixed in.
+
+References: Albright and McCloskey, "Source generator attribution via inversion", 2019; Karras et al., "Analyzing and
+improving the image quality of StyleGAN", 2020, section 5 (projection tells generated from real images); Vovk, Gammerman,
+Shafer, "Algorithmic learning in a random world", 2005.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from latentry.interfaces import Generator, SampledPrior, evaluated
+from latentry.latent.data_range import check_range
+from latentry.latent.recovery import recover_codes
+from latentry.numerics.ranks import conformal_p_value
+
+__all__ = ["Provenance", "is_from"]
+
+_FEWEST = 19
+"""Own samples below which no image could have a p-value of 0.05."""
+_ROWS = 256
+"""Codes that go through the generator at once."""
+
+
+class Recovered(Protocol):
+    """What is read of a recovery."""
+
+    @property
+    def z(self) -> Tensor: ...
+    @property
+    def x_hat(self) -> Tensor: ...
+    @property
+    def reconstruction_error(self) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Whether images can be told from a generator's own."""
+
+    score: Float[Tensor, "n"]
+    """Logarithm of the reconstruction error: low for own images, infinite where the generator gave NaN."""
+    p_value: Float[Tensor, "n"]
+    """Chance that an own image has as high a score: small for images of other origin, but at least 1 / (k + 1)."""
+    own_scores: Float[Tensor, "k"]
+    """Scores of the own samples."""
+    z: Float[Tensor, "n d"]
+    """Recovered codes of the images."""
+    x_hat: Float[Tensor, "n *s"]
+    """What the generator makes of them."""
+    eight_bit: bool
+    """Whether images and own samples were both rounded to eight bits."""
+
+
+def is_from(
+    generator: Generator,
+    x: Float[Tensor, "n *s"],
+    prior: SampledPrior,
+    *,
+    calibration: int = 99,
+    treatment: Callable[[Tensor], Tensor] | None = None,
+    eight_bit: bool | None = None,
+    recover: Callable[..., Recovered] = recover_codes,
+    rng: torch.Generator | None = None,
+    **options: Any,
+) -> Provenance:
+    """Score whether a generator made these images, calibrated on its own samples.
+
+    For an area under the ROC curve, score images known to be its own and others in one call: `numerics.ranks.roc_auc(
+    found.score[others], found.score[own])`.
+
+    Args:
+        generator: Any differentiable, deterministic callable z -> x.
+        x: Images or other data, in the units of the generator's output.
+        prior: Law of the codes.
+        calibration: Number k of own samples; each costs as much as an image, and no p-value is below 1 / (k + 1).
+        treatment: What was done to the images after they were made, as a function of a batch: applied to the own samples.
+        eight_bit: Whether to round both sides to eight bits; None does where any image lies on the grid of eight bits.
+        recover: Called as `recover(generator, x, prior, rng=rng, **options)` on images and own samples together.
+        rng: Source of the own codes and of the recovery's starts, on the prior's device.
+        **options: Arguments of `recover`.
+
+    Raises:
+        ValueError: The data are none, in another range or of another shape than the treated own samples, there are too few
+            of these, or images to be rounded leave [-1, 1].
+    """
+    if x.ndim < 2 or len(x) == 0:
+        raise ValueError(f"expected data of shape (n, ...), n >= 1, got {tuple(x.shape)}; add a batch axis with x[None]")
+    if calibration < _FEWEST:
+        raise ValueError(f"expected calibration >= {_FEWEST}, got {calibration}; fewer cannot give a p-value of 0.05")
+    own = _own_samples(generator, prior.sample(calibration, rng=rng).to(x))
+    own = own if treatment is None else treatment(own)
+    if own.shape[1:] != x.shape[1:]:
+        raise ValueError(
+            f"expected data of shape (n, {', '.join(map(str, own.shape[1:]))}) as the generator makes them, got "
+            f"{tuple(x.shape)}; resize them, or name what was done to them as `treatment`"
+        )
+    check_range(x, own)
+    if eight_bit is None:
+        eight_bit = bool(_on_grid(x).any())
+    if eight_bit:
+        x, own = _rounded(x), _rounded(own.clamp(-1, 1))
+
+    found = recover(generator, torch.cat([x, own]), prior, rng=rng, **options)
+    error = found.reconstruction_error.nan_to_num(nan=torch.inf)
+    score, own_scores = error.clamp(min=torch.finfo(error.dtype).tiny).log().split([len(x), calibration])
+    return Provenance(
+        score, conformal_p_value(score, own_scores), own_scores, found.z[: len(x)], found.x_hat[: len(x)], eight_bit
+    )
+
+
+def _own_samples(generator: Generator, z: Tensor) -> Tensor:
+    with evaluated(generator), torch.no_grad():
+        return torch.cat([generator(part) for part in z.split(_ROWS)])
+
+
+def _on_grid(x: Shaped[Tensor, "n *s"]) -> Shaped[Tensor, "n"]:
+    """Which items hold nothing but 2 v / 255 - 1 for v = 0 .. 255."""
+    items = x.flatten(1)
+    places = (items + 1) * 127.5
+    return ((places - places.round()).abs().amax(1) < 0.01) & (items.abs().amax(1) < 1.001)
+
+
+def _rounded(x: Tensor) -> Tensor:
+    """Images in [-1, 1] as a file of eight bits gives them back."""
+    if x.abs().max() > 1.001:
+        raise ValueError(
+            f"expected images in [-1, 1] to round to eight bits, got values from {x.min():.3g} to {x.max():.3g}; "
+            "pass eight_bit=False"
+        )
+    return ((x + 1) * 127.5).round().clamp(0, 255) / 127.5 - 1
