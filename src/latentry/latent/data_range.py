@@ -17,10 +17,10 @@ well be a bright one in [-1, 1]), images standardised by mean and variance, vect
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-__all__ = ["apparent_range", "check_range"]
+__all__ = ["apparent_range", "check_range", "on_eight_bit_grid"]
 
 _CONVERSIONS = {
     ("[0, 255]", "[-1, 1]"): "x / 127.5 - 1",
@@ -75,6 +75,13 @@ def apparent_range(x: Float[Tensor, "n *s"]) -> str | None:
         ends_at_zero = (low < 0.05).float().mean() >= 0.5 and high.max() > 0.5
         return "[0, 1]" if images and len(items) >= _FEWEST_ITEMS and ends_at_zero else None
     return None
+
+
+def on_eight_bit_grid(x: Float[Tensor, "n *s"]) -> Bool[Tensor, "n"]:
+    """Which items hold nothing but 2 v / 255 - 1 for v = 0 .. 255, as images read from files do."""
+    items = x.flatten(1)
+    places = (items + 1) * 127.5
+    return ((places - places.round()).abs().amax(1) < 0.01) & (items.abs().amax(1) < 1.001)
 
 
 def _levels(items: Float[Tensor, "n m"]) -> Int[Tensor, "l"] | None:

@@ -35,7 +35,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from latentry.interfaces import Generator, SampledPrior, evaluated
-from latentry.latent.data_range import check_range
+from latentry.latent.data_range import check_range, on_eight_bit_grid
 from latentry.latent.recovery import recover_codes
 from latentry.numerics.ranks import conformal_p_value
 
@@ -121,7 +121,7 @@ def is_from(
         )
     check_range(x, own)
     if eight_bit is None:
-        eight_bit = bool(_on_grid(x).any())
+        eight_bit = bool(on_eight_bit_grid(x).any())
     if eight_bit:
         x, own = _rounded(x), _rounded(own.clamp(-1, 1))
 
@@ -136,13 +136,6 @@ def is_from(
 def _own_samples(generator: Generator, z: Tensor) -> Tensor:
     with evaluated(generator), torch.no_grad():
         return torch.cat([generator(part) for part in z.split(_ROWS)])
-
-
-def _on_grid(x: Shaped[Tensor, "n *s"]) -> Shaped[Tensor, "n"]:
-    """Which items hold nothing but 2 v / 255 - 1 for v = 0 .. 255."""
-    items = x.flatten(1)
-    places = (items + 1) * 127.5
-    return ((places - places.round()).abs().amax(1) < 0.01) & (items.abs().amax(1) < 1.001)
 
 
 def _rounded(x: Tensor) -> Tensor:

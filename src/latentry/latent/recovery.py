@@ -4,33 +4,55 @@ For data x, a generator G and a prior p(z), each code minimises
 
 .. math:: L(z) = dif(x, G(z)) + w R(z)
 
-by Adam from several starts drawn from the prior, all images and all starts in one batch. The generator stays as it is: held
-in eval mode, its parameters frozen, and given back with the modes and flags it had.
+from one or more starts: draws from the prior, codes of one's own, or those that a learned inverse gives for x. How it is
+minimised is a `Solver`: `LevenbergMarquardt`, which finds the code that made the data, `LBFGS` or `Adam`. The generator
+stays as it is: held in eval mode, its parameters frozen, and given back with the modes and flags it had.
+
+**The driver.** Codes being worked on share one batch. A code that is done leaves it and the next one takes its place, so
+that none waits for the slowest. The starts of one datum run one after another, and no more of them once one has met the
+data; or side by side, where the solver gives up the worse half of them after given shares of its steps (successive halving).
+A code for which the generator gives NaN is given up alone.
 
 The kept start is the one whose *final* loss is least. Codes, images and losses that are returned belong together: the
 images are computed once more from the final codes, after the last step.
 
 References: Cho, "Latent code recovery by statistical distance latent regulation loss", 2020; Lipton and Tripathi, "Precise
-recovery of latent vectors from generative adversarial networks", 2017.
+recovery of latent vectors from generative adversarial networks", 2017; Jamieson and Talwalkar, "Non-stochastic best arm
+identification and hyperparameter optimization", 2016 (successive halving).
 """
 
 import math
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
-from torch.optim import Adam
 
 from latentry.interfaces import Generator, SampledPrior, check_generator, evaluated
+from latentry.latent.adam import Adam
+from latentry.latent.data_range import check_range, on_eight_bit_grid
+from latentry.latent.differences import Difference, Norm, Target
+from latentry.latent.jacobian import jacobian_mode
+from latentry.latent.levenberg_marquardt import LevenbergMarquardt
+from latentry.latent.objective import Objective, squashing_of
+from latentry.latent.prior_frame import PriorFrame, prior_frame
 from latentry.latent.regularizers import Regularizer
+from latentry.latent.rows import join, take
+from latentry.latent.solver import Solver
 
 __all__ = ["Recovery", "recover_codes"]
 
-_TRIAL_CODES = 3
-_WARM_UP = 0.05
+_TRIAL_CODES = 64
+_MET, _MET_EIGHT_BIT = 1e-7, 1e-5
+"""Mean squared errors, in units of the square of the data's largest value, at which data count as met: that of rounding to
+eight bits is 5e-6."""
+_ALIKE = 1.1
+"""How much larger than the least loss another start's may be to count as good as it."""
+_MOST_LATENTS = 1024
+"""Longest codes for which a Jacobian is the default."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +64,22 @@ class Recovery:
     x_hat: Float[Tensor, "n *s"]
     """What the generator makes of them."""
     reconstruction_error: Float[Tensor, "n"]
-    """Mean squared error of each reconstruction."""
+    """Mean squared error of each reconstruction, over what is seen."""
     loss: Float[Tensor, "n"]
     """Loss of each code: difference to the data and weighted regularizer."""
+    met: Bool[Tensor, "n"]
+    """Whether the code makes the data, up to rounding."""
     converged: Bool[Tensor, "n"]
-    """Whether the gradient of the loss fell below a hundredth of what it was at the start."""
+    """Whether the loss stopped falling before the step budget ran out."""
     restart: Int[Tensor, "n"]
     """Which start was best."""
     restart_loss: Float[Tensor, "n r"]
-    """Final loss of every start; infinite where the generator returned NaN."""
+    """Final loss of every start; infinite where the generator returned NaN, or where a start was given up or not needed."""
+    disagreement: Float[Tensor, "n"]
+    """Mean squared distance from the best code to those of other starts that did as well, in units of the prior's spread:
+    near 0 where starts agree, so that the code is unique as far as they can tell; NaN where no other did as well."""
+    evaluations: Int[Tensor, "n"]
+    """Cost of each data point over all its starts: 1 for a forward pass or a column of a Jacobian, 2 for a gradient."""
 
 
 def recover_codes(
@@ -58,142 +87,251 @@ def recover_codes(
     x: Shaped[Tensor, "n *s"],
     prior: SampledPrior,
     *,
+    solver: Solver | Literal["auto"] = "auto",
+    start: Callable[[Tensor], Tensor] | Float[Tensor, "n d"] | None = None,
     regularizer: Regularizer | None = None,
-    weight: float = 0.01,
+    weight: float | Callable[[float], float] = 0.01,
+    difference: Difference | Norm = "l2",
+    mask: Shaped[Tensor, "..."] | None = None,
     restarts: int = 4,
-    steps: int = 200,
-    learning_rate: float = 0.1,
-    difference: Literal["l1", "l2"] = "l2",
+    met: float | None = None,
     batch_size: int = 1024,
     rng: torch.Generator | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Recovery:
-    r"""Find codes z with G(z) = x, by gradient descent from several starts.
+    r"""Find codes z with G(z) = x, from several starts.
 
-    Reference: Cho (2020), there one image at a time.
+    Reference: Cho (2020), there one image at a time, by gradient descent.
 
     Args:
         generator: Any differentiable, deterministic callable z -> x. If it is a module or a method of one, it is held in
             eval mode with frozen parameters meanwhile.
-        x: Data, in the units of the generator's output; codes are computed in its dtype and on its device.
+        x: Data, in the units of the generator's output, or measurements of them where `difference` has an operator; codes
+            are computed in its dtype and on its device.
         prior: Law of the codes: source of the starts, and what the regularizer compares with.
+        solver: `LevenbergMarquardt()`, `LBFGS()` or `Adam()` with settings of your own; `auto` is the first for an l2
+            difference and codes of up to 1,024 elements, and `Adam()` else.
+        start: First start of each datum: a learned inverse x -> z (`fit_inverse`), or codes; by default, and for all
+            further starts, draws from the prior.
         regularizer: R, such as `StatisticalDistance("wasserstein")` or `L2()`; None leaves codes free.
-        weight: w, at least 0, against a difference that is a mean over the elements of x.
-        restarts: Starts for each data point.
-        steps: Adam iterations of each start.
-        learning_rate: Highest learning rate; warmed up over the first twentieth of the steps, then lowered along a cosine.
-        difference: Mean absolute (`l1`, as in the paper) or mean squared (`l2`) difference.
-        batch_size: Codes in memory at once, starts included.
-        rng: Source of the starts, on the prior's device.
-        progress: Called as `progress(done, total)` after each iteration of each batch.
+        weight: w, at least 0, against a difference that is a mean over the elements of x; or a function of the share of the
+            steps done.
+        difference: Mean squared (`l2`) or mean absolute (`l1`, as in the paper) difference of pixels, or a `Difference` of
+            features or measurements.
+        mask: 1 where an element of the data is seen, 0 where it is hidden: `(n, *s)` or `(*s,)`.
+        restarts: Most starts for each data point.
+        met: Mean squared error at which data count as met, so that no further start is tried; by default 1e-7 of the largest
+            value squared, 1e-5 for data of eight bits.
+        batch_size: Codes in work at once, starts included.
+        rng: Source of the starts and of resampling, on the prior's device.
+        progress: Called as `progress(done, total)` after each iteration, in iterations of single starts.
 
     Raises:
-        ValueError: The data do not fit the generator or hold NaN, a number is outside its range, or the generator is
-            stochastic, depends on its batch or has no gradient.
+        ValueError: The data do not fit the generator, are in another range or hold NaN, a number is outside its range, or
+            the generator is stochastic, depends on its batch or has no gradient.
     """
-    _check_arguments(x, weight, restarts, steps, learning_rate, batch_size)
-    with evaluated(generator):
+    difference = difference if isinstance(difference, Difference) else Difference(difference)
+    chosen = _solver(solver, difference, prior)
+    _check_numbers(weight, restarts, met, batch_size)
+    target = difference.prepare(x, mask)
+    with evaluated(generator, difference.operator, difference.extractor):
         trial = prior.sample(_TRIAL_CODES, rng=torch.Generator(_device_of(prior)).manual_seed(0)).to(x)
-        check_generator(generator, trial)
-        _check_shapes(x, generator, trial)
-
-        def loss_parts(z: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            x_hat = generator(z)
-            residual = (x_hat - target).flatten(1)
-            mean_square = residual.square().mean(1)
-            loss = residual.abs().mean(1) if difference == "l1" else mean_square
-            if regularizer is not None:
-                loss = loss + weight * regularizer(z, prior)
-            return loss, mean_square, x_hat
-
-        images_a_batch = max(1, batch_size // restarts)
-        chunks = x.split(images_a_batch)
-        starts = prior.sample((len(x), restarts), rng=rng).split(images_a_batch)
-        found = []
-        for index, (chunk, start) in enumerate(zip(chunks, starts, strict=True)):
-
-            def advance(step: int, done: int = index * steps) -> None:
-                if progress is not None:
-                    progress(done + step, len(chunks) * steps)
-
-            found.append(_descend(loss_parts, chunk, start.to(x), steps, learning_rate, advance))
-    return Recovery(*(torch.cat([getattr(part, field.name) for part in found]) for field in fields(Recovery)))
-
-
-def _descend(
-    loss_parts: Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]],
-    x: Tensor,
-    start: Tensor,
-    steps: int,
-    learning_rate: float,
-    advance: Callable[[int], None],
-) -> Recovery:
-    """Adam on all starts `(n, r, d)` of all data points at once, then the best start of each."""
-    n, restarts, d = start.shape
-    target = x.repeat_interleave(restarts, 0)
-    z = start.reshape(n * restarts, d).clone().requires_grad_(True)
-    optimizer = Adam([z], lr=learning_rate, betas=(0.9, 0.99))
-
-    def slope() -> Tensor:
-        (gradient,) = torch.autograd.grad(loss_parts(z, target)[0].sum(), z)
-        return gradient
-
-    first_slope = torch.empty(0)
-    with torch.enable_grad():
-        for step in range(steps):
-            optimizer.param_groups[0]["lr"] = learning_rate * _rate_factor(step / steps)
-            z.grad = slope()
-            if step == 0:
-                first_slope = z.grad.norm(dim=1)
-            optimizer.step()
-            advance(step + 1)
-        loss, mean_square, x_hat = loss_parts(z, target)
-        (last_slope,) = torch.autograd.grad(loss.sum(), z)
-
-    table = loss.detach().nan_to_num(nan=math.inf).view(n, restarts)
-    restart = table.argmin(1)
-    kept = torch.arange(n, device=x.device) * restarts + restart
-    return Recovery(
-        z=z.detach()[kept],
-        x_hat=x_hat.detach()[kept],
-        reconstruction_error=mean_square.detach()[kept],
-        loss=loss.detach()[kept],
-        converged=(last_slope.norm(dim=1) <= 0.01 * first_slope)[kept],
-        restart=restart,
-        restart_loss=table,
-    )
+        check_generator(generator, trial[:3])
+        own = _measured(generator, difference, trial)
+        _check_data(target, own)
+        eight_bit = bool(on_eight_bit_grid(target.x).all())
+        objective = Objective(
+            generator,
+            prior,
+            difference,
+            regularizer,
+            weight if callable(weight) else lambda share: weight,
+            prior_frame(prior, x),
+            squashing_of(own, target.x, difference, eight_bit),
+        )
+        if isinstance(chosen, LevenbergMarquardt):
+            first = take(target, slice(1))
+            objective = replace(
+                objective, jacobian_mode=jacobian_mode(lambda z: objective.residuals(z, first), trial[:1])
+            )
+        largest = target.x.abs().max().item()
+        tolerance = met if met is not None else (_MET_EIGHT_BIT if eight_bit else _MET) * largest**2
+        starts = _starts(start, target, prior, restarts, rng)
+        tracks = _Tracks(objective, chosen, target, starts, tolerance)
+        tracks.run(batch_size, rng or torch.Generator().manual_seed(0), progress)
+        return tracks.recovery(batch_size)
 
 
-def _rate_factor(share: float) -> float:
-    """Learning rate after this share of the steps, as a part of the highest."""
-    warm = min(1.0, (share + 1e-2) / _WARM_UP)
-    return warm * 0.5 * (1 + math.cos(math.pi * share))
+class _Tracks:
+    """Every start of every datum: which are in work, and what became of the others."""
+
+    def __init__(
+        self, objective: Objective, solver: Solver, target: Target, starts: Float[Tensor, "n r d"], tolerance: float
+    ) -> None:
+        n, restarts, _ = starts.shape
+        self.objective, self.solver, self.target, self.tolerance = objective, solver, target, tolerance
+        self.z = starts.flatten(0, 1).clone()
+        self.restarts = restarts
+        self.loss = starts.new_full((n * restarts,), math.inf)
+        self.error = starts.new_full((n * restarts,), math.inf)
+        self.converged = torch.zeros(n * restarts, dtype=torch.bool, device=starts.device)
+        self.evaluations = torch.zeros(n * restarts, dtype=torch.int64, device=starts.device)
+        self.iterations = 0
+        together = 1 if solver.halve_at is None else restarts
+        self.waiting = deque((datum * restarts, together) for datum in range(n))
+
+    def run(self, batch_size: int, rng: torch.Generator, progress: Callable[[int, int], None] | None) -> None:
+        """Work until every start is done, given up or not needed."""
+        device = self.z.device
+        track = torch.empty(0, dtype=torch.int64, device=device)
+        state: Any = None
+        total = len(self.z) * self.solver.steps
+        while self.waiting or len(track):
+            fresh = self._next(batch_size - len(track), alone=len(track) == 0).to(device)
+            if len(fresh):
+                begun = self.solver.begin(self.objective, self.z[fresh], self._targets(fresh))
+                state = begun if state is None else join(state, begun)
+                track = torch.cat([track, fresh])
+            state = self.solver.advance(self.objective, state, self._targets(track), rng)
+            self.iterations += len(track)
+            leaving = state.done | self._worse_halves(track, state)
+            self._settle(track[leaving], take(state, leaving))
+            track, state = track[~leaving], take(state, ~leaving)
+            if progress is not None:
+                progress(total if not (self.waiting or len(track)) else min(self.iterations, total), total)
+
+    def recovery(self, batch_size: int) -> Recovery:
+        """The best start of each datum."""
+        n, device = len(self.target), self.z.device
+        table = self.loss.view(n, self.restarts)
+        restart = table.argmin(1)
+        kept = torch.arange(n, device=device) * self.restarts + restart
+        z = self.z[kept]
+        with torch.no_grad():
+            x_hat = torch.cat([self.objective.generator(part) for part in z.split(batch_size)])
+        error = self.objective.reconstruction_error(x_hat, self.target)
+        return Recovery(
+            z=z,
+            x_hat=x_hat,
+            reconstruction_error=error,
+            loss=self.loss[kept],
+            met=error <= self.tolerance,
+            converged=self.converged[kept],
+            restart=restart,
+            restart_loss=table,
+            disagreement=_disagreement(self.objective.frame, self.z.view(n, self.restarts, -1), table, restart),
+            evaluations=self.evaluations.view(n, self.restarts).sum(1),
+        )
+
+    def _next(self, room: int, *, alone: bool) -> Int[Tensor, "m"]:
+        """Starts that fit into the room; all of one datum's at least, where nothing else is in work."""
+        fresh: list[int] = []
+        while self.waiting and (len(fresh) + self.waiting[0][1] <= room or (alone and not fresh)):
+            first, count = self.waiting.popleft()
+            fresh.extend(range(first, first + count))
+        return torch.tensor(fresh, dtype=torch.int64)
+
+    def _targets(self, track: Int[Tensor, "m"]) -> Target:
+        return take(self.target, track // self.restarts)
+
+    def _worse_halves(self, track: Int[Tensor, "m"], state: Any) -> Bool[Tensor, "m"]:
+        """The starts that are worse than half of those of their datum, where a halving is due."""
+        due = {math.ceil(share * self.solver.steps) for share in self.solver.halve_at or ()}
+        worse = torch.zeros_like(state.done)
+        if not due:
+            return worse
+        at_halving = torch.tensor([step in due for step in state.step.tolist()], device=track.device)
+        for datum in (track[at_halving] // self.restarts).unique().tolist():
+            members = (track // self.restarts == datum).nonzero().flatten()
+            order = state.loss[members].argsort()
+            worse[members[order[-(-len(members) // 2) :]]] = True
+        return worse
+
+    def _settle(self, track: Int[Tensor, "m"], state: Any) -> None:
+        """Judge the starts that leave, and line up the next one of data that are not met."""
+        if not len(track):
+            return
+        z, target = state.z, self._targets(track)
+        with torch.no_grad():
+            x_hat = self.objective.generator(z)
+            residuals = self.objective.difference.residuals(x_hat, target)
+            loss = self.objective.difference.loss(residuals) + self.objective.penalty(z, torch.ones_like(state.loss))
+        self.z[track] = z
+        self.loss[track] = loss.nan_to_num(nan=math.inf)
+        self.error[track] = self.objective.reconstruction_error(x_hat, target).nan_to_num(nan=math.inf)
+        self.converged[track] = state.converged
+        self.evaluations[track] = state.evaluations + 1
+        if self.solver.halve_at is None:
+            further = (self.error[track] > self.tolerance) & ((track + 1) % self.restarts != 0)
+            self.waiting.extend((number + 1, 1) for number in track[further].tolist())
+
+
+def _solver(solver: Solver | Literal["auto"], difference: Difference, prior: SampledPrior) -> Solver:
+    if solver != "auto":
+        return solver
+    return LevenbergMarquardt() if difference.norm == "l2" and prior.latent_dim <= _MOST_LATENTS else Adam()
+
+
+def _starts(
+    start: Callable[[Tensor], Tensor] | Tensor | None,
+    target: Target,
+    prior: SampledPrior,
+    restarts: int,
+    rng: torch.Generator | None,
+) -> Float[Tensor, "n r d"]:
+    """Draws from the prior, the first ones replaced by the start of one's own."""
+    n, x = len(target), target.x
+    drawn = prior.sample((n, restarts), rng=rng).to(x)
+    if start is None:
+        return drawn
+    if isinstance(start, Tensor):
+        own = start.to(x)
+    else:
+        with evaluated(start), torch.no_grad():
+            own = torch.cat([start(part) for part in x.split(256)])
+    if own.shape != (n, drawn.shape[2]) or not own.isfinite().all():
+        raise ValueError(
+            f"expected finite starts of shape {(n, drawn.shape[2])}, one for each datum, got {tuple(own.shape)}"
+        )
+    return torch.cat([own.detach()[:, None], drawn[:, 1:]], 1)
+
+
+def _measured(generator: Generator, difference: Difference, z: Tensor) -> Tensor:
+    with torch.no_grad():
+        x = generator(z)
+        return x if difference.operator is None else difference.operator(x)
+
+
+def _disagreement(
+    frame: PriorFrame, z: Float[Tensor, "n r d"], loss: Float[Tensor, "n r"], best: Int[Tensor, "n"]
+) -> Float[Tensor, "n"]:
+    """Mean squared distance from the best start's code to the codes of those that did as well."""
+    row = torch.arange(len(z), device=z.device)
+    as_well = loss <= _ALIKE * loss[row, best][:, None]
+    as_well[row, best] = False
+    e = frame.inward(z)
+    squared = (e - e[row, best][:, None]).square().mean(2)
+    return torch.where(as_well, squared, 0.0).sum(1) / as_well.sum(1)
 
 
 def _device_of(prior: SampledPrior) -> torch.device:
     return prior.sample(0).device
 
 
-def _check_arguments(x: Tensor, weight: float, restarts: int, steps: int, learning_rate: float, batch_size: int) -> None:
-    for name, value in (("restarts", restarts), ("steps", steps), ("batch_size", batch_size)):
+def _check_numbers(weight: float | Callable[[float], float], restarts: int, met: float | None, batch_size: int) -> None:
+    for name, value in (("restarts", restarts), ("batch_size", batch_size)):
         if value < 1:
             raise ValueError(f"expected {name} >= 1, got {value}")
-    if not (weight >= 0 and learning_rate > 0):
-        raise ValueError(f"expected weight >= 0 and learning_rate > 0, got {weight} and {learning_rate}")
-    if x.ndim < 2 or len(x) == 0:
-        raise ValueError(f"expected data of shape (n, ...), n >= 1, got {tuple(x.shape)}; add a batch axis with x[None]")
-    if not x.is_floating_point():
-        raise ValueError(f"expected floating-point data, got {x.dtype}; scale images to [-1, 1]")
-    broken = (~x.isfinite()).flatten(1).any(1).nonzero().flatten().tolist()
-    if broken:
-        raise ValueError(f"expected finite data, got NaN or infinity in items {broken[:8]}; mask or drop them")
+    if not callable(weight) and not weight >= 0:
+        raise ValueError(f"expected weight >= 0, got {weight}")
+    if met is not None and not met >= 0:
+        raise ValueError(f"expected met >= 0, got {met}")
 
 
-def _check_shapes(x: Tensor, generator: Generator, trial: Tensor) -> None:
-    with torch.no_grad():
-        made = generator(trial).shape[1:]
-    if x.shape[1:] != made:
+def _check_data(target: Target, own: Tensor) -> None:
+    if target.x.shape[1:] != own.shape[1:]:
         raise ValueError(
-            f"expected data of shape (n, {', '.join(map(str, made))}) as the generator makes them, got {tuple(x.shape)}; "
-            "resize, or convert the channels (grey or colour)"
+            f"expected data of shape (n, {', '.join(map(str, own.shape[1:]))}) as the generator makes them, got "
+            f"{tuple(target.x.shape)}; resize, or convert the channels (grey or colour)"
         )
+    check_range(target.x, own)

@@ -1,0 +1,62 @@
+"""What the driver of `latent.recovery` asks of a solver: states with one row for each code, and one step of them all.
+
+A state is a frozen dataclass of tensors, one row for each code, with the fields of `State` at least. The driver moves rows
+in and out between two steps, so a solver may let nothing pass between the rows, nor remember anything outside them.
+"""
+
+from typing import Any, Protocol
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from latentry.latent.differences import Target
+from latentry.latent.objective import Objective
+
+__all__ = ["Solver", "State"]
+
+
+class State(Protocol):
+    """What every state holds."""
+
+    @property
+    def z(self) -> Float[Tensor, "n d"]:
+        """Codes so far."""
+
+    @property
+    def loss(self) -> Float[Tensor, "n"]:
+        """A loss that tells better codes from worse within one target, at the same step."""
+
+    @property
+    def step(self) -> Int[Tensor, "n"]:
+        """Iterations done."""
+
+    @property
+    def done(self) -> Bool[Tensor, "n"]:
+        """Whether nothing more is to be gained, or no more is allowed."""
+
+    @property
+    def converged(self) -> Bool[Tensor, "n"]:
+        """Whether the loss stopped falling before the steps ran out."""
+
+    @property
+    def evaluations(self) -> Int[Tensor, "n"]:
+        """Cost so far: 1 for a forward pass or a column of a Jacobian, 2 for a gradient."""
+
+
+class Solver(Protocol):
+    """A way to minimise the objective, with its settings."""
+
+    @property
+    def steps(self) -> int:
+        """Most iterations of a start."""
+
+    @property
+    def halve_at(self) -> tuple[float, ...] | None:
+        """Shares of the steps after which the worse half of a target's starts is given up; None tries one after another."""
+
+    def begin(self, objective: Objective, z: Float[Tensor, "n d"], target: Target) -> Any:
+        """The state of these starts."""
+
+    def advance(self, objective: Objective, state: Any, target: Target, rng: torch.Generator) -> Any:
+        """One iteration of every row."""
