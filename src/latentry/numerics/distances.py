@@ -34,6 +34,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentry.numerics.law import Law
+from latentry.numerics.sorting import sorted_elements
 
 __all__ = ["QuantileCells", "energy_distance", "quantile_cells", "wasserstein2_distance", "wasserstein_distance"]
 
@@ -87,7 +88,7 @@ def wasserstein_distance(z: Float[Tensor, "*n d"], law: Law, cells: QuantileCell
         law: The law of one coordinate.
         cells: `quantile_cells(law, d, z)`.
     """
-    z = z.sort(dim=-1).values
+    z = sorted_elements(z)
     with torch.no_grad():  # the derivative with respect to c vanishes: c is where the sign turns, or an end of the cell
         clipped = z.clamp(cells.ends[:-1], cells.ends[1:])
         slope = 2 * law.cdf(clipped) - cells.middles
@@ -97,7 +98,7 @@ def wasserstein_distance(z: Float[Tensor, "*n d"], law: Law, cells: QuantileCell
 
 def wasserstein2_distance(z: Float[Tensor, "*n d"], cells: QuantileCells) -> Float[Tensor, "*n"]:
     """Exact 2-Wasserstein distance between the elements of each code and the continuous law of `cells`."""
-    z = z.sort(dim=-1).values
+    z = sorted_elements(z)
     return ((z - cells.means).square().mean(-1) + cells.spread).sqrt()
 
 
@@ -111,7 +112,7 @@ def energy_distance(z: Float[Tensor, "*n d"], law: Law) -> Float[Tensor, "*n"]:
     Reference: Cho (2020), there by sampling; Szekely and Rizzo (2013), eq. 1.
     """
     d = z.shape[-1]
-    z = z.sort(dim=-1).values
+    z = sorted_elements(z)
     with torch.no_grad():  # d E|z - X| / dz = 2 F(z) - 1: what F and M add to it cancels
         ranks = torch.arange(1 - d, d, 2, dtype=z.dtype, device=z.device)
         slope = 2 * law.cdf(z) - 1 - ranks / d
