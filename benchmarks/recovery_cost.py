@@ -79,7 +79,13 @@ def step_over_bare(codes: int, runs: int, regularizer: lt.StatisticalDistance | 
 
     with evaluated(generator):
         recover_codes(
-            generator, x, prior, regularizer=regularizer, restarts=1, steps=4 * runs + WARM_UP, progress=after_a_step
+            generator,
+            x,
+            prior,
+            solver=lt.Adam(steps=4 * runs + WARM_UP),
+            regularizer=regularizer,
+            restarts=1,
+            progress=after_a_step,
         )
     pairs = list(zip(taken, bares, strict=True))[WARM_UP:]
     return median(taken[WARM_UP:]), median(bares[WARM_UP:]), median(step / bare for step, bare in pairs)

@@ -31,10 +31,10 @@ def main() -> None:
             pair_sums,
             x,
             prior,
+            solver=lt.Adam(steps=400),
             regularizer=regularizer,
             weight=0.003,
             restarts=1,
-            steps=400,
             rng=torch.Generator().manual_seed(1),
         )
         fit = lt.goodness_of_fit(found.z, prior)

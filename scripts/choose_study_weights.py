@@ -48,10 +48,10 @@ def main() -> None:
                     shipped.network,
                     x,
                     prior,
+                    solver=lt.Adam(steps=study.steps),
                     regularizer=regularizer,
                     weight=weight,
                     restarts=study.restarts,
-                    steps=study.steps,
                     rng=torch.Generator().manual_seed(arguments.seed + 1),
                     progress=track(f"{name} {weight:g}"),
                 )

@@ -119,6 +119,12 @@ def test_single_precision_is_close_to_double(name: str, law: NormalLaw, rng: tor
     assert_close(measure(name, z.float(), law).double(), measure(name, z, law), rtol=2e-4, atol=1e-6)
 
 
+@law_cases
+def test_single_precision_holds_for_codes_of_many_elements(law: NormalLaw, rng: torch.Generator) -> None:
+    z = codes(law, 4, 16384, rng)
+    assert_close(measure("wasserstein", z.float(), law).double(), measure("wasserstein", z, law), rtol=2e-3, atol=0)
+
+
 def test_cells_of_a_code_without_elements_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one element"):
         quantile_cells(NormalLaw(), 0, torch.empty(0))

@@ -24,5 +24,18 @@ def test_the_cost_of_recovery_is_stated_for_every_regularizer_and_distance(tmp_p
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     figures = read_json(tmp_path / "cost.json")["figures"]
-    assert len(figures) == 4 + 3
+    assert len(figures) == 6 + 3
     assert all(row["first_s"] > 0 and row["second_s"] > 0 for row in figures.values())
+
+
+def test_the_cost_of_the_distance_is_stated_beside_every_peer(tmp_path: Path) -> None:
+    pytest.importorskip("ot")
+    arguments = ["--runs", "1", "--small", "--out", str(tmp_path / "cost.json")]
+    command = [sys.executable, "-W", "error", str(ROOT / "benchmarks" / "regularizer_cost.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    written = read_json(tmp_path / "cost.json")
+    assert len(written["figures"]) == 4 + 3
+    assert all(row["ours_s"] > 0 and row["peer_s"] > 0 for row in written["figures"].values())
+    differences = written["mean_differences_to_the_exact_distance"]
+    assert min(differences, key=lambda name: differences[name]).endswith("ours, in single precision")

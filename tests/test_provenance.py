@@ -11,6 +11,7 @@ from scipy.stats import chisquare, kstest
 from torch import Tensor, nn
 from torch.testing import assert_close
 
+from latentry.latent.adam import Adam
 from latentry.latent.provenance import is_from
 from latentry.numerics.ranks import roc_auc
 from latentry.priors import Normal
@@ -145,7 +146,7 @@ def test_the_solver_of_the_house_tells_two_small_networks_apart(rng: torch.Gener
     one, other, prior = network(1), network(2), Normal(3)
     with torch.no_grad():
         x = torch.cat([one(prior.sample(8, rng=rng)), other(prior.sample(8, rng=rng))])
-    found = is_from(one, x, prior, calibration=19, steps=150, restarts=3, rng=rng)
+    found = is_from(one, x, prior, calibration=19, solver=Adam(steps=150), restarts=3, rng=rng)
     assert (found.p_value[8:] == 1 / 20).all()
     assert roc_auc(found.score[8:], found.score[:8]).value == 1
     assert found.p_value[:8].mean() > 0.3

@@ -13,18 +13,31 @@ if TYPE_CHECKING:
     from latentry.evaluation.codes import goodness_of_fit as goodness_of_fit
     from latentry.evaluation.paths import evaluate_paths as evaluate_paths
     from latentry.evaluation.samples import evaluate_samples as evaluate_samples
+    from latentry.latent.adam import Adam as Adam
     from latentry.latent.differences import Difference as Difference
+    from latentry.latent.discriminator_loss import DiscriminatorLoss as DiscriminatorLoss
+    from latentry.latent.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
+    from latentry.latent.likelihood import NegativeLogPrior as NegativeLogPrior
+    from latentry.latent.likelihood import NormShell as NormShell
     from latentry.latent.measurements import Downsample as Downsample
     from latentry.latent.measurements import RandomProjection as RandomProjection
     from latentry.latent.measurements import hide_box as hide_box
     from latentry.latent.measurements import keep_box as keep_box
     from latentry.latent.measurements import keep_share as keep_share
+    from latentry.latent.projection import quantile_projection as quantile_projection
     from latentry.latent.provenance import Provenance as Provenance
     from latentry.latent.provenance import is_from as is_from
     from latentry.latent.recovery import Recovery as Recovery
     from latentry.latent.recovery import recover_codes as recover_codes
     from latentry.latent.regularizers import L2 as L2
+    from latentry.latent.regularizers import AbsoluteValue as AbsoluteValue
+    from latentry.latent.regularizers import ComponentDistance as ComponentDistance
     from latentry.latent.regularizers import StatisticalDistance as StatisticalDistance
+    from latentry.latent.regularizers import WeightedSum as WeightedSum
+    from latentry.latent.resampling import BoundaryResampling as BoundaryResampling
+    from latentry.latent.resampling import LogisticResampling as LogisticResampling
+    from latentry.latent.resampling import TruncatedNormalResampling as TruncatedNormalResampling
+    from latentry.latent.schedules import Annealed as Annealed
     from latentry.models.pretrained import Pretrained as Pretrained
     from latentry.models.pretrained import load_pretrained as load_pretrained
     from latentry.models.pretrained import save_pretrained as save_pretrained
@@ -33,15 +46,27 @@ if TYPE_CHECKING:
     from latentry.priors.mismatch import mismatch as mismatch
 
 _HOMES = {
+    "AbsoluteValue": "latent.regularizers",
+    "Adam": "latent.adam",
+    "Annealed": "latent.schedules",
+    "BoundaryResampling": "latent.resampling",
+    "ComponentDistance": "latent.regularizers",
     "Difference": "latent.differences",
+    "DiscriminatorLoss": "latent.discriminator_loss",
     "Downsample": "latent.measurements",
     "GoodnessOfFit": "evaluation.codes",
     "L2": "latent.regularizers",
+    "LevenbergMarquardt": "latent.levenberg_marquardt",
+    "LogisticResampling": "latent.resampling",
+    "NegativeLogPrior": "latent.likelihood",
+    "NormShell": "latent.likelihood",
     "Pretrained": "models.pretrained",
     "Provenance": "latent.provenance",
     "RandomProjection": "latent.measurements",
     "Recovery": "latent.recovery",
     "StatisticalDistance": "latent.regularizers",
+    "TruncatedNormalResampling": "latent.resampling",
+    "WeightedSum": "latent.regularizers",
     "evaluate_paths": "evaluation.paths",
     "evaluate_samples": "evaluation.samples",
     "goodness_of_fit": "evaluation.codes",
@@ -53,6 +78,7 @@ _HOMES = {
     "load_dataset": "data.sources",
     "load_pretrained": "models.pretrained",
     "mismatch": "priors.mismatch",
+    "quantile_projection": "latent.projection",
     "recover_codes": "latent.recovery",
     "roc_auc": "numerics.ranks",
     "save_pretrained": "models.pretrained",

@@ -112,8 +112,12 @@ def module_of(generator: Generator) -> nn.Module | None:
 
 @contextmanager
 def evaluated(*callables: Any) -> Iterator[None]:
-    """Hold modules in eval mode with frozen parameters; afterwards each submodule has its own mode and flags again."""
-    modules = [module for module in map(module_of, callables) if module is not None]
+    """Hold modules in eval mode with frozen parameters; afterwards each submodule has its own mode and flags again.
+
+    What is no module, or None, is passed over.
+    """
+    owners = [module_of(function) for function in callables if function is not None]
+    modules = [module for module in owners if module is not None]
     modes = [(part, part.training) for module in modules for part in module.modules()]
     flags = [(parameter, parameter.requires_grad) for module in modules for parameter in module.parameters()]
     try:

@@ -28,9 +28,9 @@ def load_dataset(name_or_path: str | Path, *, image_size: int | None = None, cha
 
     Args:
         name_or_path: `digits` (bundled), `painted-digits` (the same in colour, 64 x 64), `fashion-mnist` (Debian's
-            `dataset-fashion-mnist`); a folder of IDX files, of images in one subfolder per class, of images with a `labels.csv`, or laid out as CelebA; an `.npz` file;
-            `hf:NAME`, `hf:NAME@CONFIG` or `hf:FOLDER` through the package `datasets`. A folder called
-            digits is `./digits`.
+            `dataset-fashion-mnist`); a folder of IDX files, of images in one subfolder per class, of images with a
+            `labels.csv`, or laid out as CelebA; an `.npz` file; `hf:NAME`, `hf:NAME@CONFIG` or `hf:FOLDER` through the
+            package `datasets`. A folder called digits is `./digits`.
         image_size: Side of the square that images are resized and cropped to; as they are by default.
         channels: 1 for grey, 3 for colour; as the source has them by default.
 

@@ -68,7 +68,5 @@ def _backward(f: Residuals, z: Tensor, directions: Tensor) -> tuple[Tensor, Tens
         value = f(z)
         u = torch.zeros_like(value, requires_grad=True)
         (pulled,) = torch.autograd.grad(value, z, u, create_graph=True)
-        columns = [
-            torch.autograd.grad(pulled, u, direction.expand_as(z), retain_graph=True)[0] for direction in directions
-        ]
+        columns = [torch.autograd.grad(pulled, u, direction.expand_as(z), retain_graph=True)[0] for direction in directions]
     return value.detach(), torch.stack(columns, 1).detach()

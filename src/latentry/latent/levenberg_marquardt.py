@@ -5,8 +5,8 @@ With residuals r and their Jacobian J at a code (means over m residuals understo
 .. math:: (J^T J + \mu \, \ell I + \lambda \, \ell I) \, \delta = -(J^T r + \lambda \, \ell \, e + \tfrac{1}{2} \nabla w R),
           \qquad \ell = |r|^2 / d
 
-in coordinates e of the code centred and scaled by the prior's quantiles. Four things make it find codes where gradient descent finds
-none:
+in coordinates e of the code, centred and scaled by the prior's quantiles. Four things make it find codes where gradient
+descent finds none:
 
 1. *Damping and prior follow the residual.* Both are measured in the loss itself, so that they vanish as it does, and
    convergence to a code that makes the data is superlinear. Far from it the term :math:`\lambda \ell |e|^2` keeps the path
@@ -14,12 +14,13 @@ none:
    :math:`\lambda` is faded out over the steps.
 2. *Several dampings are tried* for each Jacobian, smaller, equal and larger: they cost a forward pass each where the
    Jacobian cost d; the best is kept, if it lowers the loss.
-3. *Residuals before the squashing* (`latent.objective`) where the generator ends in one, until they can be lowered no more; then,
-   where the data are not met, plain ones.
+3. *Residuals before the squashing* (`latent.objective`) where the generator ends in one, until they can be lowered no
+   more; then, where the data are not met, plain ones.
 4. *A start that is stuck gives up its place.* It leaves a loss that falls no more, and the driver goes on with the next.
 
-One eigendecomposition of :math:`J^T J` serves all dampings. Memory is bounded by taking a few codes at a time, and for long data by a sketch: a
-random signed sum of residuals into a fixed number of cells, which keeps :math:`J^T J` and :math:`J^T r` in expectation.
+One eigendecomposition of :math:`J^T J` serves all dampings. Memory is bounded by taking a few codes at a time, and for long
+data by a sketch: a random signed sum of residuals into a fixed number of cells, which keeps :math:`J^T J` and
+:math:`J^T r` in expectation.
 
 References: Levenberg, "A method for the solution of certain non-linear problems in least squares", 1944; Marquardt, "An
 algorithm for least-squares estimation of nonlinear parameters", 1963; Fan and Yuan, "On the quadratic convergence of the

@@ -45,7 +45,7 @@ class PriorFrame:
 
 
 def prior_frame(prior: SampledPrior, like: Tensor) -> PriorFrame:
-    """The frame of a prior, in the dtype and on the device of `like`: exact where coordinates are independent, else sampled."""
+    """The frame of a prior, in the dtype and on the device of `like`; sampled where coordinates are not independent."""
     d = prior.latent_dim
     if isinstance(prior, Prior):
         levels = torch.tensor([0.0, _BELOW, 0.5, _ABOVE, 1.0], dtype=torch.float64)

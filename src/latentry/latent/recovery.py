@@ -151,9 +151,7 @@ def recover_codes(
         )
         if isinstance(chosen, LevenbergMarquardt):
             first = take(target, slice(1))
-            objective = replace(
-                objective, jacobian_mode=jacobian_mode(lambda z: objective.residuals(z, first), trial[:1])
-            )
+            objective = replace(objective, jacobian_mode=jacobian_mode(lambda z: objective.residuals(z, first), trial[:1]))
         largest = target.x.abs().max().item()
         tolerance = met if met is not None else (_MET_EIGHT_BIT if eight_bit else _MET) * largest**2
         starts = _starts(start, target, prior, restarts, rng)

@@ -4,11 +4,14 @@ Recovery minimises, for each code, dif(x, G(z)) + w R(z). A regularizer is any c
 are small frozen settings, so that they can be compared, printed and saved.
 
 For a prior whose coordinates are not independent but which a bijection makes normal (radial priors), the distance is taken
-of the code's normal coordinates.
+of the code's normal coordinates. For a labelled prior it is taken of the code's standard scores in one component,
+:math:`(z - \mu_y) / \sigma_y`, which are independent N(0, 1) for codes of that label.
 
 The usual R is the mean square of the elements (for a normal prior: its negative log density), which is least at zero, where
 no sample of the prior ever is. Cho (2020) takes the distance between a code's own elements and the law of one coordinate:
 it has no wish to shrink, only to look like a sample.
+
+All are finite, with a gradient that points back, wherever a code may have gone: far out in a tail and outside the support.
 
 Reference: Cho, "Latent code recovery by statistical distance latent regulation loss", 2020.
 """
@@ -23,6 +26,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentry.interfaces import SampledPrior
+from latentry.numerics.cdf_distances import anderson_darling_distance, cramer_von_mises_distance
 from latentry.numerics.distances import (
     QuantileCells,
     energy_distance,
@@ -32,13 +36,15 @@ from latentry.numerics.distances import (
 )
 from latentry.numerics.law import Law
 from latentry.priors.coordinates import iid_coordinates
+from latentry.priors.labelled import NormalMixture
+from latentry.priors.laws import NormalLaw
 
-__all__ = ["L2", "Distance", "Regularizer", "StatisticalDistance"]
+__all__ = ["AbsoluteValue", "ComponentDistance", "Distance", "L2", "Regularizer", "StatisticalDistance", "WeightedSum"]
 
 Regularizer = Callable[[Tensor, Any], Tensor]
 """`(z, prior)` to one loss per code, `(n, d)` to `(n,)`."""
 
-Distance = Literal["wasserstein", "wasserstein2", "energy"]
+Distance = Literal["wasserstein", "wasserstein2", "energy", "cramer-von-mises", "anderson-darling"]
 
 
 @dataclass(frozen=True)
@@ -50,30 +56,99 @@ class L2:
 
 
 @dataclass(frozen=True)
+class AbsoluteValue:
+    """Mean absolute value of a code's elements, whatever the prior.
+
+    Reference: Cho (2020), among the losses compared.
+    """
+
+    def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
+        return z.abs().mean(-1)
+
+
+@dataclass(frozen=True)
 class StatisticalDistance:
     """Distance between a code's own elements and the law of one coordinate of the prior, in closed form.
 
-    Reference: Cho (2020), the latent regulation loss; formulas in `latentry.numerics.distances`.
+    Reference: Cho (2020), the latent regulation loss; formulas in `latentry.numerics.distances` and, for the last two, in
+    `latentry.numerics.cdf_distances`.
 
     Raises:
         ValueError: There is no such distance, or the prior has neither independent nor normal coordinates.
     """
 
     distance: Distance = "wasserstein"
-    """`wasserstein` (W1), `wasserstein2` (W2) or `energy`."""
+    """`wasserstein` (W1), `wasserstein2` (W2), `energy`, `cramer-von-mises` or `anderson-darling`."""
 
     def __post_init__(self) -> None:
-        if self.distance not in get_args(Distance):
-            raise ValueError(f"expected a distance among {get_args(Distance)}, got {self.distance!r}")
+        _check_distance(self.distance)
 
     def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
-        z, law = iid_coordinates(z, prior)
-        if self.distance == "energy":
-            return energy_distance(z, law)
-        cells = _cells(law, z.shape[-1], z.dtype, z.device)
-        if self.distance == "wasserstein2":
-            return wasserstein2_distance(z, cells)
-        return wasserstein_distance(z, law, cells)
+        return _distance(self.distance, *iid_coordinates(z, prior))
+
+
+@dataclass(frozen=True)
+class ComponentDistance:
+    """Distance between a code's standard scores in one component of a labelled prior and N(0, 1), in closed form.
+
+    The component is that of `label` for all codes, or the likeliest of each code, found anew in each call. A regularizer
+    sees codes without their places among the data, so that one with a label for each datum cannot be; recover the data of
+    each label in a call of its own, with that label here.
+
+    Raises:
+        ValueError: There is no such distance or label, or the prior has no labels.
+    """
+
+    label: int | None = None
+    """The label of all codes; None takes for each code the one that is likeliest given the code."""
+    distance: Distance = "wasserstein"
+    """As in `StatisticalDistance`."""
+
+    def __post_init__(self) -> None:
+        _check_distance(self.distance)
+
+    def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
+        if not isinstance(prior, NormalMixture):
+            raise ValueError(
+                f"expected a labelled prior (NormalMixture), got {type(prior).__name__}; "
+                "without labels take StatisticalDistance"
+            )
+        if self.label is None:
+            y = prior.label_log_probs(z.detach()).argmax(-1)
+        else:
+            y = torch.full(z.shape[:-1], self.label, device=prior.loc.device)
+        component = prior(y)
+        return _distance(self.distance, (z - component.mean.to(z)) / component.stddev.to(z), NormalLaw())
+
+
+@dataclass(frozen=True)
+class WeightedSum:
+    """Several regularizers at once, as in `WeightedSum(((L2(), 0.1), (StatisticalDistance(), 1.0)))`."""
+
+    terms: tuple[tuple[Regularizer, float], ...]
+    """Each regularizer with its weight; one at least."""
+
+    def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
+        return torch.stack([weight * regularizer(z, prior) for regularizer, weight in self.terms]).sum(0)
+
+
+def _check_distance(distance: str) -> None:
+    if distance not in get_args(Distance):
+        raise ValueError(f"expected a distance among {get_args(Distance)}, got {distance!r}")
+
+
+def _distance(distance: Distance, z: Float[Tensor, "n d"], law: Law) -> Float[Tensor, "n"]:
+    """The distance of this name between the elements of each code and the law."""
+    if distance == "energy":
+        return energy_distance(z, law)
+    if distance == "cramer-von-mises":
+        return cramer_von_mises_distance(z, law)
+    if distance == "anderson-darling":
+        return anderson_darling_distance(z, law)
+    cells = _cells(law, z.shape[-1], z.dtype, z.device)
+    if distance == "wasserstein2":
+        return wasserstein2_distance(z, cells)
+    return wasserstein_distance(z, law, cells)
 
 
 @lru_cache(maxsize=32)

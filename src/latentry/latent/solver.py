@@ -4,7 +4,7 @@ A state is a frozen dataclass of tensors, one row for each code, with the fields
 in and out between two steps, so a solver may let nothing pass between the rows, nor remember anything outside them.
 """
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -44,6 +44,7 @@ class State(Protocol):
         """Cost so far: 1 for a forward pass or a column of a Jacobian, 2 for a gradient."""
 
 
+@runtime_checkable
 class Solver(Protocol):
     """A way to minimise the objective, with its settings."""
 

@@ -15,8 +15,8 @@ i-th quantile cell :math:`(u_{i-1}, u_i]`, so that
     \mathcal{E}^2 &= \frac{2}{d} \sum_i E|z_i - X| - \frac{1}{d^2} \sum_{i,k} |z_i - z_k| - E|X - X'|
 
 with cell ends :math:`q_i = F^{-1}(u_i)`, cell means :math:`m_i`, and :math:`c_i` the element clipped to its cell: within a
-cell the sign of :math:`z - F^{-1}(u)` turns at :math:`u = F(z)`. The pair sum takes a sort:
-:math:`\sum_{i,k} |z_i - z_k| = 2 \sum_i (2 i - d - 1) z_{(i)}`.
+cell the sign of :math:`z - F^{-1}(u)` turns at :math:`u = F(z)`, and beyond it there is but one sign. The pair sum takes a
+sort: :math:`\sum_{i,k} |z_i - z_k| = 2 \sum_i (2 i - d - 1) z_{(i)}`.
 
 Each is least, and its gradient zero, at a known code: :math:`W_1` and the energy distance at the quantiles
 :math:`F^{-1}((i - 1/2) / d)`, :math:`W_2` at the cell means. That least value is below what true samples have, which is why
@@ -34,6 +34,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentry.numerics.law import Law
+from latentry.numerics.sorting import sorted_elements
 
 __all__ = ["QuantileCells", "energy_distance", "quantile_cells", "wasserstein2_distance", "wasserstein_distance"]
 
@@ -87,17 +88,19 @@ def wasserstein_distance(z: Float[Tensor, "*n d"], law: Law, cells: QuantileCell
         law: The law of one coordinate.
         cells: `quantile_cells(law, d, z)`.
     """
-    z = z.sort(dim=-1).values
+    z = sorted_elements(z)
     with torch.no_grad():  # the derivative with respect to c vanishes: c is where the sign turns, or an end of the cell
         clipped = z.clamp(cells.ends[:-1], cells.ends[1:])
-        slope = 2 * law.cdf(clipped) - cells.middles
-        rest = cells.partial_means - 2 * law.partial_mean(clipped)
+        # an element beyond its cell has the mean distance to it, |z - m| / d, without loss of digits
+        within, share = z == clipped, (z - clipped).sign() / z.shape[-1]
+        slope = torch.where(within, 2 * law.cdf(clipped) - cells.middles, share)
+        rest = torch.where(within, cells.partial_means - 2 * law.partial_mean(clipped), -share * cells.means)
     return (z * slope + rest).sum(-1)
 
 
 def wasserstein2_distance(z: Float[Tensor, "*n d"], cells: QuantileCells) -> Float[Tensor, "*n"]:
     """Exact 2-Wasserstein distance between the elements of each code and the continuous law of `cells`."""
-    z = z.sort(dim=-1).values
+    z = sorted_elements(z)
     return ((z - cells.means).square().mean(-1) + cells.spread).sqrt()
 
 
@@ -111,7 +114,7 @@ def energy_distance(z: Float[Tensor, "*n d"], law: Law) -> Float[Tensor, "*n"]:
     Reference: Cho (2020), there by sampling; Szekely and Rizzo (2013), eq. 1.
     """
     d = z.shape[-1]
-    z = z.sort(dim=-1).values
+    z = sorted_elements(z)
     with torch.no_grad():  # d E|z - X| / dz = 2 F(z) - 1: what F and M add to it cancels
         ranks = torch.arange(1 - d, d, 2, dtype=z.dtype, device=z.device)
         slope = 2 * law.cdf(z) - 1 - ranks / d

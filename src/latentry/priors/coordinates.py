@@ -9,7 +9,7 @@ from latentry.interfaces import Prior, PushforwardPrior
 from latentry.numerics.law import Law
 from latentry.priors.laws import NormalLaw
 
-__all__ = ["iid_coordinates"]
+__all__ = ["from_iid_coordinates", "iid_coordinates"]
 
 
 def iid_coordinates(z: Float[Tensor, "*n d"], prior: Any) -> tuple[Float[Tensor, "*n d"], Law]:
@@ -26,3 +26,8 @@ def iid_coordinates(z: Float[Tensor, "*n d"], prior: Any) -> tuple[Float[Tensor,
         f"expected a prior with independent coordinates of one law (Normal, Uniform, ...) or with normal coordinates "
         f"(to_normal, as radial priors have), got {type(prior).__name__}; with labels, take one component as a prior"
     )
+
+
+def from_iid_coordinates(e: Float[Tensor, "*n d"], prior: Any) -> Float[Tensor, "*n d"]:
+    """The codes whose independent coordinates these are: the inverse of `iid_coordinates`."""
+    return e if isinstance(prior, Prior) else prior.from_normal(e)

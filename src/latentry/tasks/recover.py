@@ -9,6 +9,7 @@ from torch import nn
 from latentry.data.pictures import expand_paths, load_images
 from latentry.evaluation.codes import goodness_of_fit
 from latentry.interfaces import evaluated
+from latentry.latent.adam import Adam
 from latentry.latent.recovery import recover_codes
 from latentry.latent.regularizers import L2, Regularizer, StatisticalDistance
 from latentry.priors import UnlabelledPrior
@@ -45,11 +46,10 @@ def recover(settings: RecoverSettings) -> dict[str, Any]:
             generator,
             x.to(device),
             prior,
+            solver=Adam(steps=settings.steps, learning_rate=settings.learning_rate),
             regularizer=_regularizer(settings.regularizer),
             weight=settings.weight,
             restarts=settings.restarts,
-            steps=settings.steps,
-            learning_rate=settings.learning_rate,
             rng=torch.Generator().manual_seed(settings.seed),
             progress=track(f"recovering {len(x)} codes"),
         )

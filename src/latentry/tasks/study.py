@@ -14,6 +14,7 @@ from latentry.data.sources import load_dataset
 from latentry.evaluation.codes import goodness_of_fit
 from latentry.evaluation.proportions import Share, share
 from latentry.interfaces import evaluated
+from latentry.latent.adam import Adam
 from latentry.latent.recovery import Recovery, recover_codes
 from latentry.latent.regularizers import L2, Regularizer, StatisticalDistance
 from latentry.models.classifier import predict_labels
@@ -126,10 +127,10 @@ def _outcome(
         generator,
         target.x,
         prior,
+        solver=Adam(steps=settings.steps),
         regularizer=method.regularizer,
         weight=method.weight,
         restarts=settings.restarts,
-        steps=settings.steps,
         rng=torch.Generator().manual_seed(settings.seed + 1),  # the same starts for every method
         progress=progress,
     )

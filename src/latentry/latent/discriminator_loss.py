@@ -1,0 +1,42 @@
+r"""The discriminator as a regularizer.
+
+A least-squares GAN (Mao et al., 2017) trains its discriminator to say 1 of data. A code whose image it takes for data should
+then be one that the generator was trained on, and
+
+.. math:: R(z) = (D(G(z)) - 1)^2
+
+asks for that without looking at the code. Cho (2020) names it the trick loss. A discriminator sees images and not codes:
+codes far outside the prior whose images look well go unseen.
+
+References: Mao et al., "Least squares generative adversarial networks", 2017; Cho, "Latent code recovery by statistical
+distance latent regulation loss", 2020.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from latentry.interfaces import FeatureExtractor, Generator, evaluated
+
+__all__ = ["DiscriminatorLoss"]
+
+
+@dataclass(frozen=True)
+class DiscriminatorLoss:
+    """(D(G(z)) - 1)^2, the mean of it where the discriminator gives several numbers for an image.
+
+    The generator runs once more in each step for it: a regularizer is given the codes alone. Both networks are held in eval
+    mode meanwhile.
+    """
+
+    generator: Generator
+    """z -> x."""
+    discriminator: FeatureExtractor
+    """x -> one score for each image, or several: `(n,)` or `(n, ...)`, 1 for data."""
+
+    def __call__(self, z: Float[Tensor, "n d"], prior: Any) -> Float[Tensor, "n"]:
+        with evaluated(self.generator, self.discriminator):
+            score = self.discriminator(self.generator(z))
+        return (score - 1).square().reshape(len(z), -1).mean(1)

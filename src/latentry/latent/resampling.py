@@ -1,0 +1,138 @@
+r"""Elements drawn anew while a code is being recovered: what was done before there were distances to the prior.
+
+After a step, each element of a code is replaced by a fresh draw of the prior with a probability that grows with its size:
+
+.. math::
+    p(z_j) &= 1\{|z_j| > c\} && \text{boundary (stochastic clipping)} \\
+    p(z_j) &= \frac{1}{1 + e^{-a (|z_j| - b)}} && \text{logistic} \\
+    p(z_j) &= \min\left(1, e^{(z_j^2 - c^2) / 2}\right) && \text{truncated normal.}
+
+Egan et al. mean p as the probability over a whole run of E steps: in each step it is :math:`1 - (1 - p)^{1/E}`, so that an
+element that stays where it is meets p in the end. Cho (2020) takes p in every step, where the logistic rule, for one,
+replaces a tenth of the elements of a true sample each time. `steps` chooses: E, or None for every step.
+
+For a radial prior all of this is done in normal coordinates.
+
+References: Lipton and Tripathi, "Precise recovery of latent vectors from generative adversarial networks", 2017 (boundary);
+Egan, Fuchs et al., "Generalized latent variable recovery for generative adversarial networks", 2018 (logistic, truncated
+normal); Cho, "Latent code recovery by statistical distance latent regulation loss", 2020.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from latentry.interfaces import SampledPrior
+from latentry.priors.coordinates import from_iid_coordinates, iid_coordinates
+
+__all__ = ["BoundaryResampling", "LogisticResampling", "Resampling", "TruncatedNormalResampling"]
+
+Resampling = Callable[[Tensor, SampledPrior, torch.Generator | None], Tensor]
+"""`(z, prior, rng)` to codes `(n, d)`, some of whose elements are drawn anew."""
+
+
+@dataclass(frozen=True)
+class BoundaryResampling:
+    """Replace every element with |z_j| > bound.
+
+    Reference: Lipton and Tripathi (2017).
+
+    Raises:
+        ValueError: A number is out of its range.
+    """
+
+    bound: float
+    """c, above 0; 1 for U(-1, 1)."""
+    steps: int | None = None
+    """Whatever it is, the rule is the same: a certain replacement is made in the first step."""
+
+    def __post_init__(self) -> None:
+        _check(self.steps, bound=self.bound)
+
+    def __call__(
+        self, z: Float[Tensor, "n d"], prior: SampledPrior, rng: torch.Generator | None = None
+    ) -> Float[Tensor, "n d"]:
+        return _resampled(z, prior, rng, self.steps, lambda z: torch.where(z.abs() > self.bound, -math.inf, 0.0))
+
+
+@dataclass(frozen=True)
+class LogisticResampling:
+    """Replace elements with probability 1 / (1 + exp(-slope (|z_j| - centre))).
+
+    Reference: Egan et al. (2018); Cho (2020) has the centre at 2.
+
+    Raises:
+        ValueError: A number is out of its range.
+    """
+
+    slope: float
+    """a, above 0."""
+    centre: float = 2.0
+    """b, above 0."""
+    steps: int | None = None
+    """Steps E of the run over which the probability is meant; None for every step."""
+
+    def __post_init__(self) -> None:
+        _check(self.steps, slope=self.slope, centre=self.centre)
+
+    def __call__(
+        self, z: Float[Tensor, "n d"], prior: SampledPrior, rng: torch.Generator | None = None
+    ) -> Float[Tensor, "n d"]:
+        return _resampled(z, prior, rng, self.steps, lambda z: logsigmoid(-self.slope * (z.abs() - self.centre)))
+
+
+@dataclass(frozen=True)
+class TruncatedNormalResampling:
+    """Replace elements with probability exp((z_j^2 - cutoff^2) / 2), surely where |z_j| >= cutoff.
+
+    Reference: Egan et al. (2018).
+
+    Raises:
+        ValueError: A number is out of its range.
+    """
+
+    cutoff: float
+    """c, above 0."""
+    steps: int | None = None
+    """Steps E of the run over which the probability is meant; None for every step."""
+
+    def __post_init__(self) -> None:
+        _check(self.steps, cutoff=self.cutoff)
+
+    def __call__(
+        self, z: Float[Tensor, "n d"], prior: SampledPrior, rng: torch.Generator | None = None
+    ) -> Float[Tensor, "n d"]:
+        def log_kept(z: Tensor) -> Tensor:
+            return (-((z.square() - self.cutoff**2) / 2).clamp(max=0).exp()).log1p()
+
+        return _resampled(z, prior, rng, self.steps, log_kept)
+
+
+@torch.no_grad()
+def _resampled(
+    z: Tensor,
+    prior: SampledPrior,
+    rng: torch.Generator | None,
+    steps: int | None,
+    log_kept: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """Replace elements, each kept with probability exp(log_kept), by those of a fresh code; draws are on rng's device."""
+    coordinates, _ = iid_coordinates(z, prior)
+    fresh, _ = iid_coordinates(prior.sample(len(z), rng=rng).to(z), prior)
+    draw = torch.rand(z.shape, generator=rng, dtype=z.dtype, device=z.device if rng is None else rng.device).to(z.device)
+    chosen = draw < -torch.expm1(log_kept(coordinates) / (steps or 1))
+    mixed = from_iid_coordinates(torch.where(chosen, fresh, coordinates), prior)
+    return torch.where(chosen.any(-1, keepdim=True), mixed, z)  # a code of which nothing is replaced keeps its every bit
+
+
+def _check(steps: int | None, **numbers: float) -> None:
+    for name, value in numbers.items():
+        if not 0 < value < math.inf:
+            raise ValueError(f"expected a finite {name} above 0, got {value}")
+    if steps is not None and steps < 1:
+        raise ValueError(f"expected steps >= 1, got {steps}; None takes the probability in every step")

@@ -1,0 +1,46 @@
+r"""Weights of the regularizer that change while a code is recovered.
+
+A code far from its target is found from the prior's side: with a heavy prior term the loss has one minimum, near the centre
+of the prior, and as the weight falls that minimum moves to one of the bare loss. This is a homotopy (continuation). A weight
+that falls by one factor in each step spends as many steps on each order of magnitude:
+
+.. math:: w(s) = w_0^{1 - t} \, w_1^t, \qquad t = \min(s / s_1, 1),
+
+with s the share of the steps that are done.
+
+Reference: Allgower and Georg, "Numerical continuation methods", 1990.
+"""
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["Annealed"]
+
+
+@dataclass(frozen=True)
+class Annealed:
+    """A weight that goes from `start` to `end` by equal factors, then stays.
+
+    Raises:
+        ValueError: A weight is not above 0, or `over` is not in (0, 1].
+    """
+
+    start: float
+    """Weight in the first step, above 0."""
+    end: float
+    """Weight after the share `over` of the steps, above 0."""
+    over: float = 1.0
+    """Share of the steps in which the weight changes, in (0, 1]."""
+
+    def __post_init__(self) -> None:
+        if not (0 < self.start < math.inf and 0 < self.end < math.inf):
+            raise ValueError(
+                f"expected finite weights above 0, got {self.start} and {self.end}; for no weight, end at 1e-12"
+            )
+        if not 0 < self.over <= 1:
+            raise ValueError(f"expected over in (0, 1], got {self.over}")
+
+    def __call__(self, share: float) -> float:
+        """The weight after this share, in [0, 1], of the steps."""
+        t = min(share / self.over, 1.0)
+        return self.start ** (1 - t) * self.end**t
