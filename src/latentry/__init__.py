@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from latentry.evaluation.codes import goodness_of_fit as goodness_of_fit
     from latentry.evaluation.paths import evaluate_paths as evaluate_paths
     from latentry.evaluation.samples import evaluate_samples as evaluate_samples
+    from latentry.latent.inverse import Inverse as Inverse
+    from latentry.latent.inverse import InverseReport as InverseReport
+    from latentry.latent.inverse import fit_inverse as fit_inverse
+    from latentry.latent.inverse import load_inverse as load_inverse
+    from latentry.latent.inverse import save_inverse as save_inverse
     from latentry.latent.recovery import Recovery as Recovery
     from latentry.latent.recovery import recover_codes as recover_codes
     from latentry.latent.regularizers import L2 as L2
@@ -25,18 +30,23 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "GoodnessOfFit": "evaluation.codes",
+    "Inverse": "latent.inverse",
+    "InverseReport": "latent.inverse",
     "L2": "latent.regularizers",
     "Pretrained": "models.pretrained",
     "Recovery": "latent.recovery",
     "StatisticalDistance": "latent.regularizers",
     "evaluate_paths": "evaluation.paths",
     "evaluate_samples": "evaluation.samples",
+    "fit_inverse": "latent.inverse",
     "goodness_of_fit": "evaluation.codes",
     "interpolate": "priors.interpolation",
     "load_dataset": "data.sources",
+    "load_inverse": "latent.inverse",
     "load_pretrained": "models.pretrained",
     "mismatch": "priors.mismatch",
     "recover_codes": "latent.recovery",
+    "save_inverse": "latent.inverse",
     "save_pretrained": "models.pretrained",
 }
 
