@@ -117,7 +117,7 @@ def fit_inverse(
 ) -> Inverse:
     """Train an encoder on endless pairs (z, G(z)), so that recovery has a start near the code.
 
-    Reference: Luo et al. (2017), eq. 3; there a perceptron on the features of a discriminator.
+    Reference: Luo et al. (2017).
 
     Args:
         generator: Any differentiable, deterministic callable z -> x of images `(n, c, h, w)`, signals `(n, c, length)` or

@@ -7,8 +7,8 @@ end,
 .. math:: s(x) = \tanh^{-1}\left(\frac{2 x - high - low}{high - low}\right),
 
 with the ends of the range, and mean and deviation of both views, taken once from a sample of the data. On the shipped
-digits, where three pixels of four lie within 0.001 of an end, the linear regression of the codes on s(x) leaves 0.76 of
-their variance unexplained, that on x all of it.
+digits, where three pixels of four lie within 0.001 of an end, the linear regression of the codes on s(x), from 8000 pairs,
+leaves 0.76 of their variance unexplained, that on x 0.94.
 
 Images and signals are halved by strided convolutions, as by the discriminator of Radford et al. (2016), until a side has 4
 to 6 places; vectors go through a perceptron. A linear map of vectors stands beside it, so that a linear generator is
