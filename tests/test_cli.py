@@ -9,6 +9,7 @@ import torch
 import yaml
 
 from latentry.cli import VERBS, Verb, main
+from latentry.latent.inverse import load_inverse
 from latentry.models.pretrained import load_pretrained, save_pretrained
 from latentry.networks import DCGANGenerator, PlainClassifier
 from latentry.priors import GammaRadius, Normal, Tabulated, UnlabelledPrior, save_prior
@@ -75,6 +76,29 @@ def test_a_classifier_keeps_its_best_checkpoint_and_is_scored_on_held_out(
     assert metrics["validation"]["trials"] == metrics["held-out"]["trials"] == 1000
     assert metrics["step"] in (2, 4)
     assert "accuracy on held-out" in capsys.readouterr().out
+
+
+def test_an_inverse_is_trained_goes_on_after_a_kill_and_loads_for_its_generator(
+    tmp_path: Path, generator: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = ["--steps=4", "--batch_size=8", "--width=2", "--checkpoint_every=2", "--device=cpu"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    command = ["train", "inverse", "--generator", generator, *tiny]
+    assert run(*command, "--out", whole) == 0
+    assert "code error on fresh codes" in capsys.readouterr().out
+    assert {"pairs.png", "results.json", "inverse.json", "inverse.safetensors"} <= {path.name for path in whole.iterdir()}
+    inverse = load_inverse(whole, load_pretrained(generator).network)
+    result = read_json(whole / "results.json")["result"]
+    assert result["code_error"] == inverse.report.code_error
+    assert [step for step, _ in result["course"]] == [2, 4]
+
+    assert run(*command, "--out", broken) == 0
+    (broken / "results.json").unlink()  # as if it had been killed before the end
+    assert run(*command, "--learning_rate=1", "--out", broken) == 2
+    assert "other settings (learning_rate)" in capsys.readouterr().err
+    assert run(*command, "--out", broken) == 0
+    weights = [read_tensors(out / "inverse.safetensors") for out in (whole, broken)]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
 
 
 def test_training_resumes_where_it_was_and_refuses_other_settings(
@@ -201,6 +225,8 @@ def test_equal_seeds_give_equal_results(tmp_path: Path, generator: Path, images:
         (["evaluate", "--codes", "{generator}/model.safetensors"], "expected codes named z"),
         (["evaluate", "--generator", "{generator}", "--extractor", "{generator}"], "`features` and `head`"),
         (["evaluate", "--generator", "{generator}", "--extractor", "{classifier}", "--count=5"], "at least 12"),
+        (["train", "inverse", "--generator", "{classifier}"], "has none; is it a classifier"),
+        (["train", "inverse", "--generator", "{generator}", "--batch_size=1"], "batch_size >= 2"),
         (["train", "gan", "--data", "{empty}"], "{empty}"),
         (["train", "gan", "--prior=banana"], "banana"),
         (["train", "gan", "--loop.steps=0"], "steps >= 1"),

@@ -1,6 +1,7 @@
 """Shapes, ranges and gradients of the shared networks, and each of them rebuilt from its arguments."""
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +10,14 @@ from torch.nn.utils.parametrize import is_parametrized
 from torch.testing import assert_close
 
 from latentry import networks
-from latentry.networks import DCGANDiscriminator, DCGANGenerator, PlainClassifier, ResidualClassifier
+from latentry.networks import (
+    ConvolutionalEncoder,
+    DCGANDiscriminator,
+    DCGANGenerator,
+    PlainClassifier,
+    ResidualClassifier,
+    VectorEncoder,
+)
 from latentry.networks.dcgan import IMAGE_SIZES
 
 picture_cases = pytest.mark.parametrize(("size", "channels"), list(itertools.product(IMAGE_SIZES, (1, 3))))
@@ -130,8 +138,79 @@ def test_a_classifier_gives_features_and_logits_and_every_weight_learns(
 
 
 @pytest.mark.parametrize(
+    "shape",
+    [(1, 28, 28), (3, 64, 64), (3, 50, 37), (1, 5, 40), (2, 3, 3), (1, 1, 1), (2, 50), (1, 4), (7,), (1,)],
+    ids=lambda shape: "x".join(map(str, shape)),
+)
+def test_an_encoder_takes_data_of_any_size_and_every_weight_learns(shape: tuple[int, ...]) -> None:
+    kind = VectorEncoder if len(shape) == 1 else ConvolutionalEncoder
+    encoder = kind(5, shape, width=2).double()
+    x = torch.rand(6, *shape, dtype=torch.float64) * 2 - 1
+    encoder.calibrate(x)
+    z = encoder(x)
+    assert z.shape == (6, 5)
+    (z * torch.randn(6, 5)).sum().backward()
+    silent = {"bent.0.weight", "bent.1.weight", "bent.1.bias", "bent.3.weight", "bent.4.weight", "bent.4.bias"}
+    assert set(without_gradient(encoder)) == (silent if kind is VectorEncoder else set())  # it begins as a linear map
+
+
+def test_encoders_widen_with_every_halving_up_to_eightfold() -> None:
+    layers = [layer for layer in ConvolutionalEncoder(5, (3, 256, 256), width=4).modules() if isinstance(layer, nn.Conv2d)]
+    assert [layer.in_channels for layer in layers] == [6, 4, 8, 16, 32, 32]
+    assert layers[-1].out_channels == 32
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_an_encoder_sees_data_standardised_and_stretched_at_the_ends_of_their_range(noise: float) -> None:
+    e = torch.randn(4000, 1, 8, 8) * 3
+    encoder = ConvolutionalEncoder(5, (1, 8, 8), width=2)
+    x = 100 + 50 * e.tanh()
+    encoder.calibrate(x, noise * 50)
+    plain, stretched = encoder.views(x).unbind(1)
+    for view in (plain, stretched):
+        assert_close(view.mean().item(), 0.0, rtol=0, atol=1e-3)
+        assert_close(view.std().item(), 1.0, rtol=0, atol=1e-3)
+    reached = torch.atanh(torch.tensor(1 - max(noise, 1e-6))).item()
+    expected = e[:, 0].clamp(-reached, reached)
+    expected = (expected - expected.mean()) / expected.std()
+    near = e[:, 0].abs() < 5  # beyond, single precision has little left
+    assert_close(stretched[near], expected[near], rtol=0, atol=0.02)
+
+
+def test_inputs_that_never_change_are_passed_over() -> None:
+    encoder = VectorEncoder(5, (3,), width=2).eval()
+    x = torch.cat([torch.randn(50, 2), torch.full((50, 1), 7.0)], 1)
+    encoder.calibrate(x)
+    assert encoder(x).isfinite().all()
+    assert encoder.views(x)[:, 2].abs().max() < 1e-5
+    encoder.calibrate(torch.full((50, 3), 7.0))
+    assert encoder(x).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0, (1, 8, 8)), "latent_dim >= 1, got 0"),
+        ((5, (1, 8, 8), 0), "width >= 1, got 0"),
+        ((5, (1, 0, 8)), r"numbers >= 1, got \(1, 0, 8\)"),
+        ((5, ()), "numbers >= 1"),
+        ((5, (2, 3, 4, 5)), r"of images or \(c, length\) of signals, got \(2, 3, 4, 5\)"),
+    ],
+)
+def test_bad_shapes_of_encoders_are_refused(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ConvolutionalEncoder(*arguments)
+    if len(arguments[1]) < 4:
+        return
+    with pytest.raises(ValueError, match=r"shape \(m,\) of vectors"):
+        VectorEncoder(*arguments)
+
+
+@pytest.mark.parametrize(
     "network",
     [
+        ConvolutionalEncoder(5, (1, 28, 28), 2),
+        VectorEncoder(5, (9,), 2),
         DCGANGenerator(5, 32, 3, 2),
         DCGANDiscriminator(32, 3, 2, "batch"),
         DCGANDiscriminator(64, 1, 2, "spectral"),
@@ -146,8 +225,9 @@ def test_a_network_is_rebuilt_from_its_class_arguments_and_weights(network: nn.M
     twin = getattr(networks, name)(**network.arguments)
     twin.load_state_dict(network.state_dict())
     given = torch.randn(2, 5) if name == "DCGANGenerator" else pictures(2, *_expected_picture(network))
+    given = given.flatten(1)[:, :9] if name == "VectorEncoder" else given
     assert torch.equal(twin.eval()(given), network.eval()(given))
 
 
 def _expected_picture(network: nn.Module) -> tuple[int, int]:
-    return network.arguments["channels"], network.arguments.get("image_size", 28)
+    return network.arguments.get("channels", 1), network.arguments.get("image_size", 28)

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from latentry.latent.adam import Adam as Adam
     from latentry.latent.differences import Difference as Difference
     from latentry.latent.discriminator_loss import DiscriminatorLoss as DiscriminatorLoss
+    from latentry.latent.inverse import Inverse as Inverse
+    from latentry.latent.inverse import InverseReport as InverseReport
+    from latentry.latent.inverse import fit_inverse as fit_inverse
+    from latentry.latent.inverse import load_inverse as load_inverse
+    from latentry.latent.inverse import save_inverse as save_inverse
     from latentry.latent.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
     from latentry.latent.likelihood import NegativeLogPrior as NegativeLogPrior
     from latentry.latent.likelihood import NormShell as NormShell
@@ -55,6 +60,8 @@ _HOMES = {
     "DiscriminatorLoss": "latent.discriminator_loss",
     "Downsample": "latent.measurements",
     "GoodnessOfFit": "evaluation.codes",
+    "Inverse": "latent.inverse",
+    "InverseReport": "latent.inverse",
     "L2": "latent.regularizers",
     "LevenbergMarquardt": "latent.levenberg_marquardt",
     "LogisticResampling": "latent.resampling",
@@ -69,6 +76,7 @@ _HOMES = {
     "WeightedSum": "latent.regularizers",
     "evaluate_paths": "evaluation.paths",
     "evaluate_samples": "evaluation.samples",
+    "fit_inverse": "latent.inverse",
     "goodness_of_fit": "evaluation.codes",
     "hide_box": "latent.measurements",
     "interpolate": "priors.interpolation",
@@ -76,11 +84,13 @@ _HOMES = {
     "keep_box": "latent.measurements",
     "keep_share": "latent.measurements",
     "load_dataset": "data.sources",
+    "load_inverse": "latent.inverse",
     "load_pretrained": "models.pretrained",
     "mismatch": "priors.mismatch",
     "quantile_projection": "latent.projection",
     "recover_codes": "latent.recovery",
     "roc_auc": "numerics.ranks",
+    "save_inverse": "latent.inverse",
     "save_pretrained": "models.pretrained",
 }
 

@@ -53,6 +53,7 @@ VERBS: dict[str, Any] = {
     "train": {
         "gan": Verb(verbs.TrainGANSettings, "train:train_gan"),
         "classifier": Verb(verbs.TrainClassifierSettings, "train:train_classifier"),
+        "inverse": Verb(verbs.TrainInverseSettings, "train_inverse:train_inverse"),
     },
 }
 

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from latentry import networks
+from latentry.networks import channels_last
+from latentry.networks import files as network_files
 from latentry.priors import files
 from latentry.storage import fingerprint, read_json, read_tensors, write_json, write_tensors
 
@@ -55,14 +56,14 @@ def load_pretrained(name_or_path: str | Path) -> Pretrained:
     config = read_json(folder / "config.json")
     weights = read_tensors(folder / "model.safetensors")
     try:
-        network: nn.Module = getattr(networks, config["network"]["class"])(**config["network"]["arguments"])
+        network = network_files.from_record(config["network"])
         prior = None if config["prior"] is None else files.from_record(config["prior"])
         network.load_state_dict(weights)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"{folder} does not describe a model of this version of latentry ({error}); train or save it again"
         ) from None
-    return Pretrained(networks.channels_last(network).eval(), prior, config.get("card", {}), fingerprint(weights))
+    return Pretrained(channels_last(network).eval(), prior, config.get("card", {}), fingerprint(weights))
 
 
 def save_pretrained(folder: str | Path, network: nn.Module, prior: files.SavedPrior | None, card: Mapping[str, Any]) -> None:
@@ -72,7 +73,7 @@ def save_pretrained(folder: str | Path, network: nn.Module, prior: files.SavedPr
         ValueError: The network or the prior is not a public class of this package, so that no name could find it again.
     """
     config = {
-        "network": _by_name(network),
+        "network": network_files.record(network),
         "prior": None if prior is None else files.record(prior),
         "card": {**card, "versions": installed_versions()},
     }
@@ -83,13 +84,3 @@ def save_pretrained(folder: str | Path, network: nn.Module, prior: files.SavedPr
 def installed_versions() -> dict[str, str]:
     """Versions that a result depends on."""
     return {"latentry": metadata.version("latentry"), "torch": torch.__version__.split("+")[0]}
-
-
-def _by_name(network: nn.Module) -> dict[str, Any]:
-    name = type(network).__name__
-    if getattr(networks, name, None) is not type(network):
-        raise ValueError(
-            f"expected a class that latentry.networks offers, got {name}; save your own module with safetensors and pass it "
-            "to the functions of latentry as it is"
-        )
-    return {"class": name, "arguments": network.arguments}

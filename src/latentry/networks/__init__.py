@@ -5,6 +5,15 @@ A network keeps what its constructor was given in `arguments`, so that it can be
 
 from latentry.networks.channels_last import channels_last
 from latentry.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from latentry.networks.encoder import ConvolutionalEncoder, VectorEncoder
 from latentry.networks.image_classifier import PlainClassifier, ResidualClassifier
 
-__all__ = ["DCGANDiscriminator", "DCGANGenerator", "PlainClassifier", "ResidualClassifier", "channels_last"]
+__all__ = [
+    "ConvolutionalEncoder",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
+    "PlainClassifier",
+    "ResidualClassifier",
+    "VectorEncoder",
+    "channels_last",
+]

@@ -15,6 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from latentry.networks.halving import halvings
+
 __all__ = ["IMAGE_SIZES", "DCGANDiscriminator", "DCGANGenerator"]
 
 IMAGE_SIZES = (28, 32, 64, 128)
@@ -114,14 +116,8 @@ class DCGANDiscriminator(nn.Module):
         }  # fmt: skip
         widths = [channels, *(width * 2**k for k in range(len(kernels)))]
 
-        blocks: list[nn.Module] = []
-        for (narrow, wide), kernel in zip(pairwise(widths), kernels, strict=True):
-            normalised = norm == "batch" and bool(blocks)  # every layer but the first; the mean takes a bias out again
-            blocks.append(nn.Conv2d(narrow, wide, kernel, stride=2, padding=1, bias=not normalised))
-            if normalised:
-                blocks.append(nn.BatchNorm2d(wide))
-            blocks.append(nn.LeakyReLU(0.2))
-        self.shrink = nn.Sequential(*blocks, nn.Flatten(1))
+        normalised = [norm == "batch" and depth > 0 for depth in range(len(kernels))]  # every layer but the first
+        self.shrink = nn.Sequential(*halvings(widths, [(kernel, kernel) for kernel in kernels], normalised), nn.Flatten(1))
         self.score = nn.Linear(widths[-1] * GRID**2, 1)
         self.apply(_initialise)
         if norm == "spectral":

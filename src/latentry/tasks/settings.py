@@ -20,6 +20,7 @@ __all__ = [
     "StudySettings",
     "TrainClassifierSettings",
     "TrainGANSettings",
+    "TrainInverseSettings",
 ]
 
 RuleName = Literal["lerp", "slerp", "variance-corrected", "transport"]
@@ -303,3 +304,25 @@ class ReproducePriorsSettings(CommonSettings):
     """Cells at once; by default one for each core on a CPU, one on a GPU."""
     quick: bool = False
     """A rehearsal in less than a minute: everything at the smallest size, numbers without meaning."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainInverseSettings(CommonSettings):
+    """Train an encoder from a generator's data back to its codes: a learned start for recovery."""
+
+    out: str = "runs/inverse"
+    """Folder for checkpoints, the inverse and pairs.png."""
+    generator: str = "digits-generator"
+    """A shipped generator by name, or the folder of an own one."""
+    steps: int = 4000
+    """Optimiser iterations, each on fresh pairs of a code and its image."""
+    batch_size: int = 64
+    """Pairs of one iteration."""
+    width: int = 32
+    """Channels of the encoder's first hidden layer."""
+    learning_rate: float = 6e-3
+    """Full learning rate of Adam."""
+    noise: float = 0.0
+    """Standard deviation of noise on the images that the encoder sees; 0.004 makes it fit for 8-bit images."""
+    checkpoint_every: int = 250
+    """Iterations between two checkpoints and validations."""

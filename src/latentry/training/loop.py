@@ -86,6 +86,7 @@ def train(
     accelerator: Accelerator,
     identity: Mapping[str, Any],
     at_checkpoint: Callable[[int], None] = lambda step: None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Trained:
     """Train `model` for `settings.steps` iterations, from the last whole checkpoint under `folder` if there is one.
 
@@ -102,6 +103,7 @@ def train(
         identity: What makes this run what it is, as JSON; a checkpoint of another identity is refused.
         at_checkpoint: Called after each checkpoint on the main process with the step, to validate and draw pictures; again
             for the checkpoint that a run goes on from, since it may have been killed in between.
+        progress: Called as `progress(done, total)` after each iteration, in place of the bar on standard error.
 
     Raises:
         TrainingDivergedError: A loss or a weight became NaN or infinite.
@@ -136,8 +138,8 @@ def train(
     update = _updater(model, accelerator)
 
     with ExitStack() as stack:
-        progress = stack.enter_context(_progress(accelerator.is_main_process))
-        task = progress.add_task("training", total=settings.steps, completed=start, losses="")
+        bar = stack.enter_context(_progress(accelerator.is_main_process and progress is None))
+        task = bar.add_task("training", total=settings.steps, completed=start, losses="")
         log = _tensorboard(folder, stack) if settings.tensorboard and accelerator.is_main_process else None
         loader: Iterator[Any] = iter(batch_loader(data, batches, settings.workers))
         sums: dict[str, Tensor] = {}
@@ -157,7 +159,9 @@ def train(
                 average.update_parameters(model.networks[name])
             for name, value in shown.items():
                 sums[name] = sums.get(name, torch.zeros((), device=device)) + value.detach()
-            progress.update(task, advance=1)
+            bar.update(task, advance=1)
+            if progress is not None:
+                progress(step, settings.steps)
 
             if step % settings.checkpoint_every == 0 or step == settings.steps:
                 spoilt = [name for name, network in model.networks.items() if not _finite(network)]
@@ -170,7 +174,7 @@ def train(
                     losses.setdefault(name, []).append(mean)
                     if log is not None:
                         log.add_scalar(f"loss/{name}", mean, step)
-                progress.update(task, losses="  ".join(f"{name} {mean:.3f}" for name, mean in means.items()))
+                bar.update(task, losses="  ".join(f"{name} {mean:.3f}" for name, mean in means.items()))
                 _save(model, rng, checkpoint_path(checkpoints, step), step, losses, identity, accelerator)
                 if accelerator.is_main_process:
                     prune_checkpoints(checkpoints, settings.keep_checkpoints)
