@@ -35,10 +35,12 @@ def jacobian(f: Residuals, z: Float[Tensor, "n d"], mode: JacobianMode = "batche
         return _backward(f, z, directions)
 
     def column(direction: Tensor) -> tuple[Tensor, Tensor]:
-        return jvp(f, (z,), (direction.expand_as(z),))
+        value, tangent = jvp(f, (z,), (direction.expand_as(z),))[:2]
+        return value, tangent
 
     if mode == "batched":
-        return vmap(column, out_dims=(None, 1))(directions)
+        values, columns = vmap(column)(directions)
+        return values[0], columns.transpose(0, 1)
     pairs = [column(direction) for direction in directions]
     return pairs[0][0], torch.stack([tangent for _, tangent in pairs], 1)
 
