@@ -5,7 +5,7 @@ With residuals r and their Jacobian J at a code (means over m residuals understo
 .. math:: (J^T J + \mu \, \ell I + \lambda \, \ell I) \, \delta = -(J^T r + \lambda \, \ell \, e + \tfrac{1}{2} \nabla w R),
           \qquad \ell = |r|^2 / d
 
-in coordinates e of the code, centred and scaled by the prior's quantiles. Four things make it find codes where gradient
+in coordinates e of the code, centred and scaled by the prior's quantiles. Five things make it find codes where gradient
 descent finds none:
 
 1. *Damping and prior follow the residual.* Both are measured in the loss itself, so that they vanish as it does, and
@@ -14,22 +14,26 @@ descent finds none:
    :math:`\lambda` is faded out over the steps.
 2. *Several dampings are tried* for each Jacobian, smaller, equal and larger: they cost a forward pass each where the
    Jacobian cost d; the best is kept, if it lowers the loss.
-3. *Residuals before the squashing* (`latent.objective`) where the generator ends in one, until they can be lowered no
+3. *Secant steps.* Further steps are taken from the same Jacobian, brought up to date by Broyden's formula with what the
+   step before has shown: in a curved valley that is just the direction in which the Jacobian has changed.
+4. *Residuals before the squashing* (`latent.objective`) where the generator ends in one, until they can be lowered no
    more; then, where the data are not met, plain ones.
-4. *A start that is stuck gives up its place.* It leaves a loss that falls no more, and the driver goes on with the next.
+5. *A start that is stuck gives up its place.* It leaves a loss that falls no more, and the driver goes on with the next.
 
 One eigendecomposition of :math:`J^T J` serves all dampings. Memory is bounded by taking a few codes at a time, and for long
 data by a sketch: a random signed sum of residuals into a fixed number of cells, which keeps :math:`J^T J` and
 :math:`J^T r` in expectation.
 
 References: Levenberg, "A method for the solution of certain non-linear problems in least squares", 1944; Marquardt, "An
-algorithm for least-squares estimation of nonlinear parameters", 1963; Fan and Yuan, "On the quadratic convergence of the
+algorithm for least-squares estimation of nonlinear parameters", 1963; Broyden, "A class of methods for solving nonlinear
+simultaneous equations", 1965; Fan and Yuan, "On the quadratic convergence of the
 Levenberg-Marquardt method without nonsingularity assumption", 2005 (damping by the residual); Clarkson and Woodruff, "Low
 rank approximation and regression in input sparsity time", 2013 (sketch).
 """
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -82,7 +86,9 @@ class LevenbergMarquardt:
     """
 
     steps: int = 40
-    """Most iterations of a start; one costs d + 4 forward passes."""
+    """Most Jacobians of a start; one costs d + 1 forward passes, and 3 for each step taken from it."""
+    secant_steps: int = 3
+    """Further steps from each Jacobian, which is brought up to date by what the steps show."""
     prior_pull: float = 0.2
     """lambda of the module's theory; 0 leaves the path free."""
     damping: float = 1.0
@@ -137,42 +143,24 @@ class LevenbergMarquardt:
     def _step(
         self, objective: Objective, state: LevenbergMarquardtState, target: Target, unsquashed: bool
     ) -> LevenbergMarquardtState:
-        n, d = state.z.shape
-        k, row = len(_MULTIPLES), torch.arange(n, device=state.z.device)
-        frame, share = objective.frame, state.step / self.steps
+        """One Jacobian, a step from it, and secant steps."""
+        frame, share, z = objective.frame, state.step / self.steps, state.z
         residuals = objective.unsquashed_residuals if unsquashed else objective.residuals
-        r, jtj, jtr = self._normal_equations(lambda z: residuals(z, target), state.z, objective)
-        data_loss = r.square().mean(1)
-        penalty, slope = objective.penalty_slope(state.z, share)
+        model = self._linearised(lambda codes: residuals(codes, target), z, objective)
+        pull = self.prior_pull * model.loss / z.shape[1] * (1 - share / _FADE).clamp(min=0)
+        damping = state.damping
+        for _ in range(1 + self.secant_steps):
+            model, damping = self._improved(model, damping, pull, share, objective, residuals, target)
 
-        e, pace = frame.inward(state.z), data_loss / d
-        pull = self.prior_pull * pace * (1 - share / _FADE).clamp(min=0)
-        dampings = state.damping[:, None] * state.z.new_tensor(_MULTIPLES)
-        downhill = -(jtr + frame.scale * slope / 2 + pull[:, None] * e)
-        moves = _damped_steps(jtj, downhill, pull[:, None] + dampings * pace[:, None])
-        trials = frame.within(frame.outward(e[:, None] + moves))
-
-        again = row.repeat_interleave(k)
-        with torch.no_grad():
-            flat = trials.flatten(0, 1)
-            trial_data_loss = residuals(flat, take(target, again)).square().mean(1)
-            trial_loss = trial_data_loss + objective.penalty(flat, share[again])
-        pulled = trial_loss.view(n, k) + pull[:, None] * frame.inward(trials).square().sum(2)
-        after, best = pulled.nan_to_num(nan=torch.inf).min(1)
-        better = after < data_loss + penalty + pull * e.square().sum(1)
-
-        z = choose(better, trials[row, best], state.z)
-        loss = torch.where(better, trial_loss.view(n, k)[row, best], data_loss + penalty).nan_to_num(nan=torch.inf)
-        damping = torch.where(better, dampings[row, best], _REFUSED * state.damping)
+        moved = (model.e - frame.inward(z)).square().mean(1)
+        z = frame.outward(model.e)
+        loss = (model.loss + objective.penalty(z, share)).nan_to_num(nan=torch.inf)
         recent = torch.cat([state.recent[:, 1:], loss[:, None]], 1)
-        settled = better & ((frame.inward(z) - e).square().mean(1) < _SETTLED)
-        flat_loss = recent[:, -1] >= (1 - _LEAST_GAIN) * recent[:, 0]
-        broken = ~data_loss.isfinite()
-        arrived = (settled | flat_loss | (damping > _MOST_DAMPING)) & ~broken
-        met = torch.where(better, trial_data_loss.view(n, k)[row, best], data_loss) < _MET
+        broken = ~model.loss.isfinite()
+        falls_no_more = recent[:, -1] >= (1 - _LEAST_GAIN) * recent[:, 0]
+        arrived = (falls_no_more | ((moved > 0) & (moved < _SETTLED)) | (damping > _MOST_DAMPING)) & ~broken
         # before the squashing, what makes its data is done; anything else goes on with plain residuals
-        left = arrived & ~met if unsquashed else torch.zeros_like(arrived)
-        out_of_steps = state.step + 1 >= self.steps
+        left = arrived & (model.loss > _MET) if unsquashed else torch.zeros_like(arrived)
         return LevenbergMarquardtState(
             z=z,
             loss=loss,
@@ -180,22 +168,89 @@ class LevenbergMarquardt:
             recent=torch.where(left[:, None], torch.inf, recent),
             unsquashed=state.unsquashed & ~left,
             step=state.step + 1,
-            done=(arrived & ~left) | broken | out_of_steps,
+            done=(arrived & ~left) | broken | (state.step + 1 >= self.steps),
             converged=arrived & ~left,
-            evaluations=state.evaluations + d + 1 + k,
+            evaluations=state.evaluations + z.shape[1] + 1 + (1 + self.secant_steps) * len(_MULTIPLES),
         )
 
-    def _normal_equations(
-        self, residuals: Callable[[Tensor], Tensor], z: Tensor, objective: Objective
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Residuals, J^T J and J^T r in the frame's coordinates, means over residuals."""
+    def _linearised(self, residuals: Callable[[Tensor], Tensor], z: Tensor, objective: Objective) -> "_Linearisation":
         r, columns = jacobian(residuals, z, objective.jacobian_mode)
-        r, columns = r.detach(), columns.detach()
-        m, seen = r.shape[1], r
-        if self.sketch is not None and m > self.sketch:
-            seen, columns = _sketched(r, self.sketch), _sketched(columns, self.sketch)
-        columns = columns * objective.frame.scale[:, None]
-        return r, columns @ columns.mT / m, (columns @ seen[:, :, None])[..., 0] / m
+        r, columns = r.detach(), columns.detach() * objective.frame.scale[:, None] / math.sqrt(r.shape[1])
+        columns = self._seen(columns)
+        return _Linearisation(objective.frame.inward(z), r.square().mean(1), self._scaled(r), columns, columns @ columns.mT)
+
+    def _improved(
+        self,
+        model: "_Linearisation",
+        damping: Float[Tensor, "n"],
+        pull: Float[Tensor, "n"],
+        share: Float[Tensor, "n"],
+        objective: Objective,
+        residuals: Callable[[Tensor, Target], Tensor],
+        target: Target,
+    ) -> tuple["_Linearisation", Float[Tensor, "n"]]:
+        """The model at the best of several trials where one is better, with its Jacobian brought up to date, and the
+        damping that goes with it."""
+        frame, (n, d), k = objective.frame, model.e.shape, len(_MULTIPLES)
+        row = torch.arange(n, device=model.e.device)
+        dampings = damping[:, None] * model.e.new_tensor(_MULTIPLES)
+        penalty, slope = objective.penalty_slope(frame.outward(model.e), share)
+        downhill = -(model.gradient + frame.scale * slope / 2 + pull[:, None] * model.e)
+        moves = _damped_steps(model.jtj, downhill, pull[:, None] + dampings * model.loss[:, None] / d)
+        trials = frame.within(frame.outward(model.e[:, None] + moves))
+
+        again = row.repeat_interleave(k)
+        with torch.no_grad():
+            r = residuals(trials.flatten(0, 1), take(target, again)).unflatten(0, (n, k))
+            penalties = objective.penalty(trials.flatten(0, 1), share[again]).view(n, k)
+        e, loss = frame.inward(trials), r.square().mean(2)
+        value = loss + penalties + pull[:, None] * e.square().sum(2)
+        after, best = value.nan_to_num(nan=torch.inf).min(1)
+        better = after < model.loss + penalty + pull * model.e.square().sum(1)
+        updated = model.moved(e[row, best], loss[row, best], self._scaled(r[row, best]))
+        kept = _Linearisation(
+            *(choose(better, getattr(updated, field.name), getattr(model, field.name)) for field in fields(model))
+        )
+        return kept, torch.where(better, dampings[row, best], _REFUSED * damping)
+
+    def _scaled(self, r: Float[Tensor, "n m"]) -> Float[Tensor, "n k"]:
+        """Residuals whose squares sum to the loss, sketched where there are many."""
+        return self._seen(r / math.sqrt(r.shape[1]))
+
+    def _seen(self, columns: Float[Tensor, "*n m"]) -> Float[Tensor, "*n k"]:
+        long = self.sketch is not None and columns.shape[-1] > self.sketch
+        return _sketched(columns, self.sketch or 0) if long else columns
+
+
+@dataclass(frozen=True)
+class _Linearisation:
+    """Residuals as a linear function of codes in the frame's coordinates; one row for each code."""
+
+    e: Float[Tensor, "n d"]
+    """Where."""
+    loss: Float[Tensor, "n"]
+    """Mean squared residual there."""
+    r: Float[Tensor, "n k"]
+    """Residuals there, divided by the root of their number; perhaps sketched."""
+    columns: Float[Tensor, "n d k"]
+    """Jacobian, transposed, divided likewise."""
+    jtj: Float[Tensor, "n d d"]
+    """J^T J."""
+
+    @property
+    def gradient(self) -> Float[Tensor, "n d"]:
+        """J^T r."""
+        return (self.columns @ self.r[:, :, None])[..., 0]
+
+    def moved(self, e: Float[Tensor, "n d"], loss: Float[Tensor, "n"], r: Float[Tensor, "n k"]) -> "_Linearisation":
+        """At another place, with the least change of J that agrees with the residuals seen there (Broyden, 1965)."""
+        s = e - self.e
+        length = s.square().sum(1).clamp(min=torch.finfo(s.dtype).tiny)
+        missed = r - self.r - (s[:, None] @ self.columns)[:, 0]
+        u = missed / length[:, None]
+        across = (self.columns @ u[:, :, None])[..., 0]
+        turn = across[:, :, None] * s[:, None] + u.square().sum(1)[:, None, None] / 2 * s[:, :, None] * s[:, None]
+        return _Linearisation(e, loss, r, self.columns + s[:, :, None] * u[:, None], self.jtj + turn + turn.mT)
 
 
 def _damped_steps(
