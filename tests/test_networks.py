@@ -11,6 +11,8 @@ from torch.testing import assert_close
 
 from latentry import networks
 from latentry.networks import (
+    Cho2020Discriminator,
+    Cho2020Generator,
     ConvolutionalEncoder,
     DCGANDiscriminator,
     DCGANGenerator,
@@ -41,6 +43,32 @@ def test_a_generator_paints_in_range_and_every_weight_learns(size: int, channels
     assert x.abs().max() <= 1
     (x * pictures(6, channels, size)).sum().backward()
     assert without_gradient(generator) == []
+
+
+@pytest.mark.parametrize(("size", "channels"), [(28, 1), (32, 3)])
+def test_the_networks_of_cho_paint_and_score_each_row_alone_and_every_weight_learns(size: int, channels: int) -> None:
+    generator, discriminator = (
+        Cho2020Generator(4, size, channels, 2).double(),
+        Cho2020Discriminator(size, channels, 2).double(),
+    )
+    z = torch.randn(3, 4, dtype=torch.float64)
+    x = generator(z)
+    assert x.shape == (3, channels, size, size)
+    assert x.abs().max() <= 1
+    assert_close(generator(z[:1]), x[:1])
+    scores = discriminator(x)
+    assert scores.shape == (3,)
+    (scores * torch.arange(3)).sum().backward()
+    assert without_gradient(generator) == without_gradient(discriminator) == []
+
+
+def test_the_networks_of_cho_refuse_what_two_doublings_do_not_reach() -> None:
+    with pytest.raises(ValueError, match="image size among"):
+        Cho2020Generator(4, 64)
+    with pytest.raises(ValueError, match="width >= 1"):
+        Cho2020Discriminator(width=0)
+    with pytest.raises(ValueError, match="latent_dim >= 1"):
+        Cho2020Generator(0)
 
 
 @picture_cases

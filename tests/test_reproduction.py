@@ -60,8 +60,8 @@ def test_a_cell_of_other_settings_is_refused(tmp_path: Path) -> None:
 
 def test_the_cost_is_that_of_what_is_still_to_be_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_cells(cells(1), partial(work, tmp_path / "log"), tmp_path, workers=1, console=QUIET)
-    announce(cells(1, 2, 3), tmp_path, 1800.0, 2, Console(width=300))
+    announce(cells(1, 2, 3), tmp_path, lambda cell: 900.0 * (cell.settings.number - 1), 2, Console(width=300))
     said = capsys.readouterr().out
     assert "3 cells, 1 of them done" in said
     assert "30.0 min" in said
-    assert "1.0 h of computing, 0.5 h with 2 at a time" in said
+    assert "0.8 h of computing, 0.4 h with 2 at a time" in said

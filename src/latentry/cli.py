@@ -49,6 +49,7 @@ VERBS: dict[str, Any] = {
     },
     "reproduce": {
         "priors": Verb(verbs.ReproducePriorsSettings, "reproduce_priors:reproduce_priors"),
+        "recovery": Verb(verbs.ReproduceRecoverySettings, "reproduce_recovery:reproduce_recovery"),
     },
     "train": {
         "gan": Verb(verbs.TrainGANSettings, "train:train_gan"),
@@ -107,8 +108,11 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
         meaning = f"{verb.positional.capitalize()}: {verb.meaning}."
         parser.add_argument(verb.positional, type=str, nargs="+" if several else None, help=meaning)
     flags = {"json": "Print the result as JSON for machines.", "force": "Replace an earlier result in the same folder."}
-    if "quick" in {field.name for field in dataclasses.fields(verb.settings)}:
+    names = {field.name for field in dataclasses.fields(verb.settings)}
+    if "quick" in names:
         flags["quick"] = "A rehearsal in less than a minute: everything at the smallest size, numbers without meaning."
+    if "full" in names:
+        flags["full"] = "The paper's whole grid, for a GPU."
     skip = {*flags, verb.positional} if verb.positional else {*flags}
     parser.add_class_arguments(verb.settings, skip=skip, as_group=False)
     for flag, text in flags.items():  # flags without a value, which a typed bool would ask for

@@ -4,11 +4,14 @@ A network keeps what its constructor was given in `arguments`, so that it can be
 """
 
 from latentry.networks.channels_last import channels_last
+from latentry.networks.cho2020 import Cho2020Discriminator, Cho2020Generator
 from latentry.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from latentry.networks.encoder import ConvolutionalEncoder, VectorEncoder
 from latentry.networks.image_classifier import PlainClassifier, ResidualClassifier
 
 __all__ = [
+    "Cho2020Discriminator",
+    "Cho2020Generator",
     "ConvolutionalEncoder",
     "DCGANDiscriminator",
     "DCGANGenerator",

@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -20,10 +20,12 @@ from latentry.priors.distribution import SampledLaw
 __all__ = [
     "comparison_figure",
     "fit_figure",
+    "found_figure",
     "histogram_figure",
     "p_value_figure",
     "path_figure",
     "prior_figure",
+    "scatter_figure",
     "step_figure",
     "trade_off_figure",
 ]
@@ -135,6 +137,49 @@ def trade_off_figure(points: Mapping[str, tuple[float, float]], across: str, up:
     axes.set_xlabel(across, fontsize=8)
     axes.set_ylabel(up, fontsize=8)
     axes.tick_params(labelsize=7, which="both")
+    return _png(figure)
+
+
+def scatter_figure(panels: Mapping[str, Mapping[str, tuple[float, float]]], across: str, up: str) -> bytes:
+    """PNG with one panel of named points for each title; the height is logarithmic."""
+    figure = Figure(figsize=(4.8 * len(panels), 4.2), layout="constrained")
+    for panel, (title, points) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        x, y = zip(*points.values(), strict=True)
+        panel.scatter(x, y, s=16, color="#2f5d91")
+        for name, place in points.items():
+            panel.annotate(name, place, xytext=(4, 3), textcoords="offset points", fontsize=6.5)
+        panel.set(yscale="log")
+        panel.set_title(title, fontsize=9)
+        panel.set_xlabel(across, fontsize=8)
+        panel.set_ylabel(up, fontsize=8)
+        panel.tick_params(labelsize=7, which="both")
+    return _png(figure)
+
+
+def found_figure(panels: Mapping[str, Mapping[str, tuple[Sequence[float], int]]], budgets: Sequence[int]) -> bytes:
+    """PNG with one panel for each generator: share of codes found against their cost, one line for each method.
+
+    Args:
+        panels: By generator and method, the cost of each code that was found, ascending, and the number of all codes.
+        budgets: Costs that are marked.
+    """
+    figure = Figure(figsize=(5.4 * len(panels), 3.6), layout="constrained")
+    for panel, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        costs = [*budgets, *(cost for found, _ in lines.values() for cost in found)]
+        ends = (0.5 * min(costs), 1.2 * max(costs))
+        for index, (name, (found, total)) in enumerate(lines.items()):
+            shares = [rank / total for rank in range(len(found) + 1)]
+            panel.step(
+                [ends[0], *found, ends[1]], [*shares, shares[-1]], where="post", color=f"C{index}", linewidth=1.4, label=name
+            )
+        for budget in budgets:
+            panel.axvline(budget, color="#888888", linewidth=0.8, linestyle="--")
+        panel.set(xscale="log", xlim=ends, ylim=(0, 1.02))
+        panel.set_title(title, fontsize=9)
+        panel.set_xlabel("evaluations of the generator for one code", fontsize=8)
+        panel.set_ylabel("share of codes found", fontsize=8)
+        panel.tick_params(labelsize=7, which="both")
+        panel.legend(fontsize=6.5, frameon=False)
     return _png(figure)
 
 

@@ -95,7 +95,8 @@ def reproduce_priors(settings: ReproducePriorsSettings) -> dict[str, Any]:
 
     table, designs = _priors(settings, folder)
     cells = _cells(settings, table, designs)
-    announce(cells, folder, _seconds(cells[0].settings, folder, device), workers, console)
+    seconds = _seconds(cells[0].settings, folder, device)
+    announce(cells, folder, lambda cell: seconds, workers, console)
     work = partial(_train_and_measure, folder, str(device))
     results = run_cells(cells, work, folder, workers=workers, console=console)
 

@@ -40,12 +40,15 @@ class Cell:
         return content
 
 
-def announce(cells: Sequence[Cell], folder: Path, seconds_a_cell: float, workers: int, console: Console) -> None:
+def announce(
+    cells: Sequence[Cell], folder: Path, seconds_of: Callable[[Cell], float], workers: int, console: Console
+) -> None:
     """Say what is to be done and what it will cost, before it begins."""
-    open_cells = [cell for cell in cells if _done(cell, folder) is None]
-    hours = seconds_a_cell * len(open_cells) / 3600
+    seconds = [seconds_of(cell) for cell in cells if _done(cell, folder) is None]
+    hours = sum(seconds) / 3600
     console.print(
-        f"{len(cells)} cells, {len(cells) - len(open_cells)} of them done. Each takes about {seconds_a_cell / 60:.1f} min: "
+        f"{len(cells)} cells, {len(cells) - len(seconds)} of them done. "
+        f"Each takes up to about {max(seconds, default=0.0) / 60:.1f} min: "
         f"{hours:.1f} h of computing, {hours / workers:.1f} h with {workers} at a time. "
         "It may be stopped at any time; the same command goes on.",
         highlight=False,
