@@ -139,7 +139,7 @@ def recover_codes(
         check_generator(generator, trial[:3])
         own = _measured(generator, difference, trial)
         _check_data(target, own)
-        eight_bit = bool(on_eight_bit_grid(target.x).all())
+        eight_bit = bool(on_eight_bit_grid(torch.where(target.seen.bool(), target.x, -1.0)).all())  # hidden is 0, no level
         objective = Objective(
             generator,
             prior,
