@@ -131,6 +131,8 @@ class LevenbergMarquardt:
         for unsquashed in (True, False):
             members = (state.unsquashed == unsquashed).nonzero().flatten()
             for part in members.split(max(1, self.rows // state.z.shape[1])):
+                if len(part) == 0:
+                    continue
                 state = put(state, part, self._step(objective, take(state, part), take(target, part), unsquashed))
         return state
 
