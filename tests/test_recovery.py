@@ -162,11 +162,12 @@ def test_a_module_gets_its_modes_and_flags_back(rng: torch.Generator) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # of torch itself
-def test_images_of_eight_bits_are_met_up_to_rounding_under_a_mask_too(rng: torch.Generator) -> None:
+@pytest.mark.parametrize("contrast", [1.0, 0.3])
+def test_images_of_eight_bits_are_met_up_to_rounding_under_a_mask_too(contrast: float, rng: torch.Generator) -> None:
     matrix, prior = torch.randn(64, 4, dtype=torch.float64, generator=rng) / 2, Normal(4).double()
 
     def squashed(z: Tensor) -> Tensor:
-        return torch.tanh(z @ matrix.mT)
+        return contrast * torch.tanh(z @ matrix.mT)
 
     x = ((squashed(prior.sample(3, rng=rng)) + 1) * 127.5).round() / 127.5 - 1
     mask = (torch.arange(64) < 60).double()
