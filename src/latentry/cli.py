@@ -104,8 +104,10 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
     parser.add_argument("--config", action="config", help="YAML file with any of these settings.")
     if verb.positional:
         several = verb.settings.__annotations__[verb.positional] == list[str]
+        given = next(field for field in dataclasses.fields(verb.settings) if field.name == verb.positional)
+        enough = "+" if given.default_factory is dataclasses.MISSING else "*"
         meaning = f"{verb.positional.capitalize()}: {verb.meaning}."
-        parser.add_argument(verb.positional, type=str, nargs="+" if several else None, help=meaning)
+        parser.add_argument(verb.positional, type=str, nargs=enough if several else None, help=meaning)
     flags = {"json": "Print the result as JSON for machines.", "force": "Replace an earlier result in the same folder."}
     if "quick" in {field.name for field in dataclasses.fields(verb.settings)}:
         flags["quick"] = "A rehearsal in less than a minute: everything at the smallest size, numbers without meaning."
