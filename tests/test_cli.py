@@ -59,10 +59,11 @@ def test_train_sample_and_recover_work_on_one_anothers_results(tmp_path: Path, i
         torch.testing.assert_close(model.network(codes["z"]), codes["x"], rtol=1e-4, atol=1e-5)
 
     recovery = tmp_path / "recovery"
-    assert run("recover", images, "--generator", gan / "model", *TINY_RECOVERY, "--out", recovery) == 0
+    assert run("recover", images, "--generator", gan / "model", *TINY_RECOVERY, "--self_check=19", "--out", recovery) == 0
     assert load_codes(recovery).z.shape == (3, 4)
     rows = read_json(recovery / "results.json")["result"]["images"]
     assert [Path(row["image"]).name for row in rows] == ["0.png", "1.png", "2.png"]
+    assert all(0.05 <= row["own_p_value"] <= 1 for row in rows)
     assert "data:image/png;base64," in (recovery / "index.html").read_text()
 
 

@@ -105,9 +105,11 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
     if verb.positional:
         several = verb.settings.__annotations__[verb.positional] == list[str]
         given = next(field for field in dataclasses.fields(verb.settings) if field.name == verb.positional)
-        enough = "+" if given.default_factory is dataclasses.MISSING else "*"
+        required = given.default_factory is dataclasses.MISSING
+        count: dict[str, Any] = {"nargs": "+" if required else "*"} if several else {}
+        default: dict[str, Any] = {} if required else {"default": []}
         meaning = f"{verb.positional.capitalize()}: {verb.meaning}."
-        parser.add_argument(verb.positional, type=str, nargs=enough if several else None, help=meaning)
+        parser.add_argument(verb.positional, type=str, help=meaning, **count, **default)
     flags = {"json": "Print the result as JSON for machines.", "force": "Replace an earlier result in the same folder."}
     if "quick" in {field.name for field in dataclasses.fields(verb.settings)}:
         flags["quick"] = "A rehearsal in less than a minute: everything at the smallest size, numbers without meaning."

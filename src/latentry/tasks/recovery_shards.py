@@ -158,12 +158,14 @@ def given_images(settings: RecoverSettings, seen: Measurement) -> Images:
     """The user's images: files, or a split of a data set.
 
     Raises:
-        ValueError: There are none, or both.
+        ValueError: There are none, or both, or a file is missing.
     """
     if bool(settings.images) == (settings.data is not None):
         raise ValueError("expected images: files or folders of them, or one data set with --data; not both")
     if settings.data is None:
         files = expand_paths(settings.images)
+        if missing := next((file for file in files if not file.is_file()), None):  # told now, not after hours of work
+            raise ValueError(f"expected an image at {missing}, found none; check its name")
         return Images(
             len(files),
             lambda rows: [str(files[row]) for row in rows],
