@@ -9,6 +9,7 @@ import torch
 import yaml
 
 from latentry.cli import VERBS, Verb, main
+from latentry.data.recovered import load_codes
 from latentry.latent.inverse import load_inverse
 from latentry.models.pretrained import load_pretrained, save_pretrained
 from latentry.networks import DCGANGenerator, PlainClassifier
@@ -17,6 +18,7 @@ from latentry.reports.pictures import write_png
 from latentry.storage import read_json, read_tensors
 
 TINY_GAN = ["--width=2", "--discriminator_width=2", "--latent_dim=4", "--device=cpu"]
+TINY_RECOVERY = ["--solver=adam", "--steps=3", "--restarts=2", "--self_check=0"]
 TINY_LOOP = ["--loop.batch_size=8", "--loop.checkpoint_every=2"]
 
 
@@ -57,12 +59,11 @@ def test_train_sample_and_recover_work_on_one_anothers_results(tmp_path: Path, i
         torch.testing.assert_close(model.network(codes["z"]), codes["x"], rtol=1e-4, atol=1e-5)
 
     recovery = tmp_path / "recovery"
-    assert run("recover", images, "--generator", gan / "model", "--steps=3", "--restarts=2", "--out", recovery) == 0
-    found = read_tensors(recovery / "codes.safetensors")
-    assert found["z"].shape == (3, 4)
-    assert found["x_hat"].shape == (3, 1, 28, 28)
+    assert run("recover", images, "--generator", gan / "model", *TINY_RECOVERY, "--self_check=19", "--out", recovery) == 0
+    assert load_codes(recovery).z.shape == (3, 4)
     rows = read_json(recovery / "results.json")["result"]["images"]
     assert [Path(row["image"]).name for row in rows] == ["0.png", "1.png", "2.png"]
+    assert all(0.05 <= row["own_p_value"] <= 1 for row in rows)
     assert "data:image/png;base64," in (recovery / "index.html").read_text()
 
 
@@ -146,7 +147,7 @@ def test_evaluate_judges_samples_at_the_prior_and_between_and_codes_if_asked(
     tmp_path: Path, generator: Path, images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_pretrained(tmp_path / "eyes", PlainClassifier(10, width=4), None, {})
-    assert run("recover", images, "--generator", generator, "--steps=2", "--out", tmp_path / "recovery") == 0
+    assert run("recover", images, "--generator", generator, *TINY_RECOVERY, "--out", tmp_path / "recovery") == 0
     chosen = [
         "--generator",
         generator,
@@ -156,8 +157,7 @@ def test_evaluate_judges_samples_at_the_prior_and_between_and_codes_if_asked(
         "--rules=[lerp,transport]",
         "--t=[0.5]",
     ]
-    codes = tmp_path / "recovery" / "codes.safetensors"
-    assert run("evaluate", *chosen, "--codes", codes, "--out", tmp_path / "out") == 0
+    assert run("evaluate", *chosen, "--codes", tmp_path / "recovery", "--out", tmp_path / "out") == 0
     result = read_json(tmp_path / "out" / "results.json")["result"]
     assert [row["rule"] for row in result["rows"]] == [None, "lerp", "transport"]
     for row in result["rows"]:
@@ -178,10 +178,10 @@ def test_a_prior_in_a_file_is_what_codes_are_held_against(prior: UnlabelledPrior
     save_pretrained(tmp_path / "eyes", PlainClassifier(10, width=4), None, {})
     for generator, extra in (("own", []), ("other", ["--prior", tmp_path / "prior.json"])):
         found = tmp_path / f"recover-{generator}"
-        assert run("recover", images, "--generator", tmp_path / generator, *extra, "--steps=2", "--out", found) == 0
+        assert run("recover", images, "--generator", tmp_path / generator, *extra, *TINY_RECOVERY, "--out", found) == 0
         made = tmp_path / f"evaluate-{generator}"
         chosen = ["--extractor", tmp_path / "eyes", "--count=60", "--rules=[transport]", "--t=[0.5]"]
-        codes = ["--codes", found / "codes.safetensors"]
+        codes = ["--codes", found]
         assert run("evaluate", "--generator", tmp_path / generator, *extra, *chosen, *codes, "--out", made) == 0
         result = read_json(made / "results.json")["result"]
         assert result["prior"] == repr(prior)
@@ -192,7 +192,7 @@ def test_a_prior_in_a_file_is_what_codes_are_held_against(prior: UnlabelledPrior
 def test_json_is_all_there_is_on_standard_output(
     verb: str, tmp_path: Path, generator: Path, images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    extra = [images, "--steps=2"] if verb == "recover" else ["--count=2"]
+    extra = [images, *TINY_RECOVERY] if verb == "recover" else ["--count=2"]
     assert run(verb, *extra, "--generator", generator, "--json", "--out", tmp_path / "out") == 0
     printed = capsys.readouterr().out
     assert json.loads(printed) == read_json(tmp_path / "out" / "results.json")
@@ -200,9 +200,9 @@ def test_json_is_all_there_is_on_standard_output(
 
 def test_equal_seeds_give_equal_results(tmp_path: Path, generator: Path, images: Path) -> None:
     for name in ("one", "two"):
-        assert run("recover", images, "--generator", generator, "--steps=3", "--seed=4", "--out", tmp_path / name) == 0
-    one, two = (read_tensors(tmp_path / name / "codes.safetensors") for name in ("one", "two"))
-    assert torch.equal(one["z"], two["z"])
+        assert run("recover", images, "--generator", generator, *TINY_RECOVERY, "--seed=4", "--out", tmp_path / name) == 0
+    one, two = (load_codes(tmp_path / name) for name in ("one", "two"))
+    assert torch.equal(one.z, two.z)
 
 
 @pytest.mark.parametrize(

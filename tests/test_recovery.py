@@ -161,6 +161,27 @@ def test_a_module_gets_its_modes_and_flags_back(rng: torch.Generator) -> None:
     assert all(torch.equal(value, buffers[name]) for name, value in network.named_buffers())
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # of torch itself
+@pytest.mark.parametrize("contrast", [1.0, 0.3])
+def test_images_of_eight_bits_are_met_up_to_rounding_under_a_mask_too(contrast: float, rng: torch.Generator) -> None:
+    matrix, prior = torch.randn(64, 4, dtype=torch.float64, generator=rng) / 2, Normal(4).double()
+
+    def squashed(z: Tensor) -> Tensor:
+        return contrast * torch.tanh(z @ matrix.mT)
+
+    x = ((squashed(prior.sample(3, rng=rng)) + 1) * 127.5).round() / 127.5 - 1
+    mask = (torch.arange(64) < 60).double()
+    assert recover_codes(squashed, x, prior, mask=mask, restarts=6, rng=rng).met.all()
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # of torch itself
+def test_the_default_solver_finds_codes_of_a_generator_without_a_squashing(
+    matrix: Tensor, prior: Normal, rng: torch.Generator
+) -> None:
+    z = prior.sample(3, rng=rng)
+    assert_close(recover_codes(linear(matrix), z @ matrix.mT, prior, rng=rng).z, z, rtol=0, atol=1e-3)
+
+
 def test_too_few_steps_are_reported_as_not_converged(matrix: Tensor, prior: Normal, rng: torch.Generator) -> None:
     x = 5 * torch.randn(5, PIXELS, dtype=torch.float64, generator=rng)
     assert not recover_codes(linear(matrix), x, prior, solver=Adam(steps=3), rng=rng).converged.any()

@@ -12,6 +12,7 @@ from latentry.storage import (
     atomic_path,
     fingerprint,
     read_json,
+    read_metadata,
     read_tensors,
     write_json,
     write_tensors,
@@ -131,3 +132,16 @@ def test_a_fingerprint_knows_neither_order_nor_memory_layout() -> None:
 )
 def test_a_fingerprint_tells_apart(other: dict[str, Tensor]) -> None:
     assert fingerprint(other) != fingerprint({"a": torch.arange(6.0)})
+
+
+def test_metadata_are_read_without_the_tensors(tmp_path: Path) -> None:
+    path = tmp_path / "codes.safetensors"
+    write_tensors(path, TENSORS, {"prior": "Normal(3)"})
+    assert read_metadata(path) == {"prior": "Normal(3)"}
+    write_tensors(path, TENSORS)
+    assert read_metadata(path) == {}
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(ValueError, match=r"codes\.safetensors is not a whole safetensors file"):
+        read_metadata(path)
+    with pytest.raises(ValueError, match="found none"):
+        read_metadata(tmp_path / "none.safetensors")

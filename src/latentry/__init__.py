@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from latentry import priors as priors
+    from latentry.data.recovered import RecoveredCodes as RecoveredCodes
+    from latentry.data.recovered import load_codes as load_codes
     from latentry.data.sources import load_dataset as load_dataset
     from latentry.evaluation.codes import GoodnessOfFit as GoodnessOfFit
     from latentry.evaluation.codes import goodness_of_fit as goodness_of_fit
@@ -70,6 +72,7 @@ _HOMES = {
     "Pretrained": "models.pretrained",
     "Provenance": "latent.provenance",
     "RandomProjection": "latent.measurements",
+    "RecoveredCodes": "data.recovered",
     "Recovery": "latent.recovery",
     "StatisticalDistance": "latent.regularizers",
     "TruncatedNormalResampling": "latent.resampling",
@@ -83,6 +86,7 @@ _HOMES = {
     "is_from": "latent.provenance",
     "keep_box": "latent.measurements",
     "keep_share": "latent.measurements",
+    "load_codes": "data.recovered",
     "load_dataset": "data.sources",
     "load_inverse": "latent.inverse",
     "load_pretrained": "models.pretrained",

@@ -105,8 +105,12 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
     parser.add_argument("--config", action="config", help="YAML file with any of these settings.")
     if verb.positional:
         several = verb.settings.__annotations__[verb.positional] == list[str]
+        given = next(field for field in dataclasses.fields(verb.settings) if field.name == verb.positional)
+        required = given.default_factory is dataclasses.MISSING
+        count: dict[str, Any] = {"nargs": "+" if required else "*"} if several else {}
+        default: dict[str, Any] = {} if required else {"default": []}
         meaning = f"{verb.positional.capitalize()}: {verb.meaning}."
-        parser.add_argument(verb.positional, type=str, nargs="+" if several else None, help=meaning)
+        parser.add_argument(verb.positional, type=str, help=meaning, **count, **default)
     flags = {"json": "Print the result as JSON for machines.", "force": "Replace an earlier result in the same folder."}
     names = {field.name for field in dataclasses.fields(verb.settings)}
     if "quick" in names:

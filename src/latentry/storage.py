@@ -18,6 +18,7 @@ __all__ = [
     "atomic_path",
     "fingerprint",
     "read_json",
+    "read_metadata",
     "read_tensors",
     "write_bytes",
     "write_json",
@@ -88,8 +89,25 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     Raises:
         ValueError: The file is missing, cut short or of another format; the message names it.
     """
-    try:
+    with _naming(path):
         return safetensors.torch.load_file(path)
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """The map of strings that `write_tensors` put beside the tensors; these are not read.
+
+    Raises:
+        ValueError: The file is missing, cut short or of another format; the message names it.
+    """
+    with _naming(path), safetensors.safe_open(path, framework="pt") as file:
+        return dict(file.metadata() or {})
+
+
+@contextmanager
+def _naming(path: str | Path) -> Iterator[None]:
+    """What goes wrong with a safetensors file in the block becomes one error that names it."""
+    try:
+        yield
     except FileNotFoundError:
         raise ValueError(f"expected weights at {path}, found none; check the folder, or train and save again") from None
     except safetensors.SafetensorError as error:

@@ -134,9 +134,9 @@ class LevenbergMarquardt:
         self, objective: Objective, state: LevenbergMarquardtState, target: Target, rng: torch.Generator
     ) -> LevenbergMarquardtState:
         """One Jacobian and the best of its steps, for a few codes at a time."""
-        at_once = max(1, self.rows // state.z.shape[1])
-        for unsquashed in state.unsquashed.unique().tolist():
-            for part in (state.unsquashed == unsquashed).nonzero().flatten().split(at_once):
+        at_once, phase = max(1, self.rows // state.z.shape[1]), state.unsquashed
+        for unsquashed in phase.unique().tolist():
+            for part in (phase == unsquashed).nonzero().flatten().split(at_once):
                 state = put(state, part, self._step(objective, take(state, part), take(target, part), unsquashed))
         return state
 

@@ -47,8 +47,8 @@ __all__ = ["Recovery", "recover_codes"]
 
 _TRIAL_CODES = 64
 _MET, _MET_EIGHT_BIT = 1e-7, 1e-5
-"""Mean squared errors, in units of the square of the data's largest value, at which data count as met: that of rounding to
-eight bits is 5e-6."""
+"""Mean squared errors at which data count as met: in units of the square of their largest value, or, for images of eight
+bits in [-1, 1], as they are; that of rounding is 5e-6."""
 _ALIKE = 1.1
 """How much larger than the least loss another start's may be to count as good as it."""
 _MOST_LATENTS = 1024
@@ -121,7 +121,7 @@ def recover_codes(
         mask: 1 where an element of the data is seen, 0 where it is hidden: `(n, *s)` or `(*s,)`.
         restarts: Most starts for each data point.
         met: Mean squared error at which data count as met, so that no further start is tried; by default 1e-7 of the largest
-            value squared, 1e-5 for data of eight bits.
+            value squared, or 1e-5 for images of eight bits in [-1, 1].
         batch_size: Codes in work at once, starts included.
         rng: Source of the starts and of resampling, on the prior's device.
         progress: Called as `progress(done, total)` after each iteration, in iterations of single starts.
@@ -139,7 +139,7 @@ def recover_codes(
         check_generator(generator, trial[:3])
         own = _measured(generator, difference, trial)
         _check_data(target, own)
-        eight_bit = bool(on_eight_bit_grid(target.x).all())
+        eight_bit = bool(on_eight_bit_grid(torch.where(target.seen.bool(), target.x, -1.0)).all())  # hidden is 0, no level
         objective = Objective(
             generator,
             prior,
@@ -153,7 +153,7 @@ def recover_codes(
             first = take(target, slice(1))
             objective = replace(objective, jacobian_mode=jacobian_mode(lambda z: objective.residuals(z, first), trial[:1]))
         largest = target.x.abs().max().item()
-        tolerance = met if met is not None else (_MET_EIGHT_BIT if eight_bit else _MET) * largest**2
+        tolerance = met if met is not None else (_MET_EIGHT_BIT if eight_bit else _MET * largest**2)
         starts = _starts(start, target, prior, restarts, rng)
         tracks = _Tracks(objective, chosen, target, starts, tolerance)
         tracks.run(batch_size, rng or torch.Generator().manual_seed(0), progress)

@@ -8,6 +8,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from latentry.data.recovered import load_codes
 from latentry.data.sources import load_dataset
 from latentry.evaluation.codes import GoodnessOfFit, goodness_of_fit
 from latentry.evaluation.extractor import ClassifierExtractor, RememberingExtractor
@@ -84,6 +85,8 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
 
 
 def _codes(path: str) -> Tensor:
+    if Path(path).is_dir():
+        return load_codes(path).z
     tensors = read_tensors(path)
     if "z" not in tensors:
         raise ValueError(f"expected codes named z in {path}, got {sorted(tensors)}; pass the file that `recover` wrote")

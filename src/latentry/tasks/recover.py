@@ -1,128 +1,113 @@
-"""`latentry recover`: the codes of the user's own images, and whether they could have come from the prior."""
+"""`latentry recover`: the codes of the user's own images, and whether they could have come from the prior.
 
+The images go through in shards (`tasks.recovery_shards`); before them, a few of the generator's own, whose codes are known,
+so that the user learns what success to expect, and what an image looks like that the generator did make.
+"""
+
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.state import PartialState
 from rich.console import Console
-from torch import nn
 
-from latentry.data.pictures import expand_paths, load_images
-from latentry.evaluation.codes import goodness_of_fit
-from latentry.interfaces import evaluated
-from latentry.latent.adam import Adam
-from latentry.latent.recovery import recover_codes
-from latentry.latent.regularizers import L2, Regularizer, StatisticalDistance
 from latentry.priors import UnlabelledPrior
-from latentry.reports.figures import histogram_figure
-from latentry.reports.page import Picture, write_page
-from latentry.reports.pictures import grid, interleave, png
 from latentry.reports.progress import progress_bar
-from latentry.reports.tables import Table, print_table
-from latentry.storage import write_tensors
+from latentry.reports.tables import print_table
+from latentry.tasks.recovery_options import image_format, measurement, start_from
+from latentry.tasks.recovery_report import SHOWN, SelfCheck, findings, self_check, write_report
+from latentry.tasks.recovery_shards import Processes, Recovering, given_images, own_images, recover_shards
 from latentry.tasks.runs import claim_folder, load_generator, named_prior, pick_device, record
-from latentry.tasks.settings import RecoverSettings, RegularizerName
+from latentry.tasks.settings import RecoverSettings
 
 __all__ = ["recover"]
 
-_PARTS = ("index.html", "codes.safetensors")
-_PAIRS_A_ROW = 8
+_CODES, _OWN = "codes", "self-check"
+_PATIENCE = timedelta(days=30)
+"""How long a process waits for the shards of the others."""
 
 
 def recover(settings: RecoverSettings) -> dict[str, Any]:
-    """Write `codes.safetensors`, `index.html` and `results.json`; print one row for each image."""
-    device = pick_device(settings.device)
+    """Write `codes/`, `self-check/`, `index.html` and `results.json`; print a row for each of the first images and shares.
+
+    Under `accelerate launch` each process takes its share of the work, and the first one sums up.
+    """
+    _check_numbers(settings)
+    device, processes = _place(settings)
     model, prior = load_generator(settings.generator)
     if settings.prior is not None:
         prior = named_prior(settings.prior, prior.latent_dim)
     generator = model.network.to(device)
-    files = expand_paths(settings.images)
-    channels, size = _image_format(generator, prior)
-    x = load_images(files, image_size=size, channels=channels)
-    folder = claim_folder(settings, *_PARTS)
-    console = Console(quiet=settings.json)
+    seen = measurement(settings, *image_format(generator, prior))
+    images = given_images(settings, seen)
+    start = start_from(settings, generator, prior, seen)
+    work = Recovering.by(settings, generator, prior, seen, start, model.fingerprint)
+    folder = _claim(processes, settings)
+    quiet = settings.json or processes.index > 0
+    console = Console(quiet=quiet)
 
-    with progress_bar(quiet=settings.json) as track:
-        found = recover_codes(
-            generator,
-            x.to(device),
-            prior,
-            solver=Adam(steps=settings.steps, learning_rate=settings.learning_rate),
-            regularizer=_regularizer(settings.regularizer),
-            weight=settings.weight,
-            restarts=settings.restarts,
-            rng=torch.Generator().manual_seed(settings.seed),
-            progress=track(f"recovering {len(x)} codes"),
-        )
-    fit = goodness_of_fit(found.z, prior)
-
-    rows = [
-        {"image": str(file), "reconstruction_error": error, "converged": converged, "p_value": p_value}
-        for file, error, converged, p_value in zip(
-            files, found.reconstruction_error.tolist(), found.converged.tolist(), fit.code_p_value.tolist(), strict=True
-        )
-    ]
-    table = Table(
-        f"{len(x)} recovered codes",
-        ("image", "pixel MSE", "converged", "p-value of the code"),
-        tuple(
-            (
-                row["image"],
-                f"{row['reconstruction_error']:.4f}",
-                "yes" if row["converged"] else "no",
-                f"{row['p_value']:.2g}",
+    check: SelfCheck | None = None
+    if settings.self_check:
+        own, z = own_images(settings, generator, prior, seen)
+        with progress_bar(quiet=quiet) as track:
+            recover_shards(
+                own, work, folder / _OWN, processes, track(f"recovering {own.count} images of the generator's own")
             )
-            for row in rows
-        ),
-        "Pixel MSE: images in [-1, 1]. P-value: small where the code's elements are unlike the prior's.",
-    )
-    pairs = grid(interleave([x, found.x_hat.cpu()]), 2 * min(_PAIRS_A_ROW, len(x)))
-    facts = [
-        ("generator", f"{settings.generator}, weights {model.fingerprint}"),
-        ("prior", repr(prior)),
-        ("regularizer", f"{settings.regularizer}, weight {settings.weight:g}"),
-        ("recovery", f"{settings.restarts} starts of {settings.steps} Adam steps, seed {settings.seed}"),
-    ]
-    blocks: list[Table | Picture] = [
-        Picture("Images and what was recovered", png(pairs, magnify=2), "In pairs: the image, then G(z) for its code."),
-        table,
-        Picture("Elements of all codes over the prior's density", histogram_figure({"recovered": found.z}, prior)),
-    ]
-    write_page(folder / "index.html", "Recovered codes", [fit.verdict], blocks, facts)
-    write_tensors(
-        folder / "codes.safetensors",
-        {"z": found.z, "x_hat": found.x_hat, "p_value": fit.code_p_value},
-        {"generator": model.fingerprint, "prior": repr(prior)},
-    )
+        check = self_check(folder / _OWN, z, prior)
+        for sentence in check.sentences:
+            console.print(sentence, highlight=False)
+    with progress_bar(quiet=quiet) as track:
+        recover_shards(images, work, folder / _CODES, processes, track(f"recovering {images.count:,} codes"))
+    if processes.index > 0:
+        return {}
+
+    found = findings(folder / _CODES, images.count, prior, check)
+    x = seen.shown(images.read(range(min(SHOWN, images.count))))
+    write_report(folder / "index.html", found, x, generator, prior, _facts(settings, prior, model.fingerprint))
     content = record(
         folder,
         settings,
-        {
-            "images": rows,
-            "ks": fit.statistic,
-            "p_value": fit.p_value,
-            "uniformity_p_value": fit.uniformity_p_value,
-            "verdict": fit.verdict,
-        },
+        {"images": found.records(), **found.summary(), "generator": model.fingerprint, "prior": repr(prior)},
     )
-    print_table(table, console)
-    console.print(fit.verdict, highlight=False)
+    print_table(found.table(), console)
+    print_table(found.success_table(), console)
+    console.print(found.sentences[-1], highlight=False)
     console.print(f"Codes and report: {folder}", highlight=False)
     return content
 
 
-def _image_format(generator: nn.Module, prior: UnlabelledPrior) -> tuple[int, int]:
-    """Channels and side of what a generator makes."""
-    device = next(generator.parameters()).device
-    with evaluated(generator), torch.no_grad():
-        shape = generator(prior.sample(1).to(device)).shape
-    if len(shape) != 4 or shape[2] != shape[3]:
-        raise ValueError(
-            f"expected a generator of square images, got data of shape {tuple(shape)}; use latentry.recover_codes"
-        )
-    return shape[1], shape[2]
+def _check_numbers(settings: RecoverSettings) -> None:
+    for name, value, least in (("self_check", settings.self_check, 0), ("shard_size", settings.shard_size, 1)):
+        if value < least:
+            raise ValueError(f"expected --{name} of at least {least}, got {value}")
 
 
-def _regularizer(name: RegularizerName) -> Regularizer | None:
-    if name == "none":
-        return None
-    return L2() if name == "l2" else StatisticalDistance(name)
+def _place(settings: RecoverSettings) -> tuple[torch.device, Processes]:
+    """Where to compute, and which of several processes this is."""
+    device = pick_device(settings.device)
+    state: Any = PartialState(cpu=device.type == "cpu", timeout=_PATIENCE)
+    if settings.device == "auto" and device.type == "cuda" and state.num_processes > 1:
+        device = state.device
+    return device, Processes(state.process_index, state.num_processes, state.wait_for_everyone)
+
+
+def _claim(processes: Processes, settings: RecoverSettings) -> Path:
+    """The folder for results; the first process has it before the others go on."""
+    if processes.index == 0:
+        claim_folder(settings, "index.html", _CODES, _OWN)
+    processes.wait()
+    return Path(settings.out)
+
+
+def _facts(settings: RecoverSettings, prior: UnlabelledPrior, weights: str) -> list[tuple[str, str]]:
+    regularizer = settings.regularizer if settings.regularizer == "none" else f"{settings.regularizer}, {settings.weight:g}"
+    return [
+        ("generator", f"{settings.generator}, weights {weights}"),
+        ("prior", repr(prior)),
+        ("solver", settings.solver + ("" if settings.steps is None else f", {settings.steps} steps")),
+        ("starts", f"{settings.restarts} at most, the first one from {settings.inverse or 'the prior'}"),
+        ("regularizer", regularizer),
+        ("difference", f"{settings.difference}, mask {settings.mask or 'none'}, downsampled {settings.downsample} times"),
+        ("seed", str(settings.seed)),
+    ]

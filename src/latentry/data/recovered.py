@@ -1,0 +1,122 @@
+"""Recovered codes on disk, in shards: as many codes in each file as are in memory at once, and all of them joined.
+
+`latentry recover` writes `codes/codes-00000.safetensors`, `codes-00001.safetensors`, ..., each with one row for each image
+and, in its metadata, the images' names, the prior, the hash of the generator, the settings and the versions that made it.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from latentry.storage import read_metadata, read_tensors, write_tensors
+
+__all__ = ["RecoveredCodes", "load_codes", "read_codes", "shard_path", "shard_paths", "write_codes"]
+
+SHARDS = "codes"
+"""Folder of the shards within that of a recovery."""
+
+_OWN = ("shard", "images", "versions")
+"""Metadata that may differ between shards of one recovery."""
+
+
+@dataclass(frozen=True)
+class RecoveredCodes:
+    """Codes and what is known of each; one row for each image."""
+
+    z: Float[Tensor, "n d"]
+    """The codes."""
+    reconstruction_error: Float[Tensor, "n"]
+    """Mean squared error of G(z), over what was seen; NaN where the generator gave NaN."""
+    met: Bool[Tensor, "n"]
+    """Whether G(z) is the image, up to rounding."""
+    converged: Bool[Tensor, "n"]
+    """Whether the loss stopped falling before the steps ran out."""
+    disagreement: Float[Tensor, "n"]
+    """Mean squared distance to the codes of other starts that did as well, over the prior's spread; NaN without any."""
+    evaluations: Int[Tensor, "n"]
+    """Cost of each: 1 for a forward pass of the generator or a column of its Jacobian, 2 for a gradient."""
+    p_value: Float[Tensor, "n"]
+    """Chance that a code of the prior has elements as unlike it (Kolmogorov-Smirnov); small for codes that left it."""
+    names: tuple[str, ...]
+    """Where each image came from."""
+    metadata: dict[str, str] = field(default_factory=dict)
+    """`prior`, `generator` (hash of its weights), `settings` and `versions` (JSON), and further facts."""
+
+    def __len__(self) -> int:
+        return len(self.z)
+
+
+_TENSORS = tuple(name.name for name in fields(RecoveredCodes) if name.name not in ("names", "metadata"))
+
+
+def shard_path(folder: str | Path, number: int) -> Path:
+    """Where the shard of this number lies."""
+    return Path(folder) / f"codes-{number:05d}.safetensors"
+
+
+def write_codes(path: str | Path, codes: RecoveredCodes) -> None:
+    """Write one shard, whole or not at all."""
+    tensors = {name: getattr(codes, name) for name in _TENSORS}
+    write_tensors(path, tensors, {**codes.metadata, "names": json.dumps(codes.names)})
+
+
+def read_codes(path: str | Path) -> RecoveredCodes:
+    """One shard.
+
+    Raises:
+        ValueError: There is no such file, or it holds something else.
+    """
+    tensors, metadata = read_tensors(path), read_metadata(path)
+    missing = [name for name in _TENSORS if name not in tensors] + [name for name in ("names",) if name not in metadata]
+    if missing:
+        raise ValueError(
+            f"expected recovered codes in {path}, but it lacks {', '.join(missing)}; pass what `latentry recover` wrote"
+        )
+    names = tuple(json.loads(metadata.pop("names")))
+    return RecoveredCodes(**{name: tensors[name] for name in _TENSORS}, names=names, metadata=metadata)
+
+
+def shard_paths(folder: str | Path) -> list[Path]:
+    """The shards of a recovery in order, made sure that none is missing.
+
+    Args:
+        folder: The folder that `latentry recover` wrote, or the one of its shards.
+
+    Raises:
+        ValueError: There are no shards, not all of them, or those of several recoveries.
+    """
+    within = Path(folder) / SHARDS
+    place = within if within.is_dir() else Path(folder)
+    paths = sorted(place.glob("codes-*.safetensors"))
+    if not paths:
+        raise ValueError(f"expected recovered codes in {folder}, found none; pass the folder that `latentry recover` wrote")
+    found = [read_metadata(path) for path in paths]
+    common = [{name: value for name, value in facts.items() if name not in (*_OWN, "names")} for facts in found]
+    if any(facts != common[0] for facts in common) or "shards" not in common[0]:
+        raise ValueError(f"expected the shards of one recovery in {place}, got those of several; recover into an own folder")
+    if [path.name for path in paths] != [shard_path(place, number).name for number in range(int(common[0]["shards"]))]:
+        raise ValueError(
+            f"expected {common[0]['shards']} shards in {place}, found {len(paths)}; the same `latentry recover` goes on"
+        )
+    return paths
+
+
+def load_codes(folder: str | Path) -> RecoveredCodes:
+    """All codes that `latentry recover` wrote, joined; for more than fit in memory, `read_codes` of each `shard_paths`.
+
+    Raises:
+        ValueError: There are no shards, not all of them, or those of several recoveries.
+    """
+    return _joined([read_codes(path) for path in shard_paths(folder)])
+
+
+def _joined(parts: Sequence[RecoveredCodes]) -> RecoveredCodes:
+    tensors = {name: torch.cat([getattr(part, name) for part in parts]) for name in _TENSORS}
+    names = tuple(name for part in parts for name in part.names)
+    metadata = {name: value for name, value in parts[0].metadata.items() if name not in ("shard", "images")}
+    return RecoveredCodes(**tensors, names=names, metadata=metadata)

@@ -1,0 +1,165 @@
+"""What `latentry recover` was told, as arguments of `recover_codes`: names become solvers, regularizers and measurements."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from latentry.data.pictures import Picture, common_shape, read_pictures
+from latentry.interfaces import evaluated
+from latentry.latent.adam import Adam
+from latentry.latent.differences import Difference
+from latentry.latent.inverse import Inverse, load_inverse
+from latentry.latent.levenberg_marquardt import LevenbergMarquardt
+from latentry.latent.likelihood import NegativeLogPrior, NormShell
+from latentry.latent.measurements import Downsample
+from latentry.latent.regularizers import L2, AbsoluteValue, Regularizer, StatisticalDistance
+from latentry.latent.resampling import BoundaryResampling, LogisticResampling, Resampling, TruncatedNormalResampling
+from latentry.latent.solver import Solver
+from latentry.priors import UnlabelledPrior
+from latentry.tasks.settings import RecoverSettings, RegularizerName
+
+__all__ = ["Measurement", "difference", "image_format", "measurement", "named_regularizer", "named_solver", "start_from"]
+
+_MOST_LATENTS = 1024
+"""Longest codes for which `recover_codes` takes Levenberg-Marquardt by itself."""
+_LOGISTIC_SLOPE = 3.0
+"""The middle one of those that Egan et al. (2018) tried."""
+_WHITE = 128
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What of the images is seen."""
+
+    channels: int
+    """1 for grey, 3 for colour."""
+    size: int
+    """Side of the images as they are given."""
+    operator: Downsample | None = None
+    """What was done to the generator's images to make them such."""
+    mask: Float[Tensor, "1 h w"] | None = None
+    """1 where they are seen."""
+
+    def __call__(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
+        """The generator's images as they would be given."""
+        return x if self.operator is None else self.operator(x)
+
+    def shown(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
+        """Given images as people compare them with the generator's: grey where hidden, and of its size."""
+        x = x if self.mask is None else x * self.mask
+        factor = 1 if self.operator is None else self.operator.factor
+        return x.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+
+
+def image_format(generator: nn.Module, prior: UnlabelledPrior) -> tuple[int, int]:
+    """Channels and side of what a generator makes.
+
+    Raises:
+        ValueError: It makes no square images.
+    """
+    device = next(generator.parameters()).device
+    with evaluated(generator), torch.no_grad():
+        shape = generator(prior.sample(1).to(device)).shape
+    if len(shape) != 4 or shape[2] != shape[3]:
+        raise ValueError(
+            f"expected a generator of square images, got data of shape {tuple(shape)}; use latentry.recover_codes"
+        )
+    return shape[1], shape[2]
+
+
+def measurement(settings: RecoverSettings, channels: int, size: int) -> Measurement:
+    """What is seen of images whose like the generator makes with so many channels and this side.
+
+    Raises:
+        ValueError: The factor does not divide the side, or the mask is of another size or no image.
+    """
+    factor = settings.downsample
+    if factor < 1 or size % factor:
+        raise ValueError(f"expected a --downsample that divides {size}, the side of the generator's images, got {factor}")
+    operator = Downsample(factor) if factor > 1 else None
+    mask = None if settings.mask is None else _mask(settings.mask, size // factor)
+    return Measurement(channels, size // factor, operator, mask)
+
+
+def _mask(path: str, size: int) -> Float[Tensor, "1 h w"]:
+    picture = Picture(path, Path(path).expanduser())
+    shape = common_shape([picture], None, 1)
+    if shape != (1, size, size):
+        raise ValueError(
+            f"expected a mask of {size} x {size} pixels as the images have, got {shape[2]} x {shape[1]} in {path}; resize it"
+        )
+    return (read_pictures([picture], shape, fit=False)[0] >= _WHITE).float()
+
+
+def named_solver(settings: RecoverSettings, latent_dim: int) -> Solver | Literal["auto"]:
+    """The solver of this name with the steps asked for; `auto` stays open where nothing is asked of it.
+
+    Raises:
+        ValueError: Something is asked for that this solver does not have, or a number is outside its range.
+    """
+    of_adam = settings.learning_rate is not None or settings.resampling != "none"
+    if of_adam and settings.solver != "adam":
+        raise ValueError(
+            f"expected --solver adam along with a learning rate or resampling, got {settings.solver}; no other has these"
+        )
+    name: str = settings.solver
+    steps: dict[str, Any] = {} if settings.steps is None else {"steps": settings.steps}
+    if name == "auto":
+        if settings.steps is None:
+            return "auto"
+        name = "adam" if settings.difference == "l1" or latent_dim > _MOST_LATENTS else "levenberg-marquardt"
+    if name == "levenberg-marquardt":
+        return LevenbergMarquardt(**steps)
+    adam = Adam(**steps)
+    rate = adam.learning_rate if settings.learning_rate is None else settings.learning_rate
+    return replace(adam, learning_rate=rate, resampling=_resampling(settings, adam.steps))
+
+
+def _resampling(settings: RecoverSettings, steps: int) -> Resampling | None:
+    bound = settings.resampling_bound
+    if not 0 < bound < math.inf:
+        raise ValueError(f"expected a finite --resampling_bound above 0, got {bound}")
+    if settings.resampling == "none":
+        return None
+    if settings.resampling == "boundary":
+        return BoundaryResampling(bound, steps)
+    if settings.resampling == "logistic":
+        return LogisticResampling(_LOGISTIC_SLOPE, bound, steps)
+    return TruncatedNormalResampling(bound, steps)
+
+
+def named_regularizer(name: RegularizerName) -> Regularizer | None:
+    """The regularizer of this name."""
+    plain: dict[str, Regularizer | None] = {
+        "none": None,
+        "l2": L2(),
+        "absolute": AbsoluteValue(),
+        "negative-log-prior": NegativeLogPrior(),
+        "norm-shell": NormShell(),
+    }
+    return plain[name] if name in plain else StatisticalDistance(name)  # type: ignore[arg-type]  # the other names are its own
+
+
+def start_from(settings: RecoverSettings, generator: nn.Module, prior: UnlabelledPrior, seen: Measurement) -> Inverse | None:
+    """The learned start, if one is asked for, on the generator's device.
+
+    Raises:
+        ValueError: There is none, it belongs to another generator or prior, or it cannot read images of this size.
+    """
+    if settings.inverse is None:
+        return None
+    if seen.operator is not None:
+        raise ValueError("expected whole images for an inverse, got --downsample; leave --inverse out")
+    inverse = load_inverse(settings.inverse, generator, prior)
+    inverse.encoder.to(next(generator.parameters()).device)
+    return inverse
+
+
+def difference(settings: RecoverSettings, seen: Measurement) -> Difference:
+    """What is compared."""
+    return Difference(settings.difference, seen.operator)

@@ -1,0 +1,271 @@
+"""What `latentry recover` found, in numbers, sentences, tables and pictures."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from latentry.data.recovered import load_codes, read_codes, shard_paths
+from latentry.evaluation.codes import GoodnessOfFit, goodness_of_fit
+from latentry.evaluation.proportions import Share, share
+from latentry.interfaces import evaluated
+from latentry.numerics.ranks import conformal_p_value
+from latentry.priors import UnlabelledPrior
+from latentry.priors.coordinates import iid_coordinates
+from latentry.reports.figures import fit_figure
+from latentry.reports.page import Picture, write_page
+from latentry.reports.pictures import grid, interleave, png
+from latentry.reports.recoveries import FOUND
+from latentry.reports.tables import Table
+
+__all__ = ["RECORDED", "Findings", "SelfCheck", "findings", "self_check", "write_report"]
+
+SHOWN = 24
+"""Images with a row and a picture of their own on the page."""
+RECORDED = 1000
+"""Images with a row of their own in `results.json`; all are in the shards."""
+
+_PAIRS_A_ROW = 8
+_TESTED = 2**23
+"""Most elements of codes that the goodness-of-fit report looks at together, in about a gigabyte."""
+_NUMBERS = ("reconstruction_error", "met", "converged", "p_value", "disagreement", "evaluations")
+_LEVEL = 0.05
+_FEWEST_OWN = 19
+"""Own images below which no p-value could be 0.05."""
+_NOTE = (
+    "Pixel MSE: images in [-1, 1]. Met: the image is made up to rounding. Converged: more steps would not help. P-value: "
+    "small where the code's elements are unlike the prior's. Starts agree: all that did as well found this code, so that it "
+    "is the only one as far as they can tell; blank where no other did as well. Cost: passes of the generator."
+)
+_OWN_NOTE = (
+    " Own p: chance that an image of the generator's own is recovered as badly; small for images that it did not make, "
+    "unless they are very plain ones."
+)
+
+
+@dataclass(frozen=True)
+class SelfCheck:
+    """What became of the generator's own images, whose codes are known."""
+
+    found: Share
+    """Known codes that were found: mean squared error below 0.01 of the prior's variance."""
+    met: Share
+    """Own images that were made up to rounding."""
+    code_error: Float[Tensor, "n"]
+    """Mean squared error of each code over the prior's variance."""
+    reconstruction_error: Float[Tensor, "n"]
+    """Mean squared error of each image."""
+    evaluations: float
+    """Mean cost."""
+
+    @property
+    def sentences(self) -> tuple[str, str]:
+        """What was found, and what it says of other images."""
+        return (
+            f"Self-check: of {self.found.trials} images of the generator's own, treated as yours are, {_percent(self.met)} "
+            f"were met and {_percent(self.found)} of their known codes found.",
+            f"Of images that this generator can make, expect the true code to be found for {_percent(self.found)}. One of "
+            "yours that is not met is an image that it cannot make, or among the rest.",
+        )
+
+    def numbers(self) -> dict[str, Any]:
+        """The same, and more, as JSON holds it."""
+        return {
+            "found": vars(self.found),
+            "met": vars(self.met),
+            "code_error_median": _number(self.code_error.nanmedian().item()),
+            "reconstruction_error_median": _number(self.reconstruction_error.nanmedian().item()),
+            "evaluations": self.evaluations,
+        }
+
+
+def self_check(folder: Path, z: Float[Tensor, "n d"], prior: UnlabelledPrior) -> SelfCheck:
+    """Hold the recovered codes of own images against the true ones."""
+    recovered = load_codes(folder)
+    units, law = iid_coordinates(z, prior)
+    error = (iid_coordinates(recovered.z, prior)[0] - units).square().mean(1) / law.variance
+    return SelfCheck(
+        share(error < FOUND),
+        share(recovered.met),
+        error,
+        recovered.reconstruction_error,
+        recovered.evaluations.double().mean().item(),
+    )
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The codes of all images, summed up."""
+
+    numbers: dict[str, Tensor]
+    """What is known of each code, `(n,)`."""
+    names: tuple[str, ...]
+    """Where the first images came from."""
+    first: Float[Tensor, "k d"]
+    """The first codes, for pictures."""
+    tested: Float[Tensor, "m d"]
+    """The codes that `fit` is about: all of them, or an even sample where they are too many."""
+    fit: GoodnessOfFit
+    """How well they fit the prior together."""
+    check: SelfCheck | None
+    """What the generator's own images said."""
+    own_p_value: Float[Tensor, "n"] | None
+    """Chance that an own image has as large an error; None without enough own images."""
+
+    @property
+    def count(self) -> int:
+        return len(self.numbers["met"])
+
+    @property
+    def shares(self) -> dict[str, Share]:
+        """How often recovery succeeded, by what is meant with it."""
+        numbers = self.numbers
+        among = {
+            "met": numbers["met"],
+            "converged": numbers["converged"],
+            "p-value of the code above 0.05": numbers["p_value"] > _LEVEL,
+        }
+        compared = numbers["disagreement"][~numbers["disagreement"].isnan()]
+        if len(compared):
+            among["starts agree"] = compared < FOUND
+        if self.own_p_value is not None:
+            among["own p-value below 0.05"] = self.own_p_value < _LEVEL
+        return {name: share(successes) for name, successes in among.items()}
+
+    @property
+    def sentences(self) -> list[str]:
+        """The self-check and the verdict."""
+        few = "" if len(self.tested) == self.count else f" (An even sample of {len(self.tested):,} codes was looked at.)"
+        return [*(() if self.check is None else self.check.sentences), self.fit.verdict + few]
+
+    def records(self) -> list[dict[str, Any]]:
+        """One row for each of the first images, as JSON holds it."""
+        return list(self._rows(RECORDED))
+
+    def summary(self) -> dict[str, Any]:
+        """All the other numbers, as JSON holds them."""
+        return {
+            "count": self.count,
+            "success": {name: vars(value) for name, value in self.shares.items()},
+            "evaluations": self.numbers["evaluations"].double().mean().item(),
+            "reconstruction_error": _number(self.numbers["reconstruction_error"].nanmean().item()),
+            "self_check": None if self.check is None else self.check.numbers(),
+            "codes_tested": len(self.tested),
+            "ks": self.fit.statistic,
+            "p_value": self.fit.p_value,
+            "uniformity_p_value": self.fit.uniformity_p_value,
+            "passes": self.fit.passes,
+            "verdict": self.fit.verdict,
+        }
+
+    def table(self) -> Table:
+        """The first images."""
+        own = self.own_p_value is not None
+        columns = ("image", "pixel MSE", "met", "converged", "p-value", "starts agree", *(("own p",) if own else ()), "cost")
+        cells = tuple(
+            (
+                row["image"],
+                _short(row["reconstruction_error"]),
+                _yes(row["met"]),
+                _yes(row["converged"]),
+                _short(row["p_value"]),
+                "" if row["disagreement"] is None else _yes(row["disagreement"] < FOUND),
+                *((_short(row["own_p_value"]),) if own else ()),
+                f"{row['evaluations']:,}",
+            )
+            for row in self._rows(SHOWN)
+        )
+        title = f"{self.count:,} recovered codes" + ("" if self.count <= SHOWN else f", the first {SHOWN}")
+        return Table(title, columns, cells, _NOTE + (_OWN_NOTE if own else ""))
+
+    def success_table(self) -> Table:
+        """The shares."""
+        rows = [(name, _percent(value)) for name, value in self.shares.items()]
+        if self.check is not None:
+            rows += [("own images met", _percent(self.check.met)), ("own codes found", _percent(self.check.found))]
+        rows.append(("cost of a code", f"{self.numbers['evaluations'].double().mean().item():,.0f}"))
+        return Table("Success", ("what", "share of codes"), tuple(rows), "With 95 % Wilson intervals.")
+
+    def _rows(self, count: int) -> Iterator[dict[str, Any]]:
+        columns = {name: values[:count].tolist() for name, values in self.numbers.items()}
+        if self.own_p_value is not None:
+            columns["own_p_value"] = self.own_p_value[:count].tolist()
+        for row, image in enumerate(self.names[:count]):
+            yield {"image": image, **{name: _number(values[row]) for name, values in columns.items()}}
+
+
+def findings(folder: Path, count: int, prior: UnlabelledPrior, check: SelfCheck | None) -> Findings:
+    """Read the shards of so many codes one after another and sum them up.
+
+    Raises:
+        ArithmeticError: The generator gave NaN from every start of every image.
+    """
+    numbers: dict[str, list[Tensor]] = {name: [] for name in _NUMBERS}
+    names: list[str] = []
+    first, tested = [], []
+    stride = -(-count * prior.latent_dim // _TESTED)
+    seen = 0
+    for path in shard_paths(folder):
+        codes = read_codes(path)
+        for name, parts in numbers.items():
+            parts.append(getattr(codes, name))
+        names += codes.names[: RECORDED - seen] if seen < RECORDED else ()
+        first += [codes.z[: SHOWN - seen]] if seen < SHOWN else []
+        tested.append(codes.z[-seen % stride :: stride])
+        seen += len(codes)
+    joined = {name: torch.cat(parts) for name, parts in numbers.items()}
+    z = torch.cat(tested)
+    z = z[z.isfinite().all(1)]
+    if len(z) == 0:
+        raise ArithmeticError(
+            "the generator gave NaN from every start of every image; give other starts with another --seed"
+        )
+    own_p_value = None
+    if check is not None and len(check.reconstruction_error) >= _FEWEST_OWN:
+        errors = (joined["reconstruction_error"], check.reconstruction_error)
+        own_p_value = conformal_p_value(*(error.nan_to_num(nan=math.inf) for error in errors))
+    return Findings(joined, tuple(names), torch.cat(first), z, goodness_of_fit(z, prior), check, own_p_value)
+
+
+def write_report(
+    path: Path,
+    found: Findings,
+    x: Float[Tensor, "k c h w"],
+    generator: nn.Module,
+    prior: UnlabelledPrior,
+    facts: Sequence[tuple[str, str]],
+) -> None:
+    """Write the page; `x` holds the first images as they are shown, one for each of the first codes."""
+    device = next(generator.parameters()).device
+    with evaluated(generator), torch.no_grad():
+        x_hat = generator(found.first.to(device)).cpu()
+    pairs = grid(interleave([x, x_hat]), 2 * min(_PAIRS_A_ROW, len(x)))
+    blocks: list[Table | Picture] = [
+        found.success_table(),
+        Picture("Images and what was recovered", png(pairs, magnify=2), "In pairs: the image, then G(z) for its code."),
+        found.table(),
+        Picture("Codes against the prior", fit_figure(found.tested, prior, found.fit), found.fit.verdict),
+    ]
+    write_page(path, "Recovered codes", found.sentences, blocks, facts)
+
+
+def _number(value: float | int | bool) -> float | int | bool | None:
+    """A number as JSON holds it; None for NaN and infinity, which it has not."""
+    return value if math.isfinite(value) else None
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.2g}"
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _percent(share: Share) -> str:
+    return f"{100 * share.value:.0f} % [{100 * share.low:.0f}, {100 * share.high:.0f}]"

@@ -1,0 +1,249 @@
+"""Recovery of images of any number: chunk by chunk, in fixed memory, by one process or several, from where a run was killed.
+
+The images are cut into shards of a fixed number. Each is read, recovered and written on its own, whole or not at all, from
+starts of its own seed, so that it comes out the same whichever process takes it, and when. Process i of p takes every p-th
+shard from the i-th on. A shard that is there already is held against the images and the settings of now, and left alone.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from latentry.data.images import from_pixels, to_pixels
+from latentry.data.pictures import expand_paths, load_images
+from latentry.data.recovered import RecoveredCodes, read_codes, shard_path, write_codes
+from latentry.data.sources import load_dataset
+from latentry.evaluation.codes import code_distances
+from latentry.interfaces import evaluated
+from latentry.latent.recovery import recover_codes
+from latentry.models.pretrained import installed_versions
+from latentry.priors import UnlabelledPrior
+from latentry.priors.files import record as prior_record
+from latentry.storage import fingerprint
+from latentry.tasks.recovery_options import Measurement, difference, named_regularizer, named_solver
+from latentry.tasks.runs import settings_record
+from latentry.tasks.settings import RecoverSettings
+
+__all__ = ["Images", "Processes", "Recovering", "given_images", "own_images", "recover_shards"]
+
+_DECIDING = (
+    "solver",
+    "steps",
+    "learning_rate",
+    "restarts",
+    "regularizer",
+    "weight",
+    "resampling",
+    "resampling_bound",
+    "difference",
+    "downsample",
+    "shard_size",
+    "batch_size",
+    "seed",
+)
+"""Settings that decide the codes, beside images, networks and prior."""
+_STRIDE = 1_000_003
+"""Between the seeds of two runs, so that no shards of theirs share one."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Which process this is, of how many that share the work."""
+
+    index: int = 0
+    """Its number; 0 is the one that sums up."""
+    count: int = 1
+    """How many there are."""
+    wait: Callable[[], None] = lambda: None
+    """Returns when all of them have called it."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images that are read a few at a time."""
+
+    count: int
+    """How many there are."""
+    names: Callable[[range], list[str]]
+    """Where they come from."""
+    read: Callable[[range], Float[Tensor, "n c h w"]]
+    """Images in [-1, 1]."""
+
+
+@dataclass(frozen=True)
+class Recovering:
+    """What is done to every shard."""
+
+    generator: nn.Module
+    """G, on the device of the work."""
+    prior: UnlabelledPrior
+    """Law of the codes."""
+    options: dict[str, Any]
+    """Arguments of `recover_codes`."""
+    facts: dict[str, str]
+    """All that decides the codes, as metadata of each shard."""
+    settings: RecoverSettings
+    """Seed and size of the shards are read from here."""
+
+    @classmethod
+    def by(
+        cls,
+        settings: RecoverSettings,
+        generator: nn.Module,
+        prior: UnlabelledPrior,
+        seen: Measurement,
+        start: Any,
+        weights: str,
+    ) -> "Recovering":
+        """What these settings ask for, with a generator of the weights of this hash and a learned start or None."""
+        asked = settings_record(settings)
+        return cls(
+            generator,
+            prior,
+            {
+                "solver": named_solver(settings, prior.latent_dim),
+                "start": start,
+                "regularizer": named_regularizer(settings.regularizer),
+                "weight": settings.weight,
+                "difference": difference(settings, seen),
+                "mask": seen.mask,
+                "restarts": settings.restarts,
+                "batch_size": settings.batch_size,
+            },
+            {
+                "generator": weights,
+                "prior": repr(prior),
+                "prior_record": json.dumps(prior_record(prior)),
+                "inverse": "" if start is None else fingerprint(start.encoder.state_dict()),
+                "mask": "" if seen.mask is None else fingerprint({"mask": seen.mask}),
+                **{name: json.dumps(asked[name]) for name in _DECIDING},
+                "versions": json.dumps(installed_versions()),
+            },
+            settings,
+        )
+
+    def codes(
+        self, x: Float[Tensor, "n c h w"], number: int, facts: dict[str, str], names: list[str], progress: Any
+    ) -> RecoveredCodes:
+        """The codes of one shard."""
+        device = next(self.generator.parameters()).device
+        found = recover_codes(
+            self.generator,
+            x.to(device),
+            self.prior,
+            **{**self.options, "mask": None if self.options["mask"] is None else self.options["mask"].to(device)},
+            rng=torch.Generator().manual_seed(self.settings.seed * _STRIDE + number),
+            progress=progress,
+        )
+        return RecoveredCodes(
+            z=found.z,
+            reconstruction_error=found.reconstruction_error,
+            met=found.met,
+            converged=found.converged,
+            disagreement=found.disagreement,
+            evaluations=found.evaluations,
+            p_value=_p_values(found.z.cpu(), self.prior),
+            names=tuple(names),
+            metadata=facts,
+        )
+
+
+def given_images(settings: RecoverSettings, seen: Measurement) -> Images:
+    """The user's images: files, or a split of a data set.
+
+    Raises:
+        ValueError: There are none, or both, or a file is missing.
+    """
+    if bool(settings.images) == (settings.data is not None):
+        raise ValueError("expected images: files or folders of them, or one data set with --data; not both")
+    if settings.data is None:
+        files = expand_paths(settings.images)
+        if missing := next((file for file in files if not file.is_file()), None):  # told now, not after hours of work
+            raise ValueError(f"expected an image at {missing}, found none; check its name")
+        return Images(
+            len(files),
+            lambda rows: [str(files[row]) for row in rows],
+            lambda rows: load_images([files[row] for row in rows], image_size=seen.size, channels=seen.channels),
+        )
+    data = load_dataset(settings.data, image_size=seen.size, channels=seen.channels).split(settings.split)
+    return Images(len(data), lambda rows: [f"{data.name} {row}" for row in rows], data.images)
+
+
+def own_images(
+    settings: RecoverSettings, generator: nn.Module, prior: UnlabelledPrior, seen: Measurement
+) -> tuple[Images, Float[Tensor, "n d"]]:
+    """The generator's own images, treated as given ones are (measured, eight bits), and their codes."""
+    # a seed below zero, as no shard's: a start that is the true code would find it at once
+    z = prior.sample(settings.self_check, rng=torch.Generator().manual_seed(-1 - settings.seed))
+
+    def read(rows: range) -> Tensor:
+        with evaluated(generator), torch.no_grad():
+            x = seen(generator(z[rows.start : rows.stop].to(next(generator.parameters()).device)))
+        return from_pixels(to_pixels(x.cpu()))
+
+    return Images(settings.self_check, lambda rows: [f"own image {row}" for row in rows], read), z
+
+
+def recover_shards(
+    images: Images, work: Recovering, folder: Path, processes: Processes, progress: Callable[[int, int], None]
+) -> None:
+    """Recover and write the shards of this process that are not there yet; returns when those of all processes are.
+
+    Args:
+        images: What is recovered.
+        work: How.
+        folder: Where the shards go.
+        processes: Which process this is, of how many.
+        progress: Called as `progress(done, total)`, in per mille of this process's shards.
+
+    Raises:
+        ValueError: A shard on disk was made otherwise, or the images or settings are not such as can be recovered.
+    """
+    mine = list(_shards(images, work.settings.shard_size))[processes.index :: processes.count]
+    for place, (number, rows) in enumerate(mine):
+        x, names, path = images.read(rows), images.names(rows), shard_path(folder, number)
+        shards = -(-images.count // work.settings.shard_size)
+        facts = {**work.facts, "images": fingerprint({"x": x}), "shard": str(number), "shards": str(shards)}
+        if path.exists():
+            _check(path, facts, names)
+        else:
+            write_codes(path, work.codes(x, number, facts, names, _within(progress, place, len(mine))))
+        progress(1000 * (place + 1), 1000 * len(mine))
+    processes.wait()
+
+
+def _p_values(z: Float[Tensor, "n d"], prior: UnlabelledPrior) -> Float[Tensor, "n"]:
+    """Of each code's own elements; NaN for a code at which the generator gave NaN from every start."""
+    finite = z.isfinite().all(1)
+    p_value = torch.full((len(z),), torch.nan, dtype=torch.float64)
+    if finite.any():
+        p_value[finite] = code_distances(z[finite], prior)["KS"].p_value.double()
+    return p_value
+
+
+def _shards(images: Images, size: int) -> Iterator[tuple[int, range]]:
+    for number, first in enumerate(range(0, images.count, size)):
+        yield number, range(first, min(first + size, images.count))
+
+
+def _within(progress: Callable[[int, int], None], place: int, count: int) -> Callable[[int, int], None]:
+    """Progress of one shard as that of all."""
+    return lambda done, total: progress(1000 * place + 1000 * done // total, 1000 * count)
+
+
+def _check(path: Path, facts: dict[str, str], names: list[str]) -> None:
+    found = read_codes(path)
+    differing = sorted(name for name in facts if name != "versions" and found.metadata.get(name) != facts[name])
+    if found.names != tuple(names):
+        differing.append("names of the images")
+    if differing:
+        raise ValueError(
+            f"{path} was made otherwise than is asked for now ({', '.join(differing)}); choose another --out, or begin "
+            "again with --force"
+        )
