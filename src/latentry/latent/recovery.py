@@ -182,6 +182,7 @@ class _Tracks:
         """Work until every start is done, given up or not needed."""
         device = self.z.device
         track = torch.empty(0, dtype=torch.int64, device=device)
+        target = self._targets(track)
         state: Any = None
         total = len(self.z) * self.solver.steps
         while self.waiting or len(track):
@@ -190,11 +191,14 @@ class _Tracks:
                 begun = self.solver.begin(self.objective, self.z[fresh], self._targets(fresh))
                 state = begun if state is None else join(state, begun)
                 track = torch.cat([track, fresh])
-            state = self.solver.advance(self.objective, state, self._targets(track), rng)
+                target = self._targets(track)
+            state = self.solver.advance(self.objective, state, target, rng)
             self.iterations += len(track)
             leaving = state.done | self._worse_halves(track, state)
-            self._settle(track[leaving], take(state, leaving))
-            track, state = track[~leaving], take(state, ~leaving)
+            if leaving.any():
+                self._settle(track[leaving], take(state, leaving))
+                track, state = track[~leaving], take(state, ~leaving)
+                target = self._targets(track)
             if progress is not None:
                 progress(total if not (self.waiting or len(track)) else min(self.iterations, total), total)
 
@@ -247,8 +251,6 @@ class _Tracks:
 
     def _settle(self, track: Int[Tensor, "m"], state: Any) -> None:
         """Judge the starts that leave, and line up the next one of data that are not met."""
-        if not len(track):
-            return
         z, target = state.z, self._targets(track)
         with torch.no_grad():
             x_hat = self.objective.generator(z)
