@@ -74,7 +74,8 @@ class Recovery:
     restart: Int[Tensor, "n"]
     """Which start was best."""
     restart_loss: Float[Tensor, "n r"]
-    """Final loss of every start; infinite where the generator returned NaN, or where a start was given up or not needed."""
+    """Final loss of every start, of one given up the loss it had then; infinite where the generator returned NaN, or where a
+    start was not needed."""
     disagreement: Float[Tensor, "n"]
     """Mean squared distance from the best code to those of other starts that did as well, in units of the prior's spread:
     near 0 where starts agree, so that the code is unique as far as they can tell; NaN where no other did as well."""
@@ -221,7 +222,13 @@ class _Tracks:
             converged=self.converged[kept],
             restart=restart,
             restart_loss=table,
-            disagreement=_disagreement(self.objective.frame, self.z.view(n, self.restarts, -1), table, restart),
+            disagreement=_disagreement(
+                self.objective.frame,
+                self.z.view(n, self.restarts, -1),
+                table,
+                (self.error <= self.tolerance).view(n, self.restarts),
+                restart,
+            ),
             evaluations=self.evaluations.view(n, self.restarts).sum(1),
         )
 
@@ -303,11 +310,15 @@ def _measured(generator: Generator, difference: Difference, z: Tensor) -> Tensor
 
 
 def _disagreement(
-    frame: PriorFrame, z: Float[Tensor, "n r d"], loss: Float[Tensor, "n r"], best: Int[Tensor, "n"]
+    frame: PriorFrame,
+    z: Float[Tensor, "n r d"],
+    loss: Float[Tensor, "n r"],
+    met: Bool[Tensor, "n r"],
+    best: Int[Tensor, "n"],
 ) -> Float[Tensor, "n"]:
-    """Mean squared distance from the best start's code to the codes of those that did as well."""
+    """Mean squared distance from the best start's code to the codes of those that did as well, or met the data as it did."""
     row = torch.arange(len(z), device=z.device)
-    as_well = loss <= _ALIKE * loss[row, best][:, None]
+    as_well = (loss <= _ALIKE * loss[row, best][:, None]) | (met & met[row, best][:, None])
     as_well[row, best] = False
     e = frame.inward(z)
     squared = (e - e[row, best][:, None]).square().mean(2)
