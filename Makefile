@@ -23,6 +23,7 @@ types: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/recovery_cost.py
+	$(BIN)/python benchmarks/recovery_success.py
 	$(BIN)/python benchmarks/goodness_of_fit_cost.py
 
 # torch is installed by itself first: resolved along with the rest, a range could draw another build of it.

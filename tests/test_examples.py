@@ -28,6 +28,15 @@ def test_the_cost_of_recovery_is_stated_for_every_regularizer_and_distance(tmp_p
     assert all(row["first_s"] > 0 and row["second_s"] > 0 for row in figures.values())
 
 
+def test_the_success_of_recovery_is_stated_beside_common_ways(tmp_path: Path) -> None:
+    arguments = ["--codes", "2", "--restarts", "2", "--steps", "10", "--out", str(tmp_path / "success.json")]
+    command = [sys.executable, "-W", "error", str(ROOT / "benchmarks" / "recovery_success.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = read_json(tmp_path / "success.json")["figures"]
+    assert [row["found"] for row in figures.values()] == [2, 0, 0]
+
+
 def test_the_cost_of_the_distance_is_stated_beside_every_peer(tmp_path: Path) -> None:
     pytest.importorskip("ot")
     arguments = ["--runs", "1", "--small", "--out", str(tmp_path / "cost.json")]

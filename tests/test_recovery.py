@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,8 +10,12 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from latentry.latent.adam import Adam
+from latentry.latent.differences import Difference
+from latentry.latent.lbfgs import LBFGS
+from latentry.latent.levenberg_marquardt import LevenbergMarquardt
 from latentry.latent.recovery import Recovery, recover_codes
 from latentry.latent.regularizers import L2, Regularizer, StatisticalDistance
+from latentry.latent.solver import Solver
 from latentry.numerics.distances import energy_distance
 from latentry.priors import (
     GammaRadius,
@@ -40,9 +45,13 @@ def linear(matrix: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda z: z @ matrix.mT
 
 
+def squashed(matrix: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda z: torch.tanh(z @ matrix.mT)
+
+
 def test_recovery_from_a_linear_generator_is_the_pseudo_inverse(matrix: Tensor, prior: Normal, rng: torch.Generator) -> None:
     x = torch.randn(5, PIXELS, dtype=torch.float64, generator=rng)  # not in the range of the generator
-    found = recover_codes(linear(matrix), x, prior, solver=Adam(steps=1500), restarts=2, rng=rng)
+    found = recover_codes(linear(matrix), x, prior, solver=Adam(steps=400), restarts=2, rng=rng)
     assert_close(found.z, x @ torch.linalg.pinv(matrix).mT, rtol=0, atol=1e-5)
     assert found.converged.all()
 
@@ -51,7 +60,7 @@ def test_l2_on_a_linear_generator_is_ridge_regression(matrix: Tensor, prior: Nor
     x = torch.randn(5, PIXELS, dtype=torch.float64, generator=rng)
     weight = 0.3
     found = recover_codes(
-        linear(matrix), x, prior, regularizer=L2(), weight=weight, solver=Adam(steps=1500), restarts=1, rng=rng
+        linear(matrix), x, prior, regularizer=L2(), weight=weight, solver=Adam(steps=400), restarts=1, rng=rng
     )
     gram = matrix.mT @ matrix / PIXELS + weight / D * torch.eye(D, dtype=torch.float64)
     assert_close(found.z, torch.linalg.solve(gram, matrix.mT @ x.mT / PIXELS).mT, rtol=0, atol=1e-5)
@@ -59,9 +68,10 @@ def test_l2_on_a_linear_generator_is_ridge_regression(matrix: Tensor, prior: Nor
 
 def test_known_codes_of_a_linear_generator_are_found(matrix: Tensor, prior: Normal, rng: torch.Generator) -> None:
     z = prior.sample(8, rng=rng)
-    found = recover_codes(linear(matrix), z @ matrix.mT, prior, solver=Adam(steps=1500), restarts=1, rng=rng)
+    found = recover_codes(linear(matrix), z @ matrix.mT, prior, restarts=1, rng=rng)
     assert_close(found.z, z, rtol=0, atol=1e-5)
     assert found.reconstruction_error.max() < 1e-9
+    assert found.met.all()
 
 
 @pytest.mark.parametrize("distance", ["wasserstein", "wasserstein2", "energy"])
@@ -73,7 +83,7 @@ def test_a_statistical_distance_alone_brings_a_code_onto_the_prior(
     regularizer = StatisticalDistance(distance)  # type: ignore[arg-type]
     x = torch.zeros(3, 1)
     found = recover_codes(
-        lambda z: 0.01 * z[:, :1], x, prior, regularizer=regularizer, weight=1.0, solver=Adam(steps=600), restarts=1, rng=rng
+        lambda z: 0.01 * z[:, :1], x, prior, regularizer=regularizer, weight=1.0, solver=Adam(steps=120), restarts=1, rng=rng
     )
     before = energy_distance(prior.sample(200, rng=rng), prior.law).mean()
     assert energy_distance(found.z, prior.law).max() < before / 3
@@ -109,16 +119,14 @@ def test_a_statistical_distance_brings_a_code_onto_a_radial_prior(
 @pytest.mark.parametrize("prior", [SphericalCauchy(D), GammaRadius(D)], ids=["cauchy", "gamma"])
 def test_known_codes_of_a_radial_prior_are_found(matrix: Tensor, prior: RadialPrior, rng: torch.Generator) -> None:
     z = prior.double().sample(4, rng=rng).clamp(-5, 5)
-    found = recover_codes(
-        linear(matrix), z @ matrix.mT, prior, regularizer=L2(), weight=0.0, solver=Adam(steps=1500), rng=rng
-    )
+    found = recover_codes(linear(matrix), z @ matrix.mT, prior, regularizer=L2(), weight=0.0, rng=rng)
     assert_close(found.z, z, rtol=0, atol=1e-3)
 
 
 def test_a_mixture_gives_starts_but_has_no_statistical_distance(matrix: Tensor, rng: torch.Generator) -> None:
     prior = NormalMixture(torch.zeros(2, D), torch.ones(2, D)).double()
     x = prior.sample(2, rng=rng) @ matrix.mT
-    assert recover_codes(linear(matrix), x, prior, solver=Adam(steps=600), rng=rng).reconstruction_error.max() < 1e-6
+    assert recover_codes(linear(matrix), x, prior, rng=rng).reconstruction_error.max() < 1e-6
     with pytest.raises(ValueError, match=r"normal coordinates.*got NormalMixture"):
         recover_codes(linear(matrix), x, prior, regularizer=StatisticalDistance(), solver=Adam(steps=1), rng=rng)
 
@@ -194,7 +202,7 @@ def test_nan_from_the_generator_stops_that_start_alone(prior: Normal, rng: torch
         return torch.where(z[:, :1] > 2.0, torch.nan, 1.0) * z
 
     x = torch.tensor([[0.5], [9.0]], dtype=torch.float64).expand(2, D)
-    found = recover_codes(breaks_far_out, x, prior, solver=Adam(steps=300, learning_rate=0.2), restarts=4, rng=rng)
+    found = recover_codes(breaks_far_out, x, prior, solver=Adam(steps=150, learning_rate=0.2), restarts=4, rng=rng)
     assert_close(found.z[0], x[0], rtol=0, atol=1e-3)
     assert found.restart_loss[1].isinf().all()
 
@@ -219,7 +227,7 @@ def test_l1_and_l2_differ_where_an_outlier_pulls(prior: Normal, rng: torch.Gener
     ones = torch.ones(5, 1, dtype=torch.float64)
     one = Normal(1).double()
     by = {
-        kind: recover_codes(linear(ones), x, one, difference=kind, solver=Adam(steps=800), rng=rng).z.item()
+        kind: recover_codes(linear(ones), x, one, difference=kind, solver=Adam(steps=250), restarts=1, rng=rng).z.item()
         for kind in ("l1", "l2")
     }
     assert_close(by["l2"], 2.0, rtol=0, atol=1e-3)
@@ -236,6 +244,158 @@ def test_equal_seeds_give_equal_codes(regularizer: Regularizer | None, matrix: T
     assert torch.equal(once(), once())
 
 
+SOLVERS = [LevenbergMarquardt(), LBFGS(), Adam(steps=30)]
+
+
+@pytest.mark.parametrize("solver", SOLVERS, ids=["Levenberg-Marquardt", "L-BFGS", "Adam"])
+def test_a_code_that_breaks_is_given_up_alone(solver: Solver, matrix: Tensor, rng: torch.Generator) -> None:
+    """Beyond 4 there is only NaN; the second code starts there, or else where the first one does."""
+
+    def breaks_far_out(z: Tensor) -> Tensor:
+        return torch.where((z > 4.0).any(1, keepdim=True), torch.nan, 1.0) * torch.tanh((z[:, None] * matrix).sum(2))
+
+    prior = Normal(D, scale=0.5).double()
+    x = torch.tanh(prior.sample(3, rng=rng) @ matrix.mT)
+    starts = prior.sample(3, rng=rng)
+    beyond = starts.clone()
+    beyond[1] = 5.0
+
+    def found(starts: Tensor) -> Recovery:
+        return recover_codes(breaks_far_out, x, prior, solver=solver, start=starts, restarts=1, rng=rng)
+
+    whole, broken = found(starts), found(beyond)
+    assert broken.loss.isinf().tolist() == [False, True, False]
+    assert not broken.converged[1]
+    assert_close(broken.z[[0, 2]], whole.z[[0, 2]], rtol=0, atol=1e-12)
+    assert torch.equal(broken.evaluations[[0, 2]], whole.evaluations[[0, 2]])
+
+
+def test_the_worse_half_of_the_starts_is_given_up_when_it_is_time(prior: Normal, rng: torch.Generator) -> None:
+    """Of four starts two go after the second of eight steps, one after the fourth: the one that began nearest stays."""
+    x = prior.sample(3, rng=rng)
+    starts = x + 0.5
+    solver = Adam(steps=8, learning_rate=1e-6, halve_at=(0.25, 0.5))
+    found = recover_codes(lambda z: z, x, prior, solver=solver, start=starts, restarts=4, rng=rng)
+    assert found.restart.tolist() == [0, 0, 0]
+    assert found.evaluations.tolist() == [(3 * 2 + 1) * 2 + (3 * 4 + 1) + (3 * 8 + 1)] * 3
+    # a batch that all starts of one datum do not fit into takes them all the same
+    again = recover_codes(lambda z: z, x, prior, solver=solver, start=starts, restarts=4, batch_size=3, rng=rng)
+    assert torch.equal(again.evaluations, found.evaluations)
+
+
+def test_starts_that_are_tried_one_after_another_end_with_the_first_that_meets_the_data(
+    matrix: Tensor, prior: Normal, rng: torch.Generator
+) -> None:
+    """Data in the range of the generator are met at once; data beyond it use up all of their starts."""
+    z = prior.sample(2, rng=rng)
+    x = torch.cat([z @ matrix.mT, torch.randn(1, PIXELS, dtype=torch.float64, generator=rng)])
+    found = recover_codes(linear(matrix), x, prior, restarts=3, rng=rng)
+    assert found.met.tolist() == [True, True, False]
+    assert found.restart[:2].tolist() == [0, 0]
+    assert found.restart_loss.isfinite().sum(1).tolist() == [1, 1, 3]
+    assert (found.evaluations[2] > found.evaluations[:2]).all()
+
+
+def test_a_learned_start_and_codes_of_ones_own_come_first(matrix: Tensor, prior: Normal, rng: torch.Generator) -> None:
+    z = prior.sample(4, rng=rng)
+    x = torch.tanh(z @ matrix.mT)
+
+    def inverse(x: Tensor) -> Tensor:
+        return torch.atanh(x) @ torch.linalg.pinv(matrix).mT
+
+    def found(start: Callable[[Tensor], Tensor] | Tensor | None) -> Recovery:
+        solver = LevenbergMarquardt(steps=1)
+        return recover_codes(squashed(matrix), x, prior, solver=solver, start=start, restarts=2, rng=rng)
+
+    assert not found(None).met.any()
+    for informed in (found(inverse), found(z)):
+        assert_close(informed.z, z, rtol=0, atol=1e-6)
+        assert informed.met.all()
+        assert informed.restart.tolist() == [0] * 4
+
+
+@pytest.mark.parametrize("solver", SOLVERS[:2], ids=["Levenberg-Marquardt", "L-BFGS"])
+def test_what_is_hidden_or_measured_gives_the_least_squares_code_of_the_rest(
+    solver: Solver, matrix: Tensor, prior: Normal, rng: torch.Generator
+) -> None:
+    x = torch.randn(3, PIXELS, dtype=torch.float64, generator=rng)
+    seen = torch.arange(PIXELS) < 12
+    solver = replace(solver, prior_pull=0.0) if isinstance(solver, LevenbergMarquardt) else solver
+    hidden = recover_codes(
+        linear(matrix), torch.where(seen, x, torch.nan), prior, mask=seen, solver=solver, restarts=1, rng=rng
+    )
+    assert_close(hidden.z, torch.linalg.lstsq(matrix[seen], x[:, seen].mT).solution.mT, rtol=0, atol=1e-4)
+    gap = (hidden.z @ matrix.mT - x)[:, seen]
+    assert_close(hidden.reconstruction_error, gap.square().mean(1))
+
+    sums = torch.randn(10, PIXELS, dtype=torch.float64, generator=rng)
+    difference = Difference(operator=lambda x: x @ sums.mT)
+    y = x @ sums.mT
+    measured = recover_codes(linear(matrix), y, prior, difference=difference, solver=solver, restarts=1, rng=rng)
+    assert_close(measured.z, torch.linalg.lstsq(sums @ matrix, y.mT).solution.mT, rtol=0, atol=1e-4)
+
+
+def test_starts_agree_where_the_code_is_unique_and_differ_by_the_distance_of_the_codes_where_it_is_not(
+    rng: torch.Generator,
+) -> None:
+    """z and z^3 have one code, z^2 and z^4 two: z and -z, 4 z^2 apart."""
+    prior = Normal(1, scale=2.0).double()
+    z = torch.linspace(1, 2, 12, dtype=torch.float64)[:, None]
+
+    def found(generator: Callable[[Tensor], Tensor]) -> Recovery:
+        return recover_codes(generator, generator(z), prior, solver=LBFGS(), restarts=2, rng=rng)
+
+    unique = found(lambda z: torch.cat([z, z**3], 1))
+    assert unique.met.all()
+    assert_close(unique.disagreement, torch.zeros(12, dtype=torch.float64), rtol=0, atol=1e-6)
+    twofold = found(lambda z: torch.cat([z**2, z**4], 1))
+    apart = 4 * (z[:, 0] / 2).square()
+    assert twofold.met.all()
+    assert_close(twofold.disagreement, torch.where(twofold.disagreement > 0.5, apart, 0.0), rtol=0, atol=1e-4)
+    assert 2 <= (twofold.disagreement > 0.5).sum() <= 10
+
+
+def test_data_of_eight_bits_count_as_met_within_their_rounding(matrix: Tensor, prior: Normal, rng: torch.Generator) -> None:
+    z = prior.sample(4, rng=rng)
+    exact = torch.tanh(z @ matrix.mT)
+    rounded = ((exact + 1) * 127.5).round() / 127.5 - 1
+    found = recover_codes(squashed(matrix), rounded, prior, restarts=2, rng=rng)
+    assert found.met.all()
+    assert (found.z - z).square().mean(1).max() < 1e-3
+    assert not recover_codes(squashed(matrix), exact + 2e-3 * rounded.sign(), prior, restarts=2, rng=rng).met.any()
+
+
+def test_a_weight_that_falls_over_the_steps_ends_at_its_last_value(
+    matrix: Tensor, prior: Normal, rng: torch.Generator
+) -> None:
+    x = torch.randn(3, PIXELS, dtype=torch.float64, generator=rng)
+
+    def found(weight: float | Callable[[float], float]) -> Recovery:
+        return recover_codes(linear(matrix), x, prior, regularizer=L2(), weight=weight, solver=LBFGS(), restarts=1, rng=rng)
+
+    falling = found(lambda share: 0.3 + max(0.0, 0.1 - share))
+    assert_close(falling.z, found(0.3).z, rtol=0, atol=1e-4)
+    assert_close(falling.loss, found(0.3).loss)
+
+
+def test_data_in_another_range_are_refused(rng: torch.Generator) -> None:
+    images = nn.Sequential(nn.Linear(4, 64), nn.Tanh(), nn.Unflatten(1, (1, 8, 8)))
+    with torch.no_grad():
+        x = images(3 * torch.randn(5, 4, generator=rng))
+    recover_codes(images, x, Normal(4), solver=Adam(steps=1), rng=rng)
+    with pytest.raises(ValueError, match=r"got data in \[0, 1\].*2 \* x - 1"):
+        recover_codes(images, (x + 1) / 2, Normal(4), solver=Adam(steps=1), rng=rng)
+
+
+def test_auto_takes_least_squares_where_there_are_squares() -> None:
+    """Adam takes 3 evaluations a step and one at the end, for each of 4 starts."""
+    x = torch.zeros(1, 2, dtype=torch.float64)
+    adam = 4 * (Adam().steps * 3 + 1)
+    for difference, same in (("l1", True), ("l2", False)):
+        found = recover_codes(lambda z: z, x, Normal(2).double(), difference=difference)  # type: ignore[arg-type]
+        assert (found.evaluations.item() == adam) is same
+
+
 IMAGES = nn.Sequential(nn.Linear(4, 12), nn.Unflatten(1, (3, 2, 2)))
 
 
@@ -249,6 +409,10 @@ IMAGES = nn.Sequential(nn.Linear(4, 12), nn.Unflatten(1, (3, 2, 2)))
         ({"x": torch.full((2, 3, 2, 2), torch.nan)}, r"NaN or infinity in items \[0, 1\]"),
         ({"x": torch.zeros(2, 3, 2, 2, dtype=torch.uint8)}, "floating-point"),
         ({"restarts": 0}, "restarts >= 1"),
+        ({"batch_size": 0}, "batch_size >= 1"),
+        ({"met": -1.0}, "met >= 0"),
+        ({"start": lambda x: torch.zeros(3, 4)}, r"finite starts of shape \(2, 4\)"),
+        ({"start": lambda x: torch.full((2, 4), torch.nan)}, "finite starts"),
         ({"weight": -1.0}, "weight >= 0"),
         ({"generator": lambda z: IMAGES(z) + torch.randn(1)}, "deterministic"),
         ({"generator": lambda z: IMAGES(z - z.mean(0))}, "depend on its own code"),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from latentry.latent.inverse import fit_inverse as fit_inverse
     from latentry.latent.inverse import load_inverse as load_inverse
     from latentry.latent.inverse import save_inverse as save_inverse
+    from latentry.latent.lbfgs import LBFGS as LBFGS
     from latentry.latent.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
     from latentry.latent.likelihood import NegativeLogPrior as NegativeLogPrior
     from latentry.latent.likelihood import NormShell as NormShell
@@ -65,6 +66,7 @@ _HOMES = {
     "Inverse": "latent.inverse",
     "InverseReport": "latent.inverse",
     "L2": "latent.regularizers",
+    "LBFGS": "latent.lbfgs",
     "LevenbergMarquardt": "latent.levenberg_marquardt",
     "LogisticResampling": "latent.resampling",
     "NegativeLogPrior": "latent.likelihood",

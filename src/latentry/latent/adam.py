@@ -24,6 +24,7 @@ from torch import Tensor
 
 from latentry.latent.differences import Target
 from latentry.latent.objective import Objective
+from latentry.latent.solver import check_halvings
 
 __all__ = ["Adam"]
 
@@ -79,8 +80,7 @@ class Adam:
             raise ValueError(f"expected a schedule among {get_args(Schedule)}, got {self.schedule!r}")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"expected betas in [0, 1), got {self.betas}")
-        if self.halve_at is not None and not all(0 < share < 1 for share in self.halve_at):
-            raise ValueError(f"expected shares of the steps in (0, 1), got halve_at = {self.halve_at}")
+        check_halvings(self.halve_at)
 
     def begin(self, objective: Objective, z: Float[Tensor, "n d"], target: Target) -> AdamState:
         """The state of these starts."""

@@ -7,12 +7,15 @@ one; and for one without forward derivatives, by two backward passes each: :math
 derivative of :math:`v^T J^T u` with respect to u is :math:`J v`.
 """
 
+import warnings
 from collections.abc import Callable
+from functools import cache
 from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.func import jvp, vmap
 
 __all__ = ["JacobianMode", "jacobian", "jacobian_mode"]
@@ -33,6 +36,7 @@ def jacobian(f: Residuals, z: Float[Tensor, "n d"], mode: JacobianMode = "batche
     directions = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
     if mode == "backward":
         return _backward(f, z, directions)
+    _load_forward_rules()
 
     def column(direction: Tensor) -> tuple[Tensor, Tensor]:
         value, tangent = jvp(f, (z,), (direction.expand_as(z),))[:2]
@@ -62,6 +66,14 @@ def jacobian_mode(f: Residuals, z: Float[Tensor, "n d"]) -> JacobianMode:
         f"expected a generator whose Jacobian can be had by forward or twofold backward derivatives, got {reason}; "
         "recover with solver=Adam(), which needs a gradient alone"
     )
+
+
+@cache
+def _load_forward_rules() -> None:
+    """torch loads these when they are first used, and warns of code of its own meanwhile."""
+    with warnings.catch_warnings(), forward_ad.dual_level():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        forward_ad.make_dual(torch.ones(1), torch.ones(1))
 
 
 def _backward(f: Residuals, z: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:

@@ -77,6 +77,10 @@ class Objective:
         """L of each code, and its gradient."""
         return _value_and_gradient(lambda codes: self.loss(codes, target, share), z)
 
+    def difference_slope(self, z: Float[Tensor, "n d"], target: Target) -> tuple[Float[Tensor, "n"], Float[Tensor, "n d"]]:
+        """The difference of each code to the data, without the regularizer, and its gradient."""
+        return _value_and_gradient(lambda codes: self.difference.loss(self.residuals(codes, target)), z)
+
     def penalty(self, z: Float[Tensor, "n d"], share: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
         """w R of each code."""
         if self.regularizer is None:

@@ -74,7 +74,8 @@ class Recovery:
     restart: Int[Tensor, "n"]
     """Which start was best."""
     restart_loss: Float[Tensor, "n r"]
-    """Final loss of every start; infinite where the generator returned NaN, or where a start was given up or not needed."""
+    """Final loss of every start, of one given up the loss it had then; infinite where the generator returned NaN, or where a
+    start was not needed."""
     disagreement: Float[Tensor, "n"]
     """Mean squared distance from the best code to those of other starts that did as well, in units of the prior's spread:
     near 0 where starts agree, so that the code is unique as far as they can tell; NaN where no other did as well."""
@@ -182,6 +183,7 @@ class _Tracks:
         """Work until every start is done, given up or not needed."""
         device = self.z.device
         track = torch.empty(0, dtype=torch.int64, device=device)
+        target = self._targets(track)
         state: Any = None
         total = len(self.z) * self.solver.steps
         while self.waiting or len(track):
@@ -190,11 +192,14 @@ class _Tracks:
                 begun = self.solver.begin(self.objective, self.z[fresh], self._targets(fresh))
                 state = begun if state is None else join(state, begun)
                 track = torch.cat([track, fresh])
-            state = self.solver.advance(self.objective, state, self._targets(track), rng)
+                target = self._targets(track)
+            state = self.solver.advance(self.objective, state, target, rng)
             self.iterations += len(track)
             leaving = state.done | self._worse_halves(track, state)
-            self._settle(track[leaving], take(state, leaving))
-            track, state = track[~leaving], take(state, ~leaving)
+            if leaving.any():
+                self._settle(track[leaving], take(state, leaving))
+                track, state = track[~leaving], take(state, ~leaving)
+                target = self._targets(track)
             if progress is not None:
                 progress(total if not (self.waiting or len(track)) else min(self.iterations, total), total)
 
@@ -217,7 +222,13 @@ class _Tracks:
             converged=self.converged[kept],
             restart=restart,
             restart_loss=table,
-            disagreement=_disagreement(self.objective.frame, self.z.view(n, self.restarts, -1), table, restart),
+            disagreement=_disagreement(
+                self.objective.frame,
+                self.z.view(n, self.restarts, -1),
+                table,
+                (self.error <= self.tolerance).view(n, self.restarts),
+                restart,
+            ),
             evaluations=self.evaluations.view(n, self.restarts).sum(1),
         )
 
@@ -247,8 +258,6 @@ class _Tracks:
 
     def _settle(self, track: Int[Tensor, "m"], state: Any) -> None:
         """Judge the starts that leave, and line up the next one of data that are not met."""
-        if not len(track):
-            return
         z, target = state.z, self._targets(track)
         with torch.no_grad():
             x_hat = self.objective.generator(z)
@@ -301,11 +310,15 @@ def _measured(generator: Generator, difference: Difference, z: Tensor) -> Tensor
 
 
 def _disagreement(
-    frame: PriorFrame, z: Float[Tensor, "n r d"], loss: Float[Tensor, "n r"], best: Int[Tensor, "n"]
+    frame: PriorFrame,
+    z: Float[Tensor, "n r d"],
+    loss: Float[Tensor, "n r"],
+    met: Bool[Tensor, "n r"],
+    best: Int[Tensor, "n"],
 ) -> Float[Tensor, "n"]:
-    """Mean squared distance from the best start's code to the codes of those that did as well."""
+    """Mean squared distance from the best start's code to the codes of those that did as well, or met the data as it did."""
     row = torch.arange(len(z), device=z.device)
-    as_well = loss <= _ALIKE * loss[row, best][:, None]
+    as_well = (loss <= _ALIKE * loss[row, best][:, None]) | (met & met[row, best][:, None])
     as_well[row, best] = False
     e = frame.inward(z)
     squared = (e - e[row, best][:, None]).square().mean(2)

@@ -13,7 +13,7 @@ from torch import Tensor
 from latentry.latent.differences import Target
 from latentry.latent.objective import Objective
 
-__all__ = ["Solver", "State"]
+__all__ = ["Solver", "State", "check_halvings"]
 
 
 class State(Protocol):
@@ -61,3 +61,13 @@ class Solver(Protocol):
 
     def advance(self, objective: Objective, state: Any, target: Target, rng: torch.Generator) -> Any:
         """One iteration of every row."""
+
+
+def check_halvings(halve_at: tuple[float, ...] | None) -> None:
+    """Make sure that a solver's `halve_at` is what it can be.
+
+    Raises:
+        ValueError: A share is outside (0, 1).
+    """
+    if halve_at is not None and not all(0 < share < 1 for share in halve_at):
+        raise ValueError(f"expected shares of the steps in (0, 1), got halve_at = {halve_at}")
