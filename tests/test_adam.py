@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from latentry.latent.adam import Adam
 from latentry.latent.recovery import Recovery, recover_codes
+from latentry.latent.solvers.adam import Adam
 from latentry.priors import Normal
 
 D, PIXELS = 4, 9

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.testing import assert_close
 
-from latentry.latent.jacobian import JacobianMode, jacobian, jacobian_mode
+from latentry.latent.solvers.jacobian import JacobianMode, jacobian, jacobian_mode
 
 D, M = 4, 9
 

@@ -11,11 +11,11 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torch.testing import assert_close
 
-from latentry.latent.adam import Adam
-from latentry.latent.lbfgs import LBFGS
 from latentry.latent.recovery import Recovery, recover_codes
 from latentry.latent.regularizers import L2, Regularizer, StatisticalDistance
 from latentry.latent.schedules import Annealed
+from latentry.latent.solvers.adam import Adam
+from latentry.latent.solvers.lbfgs import LBFGS
 from latentry.priors import Normal
 
 D, PIXELS = 6, 20

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from latentry.latent.differences import Difference
-from latentry.latent.lbfgs import LBFGS
-from latentry.latent.levenberg_marquardt import LevenbergMarquardt, _sketched
 from latentry.latent.recovery import Recovery, recover_codes
 from latentry.latent.regularizers import L2
+from latentry.latent.solvers.lbfgs import LBFGS
+from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt, _sketched
 from latentry.priors import Normal, Uniform
 
 D, PIXELS = 6, 40

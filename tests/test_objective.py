@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from latentry.latent.differences import Difference, Norm
-from latentry.latent.objective import Objective, Squashing, squashing_of
-from latentry.latent.prior_frame import prior_frame
 from latentry.latent.regularizers import L2
+from latentry.latent.solvers.objective import Objective, Squashing, squashing_of
+from latentry.latent.solvers.prior_frame import prior_frame
 from latentry.priors import Normal
 
 D, PIXELS = 4, 10

@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from latentry.interfaces import SampledPrior
-from latentry.latent.prior_frame import prior_frame
+from latentry.latent.solvers.prior_frame import prior_frame
 from latentry.priors import GammaRadius, HalfUniformHalfNormal, Normal, NormalMixture, SphericalCauchy, Uniform
 
 LIKE = torch.empty(0, dtype=torch.float64)

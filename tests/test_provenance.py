@@ -11,8 +11,8 @@ from scipy.stats import chisquare, kstest
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from latentry.latent.adam import Adam
 from latentry.latent.provenance import is_from
+from latentry.latent.solvers.adam import Adam
 from latentry.numerics.ranks import roc_auc
 from latentry.priors import Normal
 

@@ -15,9 +15,9 @@ import torch
 from latentry.cli import main
 from latentry.data.pictures import load_images
 from latentry.data.recovered import load_codes
-from latentry.latent.adam import Adam
-from latentry.latent.levenberg_marquardt import LevenbergMarquardt
 from latentry.latent.measurements import Downsample
+from latentry.latent.solvers.adam import Adam
+from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
 from latentry.models.pretrained import load_pretrained, save_pretrained
 from latentry.networks import DCGANGenerator, PlainClassifier
 from latentry.priors import Normal

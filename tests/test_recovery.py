@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from latentry.latent.adam import Adam
 from latentry.latent.differences import Difference
-from latentry.latent.lbfgs import LBFGS
-from latentry.latent.levenberg_marquardt import LevenbergMarquardt
 from latentry.latent.recovery import Recovery, recover_codes
 from latentry.latent.regularizers import L2, Regularizer, StatisticalDistance
-from latentry.latent.solver import Solver
+from latentry.latent.solvers.adam import Adam
+from latentry.latent.solvers.lbfgs import LBFGS
+from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
+from latentry.latent.solvers.solver import Solver
 from latentry.numerics.distances import energy_distance
 from latentry.priors import (
     GammaRadius,

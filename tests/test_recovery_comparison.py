@@ -7,8 +7,8 @@ import torch
 from torch.testing import assert_close
 
 from latentry.evaluation.codes import goodness_of_fit
-from latentry.latent.adam import Adam
-from latentry.latent.levenberg_marquardt import LevenbergMarquardt
+from latentry.latent.solvers.adam import Adam
+from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
 from latentry.priors import HalfUniformHalfNormal, IIDPrior, Normal, Uniform
 from latentry.tasks.known_codes import code_errors, found_curve, known_row, known_table, known_verdict, short_known_table
 from latentry.tasks.recovery_comparison import MEANS, chosen, claim, fit_numbers, method_rows

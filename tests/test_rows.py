@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from latentry.latent.rows import choose, join, put, take
+from latentry.latent.solvers.rows import choose, join, put, take
 
 
 @dataclass(frozen=True)

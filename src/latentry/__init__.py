@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from latentry.evaluation.codes import goodness_of_fit as goodness_of_fit
     from latentry.evaluation.paths import evaluate_paths as evaluate_paths
     from latentry.evaluation.samples import evaluate_samples as evaluate_samples
-    from latentry.latent.adam import Adam as Adam
     from latentry.latent.differences import Difference as Difference
     from latentry.latent.discriminator_loss import DiscriminatorLoss as DiscriminatorLoss
     from latentry.latent.inverse import Inverse as Inverse
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from latentry.latent.inverse import fit_inverse as fit_inverse
     from latentry.latent.inverse import load_inverse as load_inverse
     from latentry.latent.inverse import save_inverse as save_inverse
-    from latentry.latent.lbfgs import LBFGS as LBFGS
-    from latentry.latent.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
     from latentry.latent.likelihood import NegativeLogPrior as NegativeLogPrior
     from latentry.latent.likelihood import NormShell as NormShell
     from latentry.latent.measurements import Downsample as Downsample
@@ -46,6 +43,9 @@ if TYPE_CHECKING:
     from latentry.latent.resampling import LogisticResampling as LogisticResampling
     from latentry.latent.resampling import TruncatedNormalResampling as TruncatedNormalResampling
     from latentry.latent.schedules import Annealed as Annealed
+    from latentry.latent.solvers.adam import Adam as Adam
+    from latentry.latent.solvers.lbfgs import LBFGS as LBFGS
+    from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
     from latentry.models.pretrained import Pretrained as Pretrained
     from latentry.models.pretrained import load_pretrained as load_pretrained
     from latentry.models.pretrained import save_pretrained as save_pretrained
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AbsoluteValue": "latent.regularizers",
-    "Adam": "latent.adam",
+    "Adam": "latent.solvers.adam",
     "Annealed": "latent.schedules",
     "BoundaryResampling": "latent.resampling",
     "ComponentDistance": "latent.regularizers",
@@ -66,8 +66,8 @@ _HOMES = {
     "Inverse": "latent.inverse",
     "InverseReport": "latent.inverse",
     "L2": "latent.regularizers",
-    "LBFGS": "latent.lbfgs",
-    "LevenbergMarquardt": "latent.levenberg_marquardt",
+    "LBFGS": "latent.solvers.lbfgs",
+    "LevenbergMarquardt": "latent.solvers.levenberg_marquardt",
     "LogisticResampling": "latent.resampling",
     "NegativeLogPrior": "latent.likelihood",
     "NormShell": "latent.likelihood",

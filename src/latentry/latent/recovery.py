@@ -32,16 +32,16 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from latentry.interfaces import Generator, SampledPrior, check_generator, evaluated
-from latentry.latent.adam import Adam
 from latentry.latent.data_range import check_range, on_eight_bit_grid
 from latentry.latent.differences import Difference, Norm, Target
-from latentry.latent.jacobian import jacobian_mode
-from latentry.latent.levenberg_marquardt import LevenbergMarquardt
-from latentry.latent.objective import Objective, squashing_of
-from latentry.latent.prior_frame import PriorFrame, prior_frame
 from latentry.latent.regularizers import Regularizer
-from latentry.latent.rows import join, take
-from latentry.latent.solver import Solver
+from latentry.latent.solvers.adam import Adam
+from latentry.latent.solvers.jacobian import jacobian_mode
+from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
+from latentry.latent.solvers.objective import Objective, squashing_of
+from latentry.latent.solvers.prior_frame import PriorFrame, prior_frame
+from latentry.latent.solvers.rows import join, take
+from latentry.latent.solvers.solver import Solver
 
 __all__ = ["Recovery", "recover_codes"]
 

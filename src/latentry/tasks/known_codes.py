@@ -19,7 +19,7 @@ from torch import Tensor
 
 from latentry.evaluation.codes import GoodnessOfFit
 from latentry.evaluation.proportions import Share, share
-from latentry.latent.jacobian import jacobian, jacobian_mode
+from latentry.latent.solvers.jacobian import jacobian, jacobian_mode
 from latentry.reports.recoveries import FOUND
 from latentry.reports.tables import Table
 

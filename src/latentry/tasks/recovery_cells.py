@@ -24,11 +24,11 @@ from latentry.evaluation.codes import goodness_of_fit
 from latentry.evaluation.extractor import ClassifierExtractor
 from latentry.evaluation.samples import evaluate_samples
 from latentry.interfaces import evaluated
-from latentry.latent.adam import Adam
 from latentry.latent.inverse import Inverse, fit_inverse, load_inverse, save_inverse
-from latentry.latent.levenberg_marquardt import LevenbergMarquardt
 from latentry.latent.provenance import is_from
 from latentry.latent.recovery import Recovery, recover_codes
+from latentry.latent.solvers.adam import Adam
+from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
 from latentry.models.classifier import predict_labels
 from latentry.models.gan import GAN
 from latentry.models.pretrained import load_pretrained, save_pretrained

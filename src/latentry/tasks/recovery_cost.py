@@ -1,6 +1,6 @@
 """What the cells of `latentry reproduce recovery` will take, from a few passes timed here and now.
 
-Recovery costs evaluations (`latentry.latent.solver`), each about a forward pass of the generator times what a solver does
+Recovery costs evaluations (`latent.solvers.solver`), each about a forward pass of the generator times what a solver does
 beside it; how often a search ends early is a guess from trials.
 """
 

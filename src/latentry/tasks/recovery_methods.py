@@ -6,7 +6,7 @@ of a weight, as resampling has, the grid is over that. Two things differ from th
 
 - The rates are 1e-3, 1e-2 and 1e-1 where the paper's are 1e-4, 1e-3 and 1e-2. In 200 steps of 1e-4 an element moves by 0.02
   at most, so that codes pass every test as the draws of the prior that they still are. The paper's own steps were three to
-  six times their nominal rate (`latentry.latent.adam`), which the shift restores in part.
+  six times their nominal rate (`latentry.latent.solvers.adam`), which the shift restores in part.
 - Levenberg-Marquardt takes mean squares, has no rate, and runs from one start.
 
 References: Cho, "Latent code recovery by statistical distance latent regulation loss", 2020; Egan, Fuchs et al.,
@@ -22,13 +22,13 @@ import torch
 from torch import Tensor
 
 from latentry.interfaces import FeatureExtractor, Generator
-from latentry.latent.adam import Adam
 from latentry.latent.discriminator_loss import DiscriminatorLoss
-from latentry.latent.levenberg_marquardt import LevenbergMarquardt
 from latentry.latent.likelihood import NegativeLogPrior, NormShell
 from latentry.latent.projection import quantile_projection
 from latentry.latent.regularizers import L2, AbsoluteValue, Regularizer, StatisticalDistance
 from latentry.latent.resampling import BoundaryResampling, LogisticResampling, Resampling, TruncatedNormalResampling
+from latentry.latent.solvers.adam import Adam
+from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
 from latentry.priors import IIDPrior
 
 __all__ = ["METHODS", "Method", "Setting", "grid", "recovery_options"]

@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 from latentry.data.pictures import Picture, common_shape, read_pictures
 from latentry.interfaces import evaluated
-from latentry.latent.adam import Adam
 from latentry.latent.differences import Difference
 from latentry.latent.inverse import Inverse, load_inverse
-from latentry.latent.levenberg_marquardt import LevenbergMarquardt
 from latentry.latent.likelihood import NegativeLogPrior, NormShell
 from latentry.latent.measurements import Downsample
 from latentry.latent.regularizers import L2, AbsoluteValue, Regularizer, StatisticalDistance
 from latentry.latent.resampling import BoundaryResampling, LogisticResampling, Resampling, TruncatedNormalResampling
-from latentry.latent.solver import Solver
+from latentry.latent.solvers.adam import Adam
+from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
+from latentry.latent.solvers.solver import Solver
 from latentry.priors import UnlabelledPrior
 from latentry.tasks.settings import RecoverSettings, RegularizerName
 

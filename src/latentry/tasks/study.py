@@ -14,9 +14,9 @@ from latentry.data.sources import load_dataset
 from latentry.evaluation.codes import goodness_of_fit
 from latentry.evaluation.proportions import Share, share
 from latentry.interfaces import evaluated
-from latentry.latent.adam import Adam
 from latentry.latent.recovery import Recovery, recover_codes
 from latentry.latent.regularizers import L2, Regularizer, StatisticalDistance
+from latentry.latent.solvers.adam import Adam
 from latentry.models.classifier import predict_labels
 from latentry.models.pretrained import load_pretrained
 from latentry.priors import UnlabelledPrior

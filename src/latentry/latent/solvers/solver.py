@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from latentry.latent.differences import Target
-from latentry.latent.objective import Objective
+from latentry.latent.solvers.objective import Objective
 
 __all__ = ["Solver", "State", "check_halvings"]
 

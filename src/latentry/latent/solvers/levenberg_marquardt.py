@@ -16,7 +16,7 @@ descent finds none:
    Jacobian cost d; the best is kept, if it lowers the loss.
 3. *Secant steps.* Further steps are taken from the same Jacobian, brought up to date by Broyden's formula with what the
    step before has shown: in a curved valley that is just the direction in which the Jacobian has changed.
-4. *Residuals before the squashing* (`latent.objective`) where the generator ends in one, until they can be lowered no
+4. *Residuals before the squashing* (`solvers.objective`) where the generator ends in one, until they can be lowered no
    more; then, where the data are not met, plain ones.
 5. *A start that is stuck gives up its place.* It leaves a loss that falls no more, and the driver goes on with the next.
 
@@ -40,9 +40,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from latentry.latent.differences import Target
-from latentry.latent.jacobian import jacobian
-from latentry.latent.objective import Objective
-from latentry.latent.rows import choose, put, take
+from latentry.latent.solvers.jacobian import jacobian
+from latentry.latent.solvers.objective import Objective
+from latentry.latent.solvers.rows import choose, put, take
 
 __all__ = ["LevenbergMarquardt"]
 
@@ -54,6 +54,8 @@ _SETTLED = 1e-9
 """Mean squared move of a code, in units of the prior's spread, below which it has arrived."""
 _WINDOW, _LEAST_GAIN = 5, 0.01
 """A loss that fell by less than this part of itself over so many steps falls no more."""
+_NOTHING = 1e-14
+"""Loss that is rounding alone."""
 _MET = 1e-5
 """Loss before the squashing below which a code makes its data."""
 _FADE = 0.7
@@ -158,7 +160,8 @@ class LevenbergMarquardt:
         recent = torch.cat([state.recent[:, 1:], loss[:, None]], 1)
         broken = ~model.loss.isfinite()
         falls_no_more = recent[:, -1] >= (1 - _LEAST_GAIN) * recent[:, 0]
-        arrived = (falls_no_more | ((moved > 0) & (moved < _SETTLED)) | (damping > _MOST_DAMPING)) & ~broken
+        settled = ((moved > 0) & (moved < _SETTLED)) | (model.loss < _NOTHING)
+        arrived = (falls_no_more | settled | (damping > _MOST_DAMPING)) & ~broken
         # before the squashing, what makes its data is done; anything else goes on with plain residuals
         left = arrived & (model.loss > _MET) if unsquashed else torch.zeros_like(arrived)
         return LevenbergMarquardtState(

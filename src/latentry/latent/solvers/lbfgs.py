@@ -30,9 +30,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from latentry.latent.differences import Target
-from latentry.latent.objective import Objective
-from latentry.latent.rows import choose, put, take
-from latentry.latent.solver import check_halvings
+from latentry.latent.solvers.objective import Objective
+from latentry.latent.solvers.rows import choose, put, take
+from latentry.latent.solvers.solver import check_halvings
 
 __all__ = ["LBFGS"]
 

@@ -23,8 +23,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from latentry.latent.differences import Target
-from latentry.latent.objective import Objective
-from latentry.latent.solver import check_halvings
+from latentry.latent.solvers.objective import Objective
+from latentry.latent.solvers.solver import check_halvings
 
 __all__ = ["Adam"]
 

@@ -22,9 +22,9 @@ from torch import Tensor
 
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.differences import Difference, Target
-from latentry.latent.jacobian import JacobianMode
-from latentry.latent.prior_frame import PriorFrame
 from latentry.latent.regularizers import Regularizer
+from latentry.latent.solvers.jacobian import JacobianMode
+from latentry.latent.solvers.prior_frame import PriorFrame
 
 __all__ = ["Objective", "Squashing", "squashing_of"]
 
