@@ -12,7 +12,7 @@ from latentry.tasks import study as study_module
 from latentry.tasks.settings import StudySettings
 from latentry.tasks.study import METHODS, study
 
-SMALL = {"count": 6, "restarts": 2, "steps": 6, "device": "cpu", "json": True}
+SMALL = {"count": 6, "restarts": 2, "steps": 6, "damped_steps": 2, "device": "cpu", "json": True}
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_another_judge_changes_no_code(folder: Path, tmp_path: Path, monkeypatch
 
 
 def test_a_longer_search_reconstructs_better(folder: Path, tmp_path: Path) -> None:
-    study(StudySettings(out=str(tmp_path), **SMALL | {"steps": 40}))  # type: ignore[arg-type]
+    study(StudySettings(out=str(tmp_path), **SMALL | {"steps": 40, "damped_steps": 5}))  # type: ignore[arg-type]
     short, long = (read_json(out / "results.json")["result"] for out in (folder, tmp_path))
     for kind in ("real", "own"):
         for before, after in zip(short[kind], long[kind], strict=True):

@@ -43,7 +43,7 @@ from latentry.latent.solvers.prior_frame import PriorFrame, prior_frame
 from latentry.latent.solvers.rows import join, take
 from latentry.latent.solvers.solver import Solver
 
-__all__ = ["Recovery", "recover_codes"]
+__all__ = ["Recovery", "automatic_solver", "recover_codes"]
 
 _TRIAL_CODES = 64
 _MET, _MET_EIGHT_BIT = 1e-7, 1e-5
@@ -132,7 +132,7 @@ def recover_codes(
             the generator is stochastic, depends on its batch or has no gradient.
     """
     difference = difference if isinstance(difference, Difference) else Difference(difference)
-    chosen = _solver(solver, difference, prior)
+    chosen = automatic_solver(difference.norm, prior.latent_dim) if solver == "auto" else solver
     _check_numbers(weight, restarts, met, batch_size)
     target = difference.prepare(x, mask)
     with evaluated(generator, difference.operator, difference.extractor):
@@ -273,10 +273,9 @@ class _Tracks:
             self.waiting.extend((number + 1, 1) for number in track[further].tolist())
 
 
-def _solver(solver: Solver | Literal["auto"], difference: Difference, prior: SampledPrior) -> Solver:
-    if solver != "auto":
-        return solver
-    return LevenbergMarquardt() if difference.norm == "l2" and prior.latent_dim <= _MOST_LATENTS else Adam()
+def automatic_solver(norm: Norm, latent_dim: int) -> LevenbergMarquardt | Adam:
+    """What `auto` stands for: Levenberg-Marquardt wherever it can be had, for a difference of this norm and such codes."""
+    return LevenbergMarquardt() if norm == "l2" and latent_dim <= _MOST_LATENTS else Adam()
 
 
 def _starts(

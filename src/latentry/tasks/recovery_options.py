@@ -15,18 +15,15 @@ from latentry.latent.differences import Difference
 from latentry.latent.inverse import Inverse, load_inverse
 from latentry.latent.likelihood import NegativeLogPrior, NormShell
 from latentry.latent.measurements import Downsample
+from latentry.latent.recovery import automatic_solver
 from latentry.latent.regularizers import L2, AbsoluteValue, Regularizer, StatisticalDistance
 from latentry.latent.resampling import BoundaryResampling, LogisticResampling, Resampling, TruncatedNormalResampling
-from latentry.latent.solvers.adam import Adam
-from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
-from latentry.latent.solvers.solver import Solver
+from latentry.latent.solvers import LBFGS, Adam, LevenbergMarquardt, Solver
 from latentry.priors import UnlabelledPrior
 from latentry.tasks.settings import RecoverSettings, RegularizerName
 
 __all__ = ["Measurement", "difference", "image_format", "measurement", "named_regularizer", "named_solver", "start_from"]
 
-_MOST_LATENTS = 1024
-"""Longest codes for which `recover_codes` takes Levenberg-Marquardt by itself."""
 _LOGISTIC_SLOPE = 3.0
 """The middle one of those that Egan et al. (2018) tried."""
 _WHITE = 128
@@ -107,14 +104,13 @@ def named_solver(settings: RecoverSettings, latent_dim: int) -> Solver | Literal
         raise ValueError(
             f"expected --solver adam along with a learning rate or resampling, got {settings.solver}; no other has these"
         )
-    name: str = settings.solver
     steps: dict[str, Any] = {} if settings.steps is None else {"steps": settings.steps}
-    if name == "auto":
-        if settings.steps is None:
-            return "auto"
-        name = "adam" if settings.difference == "l1" or latent_dim > _MOST_LATENTS else "levenberg-marquardt"
-    if name == "levenberg-marquardt":
+    if settings.solver == "auto":
+        return replace(automatic_solver(settings.difference, latent_dim), **steps) if steps else "auto"
+    if settings.solver == "levenberg-marquardt":
         return LevenbergMarquardt(**steps)
+    if settings.solver == "lbfgs":
+        return LBFGS(**steps)
     adam = Adam(**steps)
     rate = adam.learning_rate if settings.learning_rate is None else settings.learning_rate
     return replace(adam, learning_rate=rate, resampling=_resampling(settings, adam.steps))

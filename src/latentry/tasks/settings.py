@@ -27,7 +27,7 @@ __all__ = [
 RuleName = Literal["lerp", "slerp", "variance-corrected", "transport"]
 SplitName = Literal["train", "validation", "held-out"]
 RecoveryPart = Literal["paper", "known-codes", "provenance"]
-SolverName = Literal["auto", "levenberg-marquardt", "adam"]
+SolverName = Literal["auto", "levenberg-marquardt", "lbfgs", "adam"]
 RegularizerName = Literal[
     "none",
     "l2",
@@ -198,7 +198,7 @@ class RecoverSettings(CommonSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class StudySettings(CommonSettings):
-    """The main job: recover real and generated digits three ways, judge the codes, and show it all on one page."""
+    """The main job: recover real and generated digits four ways, judge the codes, and show it all on one page."""
 
     out: str = "study"
     """Folder for index.html and results.json."""
@@ -211,7 +211,9 @@ class StudySettings(CommonSettings):
     restarts: int = 4
     """Starts drawn from the prior for each image."""
     steps: int = 150
-    """Iterations of each."""
+    """Iterations of each by gradient descent."""
+    damped_steps: int = 30
+    """Iterations of each by Levenberg-Marquardt."""
 
 
 @dataclass(frozen=True, kw_only=True)
