@@ -32,9 +32,11 @@ from latentry.tasks.runs import load_generator, named_prior
 
 __all__ = ["seconds_of"]
 
-_ADAM, _DAMPED = 1.3, 3.0
+_ADAM, _DAMPED = 1.3, 1.8
 """Seconds of an evaluation over those of a forward pass."""
-_USED = {"learned": 0.2, "prior": 0.5}
+_TRIALS = 13
+"""Evaluations of a step of Levenberg-Marquardt beside the columns of its Jacobian."""
+_USED = {"learned": 0.08, "prior": 0.17}
 """Share of the most evaluations that Levenberg-Marquardt is expected to need, by its start."""
 _BATCH = 128
 
@@ -55,10 +57,10 @@ def seconds_of(places: Places, cell: Cell) -> float:
         if asked.solver == "adam":
             return asked.count * asked.starts * asked.steps * 3 * _ADAM * forward
         used = _USED["prior" if asked.inverse is None else "learned"]
-        return asked.count * asked.starts * asked.steps * (d + 4) * used * _DAMPED * forward
+        return asked.count * asked.starts * asked.steps * (d + _TRIALS) * used * _DAMPED * forward
     assert isinstance(asked, ProvenanceCell)
     images = asked.images * (2 if asked.other is None else 3) + asked.calibration
-    return images * asked.steps * (d + 4) * _DAMPED * forward
+    return images * asked.steps * (d + _TRIALS) * _DAMPED * forward
 
 
 def _protocol_seconds(asked: TuningCell, device: str) -> float:
@@ -66,7 +68,7 @@ def _protocol_seconds(asked: TuningCell, device: str) -> float:
     trained, protocol = asked.gan, asked.protocol
     forward = _timed_gan(_alike(trained), device)[1]
     if METHODS[asked.method].damped:
-        return protocol.damped_steps * (trained.latent_dim + 4) * _DAMPED * forward
+        return protocol.damped_steps * (trained.latent_dim + _TRIALS) * _DAMPED * forward
     return protocol.restarts * protocol.steps * 3 * _ADAM * forward
 
 
