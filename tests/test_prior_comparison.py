@@ -54,10 +54,18 @@ def test_the_verdict_names_who_holds_the_line_and_who_pays_for_it() -> None:
     said = verdict("garments", rows(RESULTS))
     assert "normal x1.60" in said
     assert "Shown to stay within 10 % there: designed, costly" in said
-    assert "at the prior: designed." in said
+    assert "and not shown to be worse: designed." in said
     assert "(of 3)" in said
     nobody = verdict("garments", rows({"normal": RESULTS["normal"]}))
     assert "within 10 % there: none" in nobody
+
+
+def test_a_prior_that_is_far_worse_on_average_costs_something_however_wide_its_interval() -> None:
+    wild = {seed: cell(level, level, level) for seed, level in enumerate((1.0, 1.2, 30.0))}
+    found = rows(RESULTS | {"wild": wild})
+    assert found["wild"].against_baseline.low < 0
+    assert found["wild"].within("lerp")
+    assert "and not shown to be worse: designed." in verdict("garments", found)
 
 
 def test_differences_to_the_baseline_are_paired_by_seed() -> None:
