@@ -13,6 +13,7 @@ from torch.testing import assert_close
 
 from latentry.latent.differences import Difference, Norm, Target
 from latentry.latent.measurements import Downsample, RandomProjection, hide_box, keep_share
+from latentry.latent.solvers.rows import take
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 """torch warns of itself where a process takes its first forward derivative."""
@@ -133,8 +134,8 @@ def test_rows_of_a_target_are_targets_of_the_rows(difference: Difference, rng: t
     target = difference.prepare(x, keep_share(x.shape, 0.8, rng=rng))
     whole = difference.residuals(x_hat, target)
     for index in (torch.tensor([4, 0, 4]), torch.tensor([True, False] * 3), slice(1, 3)):
-        assert_close(difference.residuals(x_hat[index], target.rows(index)), whole[index])
-        assert len(target.rows(index)) == len(x[index])
+        assert_close(difference.residuals(x_hat[index], take(target, index)), whole[index])
+        assert len(take(target, index)) == len(x[index])
 
 
 def test_the_extractor_looks_at_the_data_once(rng: torch.Generator) -> None:
@@ -148,8 +149,8 @@ def test_the_extractor_looks_at_the_data_once(rng: torch.Generator) -> None:
     x = torch.randn(300, 4, generator=rng)
     target = difference.prepare(x)
     assert sum(looked_at) == 300
-    difference.residuals(x[:2], target.rows(slice(0, 2)))
-    difference.residuals(x[:2], target.rows(slice(2, 4)))
+    difference.residuals(x[:2], take(target, slice(0, 2)))
+    difference.residuals(x[:2], take(target, slice(2, 4)))
     assert sum(looked_at) == 304
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from latentry.models.pretrained import shipped_models
 from latentry.storage import read_json
 from latentry.tasks.recovery_methods import METHODS
 from latentry.tasks.reproduce_recovery import _label, _phases, reproduce_recovery
@@ -130,3 +131,9 @@ def test_bad_demands_are_named(tmp_path: Path) -> None:
         reproduce_recovery(ReproduceRecoverySettings(out=str(tmp_path), generators=("digits-generator",)))
     with pytest.raises(ValueError, match="generators of different names"):
         reproduce_recovery(ReproduceRecoverySettings(out=str(tmp_path), generators=("a/model", "a")))
+
+
+def test_what_is_recovered_by_default_is_shipped() -> None:
+    settings = ReproduceRecoverySettings()
+    assert set(settings.generators) <= set(shipped_models())
+    assert len(settings.generators) == len(settings.generator_data)

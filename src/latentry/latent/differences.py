@@ -23,7 +23,7 @@ Johnson, Alahi, Fei-Fei, "Perceptual losses for real-time style transfer and sup
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -55,10 +55,6 @@ class Target:
 
     def __len__(self) -> int:
         return len(self.x)
-
-    def rows(self, index: Shaped[Tensor, "m"] | slice) -> "Target":
-        """The data at these numbers, at the true places of a mask, or of this slice."""
-        return Target(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
 @dataclass(frozen=True)

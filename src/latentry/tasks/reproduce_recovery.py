@@ -161,7 +161,7 @@ def _check(settings: ReproduceRecoverySettings) -> None:
 
 
 def _label(name: str) -> str:
-    """What reports call a generator: `runs/painted-generator/model` is the painted-generator, as the shipped one is."""
+    """What reports call a generator: `runs/faces/model` is faces, as it would be if it were shipped by that name."""
     path = Path(name)
     return path.parent.name if path.name == "model" and path.parent.name else path.name
 

@@ -406,9 +406,9 @@ class ReproduceRecoverySettings(CommonSettings):
     """Images of the result for Levenberg-Marquardt, where each costs more."""
     damped_known: int = 32
     """Own samples for it."""
-    generators: tuple[str, ...] = ("digits-generator", "painted-generator")
+    generators: tuple[str, ...] = ("digits-generator",)
     """Generators whose known codes are recovered: shipped ones by name, or folders of your own."""
-    generator_data: tuple[str, ...] = ("digits", "painted-digits")
+    generator_data: tuple[str, ...] = ("digits",)
     """Data set that each was trained on."""
     codes: int = 500
     """Known codes of each, for Levenberg-Marquardt and float images."""
