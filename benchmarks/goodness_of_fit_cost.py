@@ -12,32 +12,16 @@ made once in a process, in the run before the timed ones; what that costs is sta
 """
 
 import argparse
-import time
-from collections.abc import Callable
-from statistics import median
 
 import torch
 from scipy import special, stats
+from timing import paired, seconds
 
 import latentry as lt
 from latentry.evaluation.codes import code_distances
 from latentry.models.pretrained import installed_versions
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_json
-
-
-def seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
-def paired(first: Callable[[], object], second: Callable[[], object], runs: int) -> tuple[float, float, float]:
-    """Median seconds of both, timed in turn, and the median of their ratios first / second."""
-    first()
-    second()
-    pairs = [(seconds(first), seconds(second)) for _ in range(runs)]
-    return median(a for a, _ in pairs), median(b for _, b in pairs), median(a / b for a, b in pairs)
 
 
 def main() -> None:

@@ -18,6 +18,8 @@ from statistics import median
 from typing import get_args
 
 import torch
+from sampled_distance import DRAWS, sampled_wasserstein
+from timing import paired, processor_seconds
 from torch import Tensor
 
 import latentry as lt
@@ -29,34 +31,8 @@ from latentry.numerics.distances import energy_distance, quantile_cells, wassers
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_json
 
-DRAWS = 10_000
 WARM_UP = 3
 REPEATS = 10
-
-
-def sampled_wasserstein(z: Tensor, prior: lt.priors.IIDPrior, rng: torch.Generator) -> Tensor:
-    """W1 between a code's elements and fresh draws of the prior, as in Cho (2020): gradients flow through the gaps."""
-    draws = prior.law.draw((len(z), DRAWS), rng, z).sort(dim=1).values
-    ordered = z.sort(dim=1).values
-    support = torch.cat([draws, ordered], 1).sort(dim=1).values
-    inner = support[:, :-1].detach().contiguous()
-    below_draws = torch.searchsorted(draws, inner, right=True) / DRAWS
-    below_code = torch.searchsorted(ordered.detach(), inner, right=True) / z.shape[1]
-    return ((below_draws - below_code).abs() * support.diff(dim=1)).sum(1)
-
-
-def seconds(work: Callable[[], object]) -> float:
-    began = time.process_time()
-    work()
-    return time.process_time() - began
-
-
-def paired(first: Callable[[], object], second: Callable[[], object], runs: int) -> tuple[float, float, float]:
-    """Median seconds of both, timed in turn, and the median of their ratios first / second."""
-    first()
-    second()
-    pairs = [(seconds(first), seconds(second)) for _ in range(runs)]
-    return median(a for a, _ in pairs), median(b for _, b in pairs), median(a / b for a, b in pairs)
 
 
 def step_over_bare(codes: int, runs: int, regularizer: lt.StatisticalDistance | None) -> tuple[float, float, float]:
@@ -74,7 +50,7 @@ def step_over_bare(codes: int, runs: int, regularizer: lt.StatisticalDistance | 
     def after_a_step(done: int, total: int) -> None:
         nonlocal mark
         taken.append(time.process_time() - mark)
-        bares.append(seconds(lambda: torch.autograd.grad(generator(z).sum(), z)))
+        bares.append(processor_seconds(lambda: torch.autograd.grad(generator(z).sum(), z)))
         mark = time.process_time()
 
     with evaluated(generator):
@@ -104,7 +80,7 @@ def closed_over_sampled(
     def sampled() -> None:
         torch.autograd.grad(sampled_wasserstein(z, prior, rng).sum(), z)
 
-    first, second, ratio = paired(closed, sampled, runs)
+    first, second, ratio = paired(closed, sampled, runs, processor_seconds)
     return first / REPEATS, second, ratio / REPEATS
 
 

@@ -17,14 +17,14 @@ depends on the prior alone, its cells or its quantiles or its one sample, is mad
 """
 
 import argparse
-import time
 from collections.abc import Callable
-from statistics import median
 
 import numpy as np
 import ot
 import torch
+from sampled_distance import DRAWS, sampled_wasserstein
 from scipy import stats
+from timing import paired
 from torch import Tensor
 
 import latentry as lt
@@ -34,32 +34,6 @@ from latentry.reports.tables import Table, print_table
 from latentry.storage import write_json
 
 SIZES = ((16, 256), (256, 256), (16, 16384))
-DRAWS = 10_000
-
-
-def sampled_wasserstein(z: Tensor, prior: lt.priors.IIDPrior, rng: torch.Generator) -> Tensor:
-    """W1 between a code's elements and fresh draws of the prior, as in Cho (2020): gradients flow through the gaps."""
-    draws = prior.law.draw((len(z), DRAWS), rng, z).sort(dim=1).values
-    ordered = z.sort(dim=1).values
-    support = torch.cat([draws, ordered], 1).sort(dim=1).values
-    inner = support[:, :-1].detach().contiguous()
-    below_draws = torch.searchsorted(draws, inner, right=True) / DRAWS
-    below_code = torch.searchsorted(ordered.detach(), inner, right=True) / z.shape[1]
-    return ((below_draws - below_code).abs() * support.diff(dim=1)).sum(1)
-
-
-def seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
-def paired(first: Callable[[], object], second: Callable[[], object], runs: int) -> tuple[float, float, float]:
-    """Median seconds of both, timed in turn, and the median of their ratios first / second."""
-    first()
-    second()
-    pairs = [(seconds(first), seconds(second)) for _ in range(runs)]
-    return median(a for a, _ in pairs), median(b for _, b in pairs), median(a / b for a, b in pairs)
 
 
 def with_gradient(distance: Callable[[Tensor], Tensor], z: Tensor) -> Callable[[], object]:

@@ -18,7 +18,6 @@ import argparse
 import importlib
 import platform
 import sys
-import time
 import types
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -29,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from timing import processor_seconds
 from torch import Tensor
 
 from latentry.numerics.frechet import gaussian_frechet_distance
@@ -79,12 +79,6 @@ class Missing:
     reason: str
 
 
-def seconds(work: Callable[[], object]) -> float:
-    began = time.process_time()
-    work()
-    return time.process_time() - began
-
-
 def compare(
     what: str, peer: str, ours: Callable[..., Any], make: Callable[[], Callable[..., Any]], data: tuple[Any, ...], runs: int
 ) -> Row | Missing:
@@ -94,7 +88,7 @@ def compare(
         a, b = (np.atleast_1d(np.asarray(work(*data), dtype=float)) for work in (ours, theirs))
     except Exception as error:  # whatever a peer breaks with is a line of the table
         return Missing(what, peer, f"{type(error).__name__}: {str(error).splitlines()[0][:100]}")
-    pairs = [(seconds(lambda: ours(*data)), seconds(lambda: theirs(*data))) for _ in range(runs)]
+    pairs = [(processor_seconds(lambda: ours(*data)), processor_seconds(lambda: theirs(*data))) for _ in range(runs)]
     return Row(
         what,
         peer,

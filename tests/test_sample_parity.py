@@ -1,12 +1,12 @@
 """Values on shared features equal to what other packages give, as `benchmarks/sample_metrics_cost.py` wrote them down."""
 
-import importlib.util
 import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from sample_metrics_cost import parity_features
 from torch.testing import assert_close
 
 from latentry.numerics.class_score import class_score, score_terms
@@ -21,12 +21,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def features() -> tuple[torch.Tensor, torch.Tensor]:
-    spec = importlib.util.spec_from_file_location("sample_metrics_cost", ROOT / "benchmarks" / "sample_metrics_cost.py")
-    assert spec is not None
-    assert spec.loader is not None
-    benchmark = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(benchmark)
-    return benchmark.parity_features()
+    return parity_features()
 
 
 @pytest.fixture(scope="module")
