@@ -14,27 +14,32 @@ from latentry.models.pretrained import load_pretrained, save_pretrained
 
 SAMPLES = 5000
 SURE = 0.8
+NAMES = ("digits-guide", "digits-judge", "digits-generator", "fashion-judge", "painted-generator")
+HALF = ("painted-generator",)
+"""Kept in half precision, for their size."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--names", nargs="+", choices=NAMES, default=NAMES)
     arguments = parser.parse_args()
 
-    judge = load_pretrained(arguments.runs / "digits-judge" / "model")
-    for name in ("digits-guide", "digits-judge", "digits-generator", "fashion-judge"):
+    for name in arguments.names:
         model = load_pretrained(arguments.runs / name / "model")
         card = dict(model.card)
         del card["versions"]  # written anew
-        if model.prior is not None:
+        if name == "digits-generator":  # the judge reads no others
+            assert model.prior is not None
             with torch.no_grad():
                 z = model.prior.sample(SAMPLES, rng=torch.Generator().manual_seed(1))
                 x = torch.cat([model.network(part) for part in z.split(500)])
+            judge = load_pretrained(arguments.runs / "digits-judge" / "model")
             labels, confidence = predict_labels(judge.network, x)
             counts = labels.bincount(minlength=10).tolist()
             card["metrics"] |= {"judge_sure": vars(share(confidence > SURE)), "judge_counts": counts, "samples": SAMPLES}
-        save_pretrained(arguments.out / name, model.network, model.prior, card)
+        save_pretrained(arguments.out / name, model.network, model.prior, card, half=name in HALF)
         print(name, card["metrics"])
 
 

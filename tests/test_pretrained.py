@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.testing import assert_close
 
 from latentry.models import pretrained
 from latentry.models.pretrained import installed_versions, load_pretrained, save_pretrained, shipped_models
@@ -23,6 +24,7 @@ from latentry.priors import (
     Uniform,
 )
 from latentry.priors.laws import UniformLaw
+from latentry.storage import fingerprint
 from latentry.tasks.runs import load_generator
 
 CARD = {"seed": 3, "metrics": {"accuracy": 0.5}, "data": None}
@@ -82,6 +84,19 @@ def test_a_fingerprint_belongs_to_the_weights(tmp_path: Path) -> None:
         network.paint[0].bias += 1e-6
     save_pretrained(tmp_path / "c", network, Normal(4), {})
     assert a == b != load_pretrained(tmp_path / "c").fingerprint
+
+
+def test_half_precision_halves_the_file_and_is_loaded_single(tmp_path: Path) -> None:
+    network = DCGANGenerator(4, width=4)
+    for name, half in (("single", False), ("half", True)):
+        save_pretrained(tmp_path / name, network, Normal(4), {}, half=half)
+    single, rounded = (load_pretrained(tmp_path / name) for name in ("single", "half"))
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("half", "single")]
+    assert sizes[0] < 0.6 * sizes[1]
+    for kept, whole in zip(rounded.network.state_dict().values(), single.network.state_dict().values(), strict=True):
+        assert kept.dtype == whole.dtype
+        assert_close(kept, whole, rtol=1e-3, atol=1e-6)
+    assert rounded.fingerprint == fingerprint(rounded.network.state_dict()) != single.fingerprint
 
 
 def test_saving_again_replaces_the_model(tmp_path: Path) -> None:

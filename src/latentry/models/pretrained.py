@@ -34,7 +34,7 @@ class Pretrained:
     card: dict[str, Any]
     """Its model card: configuration, data fingerprint, seed, metrics, versions."""
     fingerprint: str
-    """Hash of its weights."""
+    """Hash of its weights as they were loaded."""
 
 
 def shipped_models() -> list[str]:
@@ -63,11 +63,25 @@ def load_pretrained(name_or_path: str | Path) -> Pretrained:
         raise ValueError(
             f"{folder} does not describe a model of this version of latentry ({error}); train or save it again"
         ) from None
-    return Pretrained(channels_last(network).eval(), prior, config.get("card", {}), fingerprint(weights))
+    return Pretrained(channels_last(network).eval(), prior, config.get("card", {}), fingerprint(network.state_dict()))
 
 
-def save_pretrained(folder: str | Path, network: nn.Module, prior: files.SavedPrior | None, card: Mapping[str, Any]) -> None:
+def save_pretrained(
+    folder: str | Path,
+    network: nn.Module,
+    prior: files.SavedPrior | None,
+    card: Mapping[str, Any],
+    *,
+    half: bool = False,
+) -> None:
     """Write a network of `latentry.networks` and its prior so that `load_pretrained(folder)` gives them back.
+
+    Args:
+        folder: Where to.
+        network: Its weights and its build are kept.
+        prior: Law of its codes, where it is a generator.
+        card: Configuration, data fingerprint, seed, metrics; versions are added.
+        half: Keep weights in half precision: half the file, three digits. They are loaded in single precision.
 
     Raises:
         ValueError: The network or the prior is not a public class of this package, so that no name could find it again.
@@ -77,7 +91,8 @@ def save_pretrained(folder: str | Path, network: nn.Module, prior: files.SavedPr
         "prior": None if prior is None else files.record(prior),
         "card": {**card, "versions": installed_versions()},
     }
-    write_tensors(Path(folder) / "model.safetensors", network.state_dict())
+    weights = {name: w.half() if half and w.is_floating_point() else w for name, w in network.state_dict().items()}
+    write_tensors(Path(folder) / "model.safetensors", weights)
     write_json(Path(folder) / "config.json", config)
 
 
