@@ -10,9 +10,16 @@ from latentry.evaluation.codes import goodness_of_fit
 from latentry.latent.solvers.adam import Adam
 from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
 from latentry.priors import HalfUniformHalfNormal, IIDPrior, Normal, Uniform
-from latentry.tasks.known_codes import code_errors, found_curve, known_row, known_table, known_verdict, short_known_table
-from latentry.tasks.recovery_comparison import MEANS, chosen, claim, fit_numbers, method_rows
-from latentry.tasks.recovery_methods import METHODS, Setting, grid, recovery_options
+from latentry.tasks.reproduction.known_codes import (
+    code_errors,
+    found_curve,
+    known_row,
+    known_table,
+    known_verdict,
+    short_known_table,
+)
+from latentry.tasks.reproduction.recovery_comparison import MEANS, chosen, claim, fit_numbers, method_rows
+from latentry.tasks.reproduction.recovery_methods import METHODS, Setting, grid, recovery_options
 
 # torch itself, when forward derivatives are first taken
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")

@@ -8,8 +8,8 @@ import pytest
 
 from latentry.models.pretrained import shipped_models
 from latentry.storage import read_json
-from latentry.tasks.recovery_methods import METHODS
-from latentry.tasks.reproduce_recovery import _label, _phases, reproduce_recovery
+from latentry.tasks.reproduction.recovery import _label, _phases, reproduce_recovery
+from latentry.tasks.reproduction.recovery_methods import METHODS
 from latentry.tasks.settings import ReproduceRecoverySettings
 
 # torch itself, when forward derivatives are first taken

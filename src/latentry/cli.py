@@ -48,8 +48,8 @@ VERBS: dict[str, Any] = {
         "compare": Verb(verbs.PriorCompareSettings, "prior:compare", positional="priors", meaning="names or files"),
     },
     "reproduce": {
-        "priors": Verb(verbs.ReproducePriorsSettings, "reproduce_priors:reproduce_priors"),
-        "recovery": Verb(verbs.ReproduceRecoverySettings, "reproduce_recovery:reproduce_recovery"),
+        "priors": Verb(verbs.ReproducePriorsSettings, "reproduction.priors:reproduce_priors"),
+        "recovery": Verb(verbs.ReproduceRecoverySettings, "reproduction.recovery:reproduce_recovery"),
     },
     "train": {
         "gan": Verb(verbs.TrainGANSettings, "train:train_gan"),

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from latentry.data.sources import load_dataset
 from latentry.networks import ConvolutionalEncoder, channels_last
-from latentry.tasks.recovery_cells import (
+from latentry.tasks.reproduction.cells import Cell
+from latentry.tasks.reproduction.recovery_cells import (
     GANCell,
     HeldOutCell,
     InverseCell,
@@ -26,8 +27,7 @@ from latentry.tasks.recovery_cells import (
     gan,
     tuning_grid,
 )
-from latentry.tasks.recovery_methods import METHODS
-from latentry.tasks.reproduction import Cell
+from latentry.tasks.reproduction.recovery_methods import METHODS
 from latentry.tasks.runs import load_generator, named_prior
 
 __all__ = ["seconds_of"]

@@ -39,10 +39,10 @@ from latentry.reports.pictures import grid as sheet
 from latentry.reports.pictures import write_png
 from latentry.reports.recoveries import FOUND
 from latentry.storage import read_json, read_tensors, write_tensors
-from latentry.tasks.known_codes import code_errors
-from latentry.tasks.recovery_comparison import chosen, fit_numbers
-from latentry.tasks.recovery_methods import METHODS, Setting, grid, recovery_options
-from latentry.tasks.reproduction import Cell
+from latentry.tasks.reproduction.cells import Cell
+from latentry.tasks.reproduction.known_codes import code_errors
+from latentry.tasks.reproduction.recovery_comparison import chosen, fit_numbers
+from latentry.tasks.reproduction.recovery_methods import METHODS, Setting, grid, recovery_options
 from latentry.tasks.runs import load_generator, named_prior
 from latentry.training.loop import train
 from latentry.training.settings import LoopSettings

@@ -17,7 +17,7 @@ from typing import Any
 from latentry.evaluation.codes import Check, GoodnessOfFit
 from latentry.evaluation.seeds import SeedInterval, mean_over_seeds
 from latentry.reports.tables import Table
-from latentry.tasks.recovery_methods import METHODS
+from latentry.tasks.reproduction.recovery_methods import METHODS
 
 __all__ = [
     "MEANS",

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from latentry.storage import read_json
-from latentry.tasks.reproduction import Cell, announce, run_cells
+from latentry.tasks.reproduction.cells import Cell, announce, run_cells
 
 QUIET = Console(quiet=True)
 

@@ -28,7 +28,8 @@ from latentry.evaluation.codes import goodness_of_fit
 from latentry.reports.figures import found_figure, scatter_figure
 from latentry.reports.page import Picture, write_page
 from latentry.reports.tables import Table, print_table
-from latentry.tasks.known_codes import (
+from latentry.tasks.reproduction.cells import Cell, announce, run_cells
+from latentry.tasks.reproduction.known_codes import (
     BUDGETS,
     KnownRow,
     found_curve,
@@ -37,7 +38,7 @@ from latentry.tasks.known_codes import (
     known_verdict,
     short_known_table,
 )
-from latentry.tasks.recovery_cells import (
+from latentry.tasks.reproduction.recovery_cells import (
     GANCell,
     HeldOutCell,
     InverseCell,
@@ -49,10 +50,9 @@ from latentry.tasks.recovery_cells import (
     recovered_codes,
     work,
 )
-from latentry.tasks.recovery_comparison import MethodRow, claim, method_rows, method_table, short_method_table
-from latentry.tasks.recovery_cost import seconds_of
-from latentry.tasks.recovery_methods import METHODS
-from latentry.tasks.reproduction import Cell, announce, run_cells
+from latentry.tasks.reproduction.recovery_comparison import MethodRow, claim, method_rows, method_table, short_method_table
+from latentry.tasks.reproduction.recovery_cost import seconds_of
+from latentry.tasks.reproduction.recovery_methods import METHODS
 from latentry.tasks.runs import claim_folder, load_generator, pick_device, record
 from latentry.tasks.settings import ReproduceRecoverySettings
 

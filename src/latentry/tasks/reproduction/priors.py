@@ -49,7 +49,7 @@ from latentry.reports.page import Picture, write_page
 from latentry.reports.pictures import grid, write_png
 from latentry.reports.tables import Table, print_table
 from latentry.tasks.prior_comparison import BASELINE, METRICS, RULES, PriorRow, comparison_table, rows, short_table, verdict
-from latentry.tasks.reproduction import Cell, announce, run_cells
+from latentry.tasks.reproduction.cells import Cell, announce, run_cells
 from latentry.tasks.runs import RESULTS, claim_folder, load_generator, named_prior, pick_device, record
 from latentry.tasks.settings import ReproducePriorsSettings, TrainGANSettings
 from latentry.tasks.train import train_gan
