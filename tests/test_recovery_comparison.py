@@ -125,13 +125,17 @@ def test_what_a_budget_buys_is_the_share_found_at_its_cost_or_less(rng: torch.Ge
         {"code_error": [0.001, 0.009], "identifiable_error": [0.0, 0.0], "rank": [4, 4], "evaluations": [9000, 10_001]},
     ]
     prior = Normal(16)
-    row = known_row(chunks, goodness_of_fit(prior.sample(32, rng=rng), prior))
+    fit = goodness_of_fit(prior.sample(32, rng=rng), prior)
+    row = known_row(chunks, fit)
     assert row.found.value == 0.75
     assert row.identifiable.value == 1.0
     assert [within.value for within in row.within] == [0.25, 0.5]
     assert row.rank == (3, 4)
     assert row.evaluations[2] == 10_001
     assert found_curve(chunks) == ([2500.0, 9000.0, 10_001.0], 4)
-    assert "75.0%" in known_verdict("toy", {"LM": row})
+    nothing = known_row([{**chunk, "code_error": [1.0, 1.0]} for chunk in chunks], fit)
+    told = known_verdict("toy", {"LM": row, "Adam": nothing})
+    assert "LM finds 75.0%" in told
+    assert told.endswith("none is found by Adam.")
     assert known_table("toy", {"LM": row}).rows[0][4] == "3 to 4"
     assert short_known_table("toy", {"LM": row}).rows[0][2:5] == ("75.0%", "25.0%", "50.0%")

@@ -15,8 +15,8 @@ PACKAGE = Path(lt.__file__).parent
 CLASSIFIERS = ("digits-guide", "digits-judge")
 
 
-def test_there_are_four_and_they_fit_in_six_megabytes() -> None:
-    assert shipped_models() == ["digits-generator", *CLASSIFIERS, "fashion-judge"]
+def test_there_are_five_and_they_fit_in_six_megabytes() -> None:
+    assert shipped_models() == ["digits-generator", *CLASSIFIERS, "fashion-judge", "painted-generator"]
     files = [path for path in (PACKAGE / "pretrained").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 6e6
     assert {path.name for path in files} == {"config.json", "model.safetensors"}
@@ -78,3 +78,17 @@ def test_the_generator_maps_like_codes_to_like_images() -> None:
     (gradient,) = torch.autograd.grad((model.network(z) * weights).sum(), z)
     use = gradient.square().mean(0).sqrt()
     assert use.min() > 0.05 * use.max()
+
+
+def test_the_painted_generator_makes_64_pixel_colour_images_of_100_latents_as_varied_as_its_data() -> None:
+    model = lt.load_pretrained("painted-generator")
+    assert model.prior is not None
+    assert model.prior.latent_dim == 100
+    with torch.no_grad():
+        x = model.network(model.prior.sample(64, rng=torch.Generator().manual_seed(0)))
+    assert x.shape == (64, 3, 64, 64)
+    real = lt.load_dataset("painted-digits").split("train").images(range(64))
+    for made, given in ((x.std(0).mean(), real.std(0).mean()), (x.std((2, 3)).mean(), real.std((2, 3)).mean())):
+        assert made == pytest.approx(given.item(), rel=0.25)
+    grounds, given = (images[:, :, 0, 0].std(0) for images in (x, real))  # colours of a corner, over images
+    assert (grounds > 0.5 * given).all()

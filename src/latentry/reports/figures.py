@@ -163,7 +163,7 @@ def found_figure(panels: Mapping[str, Mapping[str, tuple[Sequence[float], int]]]
         panels: By generator and method, the cost of each code that was found, ascending, and the number of all codes.
         budgets: Costs that are marked.
     """
-    figure = Figure(figsize=(5.4 * len(panels), 3.6), layout="constrained")
+    figure = Figure(figsize=(6.8 * len(panels), 3.6), layout="constrained")
     for panel, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         costs = [*budgets, *(cost for found, _ in lines.values() for cost in found)]
         ends = (0.5 * min(costs), 1.2 * max(costs))
@@ -179,7 +179,7 @@ def found_figure(panels: Mapping[str, Mapping[str, tuple[Sequence[float], int]]]
         panel.set_xlabel("evaluations of the generator for one code", fontsize=8)
         panel.set_ylabel("share of codes found", fontsize=8)
         panel.tick_params(labelsize=7, which="both")
-        panel.legend(fontsize=6.5, frameon=False)
+        panel.legend(fontsize=6.5, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return _png(figure)
 
 

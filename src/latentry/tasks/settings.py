@@ -376,7 +376,7 @@ class ReproduceRecoverySettings(CommonSettings):
     """Kind of network; the second is the paper's own, for a GPU."""
     latent_dim: int = 256
     """Length of a code."""
-    width: int = 24
+    width: int = 16
     """Channels of the generator's last (of the paper's: least) and the discriminator's first hidden layer."""
     gan_steps: int = 8000
     """Iterations of each training."""
@@ -400,15 +400,15 @@ class ReproduceRecoverySettings(CommonSettings):
     """Images that settings are chosen on."""
     held_out: int = 256
     """Images of the result."""
-    known: int = 64
+    known: int = 32
     """The generator's own samples beside them."""
     damped_held_out: int = 64
     """Images of the result for Levenberg-Marquardt, where each costs more."""
     damped_known: int = 32
     """Own samples for it."""
-    generators: tuple[str, ...] = ("digits-generator",)
+    generators: tuple[str, ...] = ("digits-generator", "painted-generator")
     """Generators whose known codes are recovered: shipped ones by name, or folders of your own."""
-    generator_data: tuple[str, ...] = ("digits",)
+    generator_data: tuple[str, ...] = ("digits", "painted-digits")
     """Data set that each was trained on."""
     codes: int = 500
     """Known codes of each, for Levenberg-Marquardt and float images."""

@@ -170,10 +170,13 @@ def _percent(of: Share) -> str:
 
 
 def known_verdict(generator: str, found: Mapping[str, KnownRow]) -> str:
-    """The shares found within the budgets, method by method."""
-    told = "; ".join(
-        f"{name} {row.found.value:.1%}, {row.within[0].value:.1%} within {BUDGETS[0]:,} and {row.within[1].value:.1%} "
-        f"within {BUDGETS[1]:,} evaluations"
+    """The shares found within the budgets by the methods that find any, and who finds none."""
+    told = [
+        f"{name} finds {row.found.value:.1%} of the codes, {row.within[0].value:.1%} within {BUDGETS[0]:,} evaluations and "
+        f"{row.within[1].value:.1%} within {BUDGETS[1]:,}"
         for name, row in found.items()
-    )
-    return f"{generator}: codes found by {told}."
+        if row.found.value > 0
+    ]
+    none = [name for name, row in found.items() if row.found.value == 0]
+    told += [f"none is found by {'; '.join(none)}"] if none else []
+    return f"{generator}: {'. '.join(told)}."

@@ -361,11 +361,15 @@ def _write_page(
             title = f"{asked.gan.prior}: {METHODS[asked.tuning.method].title}"
             blocks.append(Picture(title, picture.read_bytes(), "Above: real digits; below: what was recovered."))
     lead = ["Codes of given images, recovered in every way at hand, held against their prior and against the true codes."]
-    facts = [
-        ("networks", f"least-squares {settings.network}, width {settings.width}, {settings.latent_dim} latents"),
-        ("training", f"{settings.gan_steps} iterations of {settings.batch_size} images of {settings.data}"),
-        ("grid", f"rates {settings.learning_rates}, weights {settings.weights}, on {settings.validation} validation images"),
-        ("recovery", f"{settings.recovery_steps} steps, {settings.restarts} starts, {settings.seeds} seeds"),
-        ("known codes", f"{settings.codes} of each generator, {settings.codes_beside} for Adam and for 8 bits"),
-    ]
+    facts = []
+    if methods:
+        rates, weights = settings.learning_rates, settings.weights
+        facts += [
+            ("networks", f"least-squares {settings.network}, width {settings.width}, {settings.latent_dim} latents"),
+            ("training", f"{settings.gan_steps} iterations of {settings.batch_size} images of {settings.data}"),
+            ("grid", f"rates {rates}, weights {weights}, on {settings.validation} validation images"),
+            ("recovery", f"{settings.recovery_steps} steps, {settings.restarts} starts, {settings.seeds} seeds"),
+        ]
+    if known:
+        facts.append(("known codes", f"{settings.codes} of each generator, {settings.codes_beside} for Adam and for 8 bits"))
     write_page(folder / "index.html", "Latent code recovery", [*lead, *verdicts], blocks, facts)
