@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     from latentry.latent.projection import quantile_projection as quantile_projection
     from latentry.latent.provenance import Provenance as Provenance
     from latentry.latent.provenance import is_from as is_from
+    from latentry.latent.quasi_eigenbasis import QuasiEigenbasis as QuasiEigenbasis
+    from latentry.latent.quasi_eigenbasis import energy_share as energy_share
+    from latentry.latent.quasi_eigenbasis import label_ranks as label_ranks
+    from latentry.latent.quasi_eigenbasis import load_basis as load_basis
+    from latentry.latent.quasi_eigenbasis import save_basis as save_basis
+    from latentry.latent.quasi_eigenbasis import spectral_labels as spectral_labels
     from latentry.latent.recovery import Recovery as Recovery
     from latentry.latent.recovery import recover_codes as recover_codes
     from latentry.latent.regularizers import L2 as L2
@@ -46,6 +52,9 @@ if TYPE_CHECKING:
     from latentry.latent.solvers.adam import Adam as Adam
     from latentry.latent.solvers.lbfgs import LBFGS as LBFGS
     from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
+    from latentry.latent.spectral import basis_from_codes as basis_from_codes
+    from latentry.latent.spectral import quasi_eigenvectors as quasi_eigenvectors
+    from latentry.latent.spectral import quasi_eigenvectors_toledo2023 as quasi_eigenvectors_toledo2023
     from latentry.models.pretrained import Pretrained as Pretrained
     from latentry.models.pretrained import load_pretrained as load_pretrained
     from latentry.models.pretrained import save_pretrained as save_pretrained
@@ -73,12 +82,15 @@ _HOMES = {
     "NormShell": "latent.likelihood",
     "Pretrained": "models.pretrained",
     "Provenance": "latent.provenance",
+    "QuasiEigenbasis": "latent.quasi_eigenbasis",
     "RandomProjection": "latent.measurements",
     "RecoveredCodes": "data.recovered",
     "Recovery": "latent.recovery",
     "StatisticalDistance": "latent.regularizers",
     "TruncatedNormalResampling": "latent.resampling",
     "WeightedSum": "latent.regularizers",
+    "basis_from_codes": "latent.spectral",
+    "energy_share": "latent.quasi_eigenbasis",
     "evaluate_paths": "evaluation.paths",
     "evaluate_samples": "evaluation.samples",
     "fit_inverse": "latent.inverse",
@@ -88,16 +100,22 @@ _HOMES = {
     "is_from": "latent.provenance",
     "keep_box": "latent.measurements",
     "keep_share": "latent.measurements",
+    "label_ranks": "latent.quasi_eigenbasis",
+    "load_basis": "latent.quasi_eigenbasis",
     "load_codes": "data.recovered",
     "load_dataset": "data.sources",
     "load_inverse": "latent.inverse",
     "load_pretrained": "models.pretrained",
     "mismatch": "priors.mismatch",
     "quantile_projection": "latent.projection",
+    "quasi_eigenvectors": "latent.spectral",
+    "quasi_eigenvectors_toledo2023": "latent.spectral",
     "recover_codes": "latent.recovery",
     "roc_auc": "numerics.ranks",
+    "save_basis": "latent.quasi_eigenbasis",
     "save_inverse": "latent.inverse",
     "save_pretrained": "models.pretrained",
+    "spectral_labels": "latent.quasi_eigenbasis",
 }
 
 __all__ = ["priors", *sorted(_HOMES)]
