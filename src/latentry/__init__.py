@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from latentry.evaluation.codes import goodness_of_fit as goodness_of_fit
     from latentry.evaluation.paths import evaluate_paths as evaluate_paths
     from latentry.evaluation.samples import evaluate_samples as evaluate_samples
+    from latentry.latent.boundaries import boundary_directions as boundary_directions
+    from latentry.latent.boundaries import conditional_projection as conditional_projection
+    from latentry.latent.boundaries import fisher_directions as fisher_directions
     from latentry.latent.differences import Difference as Difference
+    from latentry.latent.directions import activation_directions as activation_directions
+    from latentry.latent.directions import first_weight_directions as first_weight_directions
+    from latentry.latent.directions import match_labels as match_labels
+    from latentry.latent.directions import principal_directions as principal_directions
+    from latentry.latent.directions import random_directions as random_directions
     from latentry.latent.discriminator_loss import DiscriminatorLoss as DiscriminatorLoss
     from latentry.latent.inverse import Inverse as Inverse
     from latentry.latent.inverse import InverseReport as InverseReport
@@ -89,10 +97,15 @@ _HOMES = {
     "StatisticalDistance": "latent.regularizers",
     "TruncatedNormalResampling": "latent.resampling",
     "WeightedSum": "latent.regularizers",
+    "activation_directions": "latent.directions",
     "basis_from_codes": "latent.spectral",
+    "boundary_directions": "latent.boundaries",
+    "conditional_projection": "latent.boundaries",
     "energy_share": "latent.quasi_eigenbasis",
     "evaluate_paths": "evaluation.paths",
     "evaluate_samples": "evaluation.samples",
+    "first_weight_directions": "latent.directions",
+    "fisher_directions": "latent.boundaries",
     "fit_inverse": "latent.inverse",
     "goodness_of_fit": "evaluation.codes",
     "hide_box": "latent.measurements",
@@ -106,10 +119,13 @@ _HOMES = {
     "load_dataset": "data.sources",
     "load_inverse": "latent.inverse",
     "load_pretrained": "models.pretrained",
+    "match_labels": "latent.directions",
     "mismatch": "priors.mismatch",
+    "principal_directions": "latent.directions",
     "quantile_projection": "latent.projection",
     "quasi_eigenvectors": "latent.spectral",
     "quasi_eigenvectors_toledo2023": "latent.spectral",
+    "random_directions": "latent.directions",
     "recover_codes": "latent.recovery",
     "roc_auc": "numerics.ranks",
     "save_basis": "latent.quasi_eigenbasis",
