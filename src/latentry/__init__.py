@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from latentry.evaluation.codes import goodness_of_fit as goodness_of_fit
     from latentry.evaluation.paths import evaluate_paths as evaluate_paths
     from latentry.evaluation.samples import evaluate_samples as evaluate_samples
+    from latentry.latent.boundaries import boundary_directions as boundary_directions
+    from latentry.latent.boundaries import conditional_projection as conditional_projection
+    from latentry.latent.boundaries import fisher_directions as fisher_directions
     from latentry.latent.differences import Difference as Difference
+    from latentry.latent.directions import activation_directions as activation_directions
+    from latentry.latent.directions import first_weight_directions as first_weight_directions
+    from latentry.latent.directions import match_labels as match_labels
+    from latentry.latent.directions import principal_directions as principal_directions
+    from latentry.latent.directions import random_directions as random_directions
     from latentry.latent.discriminator_loss import DiscriminatorLoss as DiscriminatorLoss
     from latentry.latent.inverse import Inverse as Inverse
     from latentry.latent.inverse import InverseReport as InverseReport
@@ -32,6 +40,12 @@ if TYPE_CHECKING:
     from latentry.latent.projection import quantile_projection as quantile_projection
     from latentry.latent.provenance import Provenance as Provenance
     from latentry.latent.provenance import is_from as is_from
+    from latentry.latent.quasi_eigenbasis import QuasiEigenbasis as QuasiEigenbasis
+    from latentry.latent.quasi_eigenbasis import energy_share as energy_share
+    from latentry.latent.quasi_eigenbasis import label_ranks as label_ranks
+    from latentry.latent.quasi_eigenbasis import load_basis as load_basis
+    from latentry.latent.quasi_eigenbasis import save_basis as save_basis
+    from latentry.latent.quasi_eigenbasis import spectral_labels as spectral_labels
     from latentry.latent.recovery import Recovery as Recovery
     from latentry.latent.recovery import recover_codes as recover_codes
     from latentry.latent.regularizers import L2 as L2
@@ -46,6 +60,9 @@ if TYPE_CHECKING:
     from latentry.latent.solvers.adam import Adam as Adam
     from latentry.latent.solvers.lbfgs import LBFGS as LBFGS
     from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
+    from latentry.latent.spectral import basis_from_codes as basis_from_codes
+    from latentry.latent.spectral import quasi_eigenvectors as quasi_eigenvectors
+    from latentry.latent.spectral import quasi_eigenvectors_toledo2023 as quasi_eigenvectors_toledo2023
     from latentry.models.pretrained import Pretrained as Pretrained
     from latentry.models.pretrained import load_pretrained as load_pretrained
     from latentry.models.pretrained import save_pretrained as save_pretrained
@@ -73,14 +90,22 @@ _HOMES = {
     "NormShell": "latent.likelihood",
     "Pretrained": "models.pretrained",
     "Provenance": "latent.provenance",
+    "QuasiEigenbasis": "latent.quasi_eigenbasis",
     "RandomProjection": "latent.measurements",
     "RecoveredCodes": "data.recovered",
     "Recovery": "latent.recovery",
     "StatisticalDistance": "latent.regularizers",
     "TruncatedNormalResampling": "latent.resampling",
     "WeightedSum": "latent.regularizers",
+    "activation_directions": "latent.directions",
+    "basis_from_codes": "latent.spectral",
+    "boundary_directions": "latent.boundaries",
+    "conditional_projection": "latent.boundaries",
+    "energy_share": "latent.quasi_eigenbasis",
     "evaluate_paths": "evaluation.paths",
     "evaluate_samples": "evaluation.samples",
+    "first_weight_directions": "latent.directions",
+    "fisher_directions": "latent.boundaries",
     "fit_inverse": "latent.inverse",
     "goodness_of_fit": "evaluation.codes",
     "hide_box": "latent.measurements",
@@ -88,16 +113,25 @@ _HOMES = {
     "is_from": "latent.provenance",
     "keep_box": "latent.measurements",
     "keep_share": "latent.measurements",
+    "label_ranks": "latent.quasi_eigenbasis",
+    "load_basis": "latent.quasi_eigenbasis",
     "load_codes": "data.recovered",
     "load_dataset": "data.sources",
     "load_inverse": "latent.inverse",
     "load_pretrained": "models.pretrained",
+    "match_labels": "latent.directions",
     "mismatch": "priors.mismatch",
+    "principal_directions": "latent.directions",
     "quantile_projection": "latent.projection",
+    "quasi_eigenvectors": "latent.spectral",
+    "quasi_eigenvectors_toledo2023": "latent.spectral",
+    "random_directions": "latent.directions",
     "recover_codes": "latent.recovery",
     "roc_auc": "numerics.ranks",
+    "save_basis": "latent.quasi_eigenbasis",
     "save_inverse": "latent.inverse",
     "save_pretrained": "models.pretrained",
+    "spectral_labels": "latent.quasi_eigenbasis",
 }
 
 __all__ = ["priors", *sorted(_HOMES)]

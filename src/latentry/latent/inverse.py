@@ -35,11 +35,12 @@ from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from latentry.interfaces import Generator, Prior, PushforwardPrior, SampledPrior, check_generator, evaluated, module_of
+from latentry.latent.fingerprints import fingerprint_of
 from latentry.networks import ConvolutionalEncoder, VectorEncoder, channels_last
 from latentry.networks import files as network_files
 from latentry.priors import files as prior_files
 from latentry.priors.distribution import SampledLaw
-from latentry.storage import fingerprint, read_json, read_tensors, write_json, write_tensors
+from latentry.storage import read_json, read_tensors, write_json, write_tensors
 from latentry.training.loop import Update, train
 from latentry.training.settings import LoopSettings
 
@@ -157,7 +158,7 @@ def fit_inverse(
         _, x = pairs.draw(_CALIBRATION_CODES, torch.Generator().manual_seed(seed))
         encoder = _encoder_for(tuple(x.shape[1:]), prior.latent_dim, width)
         encoder.calibrate(x, noise)
-        weights = _fingerprint_of(generator)
+        weights = fingerprint_of(generator)
         accelerator = Accelerator(cpu=x.device.type == "cpu")
         # the same after a resume, whatever the seed
         validation = pairs.draw(_VALIDATION_CODES, torch.Generator().manual_seed(1))
@@ -191,12 +192,6 @@ def fit_inverse(
         seconds=course.seconds(),
     )
     return Inverse(encoder.eval(), prior, tuple(x.shape[1:]), weights, report)
-
-
-def _fingerprint_of(generator: Generator) -> str | None:
-    """Hash of a generator's weights, where it is a module or a method of one."""
-    module = module_of(generator)
-    return None if module is None else fingerprint(module.state_dict())
 
 
 def save_inverse(folder: str | Path, inverse: Inverse) -> None:
@@ -276,7 +271,7 @@ def _settled_prior(
 def _check_generator_fits(
     folder: str | Path, generator: Generator, prior: SampledPrior, fitted_to: str | None, data_shape: tuple[int, ...]
 ) -> None:
-    weights = _fingerprint_of(generator)
+    weights = fingerprint_of(generator)
     if None not in (weights, fitted_to) and weights != fitted_to:
         raise ValueError(
             f"expected the generator with weights {fitted_to} that the inverse in {folder} was fitted to, got one with "

@@ -1,0 +1,263 @@
+r"""Directions that need no labels, each set of them as a basis, so that one report compares all.
+
+- **Principal directions** of codes: eigenvectors of their covariance. Those of an isotropic prior are noise; those of codes
+  of data are not.
+- **Of a layer** (GANSpace): principal components of activations h(z) for z from the prior, :math:`t_i = v_i^T (h - \bar h)`,
+  carried back to codes by regression. Components are uncorrelated, so that the least-squares direction is
+  :math:`u_i = \operatorname{Cov}(z, t_i) / \operatorname{Var}(t_i)`.
+- **Of the first weights** (SeFa): the unit n that moves A z most, :math:`\arg\max_n \lVert A n \rVert`, and so on: the right
+  singular vectors of A. For a linear layer and an isotropic prior the two coincide.
+- **Random** orthonormal ones, uniform over all: the null that others are held against.
+
+Such rows bear no labels. `match_labels` names them: each label gets a row of its own, and its sign, so that the coefficients
+of the label's codes stand out most, one to one. That is done for the null too, so that the choice itself is no advantage.
+
+References: Härkönen et al., "GANSpace: discovering interpretable GAN controls", 2020; Shen and Zhou, "Closed-form
+factorization of latent semantics in GANs", 2021; Kuhn, "The Hungarian method for the assignment problem", 1955.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float, Int
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor, nn
+
+from latentry.interfaces import Generator, SampledPrior, evaluated
+from latentry.latent.fingerprints import fingerprint_of
+from latentry.latent.label_draws import codes_like
+from latentry.latent.quasi_eigenbasis import QuasiEigenbasis
+from latentry.latent.spectral import labelled_by
+from latentry.numerics.linalg import symmetric_eigh
+from latentry.numerics.moments import Moments, merge_all, moments
+
+__all__ = [
+    "activation_directions",
+    "first_weight_directions",
+    "match_labels",
+    "principal_directions",
+    "random_directions",
+]
+
+_WIDEST_LAYER = 4096
+"""Activations whose covariance still fits into memory with ease."""
+_FEW = 20
+"""Components of activations by default."""
+_NORMS = 1000
+"""Codes of which the typical norm is the median."""
+
+
+def principal_directions(
+    codes: Float[Tensor, "n d"] | Iterable[Tensor],
+    *,
+    components: int | None = None,
+    generator: Generator | None = None,
+    prior: SampledPrior | None = None,
+) -> QuasiEigenbasis:
+    """Principal directions of codes, the widest first; exact, from a stream of any length.
+
+    Args:
+        codes: Codes, or batches of them.
+        components: How many; all d by default.
+        generator, prior: What the codes belong to, for the record.
+
+    Raises:
+        ValueError: There are fewer than two codes, they hold NaN, or `components` is not from 1 to d.
+    """
+    batches = iter(codes.split(4096) if isinstance(codes, Tensor) else codes)
+    first = next(batches, None)
+    if first is None or first.ndim != 2:
+        raise ValueError("expected codes of shape (n, d), or batches of them, got none; pass a tensor or a fresh iterator")
+    found = merge_all(_moments_of(first, batches))
+    _, axes = symmetric_eigh(found.covariance)
+    rows = axes.mT[: _checked_components(components, len(axes))]
+    norm = (first[:_NORMS].double() - found.mean).norm(dim=1).median()
+    return _unlabelled((norm * rows).to(first), found.mean.to(first), "pca", generator, prior)
+
+
+def activation_directions(
+    layer: Callable[[Tensor], Tensor],
+    prior: SampledPrior,
+    *,
+    samples: int = 20_000,
+    components: int | None = None,
+    batch_size: int = 1000,
+    generator: Generator | None = None,
+    rng: torch.Generator | None = None,
+) -> QuasiEigenbasis:
+    """Directions of codes that move the principal components of a layer's activations.
+
+    Reference: Härkönen et al. (2020), section 3.2.
+
+    Args:
+        layer: Codes to activations, as a module or any callable, such as the first layers of a generator.
+        prior: Law of the codes.
+        samples: Codes of it to look at.
+        components: How many directions; 20 by default, or fewer where there are no more. Components that codes do not move
+            linearly give directions of noise, and the smaller the component, the likelier it is one of these.
+        batch_size: Codes that go through the layer at once.
+        generator: What the codes belong to, for the record.
+        rng: Source of the codes, on the prior's device.
+
+    Raises:
+        ValueError: The layer has more than 4096 activations or fewer that vary than `components`, or a number is below 2.
+    """
+    if samples < 2 or batch_size < 2:
+        raise ValueError(f"expected samples and batch_size >= 2, got {samples} and {batch_size}")
+    d, like = prior.latent_dim, codes_like(layer, prior)
+
+    def pairs() -> Iterator[Tensor]:
+        for size in (min(batch_size, samples - start) for start in range(0, samples, batch_size)):
+            z = prior.sample(size, rng=rng)
+            activations = layer(z.to(like)).flatten(1)
+            if activations.shape[1] > _WIDEST_LAYER:
+                raise ValueError(
+                    f"expected a layer of at most {_WIDEST_LAYER} activations, got {activations.shape[1]}; "
+                    "take an earlier one, or pool it"
+                )
+            yield torch.cat([z.to(activations), activations], 1)
+
+    with evaluated(layer), torch.no_grad():
+        found = merge_all(moments(part) for part in pairs())
+    variances, axes = symmetric_eigh(found.covariance[d:, d:])
+    most = min(d, len(axes))
+    components = _checked_components(min(_FEW, most) if components is None else components, most)
+    varying = int((variances > 1e-10 * variances[0]).sum())
+    if varying < components:
+        raise ValueError(f"expected {components} components that vary, got {varying}; ask for fewer")
+    rows = (found.covariance[:d, d:] @ axes[:, :components] / variances[:components]).mT
+    rows = _typical_norm(prior) * torch.nn.functional.normalize(rows, dim=1)
+    own = prior.sample(0)
+    return _unlabelled(rows.to(own), found.mean[:d].to(own), "activations", generator, prior)
+
+
+def first_weight_directions(
+    weights: Float[Tensor, "..."] | nn.Module,
+    prior: SampledPrior,
+    *,
+    components: int | None = None,
+    generator: Generator | None = None,
+) -> QuasiEigenbasis:
+    """Right singular vectors of the matrix that a generator applies to codes first, largest first.
+
+    Reference: Shen and Zhou (2021), equation 6.
+
+    Args:
+        weights: The matrix `(D, d)`, or a module whose first dense or transposed convolutional layer takes the codes.
+        prior: Law of the codes.
+        components: How many directions; all by default.
+        generator: What the codes belong to, for the record; `weights` itself by default, if it is a module.
+
+    Raises:
+        ValueError: There is no such layer, or its matrix is for codes of another length.
+    """
+    matrix = _first_matrix(weights) if isinstance(weights, nn.Module) else weights
+    if matrix.ndim != 2 or matrix.shape[1] != prior.latent_dim:
+        raise ValueError(
+            f"expected a matrix (D, {prior.latent_dim}) for codes of this prior, got {tuple(matrix.shape)}; "
+            "pass the weight that multiplies the codes"
+        )
+    matrix = matrix.detach().double()
+    _, axes = symmetric_eigh(matrix.mT @ matrix)
+    rows = axes.mT[: _checked_components(components, len(axes))] * _typical_norm(prior)
+    own = prior.sample(0)
+    named = weights if generator is None and isinstance(weights, nn.Module) else generator
+    return _unlabelled(rows.to(own), own.new_zeros(prior.latent_dim), "first-weights", named, prior)
+
+
+def random_directions(
+    prior: SampledPrior, *, components: int | None = None, rng: torch.Generator | None = None
+) -> QuasiEigenbasis:
+    """Orthonormal directions, uniform over all such sets: the null of every claim about a basis.
+
+    Args:
+        prior: Law of the codes.
+        components: How many; all by default.
+        rng: Source of randomness, on the CPU.
+    """
+    d = prior.latent_dim
+    q, r = torch.linalg.qr(torch.randn(d, d, dtype=torch.float64, generator=rng))
+    rows = (q * r.diagonal().sign()).mT[: _checked_components(components, d)]  # with these signs uniform (Mezzadri, 2007)
+    own = prior.sample(0)
+    return _unlabelled((_typical_norm(prior) * rows).to(own), own.new_zeros(d), "random", None, prior)
+
+
+def match_labels(basis: QuasiEigenbasis, z: Float[Tensor, "n d"], y: Int[Tensor, "labels"]) -> QuasiEigenbasis:
+    """The same rows, those that tell labels best first, with the sign that does: one row for each label.
+
+    A row speaks for a label as far as the mean coefficient of the label's codes lies from that of all, in standard
+    deviations; the sum of these over labels is maximal.
+
+    Args:
+        basis: Any basis; labels that it has are forgotten.
+        z: Codes to choose by, other than those to judge by.
+        y: Label of each, from 0 to k - 1.
+
+    Raises:
+        ValueError: There are fewer rows than labels, a label has no codes, or codes and labels do not fit.
+    """
+    labelled = labelled_by(z, y)
+    labelled.check(1, len(z))
+    means = labelled.groups.means.to(z)
+    if len(basis.vectors) < len(means):
+        raise ValueError(
+            f"expected at least one row for each of {len(means)} labels, got {len(basis.vectors)}; ask for more components"
+        )
+    c = basis.coefficients(z)
+    speaks = (basis.coefficients(means) - c.mean(0)) / c.std(0).clamp(min=torch.finfo(c.dtype).tiny)
+    _, chosen = linear_sum_assignment(speaks.abs().cpu().numpy(), maximize=True)
+    signs = torch.ones(len(basis.vectors), dtype=z.dtype)
+    signs[chosen] = torch.where(speaks.cpu()[range(len(means)), chosen] < 0, -1.0, 1.0).to(z.dtype)
+    order = [*chosen.tolist(), *(row for row in range(len(basis.vectors)) if row not in set(chosen.tolist()))]
+    return replace(
+        basis,
+        vectors=(basis.vectors * signs.to(basis.vectors)[:, None])[order],
+        num_labels=len(means),
+        label_means=means.to(basis.vectors),
+        counts=tuple(labelled.groups.counts.tolist()),
+    )
+
+
+def _moments_of(first: Tensor, others: Iterator[Tensor]) -> Iterator[Moments]:
+    yield moments(first)
+    yield from map(moments, others)
+
+
+def _checked_components(components: int | None, most: int) -> int:
+    if components is not None and not 1 <= components <= most:
+        raise ValueError(f"expected 1 <= components <= {most}, got {components}")
+    return most if components is None else components
+
+
+def _typical_norm(prior: SampledPrior) -> float:
+    """Median norm of codes of the prior."""
+    rng = torch.Generator(prior.sample(0).device).manual_seed(0)
+    return prior.sample(_NORMS, rng=rng).norm(dim=1).median().item()
+
+
+def _first_matrix(module: nn.Module) -> Tensor:
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            return layer.weight
+        if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d) and layer.groups == 1:
+            return layer.weight.flatten(1).mT  # (d, out, *kernel) for codes as images of one pixel
+    raise ValueError(
+        f"expected a dense or transposed convolutional layer in {type(module).__name__}, found none; pass the matrix"
+    )
+
+
+def _unlabelled(
+    vectors: Tensor, offset: Tensor, method: str, generator: Generator | None, prior: SampledPrior | None
+) -> QuasiEigenbasis:
+    return QuasiEigenbasis(
+        vectors=vectors,
+        num_labels=0,
+        offset=offset,
+        method=method,
+        label_means=vectors.new_zeros(0, vectors.shape[1]),
+        counts=(),
+        condition_number=torch.linalg.cond(vectors.double()).item(),
+        generator_fingerprint=None if generator is None else fingerprint_of(generator),
+        prior=None if prior is None else repr(prior),
+    )

@@ -1,0 +1,12 @@
+"""Which generator was it? A hash of its weights, that a result carries so as not to be used with another."""
+
+from latentry.interfaces import Generator, module_of
+from latentry.storage import fingerprint
+
+__all__ = ["fingerprint_of"]
+
+
+def fingerprint_of(generator: Generator) -> str | None:
+    """Hash of a generator's weights, where it is a module or a method of one; None for a plain function."""
+    module = module_of(generator)
+    return None if module is None else fingerprint(module.state_dict())

@@ -1,0 +1,190 @@
+"""Codes with the labels that a classifier gives to what a generator makes of them, in a stream.
+
+A label is read off G(z), whatever the code came from: also for codes of data it is the label of the reconstruction, since a
+direction has to do in the generator what it is named for.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from latentry.interfaces import Generator, SampledPrior, evaluated, module_of
+from latentry.numerics.group_moments import GroupMoments, group_moments, merge_groups
+
+__all__ = ["Labeller", "Labelled", "Weighting", "codes_like", "labelled_codes", "labelled_data", "labelling"]
+
+Weighting = Literal["confidence", "count"]
+"""Each code counts for every label by its probability, or once, for the likeliest."""
+
+_KEPT = 1000
+"""Codes of which the typical norm is the median."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What is kept of labelled codes."""
+
+    groups: GroupMoments
+    """Their moments by label."""
+    sample: Float[Tensor, "s d"]
+    """The first of them."""
+
+    def typical_norm(self, offset: Float[Tensor, "d"]) -> float:
+        """Median distance of codes to the offset; there is one for every prior, while a mean need not exist."""
+        return (self.sample.to(offset) - offset).norm(dim=1).median().item()
+
+    def check(self, fewest: int, tried: int) -> None:
+        """Make sure that each label has as many codes as its mean needs.
+
+        Raises:
+            ValueError: One has not; the message names it.
+        """
+        counts = self.groups.counts
+        missing = (counts == 0).nonzero().flatten().tolist()
+        if missing:
+            raise ValueError(
+                f"expected codes of every label, got none of {tried} for {_named(missing)}: it is never predicted; "
+                "leave it out of the classifier's labels, try more codes, or give codes of data that have it"
+            )
+        if counts.min() < fewest:
+            rarest = int(counts.argmin())
+            raise ValueError(
+                f"expected at least {fewest} codes of each label, got {int(counts[rarest])} for label {rarest} "
+                f"of {tried} tried; try more, or ask for fewer"
+            )
+
+
+def codes_like(function: Generator, prior: SampledPrior) -> Tensor:
+    """A tensor of the dtype and on the device of a module's weights, or of the prior's codes."""
+    module, like = module_of(function), prior.sample(0)
+    if module is None:
+        return like
+    return next((weight for weight in module.parameters() if weight.is_floating_point()), like).detach()
+
+
+class Labeller:
+    """Class probabilities of codes, read off what a generator makes of them."""
+
+    def __init__(self, generator: Generator, classifier: Callable[[Tensor], Tensor], prior: SampledPrior) -> None:
+        self.generator, self.classifier, self.prior = generator, classifier, prior
+        self.like = codes_like(generator, prior)
+
+    @cached_property
+    def num_labels(self) -> int:
+        """Number of the classifier's labels."""
+        device = self.prior.sample(0).device
+        return self(self.prior.sample(2, rng=torch.Generator(device).manual_seed(0))).shape[1]
+
+    def __call__(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """Probability of each label for each code.
+
+        Raises:
+            ValueError: The classifier gives no finite logits `(n, k)`.
+        """
+        logits = self.classifier(self.generator(z.to(self.like)))
+        if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(z):
+            got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise ValueError(f"expected logits (n, k) for n = {len(z)} data, got {got}; wrap the classifier in a lambda")
+        if not logits.isfinite().all():
+            raise ValueError("expected finite logits, got NaN or infinity; look at what the generator makes")
+        return logits.float().softmax(1).to(z.device)
+
+
+@contextmanager
+def labelling(
+    generator: Generator,
+    classifier: Callable[[Tensor], Tensor],
+    prior: SampledPrior,
+    encoder: Callable[[Tensor], Tensor] | None,
+) -> Iterator[Labeller]:
+    """A labeller, with its networks in eval mode and without gradients meanwhile."""
+    with evaluated(generator, classifier, encoder), torch.no_grad():
+        yield Labeller(generator, classifier, prior)
+
+
+def labelled_codes(
+    label: Labeller,
+    per_label: int,
+    weighting: Weighting,
+    batch_size: int,
+    draws: int,
+    rng: torch.Generator | None,
+    count: Callable[[int], None],
+) -> Labelled:
+    """Codes of the prior, until each label has `per_label` or `draws` are tried."""
+    room = _Room(label.num_labels, per_label, weighting)
+    tried = 0
+    while tried < draws and not room.full:
+        z = label.prior.sample(min(batch_size, draws - tried), rng=rng)
+        room.take(z, label(z))
+        tried += len(z)
+        count(len(z))
+    return room.taken()
+
+
+def labelled_data(
+    label: Labeller,
+    encoder: Callable[[Tensor], Tensor],
+    x: Shaped[Tensor, "n *s"],
+    per_label: int,
+    weighting: Weighting,
+    batch_size: int,
+    count: Callable[[int], None],
+) -> Labelled:
+    """Codes of data, until each label has `per_label` or the data end."""
+    if len(x) == 0:
+        raise ValueError("expected data to encode, got none; pass some, or leave out the encoder")
+    room = _Room(label.num_labels, per_label, weighting)
+    for part in x.split(batch_size):
+        z = encoder(part)
+        if z.shape != (len(part), label.prior.latent_dim):
+            raise ValueError(
+                f"expected codes of shape ({len(part)}, {label.prior.latent_dim}) from the encoder, got {tuple(z.shape)}"
+            )
+        room.take(z, label(z))
+        count(len(part))
+        if room.full:
+            break
+    return room.taken()
+
+
+class _Room:
+    """Moments of labelled codes, of which each label takes no more than its share where they are counted."""
+
+    def __init__(self, num_labels: int, per_label: int, weighting: Weighting) -> None:
+        self.num_labels, self.per_label, self.weighting = num_labels, per_label, weighting
+        self.groups: GroupMoments | None = None
+        self.sample: list[Tensor] = []
+
+    @property
+    def full(self) -> bool:
+        return self.groups is not None and int(self.groups.counts.min()) >= self.per_label
+
+    def take(self, z: Float[Tensor, "n d"], probabilities: Float[Tensor, "n k"]) -> None:
+        weights = probabilities
+        if self.weighting == "count":
+            weights = one_hot(probabilities.argmax(1), self.num_labels).to(probabilities)
+            before = weights.cumsum(0) if self.groups is None else weights.cumsum(0) + self.groups.counts.to(weights)
+            fits = (weights * (before <= self.per_label)).sum(1) > 0
+            z, weights = z[fits], weights[fits]
+        if len(z) == 0:
+            return
+        found = group_moments(z, weights)
+        self.groups = found if self.groups is None else merge_groups(self.groups, found)
+        if sum(map(len, self.sample)) < _KEPT:
+            self.sample.append(z)
+
+    def taken(self) -> Labelled:
+        assert self.groups is not None  # at least one code was tried, and the first one always fits
+        return Labelled(self.groups, torch.cat(self.sample)[:_KEPT])
+
+
+def _named(labels: list[int]) -> str:
+    return f"label{'s' * (len(labels) > 1)} {', '.join(map(str, labels))}"

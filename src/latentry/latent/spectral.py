@@ -1,0 +1,342 @@
+r"""Latent spectral decomposition: a basis of codes from the mean codes of labels.
+
+With a classifier C of what a generator G makes, every code has a label, :math:`\arg\max C(G(z))`, and every label l a mean
+code :math:`\eta_l`. Toledo-Marín and Glazier make a basis of them:
+
+1. Block 1: up to 5,000 codes of each label from an encoder of data, or from the prior; their means, in the order of labels.
+2. Blocks 2 to d / k: the same from the prior.
+3. V, all means in order, is made orthonormal by modified Gram-Schmidt, then scaled so that a row is as long as a typical
+   code (:math:`\sqrt d` for a normal prior). The first k rows are the labels' *quasi-eigenvectors* :math:`\xi_l`.
+
+Averages are over the codes that are there. That construction is `quasi_eigenvectors_toledo2023`. It leaves room:
+
+- **Order.** Gram-Schmidt leaves label 0 as it is and twists the last one most; Loewdin treats all alike.
+- **Rank.** For codes of the prior :math:`\sum_l p_l \eta_l = E[z]`, for a centred prior 0: the k means have only k - 1
+  dimensions, and the last row of Gram-Schmidt is what sampling noise leaves. So here means are centred, which makes the
+  k - 1 dimensions exact, and then lifted along one further direction b,
+
+  .. math:: v_l = \eta_l - o + \frac{r}{\sqrt{k - 1}} \, b , \qquad
+            o = \frac1k \sum_l \eta_l, \quad r^2 = \frac1k \sum_l \lVert \eta_l - o \rVert^2 ,
+
+  as the corners of a regular simplex are lifted to an orthogonal frame. All labels share b, so that it has no say in which
+  label wins; it is the direction in which codes of one label vary least.
+- **Doubt.** The class probabilities weigh each code for each label: :math:`\eta_l` is then :math:`E[z \mid y = l]` for a
+  label drawn from them, from the same codes with less noise.
+- **The rest.** Blocks 2 to d / k estimate the means of block 1 again: what Gram-Schmidt makes of their differences is a
+  random completion. Here it is the principal directions of what is left: of the scatter within labels, beside the labelled
+  rows.
+
+Reference: Toledo-Marín, Glazier, "Using deep LSD to build operators in GANs latent space with meaning in real space", 2023.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from latentry.interfaces import Generator, SampledPrior
+from latentry.latent.fingerprints import fingerprint_of
+from latentry.latent.label_draws import Labelled, Weighting, labelled_codes, labelled_data, labelling
+from latentry.latent.quasi_eigenbasis import (
+    QuasiEigenbasis,
+    energy_share,
+    label_ranks,
+    load_basis,
+    save_basis,
+    spectral_labels,
+)
+from latentry.numerics.group_moments import group_moments, merge_all_groups
+from latentry.numerics.linalg import symmetric_eigh
+from latentry.numerics.orthogonalization import complete, gram_schmidt, loewdin, orthogonal_complement
+
+__all__ = [
+    "Complement",
+    "Orthogonalization",
+    "QuasiEigenbasis",
+    "Weighting",
+    "basis_from_codes",
+    "energy_share",
+    "label_ranks",
+    "load_basis",
+    "quasi_eigenvectors",
+    "quasi_eigenvectors_toledo2023",
+    "save_basis",
+    "spectral_labels",
+]
+
+Orthogonalization = Literal["loewdin", "gram-schmidt"]
+"""How the rows of labels are made orthonormal."""
+Complement = Literal["principal", "noise", "blocks"]
+"""What follows them: principal directions of what is left, random ones, or the labels' means again from further samples."""
+
+_AT_ONCE = 4096
+"""Codes whose moments are taken at once."""
+
+
+def quasi_eigenvectors(
+    generator: Generator,
+    classifier: Callable[[Tensor], Tensor],
+    prior: SampledPrior,
+    *,
+    encoder: Callable[[Tensor], Tensor] | None = None,
+    x: Shaped[Tensor, "n *s"] | None = None,
+    per_label: int = 5000,
+    blocks: int | None = None,
+    orthogonalization: Orthogonalization = "loewdin",
+    centred: bool = True,
+    weighting: Weighting = "confidence",
+    complement: Complement = "principal",
+    fewest: int = 20,
+    draws: int | None = None,
+    batch_size: int = 250,
+    rng: torch.Generator | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> QuasiEigenbasis:
+    """Directions that bear the labels of a classifier, and a completion to a basis of all codes.
+
+    Codes stream through generator and classifier: memory is that of one batch and one d x d matrix.
+
+    Reference: the module's theory. For the paper's own construction see `quasi_eigenvectors_toledo2023`.
+
+    Args:
+        generator: Any callable z -> x; a module is held in eval mode meanwhile.
+        classifier: Any callable x -> logits `(n, k)`, k >= 2; a module is held in eval mode meanwhile.
+        prior: Law of the codes.
+        encoder: Callable x -> codes, such as `latentry.Inverse`: with `x` the labels' means are of codes of data. A code's
+            label is that of what the generator makes of it, as in the paper.
+        x: The data.
+        per_label: Codes wanted for each label. Counted ones beyond are left out; with `weighting="confidence"` all count,
+            until the rarest label has as many.
+        blocks: Blocks of means with `complement="blocks"`; as many as codes have dimensions by default.
+        orthogonalization: How the labelled rows are made orthonormal.
+        centred: Whether the mean of the labels' means is taken off first.
+        weighting: Each code counts once for its label, or for every label by its probability.
+        complement: What follows the labelled rows.
+        fewest: Codes below which a label's mean is refused.
+        draws: Codes of the prior to try for a block at most; 2.5 times `per_label` for each label by default, as in the
+            paper. A rare label has a mean over what was found by then.
+        batch_size: Codes that go through the networks at once.
+        rng: Source of the codes, on the prior's device.
+        progress: Called as `progress(done, total)` after each batch, with the most codes that may be needed as total.
+
+    Raises:
+        ValueError: A label has too few codes or is never predicted, there are more labels than dimensions, only one of
+            encoder and data is given, the logits are no such, or a number is outside its range.
+    """
+    _check_options(orthogonalization, complement, get_args(Complement), blocks)
+    if weighting not in get_args(Weighting):
+        raise ValueError(f"expected weighting to be one of {get_args(Weighting)}, got {weighting!r}")
+    if (encoder is None) != (x is None):
+        raise ValueError("expected both an encoder and data, or neither; pass x along with encoder")
+    if min(per_label, fewest, batch_size) < 1 or (draws is not None and draws < 1):
+        raise ValueError(
+            f"expected per_label, fewest, batch_size and draws >= 1, got {per_label}, {fewest}, {batch_size} and {draws}"
+        )
+    with labelling(generator, classifier, prior, encoder) as label:
+        num_labels, d = label.num_labels, prior.latent_dim
+        check_dimensions(num_labels, d)
+        num_blocks = (blocks or math.ceil(d / num_labels)) if complement == "blocks" else 1
+        budget = math.ceil(2.5 * num_labels * per_label) if draws is None else draws
+        from_data = 0 if x is None else len(x)
+        total = from_data + budget * (num_blocks - (x is not None))
+        done = 0
+
+        def count(codes: int) -> None:
+            nonlocal done
+            done += codes
+            if progress is not None:
+                progress(min(done, total), total)
+
+        def block(of_data: bool) -> Labelled:
+            if of_data:
+                assert x is not None
+                assert encoder is not None
+                found = labelled_data(label, encoder, x, per_label, weighting, batch_size, count)
+            else:
+                found = labelled_codes(label, per_label, weighting, batch_size, budget, rng, count)
+            found.check(fewest, from_data if of_data else budget)
+            return found
+
+        first = block(x is not None)
+        later = [block(False).groups.means for _ in range(num_blocks - 1)]
+        if progress is not None:
+            progress(total, total)
+    further = torch.cat(later) if later else first.groups.means[:0]
+    basis = _assembled(first, further, orthogonalization, centred, complement, rng)
+    return replace(basis, generator_fingerprint=fingerprint_of(generator), prior=repr(prior))
+
+
+def quasi_eigenvectors_toledo2023(
+    generator: Generator,
+    classifier: Callable[[Tensor], Tensor],
+    prior: SampledPrior,
+    *,
+    encoder: Callable[[Tensor], Tensor] | None = None,
+    x: Shaped[Tensor, "n *s"] | None = None,
+    per_label: int = 5000,
+    blocks: int | None = None,
+    fewest: int = 20,
+    draws: int | None = None,
+    batch_size: int = 250,
+    rng: torch.Generator | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> QuasiEigenbasis:
+    """The basis of the paper: label means block by block, modified Gram-Schmidt in order, the norm of a typical code.
+
+    It departs from the authors' program where that errs: a label that falls short of `per_label` is averaged over the codes
+    that are there, not over zeros. Arguments and errors are those of `quasi_eigenvectors`.
+
+    Reference: Toledo-Marín and Glazier (2023).
+    """
+    return quasi_eigenvectors(
+        generator,
+        classifier,
+        prior,
+        encoder=encoder,
+        x=x,
+        per_label=per_label,
+        blocks=blocks,
+        orthogonalization="gram-schmidt",
+        centred=False,
+        weighting="count",
+        complement="blocks",
+        fewest=fewest,
+        draws=draws,
+        batch_size=batch_size,
+        rng=rng,
+        progress=progress,
+    )
+
+
+def basis_from_codes(
+    z: Float[Tensor, "n d"],
+    y: Int[Tensor, "labels"] | Float[Tensor, "labels k"],
+    *,
+    orthogonalization: Orthogonalization = "loewdin",
+    centred: bool = True,
+    complement: Literal["principal", "noise"] = "principal",
+    fewest: int = 2,
+    generator: Generator | None = None,
+    prior: SampledPrior | None = None,
+    rng: torch.Generator | None = None,
+) -> QuasiEigenbasis:
+    """Directions that bear the labels of given codes, and a completion to a basis of all codes.
+
+    Reference: the module's theory.
+
+    Args:
+        z: Codes.
+        y: Label of each, from 0 to k - 1, or its class probabilities, which then weigh it.
+        orthogonalization: How the labelled rows are made orthonormal.
+        centred: Whether the mean of the labels' means is taken off first.
+        complement: What follows the labelled rows.
+        fewest: Codes below which a label's mean is refused.
+        generator: What the codes belong to: its weights are noted, so that the basis is not taken for another's.
+        prior: Law of the codes, noted as well.
+        rng: Source of random directions with `complement="noise"`, on the codes' device.
+
+    Raises:
+        ValueError: A label has too few codes, there are more labels than dimensions, or codes and labels do not fit.
+    """
+    _check_options(orthogonalization, complement, ("principal", "noise"), None)
+    labelled = labelled_by(z, y)
+    check_dimensions(len(labelled.groups.counts), z.shape[1])
+    labelled.check(fewest, len(z))
+    basis = _assembled(labelled, None, orthogonalization, centred, complement, rng)
+    return replace(
+        basis,
+        generator_fingerprint=None if generator is None else fingerprint_of(generator),
+        prior=None if prior is None else repr(prior),
+    )
+
+
+def labelled_by(z: Float[Tensor, "n d"], y: Int[Tensor, "labels"] | Float[Tensor, "labels k"]) -> Labelled:
+    """Moments of given codes by label.
+
+    Raises:
+        ValueError: There is not one label or row of probabilities for each code, a label is negative, or codes hold NaN.
+    """
+    if len(z) == 0 or len(y) != len(z):
+        raise ValueError(f"expected one label for each of the codes, got {len(y)} for {len(z)}")
+    if y.ndim == 1 and y.min() < 0:
+        raise ValueError(f"expected labels from 0 up, got {int(y.min())}; number the classes anew")
+    weights = one_hot(y.long()).to(z) if y.ndim == 1 else y.to(z)
+    parts = zip(z.split(_AT_ONCE), weights.split(_AT_ONCE), strict=True)
+    return Labelled(merge_all_groups(group_moments(*part) for part in parts), z[:_AT_ONCE])
+
+
+def _assembled(
+    labelled: Labelled,
+    further_means: Float[Tensor, "c d"] | None,
+    orthogonalization: Orthogonalization,
+    centred: bool,
+    complement: Complement,
+    rng: torch.Generator | None,
+) -> QuasiEigenbasis:
+    """The basis of these labelled codes, in float64 until its end."""
+    means = labelled.groups.means
+    offset = means.mean(0) if centred else torch.zeros_like(means[0])
+    v = lifted(means - offset, labelled.groups.within) if centred else means
+    rows = (loewdin if orthogonalization == "loewdin" else gram_schmidt)(v)
+    if complement == "blocks":
+        assert further_means is not None
+        candidates = further_means - offset
+        v = torch.cat([v, candidates])
+    elif complement == "noise":
+        noise = torch.randn(len(offset), len(offset), generator=rng, device=labelled.sample.device)
+        candidates = noise.to(rows)
+    else:
+        candidates = principal_rest(rows, labelled.groups.within)
+    like = labelled.sample
+    return QuasiEigenbasis(
+        vectors=(complete(rows, candidates) * labelled.typical_norm(offset)).to(like),
+        num_labels=len(means),
+        offset=offset.to(like),
+        method=orthogonalization,
+        label_means=means.to(like),
+        counts=tuple(labelled.groups.counts.tolist()),
+        condition_number=torch.linalg.cond(v[: v.shape[1]]).item(),
+    )
+
+
+def lifted(centred_means: Float[Tensor, "k d"], within: Float[Tensor, "d d"]) -> Float[Tensor, "k d"]:
+    """Centred means, lifted along the direction beside them in which codes of one label vary least, until independent."""
+    k = len(centred_means)
+    along = principal_rest(centred_means[:-1], within)[-1]  # the last mean is minus the sum of the others
+    radius = centred_means.square().sum(1).mean().sqrt()
+    return centred_means + radius / math.sqrt(k - 1) * along
+
+
+def principal_rest(rows: Float[Tensor, "k d"], scatter: Float[Tensor, "d d"]) -> Float[Tensor, "c d"]:
+    """Orthonormal principal directions of a scatter beside given rows, the widest first."""
+    beside = orthogonal_complement(rows)
+    if len(beside) == 0:
+        return beside
+    _, axes = symmetric_eigh(beside @ scatter @ beside.mT)
+    return axes.mT @ beside
+
+
+def _check_options(orthogonalization: str, complement: str, complements: tuple[str, ...], blocks: int | None) -> None:
+    if orthogonalization not in get_args(Orthogonalization) or complement not in complements:
+        raise ValueError(
+            f"expected orthogonalization to be one of {get_args(Orthogonalization)} and complement one of {complements}, "
+            f"got {orthogonalization!r} and {complement!r}"
+        )
+    if blocks is not None and (complement != "blocks" or blocks < 1):
+        raise ValueError(f'expected blocks >= 1 along with complement="blocks", got {blocks} with {complement!r}')
+
+
+def check_dimensions(num_labels: int, d: int, fewest: int = 2) -> None:
+    """Make sure that there are labels to tell apart, and room for all of them."""
+    if num_labels < fewest:
+        raise ValueError(f"expected {fewest} labels or more, got {num_labels}; a basis needs something to tell apart")
+    if d < num_labels:
+        raise ValueError(
+            f"expected at least as many dimensions as labels, got codes of length {d} for {num_labels} labels; "
+            "merge labels, or use directions that need none (latentry.latent.directions)"
+        )

@@ -1,0 +1,123 @@
+r"""Orthonormal rows from given ones: one after another, all at once, and what is left beside them.
+
+For linearly independent rows V:
+
+- **Gram-Schmidt** takes off each row what it shares with those before it. The first row keeps its direction, the last pays
+  for all: the result depends on the order. In the modified form each new row is at once taken off all later ones; a second
+  pass makes the result orthonormal to rounding, whatever the condition of V (Giraud et al., 2005: twice is enough).
+- **Loewdin** treats all rows alike,
+
+  .. math:: U = (V V^T)^{-1/2} V = A B^T \quad \text{for} \quad V = A S B^T,
+
+  the orthonormal rows nearest to V in the Frobenius norm: to permute the rows of V permutes those of U. It is the orthogonal
+  factor of the polar decomposition.
+
+Both are in float64 inside and keep the dtype of what they are given.
+
+References: Löwdin, "On the non-orthogonality problem connected with the use of atomic wave functions", 1950; Giraud, Langou,
+Rozloznik, "The loss of orthogonality in the Gram-Schmidt orthogonalization process", 2005; Higham, "Computing the polar
+decomposition, with applications", 1986.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = ["complete", "gram_schmidt", "loewdin", "orthogonal_complement"]
+
+_DEPENDENT = 1e-10
+"""Share of a row's length below which what is left of it is rounding."""
+
+
+def gram_schmidt(v: Float[Tensor, "k d"]) -> Float[Tensor, "k d"]:
+    """Orthonormal rows of which the first i span what the first i rows of v span, each on the side of its own row.
+
+    Reference: modified Gram-Schmidt, in two passes (Giraud et al., 2005).
+
+    Raises:
+        ValueError: A row is a combination of those before it, or not finite; the message names the first such row.
+    """
+    _check_rows(v)
+    rows, kept = _orthonormal(v.double())
+    if len(kept) < len(v):
+        first = next(index for index in range(len(v)) if index not in kept)
+        raise ValueError(
+            f"expected linearly independent rows, but row {first} of {len(v)} is a combination of those before it; "
+            "leave it out, or take more data"
+        )
+    return rows.to(v)
+
+
+def loewdin(v: Float[Tensor, "k d"]) -> Float[Tensor, "k d"]:
+    """The orthonormal rows nearest to v, all treated alike: (V V^T)^(-1/2) V.
+
+    Reference: Löwdin (1950).
+
+    Raises:
+        ValueError: The rows are linearly dependent or not finite.
+    """
+    _check_rows(v)
+    left, sizes, right = torch.linalg.svd(v.double(), full_matrices=False)
+    if sizes[-1] <= _DEPENDENT * sizes[0]:
+        rank = int((sizes > _DEPENDENT * sizes[0]).sum())
+        raise ValueError(
+            f"expected linearly independent rows, got {len(v)} of rank {rank}; leave some out, or take more data"
+        )
+    return (left @ right).to(v)
+
+
+def complete(rows: Float[Tensor, "k d"], candidates: Float[Tensor, "c d"]) -> Float[Tensor, "m d"]:
+    """Orthonormal rows, and after them what is new in the candidates, made orthonormal in their order.
+
+    Candidates that are combinations of what stands before them are passed over, so that there are never more than d rows.
+
+    Raises:
+        ValueError: The rows are not orthonormal, or rows or candidates are not finite.
+    """
+    together = torch.cat([rows.double(), candidates.double()])
+    if not together.isfinite().all():
+        raise ValueError("expected finite rows and candidates, got NaN or infinity")
+    _check_orthonormal(rows)
+    return torch.cat([rows, _orthonormal(together)[0][len(rows) :].to(rows)])
+
+
+def orthogonal_complement(rows: Float[Tensor, "k d"]) -> Float[Tensor, "c d"]:
+    """Orthonormal rows that span all directions orthogonal to the given ones, which may be dependent."""
+    if len(rows) == 0:
+        return torch.eye(rows.shape[1], dtype=rows.dtype, device=rows.device)
+    _, sizes, right = torch.linalg.svd(rows.double(), full_matrices=True)
+    rank = int((sizes > _DEPENDENT * sizes[0]).sum())
+    return right[rank:].to(rows)
+
+
+def _orthonormal(v: Float[Tensor, "k d"]) -> tuple[Float[Tensor, "m d"], list[int]]:
+    """Modified Gram-Schmidt that passes over dependent rows, and the indices of those it kept."""
+    lengths = v.norm(dim=1)
+    left = v.clone()
+    rows = v.new_zeros(min(v.shape), v.shape[1])
+    kept: list[int] = []
+    for index, length in enumerate(lengths.tolist()):
+        if len(kept) == v.shape[1]:
+            break
+        before = rows[: len(kept)]
+        row = left[index] - (before @ left[index]) @ before  # the second pass
+        size = row.norm()
+        if size <= _DEPENDENT * length:
+            continue
+        rows[len(kept)] = row / size
+        kept.append(index)
+        left[index + 1 :] -= torch.outer(left[index + 1 :] @ rows[len(kept) - 1], rows[len(kept) - 1])
+    return rows[: len(kept)], kept
+
+
+def _check_rows(v: Tensor) -> None:
+    if v.ndim != 2 or not 1 <= len(v) <= v.shape[1]:
+        raise ValueError(f"expected 1 <= k <= d rows of length d, got shape {tuple(v.shape)}; more cannot be independent")
+    if not v.isfinite().all():
+        raise ValueError(f"expected finite rows, got NaN or infinity in {int((~v.isfinite()).any(1).sum())} of {len(v)}")
+
+
+def _check_orthonormal(rows: Tensor) -> None:
+    gap = (rows @ rows.mT - torch.eye(len(rows), dtype=rows.dtype, device=rows.device)).abs()
+    if len(rows) and gap.max() > 100 * torch.finfo(rows.dtype).eps * rows.shape[1]:
+        raise ValueError(f"expected orthonormal rows, got inner products off by up to {gap.max():.2g}; orthogonalise them")

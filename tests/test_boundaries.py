@@ -1,0 +1,159 @@
+"""Normals and Fisher's directions, on codes whose boundaries are known."""
+
+import inspect
+
+import pytest
+import torch
+from scipy import linalg
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import Ridge
+from torch import Tensor
+from torch.nn.functional import normalize, one_hot
+from torch.testing import assert_close
+
+from latentry.latent.boundaries import boundary_directions, conditional_projection, fisher_directions
+from latentry.latent.quasi_eigenbasis import spectral_labels
+
+D, K = 6, 3
+
+
+@pytest.fixture
+def codes(rng: torch.Generator) -> Tensor:
+    return torch.randn(4000, D, dtype=torch.float64, generator=rng)
+
+
+def normals() -> Tensor:
+    """Two attributes that overlap."""
+    return normalize(torch.tensor([[1.0, 0, 0, 0, 0, 0], [1.0, 1.0, 0, 0, 0, 0]], dtype=torch.float64))
+
+
+def attributes(z: Tensor) -> Tensor:
+    return (z @ normals().mT).sign().long()
+
+
+def clusters(rng: torch.Generator, n: int = 900) -> tuple[Tensor, Tensor]:
+    """Labels that differ along thin axes, among wide ones that tell nothing."""
+    y = torch.arange(n) % K
+    mix = torch.linalg.qr(torch.randn(D, D, dtype=torch.float64, generator=rng))[0]
+    noise = torch.randn(n, D, dtype=torch.float64, generator=rng) * torch.tensor([0.3, 0.3, 0.3, 4, 4, 4]).double()
+    return (one_hot(y, D) + noise) @ mix, y
+
+
+def test_what_is_projected_leaves_the_others_scores_alone(rng: torch.Generator) -> None:
+    v, others = (torch.randn(n, D, dtype=torch.float64, generator=rng) for n in (2, 3))
+    left = conditional_projection(v, others)
+    assert (left @ others.mT).abs().max() < 1e-12
+    assert_close(conditional_projection(left, others), left)
+    orthogonal = conditional_projection(v[:1], v[1:])  # of one other: n1 - <n1, n2> n2 (Shen et al., 2020)
+    unit = normalize(v[1:])
+    assert_close(orthogonal, v[:1] - (v[:1] @ unit.mT) * unit)
+
+
+@pytest.mark.parametrize("model", ["logistic", "ridge"])
+def test_the_normal_of_a_linear_attribute_is_found(model: str, codes: Tensor) -> None:
+    basis = boundary_directions(codes, attributes(codes), model=model)
+    assert torch.cosine_similarity(basis.vectors[:2], normals()).min() > 0.99
+    assert basis.vectors.shape == (D, D)
+    assert_close(basis.reconstruct(basis.coefficients(codes)), codes)
+    assert_close(basis.vectors.norm(dim=1), (codes - basis.offset).norm(dim=1).median().expand(D))
+
+
+def test_a_conditional_direction_moves_its_own_score_alone(codes: Tensor) -> None:
+    a = attributes(codes)
+    plain, conditional = (boundary_directions(codes, a, conditional=flag) for flag in (False, True))
+    scores = conditional.vectors[:2] @ normalize(plain.vectors[:2]).mT
+    assert (scores.diagonal() > 1).all()
+    assert scores.fill_diagonal_(0).abs().max() < 1e-9
+    expected = conditional_projection(plain.vectors[:1], plain.vectors[1:2])
+    assert torch.cosine_similarity(conditional.vectors[:1], expected).item() == pytest.approx(1.0)
+    assert torch.cosine_similarity(conditional.dual[:2], plain.vectors[:2]).min() > 1 - 1e-9  # coefficients are scores
+
+
+def test_least_squares_is_scikit_learns(codes: Tensor) -> None:
+    a = attributes(codes)
+    oracle = Ridge(alpha=300.0).fit(codes.numpy(), a.double().numpy())
+    basis = boundary_directions(codes, a, model="ridge", strength=300.0)
+    assert_close(normalize(basis.vectors[:2]), normalize(torch.from_numpy(oracle.coef_)))
+
+
+def test_codes_of_an_unknown_side_have_no_say(codes: Tensor) -> None:
+    a = attributes(codes)
+    known = a.clone()
+    known[2000:, 0] = 0
+    assert_close(
+        boundary_directions(codes, known, model="ridge").vectors[0] / boundary_directions(codes, known).vectors[0].norm(),
+        normalize(boundary_directions(codes[:2000], a[:2000], model="ridge").vectors[:1])[0],
+    )
+    assert boundary_directions(codes, known).counts == tuple((known == 1).sum(0).tolist())
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_normals_of_labels_span_one_dimension_less_and_the_basis_is_complete(
+    conditional: bool, rng: torch.Generator
+) -> None:
+    z, y = clusters(rng)
+    basis = boundary_directions(z, y, model="ridge", conditional=conditional)
+    assert basis.vectors.shape == (D + 1, D)
+    assert torch.linalg.matrix_rank(basis.vectors[:K]) == K - 1
+    assert_close(basis.reconstruct(basis.coefficients(z)), z)
+    assert (spectral_labels(basis, z, labels_only=True) == y).double().mean() > 0.85
+    rest = basis.vectors[K:] @ basis.vectors.mT
+    assert rest[:, :K].abs().max() < 1e-8
+
+
+def test_fishers_labelled_scores_span_the_discriminants_of_scikit_learn(rng: torch.Generator) -> None:
+    z, y = clusters(rng)
+    basis = fisher_directions(z, y)
+    oracle = LinearDiscriminantAnalysis(solver="eigen").fit(z.numpy(), y.numpy()).scalings_[:, : K - 1]
+    angles = linalg.subspace_angles(basis.dual[:K].mT.numpy(), oracle)
+    assert angles.max() < 1e-6
+    assert (spectral_labels(basis, z, labels_only=True) == y).double().mean() > 0.85
+
+
+def test_fishers_rows_are_orthogonal_in_the_metric_of_the_scatter_within_labels(rng: torch.Generator) -> None:
+    z, y = clusters(rng)
+    basis = fisher_directions(z, y)
+    residuals = z - torch.stack([z[y == label].mean(0) for label in range(K)])[y]
+    metric = basis.vectors @ torch.linalg.inv(residuals.mT @ residuals / len(z)) @ basis.vectors.mT
+    assert metric.fill_diagonal_(0).abs().max() < 1e-6 * metric.abs().max() + 1e-6
+    assert not basis.orthogonal
+    assert_close(basis.reconstruct(basis.coefficients(z)), z)
+
+
+def test_wide_axes_that_tell_nothing_mislead_means_but_not_fisher(rng: torch.Generator) -> None:
+    from latentry.latent.spectral import basis_from_codes
+
+    z, y = clusters(rng, 60)
+    fresh, labels = clusters(torch.Generator().manual_seed(7), 3000)  # the same mixing, as the fixture's seed is 7
+    accuracy = [
+        (spectral_labels(basis, fresh, labels_only=True) == labels).double().mean().item()
+        for basis in (basis_from_codes(z, y), fisher_directions(z, y))
+    ]
+    assert accuracy[1] > accuracy[0] + 0.1
+
+
+def test_shrinkage_helps_where_codes_are_fewer_than_dimensions(rng: torch.Generator) -> None:
+    z, y = clusters(rng, 2 * K)
+    with pytest.raises(ValueError, match="shrinkage > 0"):
+        fisher_directions(z, y)
+    assert fisher_directions(z, y, shrinkage=0.5).vectors.isfinite().all()
+
+
+def test_misuse_is_named(codes: Tensor) -> None:
+    y = torch.arange(len(codes)) % K
+    for wrong, message in (
+        ({"model": "svm"}, "'svm'"),
+        ({"strength": 0.0}, "strength > 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            inspect.unwrap(boundary_directions)(codes, y, **wrong)
+    with pytest.raises(ValueError, match="both sides of attribute 0, got 4000 with it and 0 without"):
+        boundary_directions(codes, torch.ones(len(codes), 1, dtype=torch.int64))
+    with pytest.raises(ValueError, match="attributes -1, 0 or 1"):
+        boundary_directions(codes, torch.full((len(codes), 1), 2))
+    with pytest.raises(ValueError, match="label 1"):
+        boundary_directions(codes, 2 * (y % 2))
+    with pytest.raises(ValueError, match="codes of length 2 for 3 labels"):
+        fisher_directions(codes[:, :2], y)
+    with pytest.raises(ValueError, match=r"shrinkage in \[0, 1\]"):
+        fisher_directions(codes, y, shrinkage=2.0)
