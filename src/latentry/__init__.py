@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from latentry.latent.inverse import save_inverse as save_inverse
     from latentry.latent.likelihood import NegativeLogPrior as NegativeLogPrior
     from latentry.latent.likelihood import NormShell as NormShell
+    from latentry.latent.measurements import Blur as Blur
     from latentry.latent.measurements import Downsample as Downsample
     from latentry.latent.measurements import RandomProjection as RandomProjection
     from latentry.latent.measurements import hide_box as hide_box
@@ -58,6 +59,7 @@ _HOMES = {
     "Adam": "latent.solvers.adam",
     "Annealed": "latent.schedules",
     "BoundaryResampling": "latent.resampling",
+    "Blur": "latent.measurements",
     "ComponentDistance": "latent.regularizers",
     "Difference": "latent.differences",
     "DiscriminatorLoss": "latent.discriminator_loss",
