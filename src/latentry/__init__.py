@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from latentry.data.recovered import RecoveredCodes as RecoveredCodes
     from latentry.data.recovered import load_codes as load_codes
     from latentry.data.sources import load_dataset as load_dataset
+    from latentry.evaluation.basis import evaluate_basis as evaluate_basis
     from latentry.evaluation.codes import GoodnessOfFit as GoodnessOfFit
     from latentry.evaluation.codes import goodness_of_fit as goodness_of_fit
     from latentry.evaluation.paths import evaluate_paths as evaluate_paths
@@ -81,6 +82,7 @@ _HOMES = {
     "StatisticalDistance": "latent.regularizers",
     "TruncatedNormalResampling": "latent.resampling",
     "WeightedSum": "latent.regularizers",
+    "evaluate_basis": "evaluation.basis",
     "evaluate_paths": "evaluation.paths",
     "evaluate_samples": "evaluation.samples",
     "fit_inverse": "latent.inverse",
