@@ -135,6 +135,8 @@ def test_checkpoints_of_another_run_are_refused(tmp_path: Path) -> None:
     fit_inverse(linear(matrix(PIXELS, D)), Normal(D), **TINY, folder=tmp_path)
     with pytest.raises(ValueError, match=r"other settings \(width\)"):
         fit_inverse(linear(matrix(PIXELS, D)), Normal(D), **{**TINY, "width": 3}, folder=tmp_path)
+    with pytest.raises(ValueError, match=r"other settings \(corrupt\)"):
+        fit_inverse(linear(matrix(PIXELS, D)), Normal(D), **TINY, corrupt=lambda x, rng: x, folder=tmp_path)
 
 
 def test_the_generator_is_given_back_as_it_came() -> None:
@@ -152,6 +154,21 @@ def test_noise_is_added_to_what_the_encoder_sees() -> None:
         lambda z: z, Normal(4), steps=200, batch_size=128, width=1, learning_rate=1e-2, noise=1.0, rng=seeded()
     )
     assert inverse.report.code_error == pytest.approx(0.5, abs=0.06)
+
+
+def test_corrupted_data_are_read_as_well_as_their_posterior_lets_them() -> None:
+    """Of four coordinates two are hidden and two have noise of variance 1: the least error is (1 + 1 + 1/2 + 1/2) / 4."""
+
+    def corrupt(x: Tensor, rng: torch.Generator) -> Tensor:
+        return (x + torch.randn(x.shape, generator=rng))[:, :2]
+
+    inverse = fit_inverse(
+        lambda z: z, Normal(4), steps=200, batch_size=128, width=1, learning_rate=1e-2, corrupt=corrupt, rng=seeded()
+    )
+    assert inverse.report.code_error == pytest.approx(0.75, abs=0.06)
+    x = math.sqrt(2) * torch.randn(500, 2, generator=seeded(8))
+    expected = torch.cat([x / 2, torch.zeros_like(x)], 1)
+    assert (inverse(x) - expected).square().mean() < 0.04
 
 
 def test_data_come_back_in_their_own_precision() -> None:

@@ -2,25 +2,29 @@
 
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.testing import assert_close
 
-from latentry.latent.measurements import Downsample, RandomProjection, hide_box, keep_box, keep_share
+from latentry.latent.measurements import Blur, Downsample, RandomProjection, hide_box, keep_box, keep_share
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 """torch warns of itself where a process takes its first forward derivative."""
 
 IMAGE = (2, 4, 6)
+OPERATORS = (Blur(1.5), Downsample(2), RandomProjection(7, IMAGE))
 
 
-@pytest.mark.parametrize("operator", [Downsample(2), RandomProjection(7, IMAGE)], ids=repr)
-def test_a_measurement_is_linear(operator: Downsample | RandomProjection, rng: torch.Generator) -> None:
+@pytest.mark.parametrize("operator", OPERATORS, ids=repr)
+def test_a_measurement_is_linear(operator: Blur | Downsample | RandomProjection, rng: torch.Generator) -> None:
     x, y = torch.randn(2, 3, *IMAGE, dtype=torch.float64, generator=rng)
     assert_close(operator(2 * x - 3 * y), 2 * operator(x) - 3 * operator(y))
 
 
-@pytest.mark.parametrize("operator", [Downsample(2), RandomProjection(7, IMAGE)], ids=repr)
-def test_forward_and_reverse_derivatives_are_adjoint(operator: Downsample | RandomProjection, rng: torch.Generator) -> None:
+@pytest.mark.parametrize("operator", OPERATORS, ids=repr)
+def test_forward_and_reverse_derivatives_are_adjoint(
+    operator: Blur | Downsample | RandomProjection, rng: torch.Generator
+) -> None:
     """<A v, u> = <v, A^T u>, the left side by a forward derivative under vmap, the right by a gradient."""
     x, v = torch.randn(2, 3, *IMAGE, dtype=torch.float64, generator=rng)
     u = torch.randn(operator(x).shape, dtype=torch.float64, generator=rng)
@@ -34,6 +38,23 @@ def test_downsampling_takes_the_mean_of_each_square() -> None:
     assert Downsample(2)(x).tolist() == [[[[2.5, 4.5], [10.5, 12.5]]]]
     assert torch.equal(Downsample(1)(x), x)
     assert Downsample(4)(x).item() == x.mean()
+
+
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 3.0])
+def test_a_blur_is_that_of_scipy(sigma: float, rng: torch.Generator) -> None:
+    x = torch.randn(2, 3, 7, 9, dtype=torch.float64, generator=rng)
+    expected = gaussian_filter(x.numpy(), (0, 0, sigma, sigma), mode="nearest")
+    assert_close(Blur(sigma)(x), torch.from_numpy(expected))
+
+
+def test_a_blur_keeps_an_even_image() -> None:
+    assert_close(Blur(2.0)(torch.full((1, 5, 8), 0.3)), torch.full((1, 5, 8), 0.3))
+
+
+@pytest.mark.parametrize("sigma", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_blur_without_width_is_refused(sigma: float) -> None:
+    with pytest.raises(ValueError, match="sigma"):
+        Blur(sigma)
 
 
 def test_a_random_projection_keeps_squared_lengths_on_average() -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from latentry.data.recovered import RecoveredCodes as RecoveredCodes
     from latentry.data.recovered import load_codes as load_codes
     from latentry.data.sources import load_dataset as load_dataset
+    from latentry.evaluation.basis import evaluate_basis as evaluate_basis
     from latentry.evaluation.codes import GoodnessOfFit as GoodnessOfFit
     from latentry.evaluation.codes import goodness_of_fit as goodness_of_fit
     from latentry.evaluation.paths import evaluate_paths as evaluate_paths
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from latentry.latent.inverse import save_inverse as save_inverse
     from latentry.latent.likelihood import NegativeLogPrior as NegativeLogPrior
     from latentry.latent.likelihood import NormShell as NormShell
+    from latentry.latent.measurements import Blur as Blur
     from latentry.latent.measurements import Downsample as Downsample
     from latentry.latent.measurements import RandomProjection as RandomProjection
     from latentry.latent.measurements import hide_box as hide_box
@@ -75,6 +77,7 @@ _HOMES = {
     "Adam": "latent.solvers.adam",
     "Annealed": "latent.schedules",
     "BoundaryResampling": "latent.resampling",
+    "Blur": "latent.measurements",
     "ComponentDistance": "latent.regularizers",
     "Difference": "latent.differences",
     "DiscriminatorLoss": "latent.discriminator_loss",
@@ -102,6 +105,7 @@ _HOMES = {
     "boundary_directions": "latent.boundaries",
     "conditional_projection": "latent.boundaries",
     "energy_share": "latent.quasi_eigenbasis",
+    "evaluate_basis": "evaluation.basis",
     "evaluate_paths": "evaluation.paths",
     "evaluate_samples": "evaluation.samples",
     "first_weight_directions": "latent.directions",

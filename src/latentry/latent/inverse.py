@@ -11,6 +11,10 @@ fresh codes.
 
 The scale is that of coordinates with mean 0 and variance 1: deviations from the mean over the standard deviation, or normal
 coordinates where the prior has these (Gaussianization, Chen and Gopinath, 2000), since it may have no variance.
+Where the data come corrupted, the encoder may be shown what they come as: it then minimises the same of
+:math:`E(C(G(z)))`, C being the corruption, drawn anew for each pair, and its minimum is the posterior mean given the
+corrupted data. It needs no data, and no pair of clean and corrupted ones.
+
 An estimate outside the support of a law is brought back to its end, which takes it nearer to every code.
 
 References: Luo, Xu, Tang, Yang, "Learning inverse mapping by autoencoder based generative adversarial nets", 2017; Zhu,
@@ -111,6 +115,7 @@ def fit_inverse(
     width: int = 32,
     learning_rate: float = 6e-3,
     noise: float = 0.0,
+    corrupt: Callable[[Tensor, torch.Generator], Tensor] | None = None,
     rng: torch.Generator | None = None,
     folder: str | Path | None = None,
     checkpoint_every: int = 250,
@@ -130,6 +135,9 @@ def fit_inverse(
         learning_rate: Full learning rate of Adam, reached after 50 iterations.
         noise: Standard deviation of normal noise on the data the encoder sees, in their units. 1/255 makes it fit for images
             in [-1, 1] that went through 8 bits; at 0 it also reads what rounding destroys.
+        corrupt: What is done to the generator's data before that, `(x, rng)` to data of any one shape, as in
+            `latentry.data.corruptions`; the encoder then finds the codes of data corrupted like this. A run that is resumed
+            knows it by its `repr`.
         rng: Source of the seed of all random choices; torch's global one by default.
         folder: Where to keep checkpoints; a run that was stopped goes on from the last one and ends as if it had not been.
         checkpoint_every: Iterations between two checkpoints and validations.
@@ -152,7 +160,7 @@ def fit_inverse(
     scale = _scale_of(prior)
     with evaluated(generator), torch.random.fork_rng(), TemporaryDirectory() as temporary:
         torch.manual_seed(seed)
-        pairs = _Pairs(generator, prior, noise)
+        pairs = _Pairs(generator, prior, noise, corrupt)
         z, _ = pairs.draw(_TRIAL_CODES, torch.Generator().manual_seed(0))
         check_generator(generator, pairs.for_generator(z))
         _, x = pairs.draw(_CALIBRATION_CODES, torch.Generator().manual_seed(seed))
@@ -177,6 +185,7 @@ def fit_inverse(
                 "width": width,
                 "learning_rate": learning_rate,
                 "noise": noise,
+                "corrupt": repr(corrupt),
                 "latent_dim": prior.latent_dim,
                 "data_shape": x.shape[1:],
                 "generator": weights,
@@ -279,7 +288,7 @@ def _check_generator_fits(
         )
     with evaluated(generator), torch.no_grad():
         try:
-            x = _Pairs(generator, prior, 0.0).draw(_TRIAL_CODES, torch.Generator().manual_seed(0))[1]
+            x = _Pairs(generator, prior).draw(_TRIAL_CODES, torch.Generator().manual_seed(0))[1]
         except (RuntimeError, ValueError) as error:
             raise ValueError(
                 f"expected a generator of codes of length {prior.latent_dim} for the inverse in {folder}, got one that "
@@ -335,8 +344,14 @@ def _scale_of(prior: SampledPrior) -> _Scale:
 class _Pairs:
     """Endless pairs of a code and what the generator makes of it, both in single precision on the generator's device."""
 
-    def __init__(self, generator: Generator, prior: SampledPrior, noise: float) -> None:
-        self.generator, self.prior, self.noise = generator, prior, noise
+    def __init__(
+        self,
+        generator: Generator,
+        prior: SampledPrior,
+        noise: float = 0.0,
+        corrupt: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+    ) -> None:
+        self.generator, self.prior, self.noise, self.corrupt = generator, prior, noise, corrupt
         self.prior_device = prior.sample(0).device
         module = module_of(generator)
         self.like = prior.sample(0)
@@ -344,10 +359,12 @@ class _Pairs:
             self.like = next((p for p in module.parameters() if p.is_floating_point()), self.like).detach()
 
     def draw(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """n codes `(n, d)` of the prior and their data, noise included."""
+        """n codes `(n, d)` of the prior and their data, corruption and noise included."""
         z = self.prior.sample(n, rng=self._on_prior_device(rng))
         with torch.no_grad():
             x = torch.cat([self.generator(self.for_generator(part)) for part in z.split(_AT_ONCE)]).float()
+        if self.corrupt is not None:
+            x = self.corrupt(x, rng)
         if self.noise > 0:
             x = x + self.noise * torch.randn(x.shape, generator=rng, device=rng.device).to(x)
         return z.to(x.device), x

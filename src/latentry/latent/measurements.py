@@ -20,7 +20,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Downsample", "RandomProjection", "hide_box", "keep_box", "keep_share"]
+__all__ = ["Blur", "Downsample", "RandomProjection", "hide_box", "keep_box", "keep_share"]
+
+_BLUR_REACH = 4
+"""Where the weights of a blur are cut off, in standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,38 @@ class Downsample:
                 f"expected images whose sides {self.factor} divides, got {tuple(x.shape[-2:])}; crop, or take another factor"
             )
         return x.unflatten(-1, (-1, self.factor)).unflatten(-3, (-1, self.factor)).mean((-3, -1))
+
+
+@dataclass(frozen=True)
+class Blur:
+    """Normal weights around each element of the last two axes; beyond the border the image goes on as it ends.
+
+    Raises:
+        ValueError: `sigma` is not above 0, or not finite.
+    """
+
+    sigma: float
+    """Standard deviation of the weights, in elements; they are cut off at four times that."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sigma < math.inf:
+            raise ValueError(f"expected a finite sigma > 0, got {self.sigma}; leave the blur out")
+
+    def __call__(self, x: Float[Tensor, "n *s h w"]) -> Float[Tensor, "n *s h w"]:
+        down, across = (_blur_rows(side, self.sigma, x.dtype, x.device) for side in x.shape[-2:])
+        return down @ x @ across.mT
+
+
+@lru_cache(maxsize=8)
+def _blur_rows(side: int, sigma: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Matrix `(side, side)` whose row i holds the weights of all elements for element i."""
+    reach = math.ceil(_BLUR_REACH * sigma)
+    offsets = torch.arange(-reach, reach + 1)
+    weights = (-0.5 * (offsets / sigma).double().square()).exp()
+    places = (torch.arange(side)[:, None] + offsets).clamp(0, side - 1)
+    rows = torch.zeros(side, side, dtype=torch.float64)
+    rows.scatter_add_(1, places, (weights / weights.sum()).expand(side, -1))
+    return rows.to(device, dtype)
 
 
 @dataclass(frozen=True)
