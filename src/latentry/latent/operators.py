@@ -30,7 +30,8 @@ codes of the prior, as codes with the label b have.
 
 *Along a path* :math:`\xi_0 \to \xi_1 \to \dots`, t from 0 to k - 1 is the composition of quarter turns
 
-.. math:: R(t) = R_{j, j+1}\big((t - j) \pi / 2\big) \, R_{j-1, j}(\pi / 2) \cdots R_{0, 1}(\pi / 2), \qquad j = \lfloor t \rfloor,
+.. math::
+    R(t) = R_{j, j+1}\big((t - j) \pi / 2\big) \, R_{j-1, j}(\pi / 2) \cdots R_{0, 1}(\pi / 2), \qquad j = \lfloor t \rfloor,
 
 which carries :math:`\xi_0` through all of them and all of the rest of a code along.
 
@@ -254,7 +255,7 @@ def rotate_to_margin(
     k = len(weights)
     if weights.shape[1] != z.shape[1] or len(bias) != k or k < 2:
         raise ValueError(
-            f"expected weights (k, {z.shape[1]}) and bias (k,) with k >= 2, got {tuple(weights.shape)} and {tuple(bias.shape)}"
+            f"expected weights (k, {z.shape[1]}) and bias (k,), k >= 2, got {tuple(weights.shape)} and {tuple(bias.shape)}"
         )
     if len(y) != len(z) or not ((y >= 0) & (y < k)).all():
         raise ValueError(f"expected one label in 0..{k - 1} for each of {len(z)} codes, got {len(y)}")
@@ -266,7 +267,6 @@ def rotate_to_margin(
         if not short.any():
             break
         uphill = w[y] - rivals.softmax(1) @ w
-        # beside the code: towards the gradient itself it would stop where both are parallel, the highest point
         z = torch.where(short[:, None], rotate_towards(z, uphill, _STEP), z)
     return z
 
@@ -447,6 +447,6 @@ def _check_orthonormal(rows: Float[Tensor, "*n k d"]) -> None:
     error = (products - torch.eye(rows.shape[-2], dtype=rows.dtype, device=rows.device)).abs()
     if not (error <= _ORTHONORMAL).all():  # NaN too
         raise ValueError(
-            f"expected orthonormal rows, got scalar products off by up to {error.max().item():.3g}; take `basis.plane(a, b)`, "
-            "or orthonormalise them with torch.linalg.qr(rows.mT).Q.mT"
+            f"expected orthonormal rows, got scalar products off by up to {error.max().item():.3g}; take "
+            "`basis.plane(a, b)`, or orthonormalise them with torch.linalg.qr(rows.mT).Q.mT"
         )
