@@ -39,6 +39,21 @@ if TYPE_CHECKING:
     from latentry.latent.measurements import hide_box as hide_box
     from latentry.latent.measurements import keep_box as keep_box
     from latentry.latent.measurements import keep_share as keep_share
+    from latentry.latent.operators import conditional_direction as conditional_direction
+    from latentry.latent.operators import project_onto as project_onto
+    from latentry.latent.operators import project_out as project_out
+    from latentry.latent.operators import reflect as reflect
+    from latentry.latent.operators import rotate as rotate
+    from latentry.latent.operators import rotate_along as rotate_along
+    from latentry.latent.operators import rotate_to_component as rotate_to_component
+    from latentry.latent.operators import rotate_to_margin as rotate_to_margin
+    from latentry.latent.operators import rotate_to_phase as rotate_to_phase
+    from latentry.latent.operators import rotate_towards as rotate_towards
+    from latentry.latent.operators import rotate_within as rotate_within
+    from latentry.latent.operators import rotation_matrix as rotation_matrix
+    from latentry.latent.operators import skew_rotation as skew_rotation
+    from latentry.latent.operators import transition as transition
+    from latentry.latent.operators import translate as translate
     from latentry.latent.projection import quantile_projection as quantile_projection
     from latentry.latent.provenance import Provenance as Provenance
     from latentry.latent.provenance import is_from as is_from
@@ -76,8 +91,8 @@ _HOMES = {
     "AbsoluteValue": "latent.regularizers",
     "Adam": "latent.solvers.adam",
     "Annealed": "latent.schedules",
-    "BoundaryResampling": "latent.resampling",
     "Blur": "latent.measurements",
+    "BoundaryResampling": "latent.resampling",
     "ComponentDistance": "latent.regularizers",
     "Difference": "latent.differences",
     "DiscriminatorLoss": "latent.discriminator_loss",
@@ -103,6 +118,7 @@ _HOMES = {
     "activation_directions": "latent.directions",
     "basis_from_codes": "latent.spectral",
     "boundary_directions": "latent.boundaries",
+    "conditional_direction": "latent.operators",
     "conditional_projection": "latent.boundaries",
     "energy_share": "latent.quasi_eigenbasis",
     "evaluate_basis": "evaluation.basis",
@@ -126,16 +142,30 @@ _HOMES = {
     "match_labels": "latent.directions",
     "mismatch": "priors.mismatch",
     "principal_directions": "latent.directions",
+    "project_onto": "latent.operators",
+    "project_out": "latent.operators",
     "quantile_projection": "latent.projection",
     "quasi_eigenvectors": "latent.spectral",
     "quasi_eigenvectors_toledo2023": "latent.spectral",
     "random_directions": "latent.directions",
     "recover_codes": "latent.recovery",
+    "reflect": "latent.operators",
     "roc_auc": "numerics.ranks",
+    "rotate": "latent.operators",
+    "rotate_along": "latent.operators",
+    "rotate_to_component": "latent.operators",
+    "rotate_to_margin": "latent.operators",
+    "rotate_to_phase": "latent.operators",
+    "rotate_towards": "latent.operators",
+    "rotate_within": "latent.operators",
+    "rotation_matrix": "latent.operators",
     "save_basis": "latent.quasi_eigenbasis",
     "save_inverse": "latent.inverse",
     "save_pretrained": "models.pretrained",
+    "skew_rotation": "latent.operators",
     "spectral_labels": "latent.quasi_eigenbasis",
+    "transition": "latent.operators",
+    "translate": "latent.operators",
 }
 
 __all__ = ["priors", *sorted(_HOMES)]
