@@ -40,6 +40,8 @@ class Verb:
 VERBS: dict[str, Any] = {
     "study": Verb(verbs.StudySettings, "study:study"),
     "recover": Verb(verbs.RecoverSettings, "recover:recover", positional="images"),
+    "decompose": Verb(verbs.DecomposeSettings, "decompose:decompose", positional="images"),
+    "edit": Verb(verbs.EditSettings, "edit:edit", positional="images"),
     "sample": Verb(verbs.SampleSettings, "sample:sample"),
     "evaluate": Verb(verbs.EvaluateSettings, "evaluate:evaluate"),
     "prior": {
@@ -104,8 +106,8 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
     parser = ArgumentParser(description=description, **_ENVIRONMENT)
     parser.add_argument("--config", action="config", help="YAML file with any of these settings.")
     if verb.positional:
-        several = verb.settings.__annotations__[verb.positional] == list[str]
         given = next(field for field in dataclasses.fields(verb.settings) if field.name == verb.positional)
+        several = given.type == list[str]
         required = given.default_factory is dataclasses.MISSING
         count: dict[str, Any] = {"nargs": "+" if required else "*"} if several else {}
         default: dict[str, Any] = {} if required else {"default": []}
@@ -115,6 +117,8 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
     names = {field.name for field in dataclasses.fields(verb.settings)}
     if "quick" in names:
         flags["quick"] = "A rehearsal in less than a minute: everything at the smallest size, numbers without meaning."
+    if "encode" in names:
+        flags["encode"] = "Take the codes that the inverse gives, without recovery."
     if "full" in names:
         flags["full"] = "The paper's whole grid, for a GPU."
     skip = {*flags, verb.positional} if verb.positional else {*flags}

@@ -21,11 +21,13 @@ __all__ = [
     "comparison_figure",
     "fit_figure",
     "found_figure",
+    "heat_figure",
     "histogram_figure",
     "p_value_figure",
     "path_figure",
     "prior_figure",
     "scatter_figure",
+    "spectrum_figure",
     "step_figure",
     "trade_off_figure",
 ]
@@ -180,6 +182,38 @@ def found_figure(panels: Mapping[str, Mapping[str, tuple[Sequence[float], int]]]
         panel.set_ylabel("share of codes found", fontsize=8)
         panel.tick_params(labelsize=7, which="both")
         panel.legend(fontsize=6.5, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return _png(figure)
+
+
+def heat_figure(panels: Mapping[str, Float[Tensor, "m n"]]) -> bytes:
+    """PNG with one panel for each matrix, blue for negative and red for positive elements, each panel on its own scale."""
+    figure = Figure(figsize=(3.3 * len(panels), 3.0), layout="constrained")
+    for panel, (title, matrix) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        most = matrix.abs().max().item() or 1.0
+        shown = panel.imshow(matrix, cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest")
+        panel.set_title(title, fontsize=9)
+        panel.tick_params(labelsize=7)
+        figure.colorbar(shown, ax=panel, shrink=0.75).ax.tick_params(labelsize=6)
+    return _png(figure)
+
+
+def spectrum_figure(spectra: Mapping[str, Float[Tensor, "m"]], num_labels: int) -> bytes:
+    """PNG with one panel for each code: its coefficients, those of labels coloured and named by their label."""
+    columns = min(4, len(spectra))
+    rows = -(-len(spectra) // columns)
+    figure = Figure(figsize=(3.1 * columns, 1.9 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for panel, (title, c) in zip(panels, spectra.items(), strict=False):
+        colours = ["C1" if index < num_labels else "#9db4c8" for index in range(len(c))]
+        panel.bar(range(len(c)), c, color=colours, width=0.9)
+        panel.axhline(0, color="#888888", linewidth=0.6)
+        if num_labels:
+            first = int(c[:num_labels].argmax())
+            panel.annotate(str(first), (first, float(c[first])), ha="center", va="bottom", fontsize=7)
+        panel.set_title(title, fontsize=8)
+        panel.tick_params(labelsize=6)
+    for panel in list(panels):
+        panel.set_axis_off()
     return _png(figure)
 
 

@@ -28,7 +28,7 @@ from latentry.priors.files import record as prior_record
 from latentry.storage import fingerprint
 from latentry.tasks.recovery_options import Measurement, difference, named_regularizer, named_solver
 from latentry.tasks.runs import settings_record
-from latentry.tasks.settings import RecoverSettings
+from latentry.tasks.settings import CodedImagesSettings, RecoverSettings
 
 __all__ = ["Images", "Processes", "Recovering", "given_images", "own_images", "recover_shards"]
 
@@ -154,7 +154,7 @@ class Recovering:
         )
 
 
-def given_images(settings: RecoverSettings, seen: Measurement) -> Images:
+def given_images(settings: RecoverSettings | CodedImagesSettings, seen: Measurement) -> Images:
     """The user's images: files, or a split of a data set.
 
     Raises:

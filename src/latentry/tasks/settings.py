@@ -9,7 +9,11 @@ from typing import Literal
 from latentry.training.settings import LoopSettings
 
 __all__ = [
+    "BasisSettings",
+    "CodedImagesSettings",
     "CommonSettings",
+    "DecomposeSettings",
+    "EditSettings",
     "EvaluateSettings",
     "PriorCompareSettings",
     "PriorDesignSettings",
@@ -40,6 +44,7 @@ RegularizerName = Literal[
     "cramer-von-mises",
     "anderson-darling",
 ]
+BasisKind = Literal["loewdin", "paper", "fisher", "boundaries", "principal", "first-weights", "random"]
 ResamplingName = Literal["none", "boundary", "logistic", "truncated-normal"]
 
 
@@ -194,6 +199,73 @@ class RecoverSettings(CommonSettings):
     """Images in memory at once, and codes in each file."""
     batch_size: int = 1024
     """Codes in work at once, starts included."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodedImagesSettings(CommonSettings):
+    """Images of the user's own, and how their codes are found."""
+
+    images: list[str] = field(default_factory=list)
+    """Image files or folders of them."""
+    data: str | None = None
+    """A data set by name, folder, .npz file or hf:NAME, in place of images."""
+    split: SplitName = "held-out"
+    """Its split."""
+    count: int = 64
+    """Most images to take, from the first on."""
+    codes: str | None = None
+    """Folder that `latentry recover` wrote, in place of images: its codes are taken as they are."""
+    generator: str = "digits-generator"
+    """A shipped generator by name, or the folder of an own one."""
+    inverse: str | None = None
+    """Folder of an inverse of this generator (`latentry train inverse`), from which recovery starts."""
+    encode: bool = False
+    """Take the codes that the inverse gives, without recovery."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BasisSettings(CodedImagesSettings):
+    """A basis of a generator's codes: an earlier one, or how to make it."""
+
+    basis: str | None = None
+    """Folder of a basis that `latentry decompose` wrote for this generator; one is made by default."""
+    classifier: str = "digits-guide"
+    """What gives labels to the generator's images: a shipped classifier by name, or the folder of an own one."""
+    kind: BasisKind = "loewdin"
+    """How it is made: class means, centred and orthonormal by Loewdin; the paper's construction (Toledo-Marin and Glazier
+    2023); Fisher's directions; normals of linear boundaries; principal directions of the first layer's output; singular
+    vectors of the first weights; or at random. The last three know no labels and are matched with them afterwards."""
+    per_label: int = 2000
+    """Codes of the prior wanted for each label."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecomposeSettings(BasisSettings):
+    """Take a latent space apart into directions that bear labels, and the codes of images into coefficients."""
+
+    out: str = "runs/decompose"
+    """Folder for the basis, index.html and the coefficients."""
+    reader: str | None = None
+    """A second classifier that reads what directions show, so that the one they were made with is not its own examiner."""
+    report_codes: int = 2000
+    """Fresh codes of the prior that the report is on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditSettings(BasisSettings):
+    """Move the codes of images: turn what bears one label into what bears another."""
+
+    out: str = "runs/edit"
+    """Folder for pictures, codes and the report."""
+    rotate: str = ""
+    """Turns A:B:DEGREES, several with commas between, one after the other: in the plane of the vectors of labels A and B,
+    from A towards B. Each keeps the norm of a code and is undone by the same angle backwards."""
+    label: int | None = None
+    """Turn each code until it bears this label, by as little as it takes."""
+    margin: float = 4.0
+    """By how much the label shall win, in units of the logits of a linear classifier of codes."""
+    frames: int = 7
+    """Pictures of the film from each image to its edited one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,174 @@
+"""How a verb comes by codes: those of given images, and a basis to take them apart in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from latentry.data.recovered import load_codes
+from latentry.data.sources import load_dataset
+from latentry.interfaces import evaluated
+from latentry.latent.boundaries import boundary_directions, fisher_directions
+from latentry.latent.directions import activation_directions, first_weight_directions, match_labels, random_directions
+from latentry.latent.inverse import load_inverse
+from latentry.latent.recovery import recover_codes
+from latentry.latent.spectral import QuasiEigenbasis, load_basis, quasi_eigenvectors, quasi_eigenvectors_toledo2023
+from latentry.models.classifier import predict_labels
+from latentry.models.pretrained import Pretrained, load_pretrained
+from latentry.priors import UnlabelledPrior
+from latentry.tasks.recovery_options import Measurement, image_format
+from latentry.tasks.recovery_shards import given_images
+from latentry.tasks.settings import BasisSettings, CodedImagesSettings
+
+__all__ = ["Coded", "Labelled", "coded_images", "decoded", "labelled_codes", "load_classifier", "made_basis"]
+
+_AT_ONCE = 250
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Images and their codes."""
+
+    z: Float[Tensor, "n d"]
+    """Codes."""
+    x: Float[Tensor, "n c h w"]
+    """The images; where codes were given, what the generator makes of them."""
+    names: tuple[str, ...]
+    """Where they come from."""
+    y: Int[Tensor, "n"] | None
+    """Their labels, where the data have some."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Codes of the prior, and what a classifier reads in their images."""
+
+    z: Float[Tensor, "n d"]
+    """Codes."""
+    y: Int[Tensor, "n"]
+    """Labels."""
+
+
+def decoded(generator: nn.Module, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
+    """Images of any number of codes, on the CPU."""
+    device = next(generator.parameters()).device
+    with evaluated(generator), torch.no_grad():
+        return torch.cat([generator(part.to(device)).cpu() for part in z.split(_AT_ONCE)])
+
+
+def load_classifier(name_or_path: str, device: torch.device) -> nn.Module:
+    """A saved classifier, on the device.
+
+    Raises:
+        ValueError: There is no such model, or it is a generator.
+    """
+    model = load_pretrained(name_or_path)
+    if model.prior is not None:
+        raise ValueError(f"expected a classifier, but {name_or_path} is a generator; `latentry train classifier` makes one")
+    return model.network.to(device)
+
+
+def labelled_codes(
+    generator: nn.Module, classifier: nn.Module, prior: UnlabelledPrior, count: int, rng: torch.Generator
+) -> Labelled:
+    """Codes of the prior with the labels of their images, on the CPU."""
+    z = prior.sample(count, rng=rng)
+    device = next(classifier.parameters()).device
+    labels = [predict_labels(classifier, decoded(generator, part).to(device))[0].cpu() for part in z.split(_AT_ONCE)]
+    return Labelled(z, torch.cat(labels))
+
+
+def coded_images(
+    settings: CodedImagesSettings,
+    generator: nn.Module,
+    prior: UnlabelledPrior,
+    progress: Callable[[int, int], None] | None = None,
+) -> Coded | None:
+    """The user's images with their codes, on the CPU; None where nothing is given.
+
+    Raises:
+        ValueError: Images are given in two ways or are missing, there is an inverse of another generator, or none to encode.
+    """
+    given = bool(settings.images) or settings.data is not None
+    if settings.count < 1:
+        raise ValueError(f"expected a --count of at least 1, got {settings.count}")
+    if settings.codes is not None:
+        if given:
+            raise ValueError("expected images or --codes, got both; codes bring their images along")
+        return _given_codes(settings, generator, prior)
+    if settings.encode and settings.inverse is None:
+        raise ValueError("expected an inverse to encode with; pass --inverse, or leave --encode out to recover codes")
+    if not given:
+        return None
+    seen = Measurement(*image_format(generator, prior))
+    images = given_images(settings, seen)
+    rows = range(min(settings.count, images.count))
+    x, device = images.read(rows), next(generator.parameters()).device
+    y = None
+    if settings.data is not None:
+        y = load_dataset(settings.data, image_size=seen.size, channels=seen.channels).split(settings.split).labels[rows]
+    inverse = None if settings.inverse is None else load_inverse(settings.inverse, generator, prior)
+    if settings.encode:
+        assert inverse is not None
+        z = inverse(x.to(device))
+    else:
+        rng = torch.Generator().manual_seed(settings.seed)
+        z = recover_codes(generator, x.to(device), prior, start=inverse, rng=rng, progress=progress).z
+    return Coded(z.cpu(), x, tuple(images.names(rows)), y)
+
+
+def _given_codes(settings: CodedImagesSettings, generator: nn.Module, prior: UnlabelledPrior) -> Coded:
+    assert settings.codes is not None
+    folder = Path(settings.codes)
+    found = load_codes(folder / "codes" if (folder / "codes").is_dir() else folder)
+    z = found.z[: settings.count]
+    if z.shape[1] != prior.latent_dim:
+        raise ValueError(
+            f"expected codes of length {prior.latent_dim}, as the generator takes them, got {z.shape[1]} in {folder}; "
+            "name the generator they were recovered from"
+        )
+    return Coded(z, decoded(generator, z), found.names[: settings.count], None)
+
+
+def made_basis(
+    settings: BasisSettings,
+    model: Pretrained,
+    prior: UnlabelledPrior,
+    classifier: nn.Module,
+    progress: Callable[[int, int], None] | None = None,
+) -> QuasiEigenbasis:
+    """The basis that is asked for, made or read from its folder.
+
+    Raises:
+        ValueError: The basis in the folder is of another generator, or what `quasi_eigenvectors` raises.
+    """
+    generator, rng = model.network, torch.Generator().manual_seed(settings.seed)
+    if settings.basis is not None:
+        return load_basis(settings.basis, generator)
+    if settings.kind in ("loewdin", "paper"):
+        make = quasi_eigenvectors if settings.kind == "loewdin" else quasi_eigenvectors_toledo2023
+        return make(generator, classifier, prior, per_label=settings.per_label, rng=rng, progress=progress)
+    known: dict[str, Any] = {"generator": generator, "prior": prior}
+    codes = labelled_codes(generator, classifier, prior, settings.per_label * 10, rng)
+    if settings.kind == "fisher":
+        return fisher_directions(codes.z, codes.y, **known)
+    if settings.kind == "boundaries":
+        return boundary_directions(codes.z, codes.y, conditional=True, **known)
+    unnamed: dict[str, Callable[[], QuasiEigenbasis]] = {
+        "principal": partial(
+            activation_directions,
+            next(generator.children()),
+            prior,
+            components=prior.latent_dim,
+            generator=generator,
+            rng=rng,
+        ),
+        "first-weights": partial(first_weight_directions, generator, prior, generator=generator),
+        "random": partial(random_directions, prior, rng=rng),
+    }
+    return match_labels(unnamed[settings.kind](), codes.z, codes.y)

@@ -1,0 +1,222 @@
+"""`latentry decompose`: directions that bear labels, whether they do what their names say, and codes as sums of them."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from rich.console import Console
+from torch import Tensor, nn
+
+from latentry.evaluation.basis import BasisReport, evaluate_basis
+from latentry.evaluation.estimates import Estimate
+from latentry.evaluation.proportions import Share
+from latentry.interfaces import evaluated
+from latentry.latent.spectral import QuasiEigenbasis, label_ranks, save_basis, spectral_labels
+from latentry.reports.figures import heat_figure, spectrum_figure
+from latentry.reports.page import Picture, write_page
+from latentry.reports.pictures import grid, interleave, png
+from latentry.reports.progress import progress_bar
+from latentry.reports.tables import Table, print_table
+from latentry.storage import write_tensors
+from latentry.tasks.coding import Coded, coded_images, decoded, labelled_codes, load_classifier, made_basis
+from latentry.tasks.runs import claim_folder, load_generator, pick_device, record
+from latentry.tasks.settings import DecomposeSettings
+
+__all__ = ["decompose"]
+
+_KEPT = (1, 2, 3, 4, 10)
+"""Coefficients that are kept in the truncations, as in the paper."""
+_SHOWN = 12
+"""Images with a spectrum and truncations."""
+_LISTED = 100
+"""Images with a row in `results.json`."""
+
+
+def decompose(settings: DecomposeSettings) -> dict[str, Any]:
+    """Write `basis/`, `index.html`, `results.json` and, for images, `coefficients.safetensors`; print the report."""
+    if settings.report_codes < 100:
+        raise ValueError(f"expected --report_codes of at least 100, got {settings.report_codes}")
+    device = pick_device(settings.device)
+    model, prior = load_generator(settings.generator)
+    generator = model.network.to(device)
+    classifier = load_classifier(settings.classifier, device)
+    reader = classifier if settings.reader is None else load_classifier(settings.reader, device)
+    console = Console(quiet=settings.json)
+    with progress_bar(quiet=settings.json) as track:
+        basis = made_basis(settings, model, prior, classifier, track("drawing codes of each label"))
+        coded = coded_images(settings, generator, prior, track("coding images"))
+    folder = claim_folder(settings, "basis", "index.html", "coefficients.safetensors")
+    save_basis(folder / "basis", basis)
+
+    # other codes than those the basis was made from
+    fresh = labelled_codes(
+        generator, reader, prior, settings.report_codes, torch.Generator().manual_seed(-1 - settings.seed)
+    )
+
+    def classify(z: Tensor) -> Tensor:
+        with evaluated(generator, reader), torch.no_grad():
+            return reader(generator((z + basis.offset).to(device))).cpu()
+
+    report = evaluate_basis(
+        basis.vectors,
+        fresh.z - basis.offset,
+        basis.coefficients(fresh.z),
+        fresh.y,
+        classify,
+        num_labels=basis.num_labels,
+        label_means=basis.label_means - basis.offset if len(basis.label_means) else None,
+        rng=torch.Generator().manual_seed(settings.seed),
+    )
+    tables = [_basis_table(basis, report)]
+    if coded is not None:
+        write_tensors(
+            folder / "coefficients.safetensors",
+            {"z": coded.z, "coefficients": basis.coefficients(coded.z)},
+            {"generator": model.fingerprint, "basis": basis.method},
+        )
+        tables.append(_images_table(basis, coded))
+    blocks: list[Table | Picture] = [*tables, *_pictures(generator, basis, coded)]
+    facts = [
+        ("generator", f"{settings.generator}, weights {model.fingerprint}"),
+        ("basis", basis.method if settings.basis is None else f"{basis.method}, from {settings.basis}"),
+        ("codes behind a label's mean", ", ".join(f"{count:,}" for count in basis.counts) or "none"),
+        ("labels by", settings.classifier),
+        ("read by", settings.reader or settings.classifier),
+        ("seed", str(settings.seed)),
+    ]
+    write_page(folder / "index.html", "Latent spectral decomposition", [_sentence(basis, report)], blocks, facts)
+    content = record(folder, settings, _numbers(basis, report) | ({} if coded is None else _image_numbers(basis, coded)))
+    for table in tables:
+        print_table(table, console)
+    console.print(_sentence(basis, report), highlight=False)
+    console.print(f"Basis and page: {folder}", highlight=False)
+    return content
+
+
+def _percent(of: Share | Estimate) -> str:
+    return f"{100 * of.value:.1f} [{100 * of.low:.1f}, {100 * of.high:.1f}]"
+
+
+def _basis_table(basis: QuasiEigenbasis, report: BasisReport) -> Table:
+    null, labels = report.null, report.capture.labels
+    rows = [
+        ("labelled vectors that show their label, %", _percent(report.mapped), _percent(null.mapped)),
+        ("their negatives that do, %", _percent(report.mapped_reversed), ""),
+        ("labels that any of them shows, %", f"{100 * report.distinct:.0f}", _percent(null.distinct)),
+        ("probability of the label shown, %", f"{100 * report.probability:.1f}", _percent(null.probability)),
+        ("codes with their label at rank one, signed, %", _percent(report.signed.first), _percent(null.signed_first)),
+        ("codes with their label at rank one, absolute, %", _percent(report.absolute.first), _percent(null.absolute_first)),
+        ("codes with their label among three, signed, %", _percent(report.signed.top_three), ""),
+        ("label right by label coefficients alone, %", _percent(report.calibration.accuracy), ""),
+        ("energy in the label sub-domain, %", _percent(report.energy), _percent(null.energy)),
+        ("label information in it, %", "" if labels is None else _percent(labels), ""),
+        ("condition number before orthogonalisation", f"{basis.condition_number:.3g}", ""),
+        ("largest cosine between two vectors", f"{report.overlap:.2g}", ""),
+    ]
+    if report.complement_probability is not None:
+        rows.insert(4, ("the same for the other vectors, %", f"{100 * report.complement_probability:.1f}", ""))
+    if report.alignment is not None:
+        low, mean = report.alignment.min().item(), report.alignment.mean().item()
+        rows.append(("cosine of a vector and its class mean", f"{mean:.2f}, least {low:.2f}", ""))
+    note = (
+        "On fresh codes of the prior, read by the classifier named below; 95 % intervals. Random: rows without any meaning."
+    )
+    return Table(f"Basis ({basis.method}): {len(basis.vectors)} vectors", ("what", "basis", "random"), tuple(rows), note)
+
+
+def _images_table(basis: QuasiEigenbasis, coded: Coded) -> Table:
+    c = basis.coefficients(coded.z)
+    first = spectral_labels(basis, coded.z)
+    rows = []
+    for index, name in enumerate(coded.names[: 2 * _SHOWN]):
+        top = c[index].topk(min(3, c.shape[1])).indices.tolist()
+        told = ", ".join(f"{_named(basis, row)}: {c[index, row]:.2f}" for row in top)
+        label = "" if coded.y is None else str(int(coded.y[index]))
+        rows.append((Path(name).name, label, _named(basis, int(first[index])), told))
+    columns = ("image", "label", "largest coefficient", "three largest")
+    note = "Coefficients in units of a typical code: a vector itself has 1. Other: a vector that bears no label."
+    return Table("Images", columns, tuple(rows), note)
+
+
+def _named(basis: QuasiEigenbasis, row: int) -> str:
+    return str(row) if row < basis.num_labels else "other"
+
+
+def _pictures(generator: nn.Module, basis: QuasiEigenbasis, coded: Coded | None) -> list[Picture]:
+    labelled = torch.cat([basis.vectors[: basis.num_labels], -basis.vectors[: basis.num_labels]]) + basis.offset
+    others = basis.vectors[basis.num_labels :][:40] + basis.offset
+    blocks = [
+        Picture(
+            "What the labelled vectors show",
+            _shown(generator, labelled, basis.num_labels),
+            "Above: the vectors of labels, in order; below: their negatives.",
+        )
+    ]
+    if len(others):
+        blocks.append(Picture("The other vectors", _shown(generator, others, 10), "In order."))
+    means = basis.label_means - basis.offset
+    blocks.append(
+        Picture(
+            "Inner products",
+            heat_figure({"of class means": means @ means.mT, "of vectors": basis.vectors @ basis.vectors.mT}),
+            "A basis is as good as its diagonal is clear of the rest.",
+        )
+    )
+    if coded is None:
+        return blocks
+    z, x = coded.z[:_SHOWN], coded.x[:_SHOWN]
+    spectra = {f"{Path(name).name}": c for name, c in zip(coded.names[:_SHOWN], basis.coefficients(z), strict=False)}
+    blocks.append(Picture("Spectra", spectrum_figure(spectra, basis.num_labels), "Coefficients; those of labels in orange."))
+    kept = [k for k in _KEPT if k <= len(basis.vectors)]
+    rows = [x, decoded(generator, z), *(decoded(generator, basis.denoise(z, keep=k)) for k in kept)]
+    caption = (
+        "Columns of " + ", ".join(["the image", "its code", *(f"{k} coefficients" for k in kept)]) + ", image by image."
+    )
+    blocks.append(Picture("Truncations", png(grid(interleave(rows), 2 * len(rows)), magnify=2), caption))
+    return blocks
+
+
+def _shown(generator: nn.Module, z: Float[Tensor, "n d"], columns: int) -> bytes:
+    return png(grid(decoded(generator, z), columns), magnify=2)
+
+
+def _sentence(basis: QuasiEigenbasis, report: BasisReport) -> str:
+    one = "every label has a vector that shows it" if report.one_to_one else "not every label has a vector that shows it"
+    wrong = [label for label in range(basis.num_labels) if int(report.plus.label[label]) != label]
+    named = f" (not {', '.join(map(str, wrong))})" if wrong else ""
+    return (
+        f"In this basis {one}{named}; of fresh codes {report.signed.first.value:.0%} have their label as the largest of all "
+        f"{len(basis.vectors)} coefficients, {report.calibration.accuracy.value:.0%} as the largest among labels."
+    )
+
+
+def _numbers(basis: QuasiEigenbasis, report: BasisReport) -> dict[str, Any]:
+    return {
+        "method": basis.method,
+        "counts": list(basis.counts),
+        "condition_number": basis.condition_number,
+        "mapped": vars(report.mapped),
+        "shows": report.plus.label.tolist(),
+        "negatives_show": report.minus.label.tolist(),
+        "rank_one": vars(report.signed.first),
+        "rank_one_absolute": vars(report.absolute.first),
+        "top_three": vars(report.signed.top_three),
+        "label_accuracy": vars(report.calibration.accuracy),
+        "energy": vars(report.energy),
+        "label_information": None if report.capture.labels is None else vars(report.capture.labels),
+    }
+
+
+def _image_numbers(basis: QuasiEigenbasis, coded: Coded) -> dict[str, Any]:
+    labels = spectral_labels(basis, coded.z)
+    found: dict[str, Any] = {
+        "images": [
+            {"image": name, "largest": int(label), "coefficients": [round(value, 4) for value in c]}
+            for name, label, c in zip(coded.names[:_LISTED], labels, basis.coefficients(coded.z).tolist(), strict=False)
+        ]
+    }
+    if coded.y is not None and int(coded.y.max()) < basis.num_labels:
+        ranks = label_ranks(basis, coded.z, coded.y)
+        found["images_at_rank_one"] = (ranks == 1).double().mean().item()
+    return found
