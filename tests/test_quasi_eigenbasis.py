@@ -71,6 +71,18 @@ def test_dual_rows_meet_their_own_row_alone(oblique: QuasiEigenbasis) -> None:
     assert_close(oblique.dual @ oblique.vectors.mT, torch.eye(D, dtype=torch.float64))
 
 
+@pytest.mark.parametrize(("smallest", "rank"), [(2e-4, 64), (0.0, 63)])
+def test_rows_nearly_dependent_count_and_dependent_ones_do_not(smallest: float, rank: int, rng: torch.Generator) -> None:
+    left, right = (torch.linalg.qr(torch.randn(64, 64, dtype=torch.float64, generator=rng))[0] for _ in range(2))
+    sizes = torch.ones(64, dtype=torch.float64)
+    sizes[-1] = smallest
+    basis = basis_of((left * sizes @ right).float())
+    z = torch.randn(20, 64, generator=rng)
+    assert basis.dual.norm() < 2 * (64 + (1 / smallest if smallest else 0))
+    lost = (basis.reconstruct(basis.coefficients(z)) - z) @ right.float().mT
+    assert (lost.abs().amax(0) < 0.01).sum() == rank
+
+
 def test_dependent_rows_have_the_shortest_coefficients(codes: Tensor) -> None:
     """With each axis twice, each copy takes half."""
     twice = basis_of(torch.eye(D, dtype=torch.float64).repeat(2, 1))

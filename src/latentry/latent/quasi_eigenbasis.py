@@ -76,7 +76,9 @@ class QuasiEigenbasis:
     def dual(self) -> Float[Tensor, "m d"]:
         """Rows whose inner products with a code are its coefficients."""
         rows = self.vectors.double()
-        tolerance = 100 * max(rows.shape) * torch.finfo(self.vectors.dtype).eps
+        tolerance = (
+            10 * max(rows.shape) ** 0.5 * torch.finfo(self.vectors.dtype).eps
+        )  # what rounding makes of a dependent row
         return torch.linalg.pinv(rows, rtol=tolerance).mT.to(self.vectors)
 
     @property
