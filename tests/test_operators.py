@@ -185,7 +185,7 @@ def test_a_path_carries_its_first_vector_through_all_the_others(rng: torch.Gener
     assert_close(between, ((path[1] + path[2]) / math.sqrt(2))[None])
 
 
-def test_a_code_gathered_on_the_start_of_a_path_has_nothing_on_the_other_vectors_at_each_of_them(rng: torch.Generator) -> None:
+def test_a_code_gathered_at_the_start_of_a_path_is_on_each_vector_alone_in_turn(rng: torch.Generator) -> None:
     z, path = codes(rng), frame(rng, 4)
     start = lt.rotate_within(z, path, path[0])
     for place in range(4):
