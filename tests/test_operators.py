@@ -185,6 +185,14 @@ def test_a_path_carries_its_first_vector_through_all_the_others(rng: torch.Gener
     assert_close(between, ((path[1] + path[2]) / math.sqrt(2))[None])
 
 
+def test_a_code_gathered_at_the_start_of_a_path_is_on_each_vector_alone_in_turn(rng: torch.Generator) -> None:
+    z, path = codes(rng), frame(rng, 4)
+    start = lt.rotate_within(z, path, path[0])
+    for place in range(4):
+        inside = lt.rotate_along(start, path, float(place)) @ path.mT
+        assert_close(inside, (z @ path.mT).norm(dim=1)[:, None] * torch.eye(4).double()[place])
+
+
 def test_a_path_is_a_rotation_and_continuous(rng: torch.Generator) -> None:
     z, path = codes(rng), frame(rng, 4)
     frames = [lt.rotate_along(z, path, t / 100) for t in range(301)]

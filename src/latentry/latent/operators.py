@@ -33,7 +33,9 @@ codes of the prior, as codes with the label b have.
 .. math::
     R(t) = R_{j, j+1}\big((t - j) \pi / 2\big) \, R_{j-1, j}(\pi / 2) \cdots R_{0, 1}(\pi / 2), \qquad j = \lfloor t \rfloor,
 
-which carries :math:`\xi_0` through all of them and all of the rest of a code along.
+which carries :math:`\xi_0` through all of them and all of the rest of a code along. A code of label 0 has components on the
+other label vectors too, and they say their own; after `rotate_within` onto :math:`\xi_0` all it says of labels is on the
+path.
 
 The *transition* of Toledo-Marin and Glazier is :math:`T = \xi_b \xi_a^T`, of rank one, after which each code is standardised
 over its own elements. Every code ends on plus or minus one and the same vector: the label is reached, all else is lost.
@@ -275,6 +277,8 @@ def rotate_along(
     z: Float[Tensor, "n d"], path: Float[Tensor, "k d"], t: float, *, centre: Float[Tensor, "d"] | None = None
 ) -> Float[Tensor, "n d"]:
     """Turn codes along a path through orthonormal vectors: by t quarter turns, each from one vector onto the next.
+
+    For a film in which each code has the label of each vector in turn, start at `rotate_within(z, path, path[0])`.
 
     Args:
         z: Codes.
