@@ -177,6 +177,29 @@ def test_a_margin_out_of_reach_ends_at_the_longest_way(rng: torch.Generator) -> 
     assert_close(cosine(turned, z).acos(), torch.full((4,), 0.1).double())
 
 
+def test_a_straight_way_to_a_margin_is_the_least_step_and_ends_on_it(rng: torch.Generator) -> None:
+    z, weights, bias = codes(rng, 20), 3 * frame(rng, 5), torch.linspace(-0.2, 0.2, 5).double()
+    y = torch.arange(20) % 5
+
+    def lead(codes: Tensor) -> Tensor:
+        scores = codes @ weights.mT + bias
+        return scores.gather(1, y[:, None]).squeeze(1) - scores.scatter(1, y[:, None], -math.inf).amax(1)
+
+    moved = lt.translate_to_margin(z, weights, bias, y, 0.5)
+    there = lead(z) >= 0.5
+    assert_close(moved[there], z[there])
+    assert_close(lead(moved)[~there], torch.full((int((~there).sum()),), 0.5).double())
+    others = (weights.sum(0) - weights[y]) / 4
+    assert_close(cosine((moved - z)[~there], (weights[y] - others)[~there]), torch.ones(int((~there).sum())).double())
+
+
+def test_a_straight_way_that_never_arrives_is_as_long_as_it_may_be(rng: torch.Generator) -> None:
+    z, weights = codes(rng, 4), frame(rng, 2)
+    y = torch.zeros(4, dtype=torch.int64)
+    moved = lt.translate_to_margin(z, weights, torch.zeros(2).double(), y, 100.0, most=3.0)
+    assert_close((moved - z).norm(dim=1), torch.full((4,), 3.0).double())
+
+
 def test_a_path_carries_its_first_vector_through_all_the_others(rng: torch.Generator) -> None:
     path = frame(rng, 4)
     for place in range(4):

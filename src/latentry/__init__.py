@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from latentry.latent.operators import skew_rotation as skew_rotation
     from latentry.latent.operators import transition as transition
     from latentry.latent.operators import translate as translate
+    from latentry.latent.operators import translate_to_margin as translate_to_margin
     from latentry.latent.projection import quantile_projection as quantile_projection
     from latentry.latent.provenance import Provenance as Provenance
     from latentry.latent.provenance import is_from as is_from
@@ -166,6 +167,7 @@ _HOMES = {
     "spectral_labels": "latent.quasi_eigenbasis",
     "transition": "latent.operators",
     "translate": "latent.operators",
+    "translate_to_margin": "latent.operators",
 }
 
 __all__ = ["priors", *sorted(_HOMES)]
