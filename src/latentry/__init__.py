@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from latentry.evaluation.samples import evaluate_samples as evaluate_samples
     from latentry.latent.differences import Difference as Difference
     from latentry.latent.discriminator_loss import DiscriminatorLoss as DiscriminatorLoss
+    from latentry.latent.encoding import fit_encoder as fit_encoder
+    from latentry.latent.inverse import DataReport as DataReport
     from latentry.latent.inverse import Inverse as Inverse
     from latentry.latent.inverse import InverseReport as InverseReport
     from latentry.latent.inverse import fit_inverse as fit_inverse
@@ -59,6 +61,7 @@ _HOMES = {
     "Annealed": "latent.schedules",
     "BoundaryResampling": "latent.resampling",
     "ComponentDistance": "latent.regularizers",
+    "DataReport": "latent.inverse",
     "Difference": "latent.differences",
     "DiscriminatorLoss": "latent.discriminator_loss",
     "Downsample": "latent.measurements",
@@ -81,6 +84,7 @@ _HOMES = {
     "WeightedSum": "latent.regularizers",
     "evaluate_paths": "evaluation.paths",
     "evaluate_samples": "evaluation.samples",
+    "fit_encoder": "latent.encoding",
     "fit_inverse": "latent.inverse",
     "goodness_of_fit": "evaluation.codes",
     "hide_box": "latent.measurements",

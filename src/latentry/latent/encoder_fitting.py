@@ -68,7 +68,7 @@ class Course:
         measure: Named figures of the encoder as it is.
     """
 
-    def __init__(self, path: Path, measure: Callable[[], Mapping[str, float]]) -> None:
+    def __init__(self, path: Path, measure: Callable[[], Mapping[str, Any]]) -> None:
         self.path, self.measure = path, measure
         self.entries: list[dict[str, Any]] = read_json(path) if path.exists() else []
         self.before: float = self.entries[-1]["seconds"] if self.entries else 0.0

@@ -126,9 +126,7 @@ class Inverse:
             ValueError: The encoder is not variational, or the data do not fit.
         """
         if not self.variational:
-            raise ValueError(
-                "expected a variational encoder, got one code for each datum; call it, or fit a variational one"
-            )
+            raise ValueError("expected a variational encoder, got one code for each datum; call it, or fit such a one")
         self._check(x)
         mean, raw = encode(self.encoder, x).chunk(2, 1)
         noise = torch.randn(mean.shape, generator=rng, device=rng.device if rng is not None else None).to(mean)
