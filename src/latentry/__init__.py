@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from latentry.latent.directions import principal_directions as principal_directions
     from latentry.latent.directions import random_directions as random_directions
     from latentry.latent.discriminator_loss import DiscriminatorLoss as DiscriminatorLoss
+    from latentry.latent.encoding import fit_encoder as fit_encoder
+    from latentry.latent.inverse import DataReport as DataReport
     from latentry.latent.inverse import Inverse as Inverse
     from latentry.latent.inverse import InverseReport as InverseReport
     from latentry.latent.inverse import fit_inverse as fit_inverse
@@ -95,6 +97,7 @@ _HOMES = {
     "Blur": "latent.measurements",
     "BoundaryResampling": "latent.resampling",
     "ComponentDistance": "latent.regularizers",
+    "DataReport": "latent.inverse",
     "Difference": "latent.differences",
     "DiscriminatorLoss": "latent.discriminator_loss",
     "Downsample": "latent.measurements",
@@ -127,6 +130,7 @@ _HOMES = {
     "evaluate_samples": "evaluation.samples",
     "first_weight_directions": "latent.directions",
     "fisher_directions": "latent.boundaries",
+    "fit_encoder": "latent.encoding",
     "fit_inverse": "latent.inverse",
     "goodness_of_fit": "evaluation.codes",
     "hide_box": "latent.measurements",

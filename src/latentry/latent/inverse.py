@@ -24,42 +24,58 @@ of an optimisation).
 
 import json
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
-from latentry.interfaces import Generator, Prior, PushforwardPrior, SampledPrior, check_generator, evaluated, module_of
+from latentry.interfaces import Generator, SampledPrior, check_generator, evaluated
+from latentry.latent.encoder_fitting import (
+    Course,
+    Pairs,
+    code_error,
+    deviations,
+    encode,
+    encoder_for,
+    gentle_adam,
+)
 from latentry.latent.fingerprints import fingerprint_of
-from latentry.networks import ConvolutionalEncoder, VectorEncoder, channels_last
+from latentry.latent.prior_scale import Scale, scale_of
+from latentry.networks import channels_last
 from latentry.networks import files as network_files
 from latentry.priors import files as prior_files
-from latentry.priors.distribution import SampledLaw
 from latentry.storage import read_json, read_tensors, write_json, write_tensors
 from latentry.training.loop import Update, train
 from latentry.training.settings import LoopSettings
 
-__all__ = ["Inverse", "InverseReport", "fit_inverse", "load_inverse", "save_inverse"]
+__all__ = ["DataReport", "Inverse", "InverseReport", "fit_inverse", "load_inverse", "save_inverse"]
 
 _TRIAL_CODES = 3
 _CALIBRATION_CODES = 1024
 _VALIDATION_CODES = 1024
-_ESTIMATION_CODES = 16384
-_AT_ONCE = 256
-"""Codes or data in memory at once where no gradient is asked for."""
-_WARM_UP = 50
-"""Iterations until the full learning rate. On the shipped digits 250 iterations leave an error of 0.82, without it 0.90."""
-_LONGEST_GRADIENT = 1.0
 _WEIGHTS, _CONFIG = "inverse.safetensors", "inverse.json"
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """How an encoder does on data that no code is known of."""
+
+    reconstruction_error: float
+    """Mean squared error of an element of G(E(x))."""
+    mean_square: float
+    """Mean square of an element of the codes, in the prior's scale: 1 for codes of the prior, less for shrunken ones."""
+    agreement: float | None
+    """Share of data whose G(E(x)) the classifier gives their label; None without a classifier."""
+    spectral_agreement: float | None
+    """Share of data whose label has the largest of the coefficients; None without a basis."""
+    held_back: bool
+    """Whether the data had no part in the training."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +90,16 @@ class InverseReport:
     """Codes that went through the generator, for training, calibration and validation."""
     seconds: float
     """Time of the training, over all parts of a run that was stopped and resumed."""
+    data: DataReport | None = None
+    """How it does on data, where it was fitted to these (`fit_encoder`)."""
 
 
 @dataclass(frozen=True)
 class Inverse:
-    """What `fit_inverse` learned: call it on data for codes."""
+    """What `fit_inverse` or `fit_encoder` learned: call it on data for codes."""
 
     encoder: nn.Module
-    """Data to codes in the prior's own scale, in eval mode."""
+    """Data to codes in the prior's own scale, in eval mode; a variational one gives as many deviations too."""
     prior: SampledPrior
     """Law of the codes."""
     data_shape: tuple[int, ...]
@@ -89,6 +107,8 @@ class Inverse:
     generator_fingerprint: str | None
     """Hash of the generator's weights; None if it was no module."""
     report: InverseReport
+    variational: bool = False
+    """Whether the encoder gives each datum a law of its codes; calling it gives their mean."""
 
     def __call__(self, x: Shaped[Tensor, "n *s"]) -> Float[Tensor, "n d"]:
         """Codes of data, in the dtype and on the device of the data; no gradient.
@@ -96,6 +116,27 @@ class Inverse:
         Raises:
             ValueError: The data are not of the shape that the generator makes, or not floating-point.
         """
+        self._check(x)
+        return scale_of(self.prior).codes(encode(self.encoder, x)[:, : self.prior.latent_dim]).to(x)
+
+    def sample(self, x: Shaped[Tensor, "n *s"], *, rng: torch.Generator | None = None) -> Float[Tensor, "n d"]:
+        """One code of each datum from the law that a variational encoder gives it, as otherwise `__call__` its mean.
+
+        Args:
+            x: Data.
+            rng: Source of randomness; torch's global one by default.
+
+        Raises:
+            ValueError: The encoder is not variational, or the data do not fit.
+        """
+        if not self.variational:
+            raise ValueError("expected a variational encoder, got one code for each datum; call it, or fit such a one")
+        self._check(x)
+        mean, raw = encode(self.encoder, x).chunk(2, 1)
+        noise = torch.randn(mean.shape, generator=rng, device=rng.device if rng is not None else None).to(mean)
+        return scale_of(self.prior).codes(mean + deviations(raw) * noise).to(x)
+
+    def _check(self, x: Tensor) -> None:
         if x.shape[1:] != self.data_shape:
             raise ValueError(
                 f"expected data of shape (n, {', '.join(map(str, self.data_shape))}) as the generator of this inverse makes "
@@ -103,7 +144,6 @@ class Inverse:
             )
         if not x.is_floating_point():
             raise ValueError(f"expected floating-point data, got {x.dtype}; scale images as the generator does")
-        return _scale_of(self.prior).codes(_encode(self.encoder, x)).to(x)
 
 
 def fit_inverse(
@@ -157,21 +197,21 @@ def fit_inverse(
             f"got {batch_size}, {width}, {learning_rate} and {noise}"
         )
     seed = int(torch.randint(2**31, (), generator=rng, device=rng.device if rng is not None else None))
-    scale = _scale_of(prior)
+    scale = scale_of(prior)
     with evaluated(generator), torch.random.fork_rng(), TemporaryDirectory() as temporary:
         torch.manual_seed(seed)
-        pairs = _Pairs(generator, prior, noise, corrupt)
+        pairs = Pairs(generator, prior, noise, corrupt)
         z, _ = pairs.draw(_TRIAL_CODES, torch.Generator().manual_seed(0))
         check_generator(generator, pairs.for_generator(z))
         _, x = pairs.draw(_CALIBRATION_CODES, torch.Generator().manual_seed(seed))
-        encoder = _encoder_for(tuple(x.shape[1:]), prior.latent_dim, width)
+        encoder = encoder_for(tuple(x.shape[1:]), prior.latent_dim, width)
         encoder.calibrate(x, noise)
         weights = fingerprint_of(generator)
         accelerator = Accelerator(cpu=x.device.type == "cpu")
         # the same after a resume, whatever the seed
         validation = pairs.draw(_VALIDATION_CODES, torch.Generator().manual_seed(1))
         place = Path(folder) if folder is not None else Path(temporary)
-        course = _Course(place / "course.json", lambda: _code_error(encoder, scale, *validation))
+        course = Course(place / "course.json", lambda: {"code_error": code_error(encoder, scale, *validation)})
         train(
             _Training(encoder, pairs, scale, learning_rate),
             _Turns(batch_size),
@@ -193,10 +233,10 @@ def fit_inverse(
             at_checkpoint=course.note,
             progress=progress or (lambda done, total: None),
         )
-        code_error = _code_error(encoder, scale, *validation)
+        reached = code_error(encoder, scale, *validation)
     report = InverseReport(
-        code_error=code_error,
-        course=tuple((entry["step"], entry["code_error"]) for entry in course.entries),
+        code_error=reached,
+        course=course.of("code_error"),
         forwards=_CALIBRATION_CODES + _VALIDATION_CODES + steps * batch_size,
         seconds=course.seconds(),
     )
@@ -215,6 +255,7 @@ def save_inverse(folder: str | Path, inverse: Inverse) -> None:
         "prior": prior_files.record(prior) if isinstance(prior, prior_files.SavedPrior) else None,
         "data_shape": list(inverse.data_shape),
         "generator": inverse.generator_fingerprint,
+        "variational": inverse.variational,
         "report": asdict(inverse.report),
     }
     write_tensors(Path(folder) / _WEIGHTS, inverse.encoder.state_dict())
@@ -239,10 +280,13 @@ def load_inverse(folder: str | Path, generator: Generator | None = None, prior: 
         encoder = network_files.from_record(config["encoder"])
         encoder.load_state_dict(weights)
         saved_prior = None if config["prior"] is None else prior_files.from_record(config["prior"])
-        latent_dim: int = config["encoder"]["arguments"]["latent_dim"]
+        variational: bool = config.get("variational", False)  # a file of an earlier version says nothing of it
+        latent_dim: int = config["encoder"]["arguments"]["latent_dim"] // (2 if variational else 1)
         data_shape = tuple(config["data_shape"])
         course = tuple((step, error) for step, error in config["report"]["course"])
-        report = InverseReport(**{**config["report"], "course": course})
+        data = config["report"].get("data")
+        data = None if data is None else DataReport(**data)
+        report = InverseReport(**{**config["report"], "course": course, "data": data})
         fitted_to = config["generator"]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
@@ -251,7 +295,7 @@ def load_inverse(folder: str | Path, generator: Generator | None = None, prior: 
     prior = _settled_prior(folder, prior, saved_prior, latent_dim)
     if generator is not None:
         _check_generator_fits(folder, generator, prior, fitted_to, data_shape)
-    return Inverse(channels_last(encoder).eval(), prior, data_shape, fitted_to, report)
+    return Inverse(channels_last(encoder).eval(), prior, data_shape, fitted_to, report, variational)
 
 
 def _settled_prior(
@@ -288,7 +332,7 @@ def _check_generator_fits(
         )
     with evaluated(generator), torch.no_grad():
         try:
-            x = _Pairs(generator, prior).draw(_TRIAL_CODES, torch.Generator().manual_seed(0))[1]
+            x = Pairs(generator, prior).draw(_TRIAL_CODES, torch.Generator().manual_seed(0))[1]
         except (RuntimeError, ValueError) as error:
             raise ValueError(
                 f"expected a generator of codes of length {prior.latent_dim} for the inverse in {folder}, got one that "
@@ -301,94 +345,14 @@ def _check_generator_fits(
         )
 
 
-@dataclass(frozen=True)
-class _Scale:
-    """The prior's own scale: coordinates of mean 0 and variance 1."""
-
-    units: Callable[[Tensor], Tensor]
-    """Codes to coordinates."""
-    codes: Callable[[Tensor], Tensor]
-    """Coordinates to codes; those outside the support to its end."""
-    inside: Callable[[Tensor], Tensor]
-    """Coordinates to those of what `codes` makes of them."""
-
-
-def _scale_of(prior: SampledPrior) -> _Scale:
-    if isinstance(prior, PushforwardPrior) and not isinstance(prior, Prior):
-        return _Scale(prior.to_normal, prior.from_normal, lambda units: units)
-    low, high = -math.inf, math.inf
-    if isinstance(prior, Prior):
-        mean, variance = torch.tensor(prior.law.mean), torch.tensor(prior.law.variance)
-        if isinstance(prior.law, SampledLaw):
-            low, high = prior.law.support
-    else:  # with labels, or a stranger's
-        rng = torch.Generator(prior.sample(0).device).manual_seed(0)
-        sample = prior.sample(_ESTIMATION_CODES, rng=rng)
-        mean, variance = sample.mean(0), sample.var(0)
-    if not (mean.isfinite().all() and variance.isfinite().all() and (variance > 0).all()):
-        raise ValueError(
-            f"expected a prior with a finite mean and a variance above 0, got {prior!r}; give it normal coordinates "
-            "(to_normal and from_normal, as radial priors have)"
-        )
-    deviation = variance.sqrt()
-
-    def units(z: Tensor) -> Tensor:
-        return (z - mean.to(z)) / deviation.to(z)
-
-    def codes(units: Tensor) -> Tensor:
-        return (mean.to(units) + deviation.to(units) * units).clamp(low, high)
-
-    return _Scale(units, codes, lambda found: units(codes(found)))
-
-
-class _Pairs:
-    """Endless pairs of a code and what the generator makes of it, both in single precision on the generator's device."""
-
-    def __init__(
-        self,
-        generator: Generator,
-        prior: SampledPrior,
-        noise: float = 0.0,
-        corrupt: Callable[[Tensor, torch.Generator], Tensor] | None = None,
-    ) -> None:
-        self.generator, self.prior, self.noise, self.corrupt = generator, prior, noise, corrupt
-        self.prior_device = prior.sample(0).device
-        module = module_of(generator)
-        self.like = prior.sample(0)
-        if module is not None:
-            self.like = next((p for p in module.parameters() if p.is_floating_point()), self.like).detach()
-
-    def draw(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """n codes `(n, d)` of the prior and their data, corruption and noise included."""
-        z = self.prior.sample(n, rng=self._on_prior_device(rng))
-        with torch.no_grad():
-            x = torch.cat([self.generator(self.for_generator(part)) for part in z.split(_AT_ONCE)]).float()
-        if self.corrupt is not None:
-            x = self.corrupt(x, rng)
-        if self.noise > 0:
-            x = x + self.noise * torch.randn(x.shape, generator=rng, device=rng.device).to(x)
-        return z.to(x.device), x
-
-    def for_generator(self, z: Tensor) -> Tensor:
-        """Codes in the dtype and on the device of the generator's weights."""
-        return z.to(self.like)
-
-    def _on_prior_device(self, rng: torch.Generator) -> torch.Generator:
-        if rng.device == self.prior_device:
-            return rng
-        seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
-        return torch.Generator(self.prior_device).manual_seed(seed)
-
-
 class _Training:
     """The step that trains an encoder; every batch is drawn anew."""
 
-    def __init__(self, encoder: nn.Module, pairs: _Pairs, scale: _Scale, learning_rate: float) -> None:
+    def __init__(self, encoder: nn.Module, pairs: Pairs, scale: Scale, learning_rate: float) -> None:
         self.encoder, self.pairs, self.scale = encoder, pairs, scale
         self.networks = {"encoder": encoder}
         self.averages: dict[str, AveragedModel] = {}
-        self.optimizers: dict[str, Optimizer] = {"encoder": Adam(encoder.parameters(), lr=learning_rate, betas=(0.9, 0.99))}
-        self.optimizers["encoder"].register_step_pre_hook(self._soften)
+        self.optimizers: dict[str, Optimizer] = {"encoder": gentle_adam(encoder, learning_rate)}
 
     def step(self, batch: tuple[Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
         """One update on as many fresh pairs as the batch has turns."""
@@ -397,13 +361,6 @@ class _Training:
         loss = (self.encoder(x.to(device)) - self.scale.units(z).to(device, torch.float32)).square().mean()
         update("encoder", loss)
         return {"code error": loss}
-
-    def _soften(self, optimizer: Optimizer, arguments: Any, options: Any) -> None:
-        """Clip the gradient before a step, and let the learning rate that the loop has set rise over the first steps."""
-        clip_grad_norm_(self.encoder.parameters(), _LONGEST_GRADIENT)
-        turn = 1 + next((int(state["step"]) for state in optimizer.state.values()), 0)
-        for group in optimizer.param_groups:
-            group["lr"] *= min(1.0, turn / _WARM_UP)
 
 
 class _Turns:
@@ -417,47 +374,3 @@ class _Turns:
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor]:
         return (torch.tensor(indices),)
-
-
-class _Course:
-    """Validation at each checkpoint and the time it took to get there, in a file that outlives a kill."""
-
-    def __init__(self, path: Path, measure: Callable[[], float]) -> None:
-        self.path, self.measure = path, measure
-        self.entries: list[dict[str, Any]] = read_json(path) if path.exists() else []
-        self.before: float = self.entries[-1]["seconds"] if self.entries else 0.0
-        self.began = time.perf_counter()
-
-    def note(self, step: int) -> None:
-        """Measure after `step` iterations, unless that is known from before a stop."""
-        self.entries = [entry for entry in self.entries if entry["step"] <= step]
-        if not self.entries or self.entries[-1]["step"] < step:
-            self.entries.append({"step": step, "code_error": self.measure(), "seconds": self.seconds()})
-            write_json(self.path, self.entries)
-
-    def seconds(self) -> float:
-        return self.before + time.perf_counter() - self.began
-
-
-def _encoder_for(data_shape: tuple[int, ...], latent_dim: int, width: int) -> ConvolutionalEncoder | VectorEncoder:
-    if len(data_shape) == 1:
-        return VectorEncoder(latent_dim, data_shape, width)
-    if len(data_shape) in (2, 3):
-        return channels_last(ConvolutionalEncoder(latent_dim, data_shape, width))  # type: ignore[return-value]
-    raise ValueError(
-        f"expected a generator of images (n, c, h, w), signals (n, c, length) or vectors (n, m), got data of shape "
-        f"(n, {', '.join(map(str, data_shape))}); wrap it in a lambda that reshapes them"
-    )
-
-
-def _encode(encoder: nn.Module, x: Tensor) -> Float[Tensor, "n d"]:
-    """Coordinates of data in eval mode, in single precision on the encoder's device."""
-    like = next(encoder.parameters())
-    with evaluated(encoder), torch.no_grad():
-        return torch.cat([encoder(part.to(like)) for part in x.split(_AT_ONCE)])
-
-
-def _code_error(encoder: nn.Module, scale: _Scale, z: Tensor, x: Tensor) -> float:
-    """Mean squared error in the prior's scale, of codes brought back into the support."""
-    units = scale.units(z)
-    return (scale.inside(_encode(encoder, x)).to(units) - units).square().mean().item()

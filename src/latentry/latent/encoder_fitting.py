@@ -1,0 +1,147 @@
+"""What trainings of an encoder share, whether it learns from endless pairs (`inverse`) or from data (`encoding`).
+
+A network for the shape of the data, pairs of a code and what the generator makes of it, an optimiser that begins gently,
+and the record of validations that outlives a kill.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Adam, Optimizer
+
+from latentry.interfaces import Generator, SampledPrior, evaluated, module_of
+from latentry.latent.prior_scale import Scale
+from latentry.networks import ConvolutionalEncoder, VectorEncoder, channels_last
+from latentry.storage import read_json, write_json
+
+__all__ = ["Course", "Pairs", "code_error", "deviations", "encode", "encoder_for", "gentle_adam"]
+
+AT_ONCE = 256
+"""Codes or data in memory at once where no gradient is asked for."""
+_WARM_UP = 50
+"""Iterations until the full learning rate. On the shipped digits 250 iterations leave an error of 0.82, without it 0.90."""
+_LONGEST_GRADIENT = 1.0
+
+
+class Pairs:
+    """Endless pairs of a code and what the generator makes of it, both in single precision on the generator's device."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        prior: SampledPrior,
+        noise: float = 0.0,
+        corrupt: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+    ) -> None:
+        self.generator, self.prior, self.noise, self.corrupt = generator, prior, noise, corrupt
+        self.prior_device = prior.sample(0).device
+        module = module_of(generator)
+        self.like = prior.sample(0)
+        if module is not None:
+            self.like = next((p for p in module.parameters() if p.is_floating_point()), self.like).detach()
+
+    def draw(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """n codes `(n, d)` of the prior and their data, corruption and noise included."""
+        z = self.prior.sample(n, rng=self._on_prior_device(rng))
+        with torch.no_grad():
+            x = torch.cat([self.generator(self.for_generator(part)) for part in z.split(AT_ONCE)]).float()
+        if self.corrupt is not None:
+            x = self.corrupt(x, rng)
+        if self.noise > 0:
+            x = x + self.noise * torch.randn(x.shape, generator=rng, device=rng.device).to(x)
+        return z.to(x.device), x
+
+    def for_generator(self, z: Tensor) -> Tensor:
+        """Codes in the dtype and on the device of the generator's weights."""
+        return z.to(self.like)
+
+    def _on_prior_device(self, rng: torch.Generator) -> torch.Generator:
+        if rng.device == self.prior_device:
+            return rng
+        seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
+        return torch.Generator(self.prior_device).manual_seed(seed)
+
+
+class Course:
+    """Validation at each checkpoint and the time it took to get there, in a file that outlives a kill.
+
+    Args:
+        path: The file.
+        measure: Named figures of the encoder as it is.
+    """
+
+    def __init__(self, path: Path, measure: Callable[[], Mapping[str, Any]]) -> None:
+        self.path, self.measure = path, measure
+        self.entries: list[dict[str, Any]] = read_json(path) if path.exists() else []
+        self.before: float = self.entries[-1]["seconds"] if self.entries else 0.0
+        self.began = time.perf_counter()
+
+    def note(self, step: int) -> None:
+        """Measure after `step` iterations, unless that is known from before a stop."""
+        self.entries = [entry for entry in self.entries if entry["step"] <= step]
+        if not self.entries or self.entries[-1]["step"] < step:
+            self.entries.append({"step": step, **self.measure(), "seconds": self.seconds()})
+            write_json(self.path, self.entries)
+
+    def of(self, name: str) -> tuple[tuple[int, float], ...]:
+        """Steps and the figure of this name."""
+        return tuple((entry["step"], entry[name]) for entry in self.entries)
+
+    def seconds(self) -> float:
+        """Time of the training, over all parts of a run that was stopped and resumed."""
+        return self.before + time.perf_counter() - self.began
+
+
+def gentle_adam(encoder: nn.Module, learning_rate: float) -> Optimizer:
+    """Adam that clips the gradient before a step, and lets the learning rate that the loop has set rise over the first."""
+    adam = Adam(encoder.parameters(), lr=learning_rate, betas=(0.9, 0.99))
+
+    def soften(optimizer: Optimizer, arguments: Any, options: Any) -> None:
+        clip_grad_norm_(encoder.parameters(), _LONGEST_GRADIENT)
+        turn = 1 + next((int(state["step"]) for state in optimizer.state.values()), 0)
+        for group in optimizer.param_groups:
+            group["lr"] *= min(1.0, turn / _WARM_UP)
+
+    adam.register_step_pre_hook(soften)
+    return adam
+
+
+def encoder_for(data_shape: tuple[int, ...], outputs: int, width: int) -> ConvolutionalEncoder | VectorEncoder:
+    """The encoder of images, signals or vectors.
+
+    Raises:
+        ValueError: The data are of another kind.
+    """
+    if len(data_shape) == 1:
+        return VectorEncoder(outputs, data_shape, width)
+    if len(data_shape) in (2, 3):
+        return channels_last(ConvolutionalEncoder(outputs, data_shape, width))  # type: ignore[return-value]
+    raise ValueError(
+        f"expected a generator of images (n, c, h, w), signals (n, c, length) or vectors (n, m), got data of shape "
+        f"(n, {', '.join(map(str, data_shape))}); wrap it in a lambda that reshapes them"
+    )
+
+
+def encode(encoder: nn.Module, x: Tensor) -> Float[Tensor, "n k"]:
+    """What an encoder makes of data in eval mode, in single precision on its device."""
+    like = next(encoder.parameters())
+    with evaluated(encoder), torch.no_grad():
+        return torch.cat([encoder(part.to(like)) for part in x.split(AT_ONCE)])
+
+
+def code_error(encoder: nn.Module, scale: Scale, z: Float[Tensor, "n d"], x: Float[Tensor, "n *s"]) -> float:
+    """Mean squared error in the prior's scale of an encoder's codes of x, brought back into the support."""
+    units = scale.units(z)
+    found = encode(encoder, x)[:, : z.shape[1]]  # a variational encoder gives deviations too
+    return (scale.inside(found).to(units) - units).square().mean().item()
+
+
+def deviations(raw: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """Standard deviations from the second half of a variational encoder's outputs: about 0.14 before any training."""
+    return (raw - 2).clamp(-6, 2).exp()

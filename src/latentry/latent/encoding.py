@@ -1,0 +1,445 @@
+r"""An encoder of data that no generator made: codes E(x) whose image G(E(x)) looks like x and is taken for the same.
+
+With generator G and classifier C frozen, E minimises over data x with labels y
+
+.. math::
+    dif(G(z), x) + a \, CE(C(G(z)), y) + b \, CE(s(z), y) + c \, K, \qquad z = E(x),
+
+where the difference is a mean over elements: of squares, of absolute values, or of the hinge max(0, 1 - G(z) x). An
+`Inverse` has seen only what G makes, and data are not quite of that kind: on the shipped digits it leaves two thirds of them
+with their label. Labels serve the training alone; the encoder reads nothing but x.
+
+K keeps the codes near the prior, in whose scale E works (`prior_scale`). A variational encoder gives each datum a law
+:math:`N(\mu, \sigma^2)`, and K is its mean divergence from N(0, 1) (Kingma and Welling, 2014),
+
+.. math:: K = \frac{1}{2 d} \sum_j (\mu_j^2 + \sigma_j^2 - 1 - \ln \sigma_j^2) .
+
+Of single codes that would be a pull to the mean, away from where the codes of a prior are. Without a law of their own, K is
+the same divergence with mean and variance of each element over the batch: all codes together are held to the prior's
+moments, each is free.
+
+The terms with a and K, the hinge and the variational form are those of Toledo-Marin and Glazier; they sum the divergence
+over elements, take a = 100 and have no b. Its term is ours: s(z) are scores of the rows of a basis, such as the coefficients
+of a code in quasi-eigenvectors, labelled rows first, so that E learns to write the label as the largest coefficient. That
+label and coefficient agree is then no longer found but made; that they agree on data held back is how well E generalises,
+and what G does along a row of the basis stays as it was. On codes of the prior nothing makes them agree: of 64 coefficients
+of a code from N(0, I) the largest is seldom one of ten.
+
+References: Toledo-Marin and Glazier, "Using deep LSD to build operators in GANs latent space with meaning in real space",
+2023 (hinge, classifier and divergence with frozen G and C); Kingma and Welling, "Auto-encoding variational Bayes", 2014.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
+
+from latentry.interfaces import Generator, SampledPrior, check_generator, evaluated
+from latentry.latent.encoder_fitting import (
+    AT_ONCE,
+    Course,
+    Pairs,
+    code_error,
+    deviations,
+    encode,
+    encoder_for,
+    gentle_adam,
+)
+from latentry.latent.fingerprints import fingerprint_of
+from latentry.latent.inverse import DataReport, Inverse, InverseReport
+from latentry.latent.prior_scale import Scale, scale_of
+from latentry.networks import ConvolutionalEncoder, VectorEncoder
+from latentry.networks import files as network_files
+from latentry.storage import fingerprint
+from latentry.training.loop import Update, train
+from latentry.training.settings import LoopSettings
+
+__all__ = ["Reconstruction", "fit_encoder"]
+
+Reconstruction = Literal["l2", "l1", "hinge"]
+
+_TRIAL_CODES = 3
+_VALIDATION_CODES = 1024
+_VALIDATION_DATA = 1024
+"""Training data to report on where none are held back."""
+_LEAST_VARIANCE = 1e-6
+"""Below this a batch counts as constant, so that the logarithm stays finite."""
+
+
+def fit_encoder(
+    generator: Generator,
+    prior: SampledPrior,
+    x: Shaped[Tensor, "n *s"],
+    *,
+    y: Shaped[Tensor, "m"] | None = None,
+    classifier: Callable[[Tensor], Tensor] | None = None,
+    scores: Callable[[Tensor], Tensor] | None = None,
+    start: Inverse | None = None,
+    variational: bool = False,
+    difference: Reconstruction = "l2",
+    class_weight: float = 0.3,
+    score_weight: float = 0.3,
+    prior_weight: float = 0.02,
+    augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+    validation: tuple[Tensor, Tensor | None] | None = None,
+    steps: int = 2000,
+    batch_size: int = 64,
+    width: int = 32,
+    learning_rate: float = 3e-3,
+    rng: torch.Generator | None = None,
+    folder: str | Path | None = None,
+    checkpoint_every: int = 250,
+    progress: Callable[[int, int], None] | None = None,
+) -> Inverse:
+    """Train an encoder of data, with generator and classifier frozen.
+
+    Reference: Toledo-Marin and Glazier (2023), its encoder; `scores` goes beyond it.
+
+    Args:
+        generator: Any differentiable, deterministic callable z -> x; a module is held in eval mode meanwhile.
+        prior: Law of the codes.
+        x: Training data, in the units of the generator's output.
+        y: Their labels; by default what the classifier takes them for.
+        classifier: C, data to logits; without it the label of G(E(x)) has no say.
+        scores: Codes to one logit for each row of a basis, the row of label l in place l, the complement after the labels:
+            `lambda z: 4 * math.sqrt(d) * basis.coefficients(z)` gives coordinates in a basis of codes a sharpness of 4.
+        start: Where to begin: an inverse of the same generator, whose width then counts; random weights by default.
+        variational: Whether each datum gets a law of its codes; else one code.
+        difference: Mean squared (`l2`) or absolute (`l1`) difference of elements, or the paper's `hinge`
+            for data in [-1, 1].
+        class_weight: Weight a of the classifier's cross entropy.
+        score_weight: Weight b of the scores' cross entropy.
+        prior_weight: Weight c of the divergence from the prior.
+        augment: Data changed at random, such as shifted a little, as `augment(x, rng)`; the changed data are what is encoded
+            and what is to come out. A resumed run cannot know whether it is still the same.
+        validation: Data held back and their labels (or None), for the report alone; else it is on training data.
+        steps: Optimiser iterations; the learning rate falls along a cosine over all of them.
+        batch_size: Data of one iteration.
+        width: Channels of the encoder's first hidden layer.
+        learning_rate: Full learning rate of Adam, reached after 50 iterations.
+        rng: Source of the seed of all random choices; torch's global one by default.
+        folder: Where to keep checkpoints; a run that was stopped goes on from the last one and ends as if it had not been.
+        checkpoint_every: Iterations between two checkpoints and validations.
+        progress: Called as `progress(done, total)` after each iteration.
+
+    Returns:
+        An `Inverse` whose `report.data` tells how it does on data.
+
+    Raises:
+        ValueError: A number is outside its range, labels lack a use, a source or a logit, the data do not fit the generator,
+            `start` is of another generator, the generator is stochastic, depends on its batch or has no gradient, or the
+            checkpoints belong to another run.
+        TrainingDivergedError: A loss or a weight became NaN or infinite.
+    """
+    from accelerate.accelerator import Accelerator
+
+    settings = LoopSettings(steps, batch_size, "cosine", checkpoint_every, keep_checkpoints=1)
+    weights = _Weights(class_weight, score_weight, prior_weight)
+    _check_choices(batch_size, width, learning_rate, difference)
+    seed = int(torch.randint(2**31, (), generator=rng, device=rng.device if rng is not None else None))
+    scale = scale_of(prior)
+    with evaluated(generator, classifier, scores), torch.random.fork_rng(), TemporaryDirectory() as temporary:
+        torch.manual_seed(seed)
+        pairs = Pairs(generator, prior)
+        z, made = pairs.draw(_TRIAL_CODES, torch.Generator().manual_seed(0))
+        check_generator(generator, pairs.for_generator(z))
+        data = _labelled(x, y, classifier, scores, z, made, difference)
+        shown = data.first(_VALIDATION_DATA)
+        if validation is not None:
+            shown = _labelled(*validation, classifier, scores, z, made, difference)
+        encoder = _encoder(tuple(made.shape[1:]), prior.latent_dim, variational, width, start, fingerprint_of(generator))
+        if start is None:
+            encoder.calibrate(data.x)
+        accelerator = Accelerator(cpu=made.device.type == "cpu")
+        fresh = pairs.draw(_VALIDATION_CODES, torch.Generator().manual_seed(1))
+        outcome = _Outcome(pairs, scale, classifier, scores, prior.latent_dim)
+
+        def measure() -> DataReport:
+            return outcome.report(encoder, shown, held_back=validation is not None)
+
+        def validate() -> dict[str, float | None]:
+            return {"code_error": code_error(encoder, scale, *fresh), **asdict(measure())}
+
+        place = Path(folder) if folder is not None else Path(temporary)
+        course = Course(place / "course.json", validate)
+        identity = {
+            "steps": steps,
+            "batch_size": batch_size,
+            "width": encoder.arguments["width"],
+            "learning_rate": learning_rate,
+            "variational": variational,
+            "difference": difference,
+            "class_weight": class_weight,
+            "score_weight": score_weight,
+            "prior_weight": prior_weight,
+            "latent_dim": prior.latent_dim,
+            "generator": fingerprint_of(generator),
+            "classifier": None if classifier is None else _trace(classifier, made),
+            "scores": None if scores is None else _trace(scores, z.to(made)),
+            "start": None if start is None else fingerprint_of(start.encoder),
+            "augmented": augment is not None,
+            "data": data.fingerprint(),
+        }
+        train(
+            _Training(encoder, outcome, weights, difference, variational, augment, learning_rate),
+            data,
+            settings,
+            place,
+            seed=seed,
+            accelerator=accelerator,
+            identity=identity,
+            at_checkpoint=course.note,
+            progress=progress or (lambda done, total: None),
+        )
+        reached, error = measure(), code_error(encoder, scale, *fresh)
+    report = InverseReport(
+        code_error=error,
+        course=course.of("code_error"),
+        forwards=_VALIDATION_CODES + steps * batch_size + len(course.entries) * len(shown),
+        seconds=course.seconds(),
+        data=reached,
+    )
+    return Inverse(encoder.eval(), prior, tuple(made.shape[1:]), fingerprint_of(generator), report, variational)
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """What the terms beside the reconstruction count."""
+
+    classes: float
+    scores: float
+    prior: float
+
+    def __post_init__(self) -> None:
+        weights = (self.classes, self.scores, self.prior)
+        if not all(0 <= weight < math.inf for weight in weights):
+            raise ValueError(f"expected finite weights >= 0 of classifier, scores and prior, got {weights}")
+
+
+class _LabelledData:
+    """Data in single precision on the generator's device, and their labels; -1 where nothing asks for any."""
+
+    def __init__(self, x: Tensor, y: Tensor) -> None:
+        self.x, self.y = x, y
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        chosen = torch.tensor(indices, device=self.x.device)
+        return self.x[chosen], self.y[chosen]
+
+    def first(self, n: int) -> "_LabelledData":
+        return _LabelledData(self.x[:n], self.y[:n])
+
+    def fingerprint(self) -> str:
+        return fingerprint({"x": self.x, "y": self.y})
+
+
+class _Outcome:
+    """What becomes of codes in the prior's scale: data, and logits of both kinds."""
+
+    def __init__(
+        self,
+        pairs: Pairs,
+        scale: Scale,
+        classifier: Callable[[Tensor], Tensor] | None,
+        scores: Callable[[Tensor], Tensor] | None,
+        latent_dim: int,
+    ) -> None:
+        self.pairs, self.scale, self.latent_dim = pairs, scale, latent_dim
+        self.classifier, self.scores = classifier, scores
+
+    def __call__(self, units: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """G(z), C(G(z)) and s(z)."""
+        z = self.scale.codes(units)
+        x_hat = self.pairs.generator(self.pairs.for_generator(z)).float()
+        classes = None if self.classifier is None else self.classifier(x_hat)
+        return x_hat, classes, None if self.scores is None else self.scores(z)
+
+    def report(self, encoder: nn.Module, data: _LabelledData, *, held_back: bool) -> DataReport:
+        """How an encoder does on data."""
+        units = encode(encoder, data.x)[:, : self.latent_dim]
+        squares, agreed, spectral = 0.0, 0.0, 0.0
+        with torch.no_grad():
+            for part, x, y in zip(*(whole.split(AT_ONCE) for whole in (units, data.x, data.y)), strict=True):
+                x_hat, classes, scores = self(part)
+                squares += (x_hat - x).square().sum().item()
+                agreed += 0.0 if classes is None else (classes.argmax(1) == y).sum().item()
+                spectral += 0.0 if scores is None else (scores.argmax(1) == y).sum().item()
+        return DataReport(
+            reconstruction_error=squares / data.x.numel(),
+            mean_square=units.square().mean().item(),
+            agreement=None if self.classifier is None else agreed / len(data),
+            spectral_agreement=None if self.scores is None else spectral / len(data),
+            held_back=held_back,
+        )
+
+
+class _Training:
+    """The step that trains an encoder of data."""
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        outcome: _Outcome,
+        weights: _Weights,
+        difference: Reconstruction,
+        variational: bool,
+        augment: Callable[[Tensor, torch.Generator], Tensor] | None,
+        learning_rate: float,
+    ) -> None:
+        self.encoder, self.outcome, self.weights = encoder, outcome, weights
+        self.difference: Reconstruction = difference
+        self.variational, self.augment = variational, augment
+        self.networks = {"encoder": encoder}
+        self.averages: dict[str, AveragedModel] = {}
+        self.optimizers: dict[str, Optimizer] = {"encoder": gentle_adam(encoder, learning_rate)}
+
+    def step(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
+        """One update on a batch of data and labels."""
+        x, y = batch
+        if self.augment is not None:
+            x = self.augment(x, rng)
+        units = self.encoder(x)
+        if self.variational:
+            mean, raw = units.chunk(2, 1)
+            deviation = deviations(raw)
+            units = mean + deviation * torch.randn(mean.shape, generator=rng, device=rng.device).to(mean)
+            divergence = _divergence(mean, deviation.square())
+        else:
+            divergence = _divergence(units.mean(0), units.var(0).clamp(min=_LEAST_VARIANCE))
+        x_hat, classes, scores = self.outcome(units)
+        losses = {"reconstruction": _difference(x_hat, x, self.difference), "prior": divergence}
+        total = losses["reconstruction"] + self.weights.prior * divergence
+        for name, logits, weight in (("class", classes, self.weights.classes), ("score", scores, self.weights.scores)):
+            if logits is not None:
+                losses[name] = cross_entropy(logits, y)
+                total = total + weight * losses[name]
+        update("encoder", total)
+        return losses
+
+
+def _divergence(mean: Tensor, variance: Tensor) -> Float[Tensor, ""]:
+    """Mean divergence KL(N(mean, variance) || N(0, 1)) of an element."""
+    return 0.5 * (mean.square() + variance - 1 - variance.log()).mean()
+
+
+def _difference(x_hat: Tensor, x: Tensor, kind: Reconstruction) -> Float[Tensor, ""]:
+    if kind == "hinge":
+        return (1 - x_hat * x).relu().mean()
+    return (x_hat - x).square().mean() if kind == "l2" else (x_hat - x).abs().mean()
+
+
+def _encoder(
+    data_shape: tuple[int, ...], latent_dim: int, variational: bool, width: int, start: Inverse | None, weights: str | None
+) -> ConvolutionalEncoder | VectorEncoder:
+    """An encoder with the weights of the start, where there is one."""
+    outputs = 2 * latent_dim if variational else latent_dim
+    if start is None:
+        return encoder_for(data_shape, outputs, width)
+    if (start.data_shape, start.prior.latent_dim) != (data_shape, latent_dim):
+        raise ValueError(
+            f"expected a start from data of shape {data_shape} to codes of length {latent_dim}, got one from "
+            f"{start.data_shape} to {start.prior.latent_dim}; fit an inverse of this generator"
+        )
+    if None not in (weights, start.generator_fingerprint) and weights != start.generator_fingerprint:
+        raise ValueError(
+            f"expected a start fitted to the generator with weights {weights}, got one fitted to "
+            f"{start.generator_fingerprint}; fit an inverse of this generator"
+        )
+    known = start.encoder.state_dict()
+    arguments = network_files.record(start.encoder)["arguments"]
+    encoder = encoder_for(data_shape, outputs, arguments["width"])
+    encoder.load_state_dict({name: _fitted(known[name], value) for name, value in encoder.state_dict().items()})
+    return encoder
+
+
+def _fitted(known: Tensor, wanted: Tensor) -> Tensor:
+    """Rows of outputs cut off, or filled up with zeros, where means alone are known and laws wanted or the other way."""
+    if known.shape == wanted.shape:
+        return known
+    filled = torch.zeros_like(wanted)
+    rows = min(len(known), len(wanted))
+    filled[:rows] = known[:rows]
+    return filled
+
+
+def _labelled(
+    x: Tensor,
+    y: Tensor | None,
+    classifier: Callable[[Tensor], Tensor] | None,
+    scores: Callable[[Tensor], Tensor] | None,
+    z: Tensor,
+    made: Tensor,
+    difference: Reconstruction,
+) -> _LabelledData:
+    """Data beside their labels, after every check that a few trial codes `z` and what they make allow."""
+    if x.shape[1:] != made.shape[1:] or len(x) == 0 or not x.is_floating_point() or not x.isfinite().all():
+        raise ValueError(
+            f"expected finite floating-point data, at least one, of shape (n, {', '.join(map(str, made.shape[1:]))}) as the "
+            f"generator makes them, got {x.dtype} of {tuple(x.shape)}"
+            f"{'' if x.isfinite().all() else ' with NaN or infinity'}; resize and scale them"
+        )
+    if difference == "hinge" and x.abs().max() > 1.001:
+        raise ValueError(
+            f"expected data in [-1, 1] for the hinge, got values from {x.min():.3g} to {x.max():.3g}; scale them, or take l2"
+        )
+    x = x.to(made)
+    if classifier is None and scores is None:
+        if y is not None:
+            raise ValueError("expected a classifier or scores along with labels, got neither; pass one, or leave y out")
+        return _LabelledData(x, torch.full((len(x),), -1, device=x.device))
+    if y is None and classifier is None:
+        raise ValueError("expected labels for the scores, got none and no classifier to give them; pass y or a classifier")
+    fewest = min(
+        _logits(function, trial, name).shape[1]
+        for name, function, trial in (("classifier", classifier, made), ("scores", scores, z.to(made)))
+        if function is not None
+    )
+    if y is None:
+        assert classifier is not None
+        with torch.no_grad():
+            y = torch.cat([classifier(part).argmax(1) for part in x.split(AT_ONCE)])
+    if y.shape != x.shape[:1] or y.is_floating_point() or (len(y) > 0 and not 0 <= y.min() <= y.max() < fewest):
+        raise ValueError(
+            f"expected one label from 0 to {fewest - 1} for each of {len(x)} data, as there are logits, got {y.dtype} of "
+            f"shape {tuple(y.shape)}{f' from {y.min()} to {y.max()}' if y.numel() else ''}; "
+            "correct y, or give the basis and the classifier a row for each label"
+        )
+    return _LabelledData(x, y.to(x.device, torch.int64))
+
+
+def _trace(function: Callable[[Tensor], Tensor], trial: Tensor) -> str:
+    """What tells a classifier or a basis from another: its weights, or else what it makes of a trial, but for rounding."""
+    with torch.no_grad():
+        return fingerprint_of(function) or fingerprint({"trial": function(trial).round(decimals=3)})
+
+
+def _logits(function: Callable[[Tensor], Tensor], trial: Tensor, name: str) -> Tensor:
+    """What a classifier or a basis makes of a trial."""
+    with torch.no_grad():
+        logits = function(trial)
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(trial):
+        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ValueError(f"expected {name} to give ({len(trial)}, k) logits for {len(trial)} rows, got {shape}; wrap it")
+    return logits
+
+
+def _check_choices(batch_size: int, width: int, learning_rate: float, difference: str) -> None:
+    if batch_size < 2 or width < 1 or not 0 < learning_rate < math.inf:
+        raise ValueError(
+            f"expected batch_size >= 2, width >= 1 and a finite learning_rate > 0, got {batch_size}, {width} and "
+            f"{learning_rate}"
+        )
+    if difference not in get_args(Reconstruction):
+        raise ValueError(f"expected one of {get_args(Reconstruction)} as difference, got {difference!r}")
