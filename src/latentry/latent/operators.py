@@ -253,8 +253,8 @@ def rotate_to_margin(
         most: Longest way in radians; a code that has no such margin there ends where it is.
 
     Raises:
-        ValueError: The classifier does not fit the codes, has one label only, a label is not one of its own, or there are not
-            as many margins as codes.
+        ValueError: The classifier does not fit the codes, has one label only, a label is not one of its own, or margins are
+            not as many as codes.
     """
     k = len(weights)
     if weights.shape[1] != z.shape[1] or len(bias) != k or k < 2:
