@@ -11,7 +11,12 @@ from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 from torch.testing import assert_close
 
-from latentry.latent.boundaries import boundary_directions, conditional_projection, fisher_directions
+from latentry.latent.boundaries import (
+    boundary_directions,
+    conditional_projection,
+    fisher_directions,
+    fit_linear_classifier,
+)
 from latentry.latent.quasi_eigenbasis import spectral_labels
 
 D, K = 6, 3
@@ -157,3 +162,29 @@ def test_misuse_is_named(codes: Tensor) -> None:
         fisher_directions(codes[:, :2], y)
     with pytest.raises(ValueError, match=r"shrinkage in \[0, 1\]"):
         fisher_directions(codes, y, shrinkage=2.0)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_the_scores_are_the_logits_of_the_law_that_the_labels_were_drawn_from(
+    k: int, codes: Tensor, rng: torch.Generator
+) -> None:
+    weights, bias = 2 * torch.eye(k, D).double(), torch.linspace(-0.5, 0.5, k).double()
+    logits = codes @ weights.mT + bias
+    y = torch.multinomial(logits.softmax(1), 1, generator=rng).squeeze(1)
+    found = fit_linear_classifier(codes, y)
+    scores = codes @ found.weights.mT + found.bias
+    assert found.weights.shape == (k, D)
+    assert (scores.log_softmax(1) - logits.log_softmax(1)).abs().mean() < 0.15
+    margin = found.margin(codes, y)
+    assert ((margin > 0) == (scores.argmax(1) == y)).all()
+    if k == 2:
+        assert_close(margin, (2.0 * y - 1) * (scores[:, 1] - scores[:, 0]))
+
+
+def test_scores_need_codes_of_every_label(codes: Tensor) -> None:
+    with pytest.raises(ValueError, match="none of 4000 for label 0"):
+        fit_linear_classifier(codes, torch.ones(4000, dtype=torch.int64))
+    with pytest.raises(ValueError, match="two labels or more"):
+        fit_linear_classifier(codes, torch.zeros(4000, dtype=torch.int64))
+    with pytest.raises(ValueError, match="strength > 0"):
+        fit_linear_classifier(codes, torch.arange(4000) % 2, strength=0.0)

@@ -200,6 +200,16 @@ def test_a_straight_way_that_never_arrives_is_as_long_as_it_may_be(rng: torch.Ge
     assert_close((moved - z).norm(dim=1), torch.full((4,), 3.0).double())
 
 
+def test_each_code_has_its_own_margin_and_smaller_ones_lie_on_the_same_way(rng: torch.Generator) -> None:
+    z, weights, bias = codes(rng, 12), 3 * frame(rng, 5), torch.zeros(5).double()
+    y = torch.arange(12) % 5
+    wanted = torch.linspace(-1, 1, 12).double()
+    turned = lt.rotate_to_margin(z, weights, bias, y, wanted)
+    alone = [lt.rotate_to_margin(z[i : i + 1], weights, bias, y[i : i + 1], wanted[i].item()) for i in range(12)]
+    assert_close(turned, torch.cat(alone))
+    assert_close(lt.rotate_to_margin(turned, weights, bias, y, 1.5), lt.rotate_to_margin(z, weights, bias, y, 1.5))
+
+
 def test_a_path_carries_its_first_vector_through_all_the_others(rng: torch.Generator) -> None:
     path = frame(rng, 4)
     for place in range(4):
@@ -432,6 +442,7 @@ SMALL = torch.eye(4)
             ),
             "weights",
         ),
+        (lt.rotate_to_margin, (SMALL, torch.zeros(4), torch.tensor([0, 1]), torch.ones(3)), "one for each of 2 codes"),
         (lt.transition, (SMALL[0, :1], SMALL[0, :1]), "two elements"),
     ],
 )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from latentry.latent.boundaries import boundary_directions as boundary_directions
     from latentry.latent.boundaries import conditional_projection as conditional_projection
     from latentry.latent.boundaries import fisher_directions as fisher_directions
+    from latentry.latent.boundaries import fit_linear_classifier as fit_linear_classifier
     from latentry.latent.differences import Difference as Difference
     from latentry.latent.directions import activation_directions as activation_directions
     from latentry.latent.directions import first_weight_directions as first_weight_directions
@@ -132,6 +133,7 @@ _HOMES = {
     "fisher_directions": "latent.boundaries",
     "fit_encoder": "latent.encoding",
     "fit_inverse": "latent.inverse",
+    "fit_linear_classifier": "latent.boundaries",
     "goodness_of_fit": "evaluation.codes",
     "hide_box": "latent.measurements",
     "interpolate": "priors.interpolation",

@@ -14,11 +14,16 @@ all other scores alike.
 directions, and the means are made orthonormal there, as Loewdin does. Carried back, the rows are orthogonal in the metric of
 :math:`S^{-1}`, and the labels' dual rows span the discriminant space of Fisher (1936) and one direction more.
 
+**Scores.** Where a code is to have a label, one against the rest is not what counts, but the label against its strongest
+rival: `fit_linear_classifier` fits the scores of all labels together, :math:`p(y | z) = \operatorname{softmax}_y s(z)`, and
+the *margin* of a label is its score less the largest other one. `rotate_to_margin` turns codes by it.
+
 References: Shen, Gu, Tang, Zhou, "Interpreting the latent space of GANs for semantic face editing", 2020; Fisher, "The use
 of multiple measurements in taxonomic problems", 1936; Rao, "The utilization of multiple measurements in problems of
 biological classification", 1948.
 """
 
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -33,10 +38,59 @@ from latentry.latent.spectral import check_dimensions, labelled_by, lifted, prin
 from latentry.numerics.linalg import gram, symmetric_eigh
 from latentry.numerics.orthogonalization import loewdin
 
-__all__ = ["LinearModel", "boundary_directions", "conditional_projection", "fisher_directions"]
+__all__ = [
+    "LinearClassifier",
+    "LinearModel",
+    "boundary_directions",
+    "conditional_projection",
+    "fisher_directions",
+    "fit_linear_classifier",
+]
 
 LinearModel = Literal["logistic", "ridge"]
 """Classifier whose boundary it is."""
+
+
+@dataclass(frozen=True, eq=False)
+class LinearClassifier:
+    """Scores of labels that are linear in a code, :math:`s(z) = W z + b`."""
+
+    weights: Float[Tensor, "k d"]
+    """W, one row for each label."""
+    bias: Float[Tensor, "k"]
+    """b."""
+
+    def margin(self, z: Float[Tensor, "n d"], y: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
+        """By how much the score of label y leads that of its strongest rival; negative where it does not lead."""
+        scores = z @ self.weights.to(z).mT + self.bias.to(z)
+        is_y = one_hot(y.to(z.device), len(self.bias)).bool()
+        return scores[is_y] - scores.masked_fill(is_y, -torch.inf).amax(1)
+
+
+def fit_linear_classifier(z: Float[Tensor, "n d"], y: Int[Tensor, "n"], *, strength: float = 1.0) -> LinearClassifier:
+    """Multinomial logistic regression of labels on codes.
+
+    Args:
+        z: Codes.
+        y: Label of each, from 0 to k - 1, k >= 2.
+        strength: Weight of the squared weights in the loss, summed over codes.
+
+    Raises:
+        ValueError: A label has no codes or there is only one, codes and labels do not fit, or `strength` is not above 0.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    if not strength > 0:
+        raise ValueError(f"expected strength > 0, got {strength}")
+    labelled_by(z, y).check(1, len(z))
+    k = int(y.max()) + 1
+    if k < 2:
+        raise ValueError("expected codes of two labels or more, got one; nothing tells it from others")
+    model = LogisticRegression(C=1 / strength, max_iter=1000).fit(z.double().cpu().numpy(), y.cpu().numpy())
+    weights, bias = torch.from_numpy(model.coef_).to(z), torch.from_numpy(model.intercept_).to(z)
+    if k == 2:  # there scikit-learn has one score, for label 1 against label 0
+        weights, bias = torch.cat([-weights, weights]) / 2, torch.cat([-bias, bias]) / 2
+    return LinearClassifier(weights, bias)
 
 
 def conditional_projection(v: Float[Tensor, "n d"], others: Float[Tensor, "j d"]) -> Float[Tensor, "n d"]:

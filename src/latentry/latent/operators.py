@@ -235,7 +235,7 @@ def rotate_to_margin(
     weights: Float[Tensor, "k d"],
     bias: Float[Tensor, "k"],
     y: Int[Tensor, "n"],
-    margin: float,
+    margin: float | Float[Tensor, "n"],
     *,
     most: float = math.pi / 2,
 ) -> Float[Tensor, "n d"]:
@@ -249,18 +249,23 @@ def rotate_to_margin(
         z: Codes.
         weights, bias: The linear classifier, such as a logistic regression of labels on codes.
         y: The label each code shall have.
-        margin: Margin to reach in units of the scores; the strength of the edit. A code that has it already stays.
+        margin: Margin to reach in units of the scores, for all codes or for each; the strength of the edit. A code that has
+            it already stays. Smaller margins on the way to a larger one are stages of the same way.
         most: Longest way in radians; a code that has no such margin there ends where it is.
 
     Raises:
-        ValueError: The classifier does not fit the codes, has one label only, or a label is not one of its own.
+        ValueError: The classifier does not fit the codes, has one label only, a label is not one of its own, or margins are
+            not as many as codes.
     """
     _check_classifier(z, weights, bias, y)
+    wanted = torch.as_tensor(margin, dtype=z.dtype, device=z.device)
+    if wanted.shape not in ((), (len(z),)):
+        raise ValueError(f"expected one margin, or one for each of {len(z)} codes, got shape {tuple(wanted.shape)}")
     w, is_y = weights.to(z), one_hot(y, len(weights)).bool()
     for _ in range(math.ceil(most / _STEP)):
         scores = z @ w.mT + bias.to(z)
         rivals = scores.masked_fill(is_y, -math.inf)
-        short = scores[is_y] - rivals.amax(1) < margin
+        short = scores[is_y] - rivals.amax(1) < wanted
         if not short.any():
             break
         uphill = w[y] - rivals.softmax(1) @ w

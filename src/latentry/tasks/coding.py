@@ -15,6 +15,7 @@ from latentry.data.sources import load_dataset
 from latentry.interfaces import evaluated
 from latentry.latent.boundaries import boundary_directions, fisher_directions
 from latentry.latent.directions import activation_directions, first_weight_directions, match_labels, random_directions
+from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.inverse import load_inverse
 from latentry.latent.recovery import recover_codes
 from latentry.latent.spectral import QuasiEigenbasis, load_basis, quasi_eigenvectors, quasi_eigenvectors_toledo2023
@@ -131,6 +132,12 @@ def _given_codes(settings: CodedImagesSettings, generator: nn.Module, prior: Unl
         raise ValueError(
             f"expected codes of length {prior.latent_dim}, as the generator takes them, got {z.shape[1]} in {folder}; "
             "name the generator they were recovered from"
+        )
+    theirs, ours = found.metadata.get("generator"), fingerprint_of(generator)
+    if theirs not in (None, ours):
+        raise ValueError(
+            f"expected codes of the generator with weights {ours}, got those in {folder}, recovered from one with {theirs}; "
+            "name that one with --generator"
         )
     return Coded(z, decoded(generator, z), found.names[: settings.count], None)
 

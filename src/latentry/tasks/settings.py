@@ -237,6 +237,8 @@ class BasisSettings(CodedImagesSettings):
     vectors of the first weights; or at random. The last three know no labels and are matched with them afterwards."""
     per_label: int = 2000
     """Codes of the prior wanted for each label."""
+    reader: str | None = None
+    """A second classifier that reads what is shown, so that the one that gave the labels is not its own examiner."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,8 +247,6 @@ class DecomposeSettings(BasisSettings):
 
     out: str = "runs/decompose"
     """Folder for the basis, index.html and the coefficients."""
-    reader: str | None = None
-    """A second classifier that reads what directions show, so that the one they were made with is not its own examiner."""
     report_codes: int = 2000
     """Fresh codes of the prior that the report is on."""
 
@@ -261,11 +261,11 @@ class EditSettings(BasisSettings):
     """Turns A:B:DEGREES, several with commas between, one after the other: in the plane of the vectors of labels A and B,
     from A towards B. Each keeps the norm of a code and is undone by the same angle backwards."""
     label: int | None = None
-    """Turn each code until it bears this label, by as little as it takes."""
+    """Turn each code, after all of these, until it bears this label, by as little as it takes."""
     margin: float = 4.0
     """By how much the label shall win, in units of the logits of a linear classifier of codes."""
     frames: int = 7
-    """Pictures of the film from each image to its edited one."""
+    """Pictures of the film from each image to its edited one, both ends included."""
 
 
 @dataclass(frozen=True, kw_only=True)
