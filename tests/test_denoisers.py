@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from latentry.data.corruptions import Blurring, NormalNoise, Occlusion, OneOf, SaltAndPepper
 from latentry.latent.measurements import Blur
 from latentry.priors import Normal
-from latentry.tasks.denoisers import (
+from latentry.tasks.reproduction.denoisers import (
     STRENGTHS,
     Observed,
     PictureFilter,

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from latentry.data.corruptions import NormalNoise, Occlusion
-from latentry.tasks.denoisers import CodeFilter, Observed, PictureFilter, Recovering
-from latentry.tasks.denoising import DenoisingReport, Labelled, compare_denoisers, observe
+from latentry.tasks.reproduction.denoisers import CodeFilter, Observed, PictureFilter, Recovering
+from latentry.tasks.reproduction.denoising import DenoisingReport, Labelled, compare_denoisers, observe
 
 SIDE = 4
 

@@ -52,6 +52,7 @@ VERBS: dict[str, Any] = {
     "reproduce": {
         "priors": Verb(verbs.ReproducePriorsSettings, "reproduction.priors:reproduce_priors"),
         "recovery": Verb(verbs.ReproduceRecoverySettings, "reproduction.recovery:reproduce_recovery"),
+        "spectral": Verb(verbs.ReproduceSpectralSettings, "reproduction.spectral:reproduce_spectral"),
     },
     "train": {
         "gan": Verb(verbs.TrainGANSettings, "train:train_gan"),

@@ -24,6 +24,8 @@ of a code in quasi-eigenvectors, labelled rows first, so that E learns to write 
 label and coefficient agree is then no longer found but made; that they agree on data held back is how well E generalises,
 and what G does along a row of the basis stays as it was. On codes of the prior nothing makes them agree: of 64 coefficients
 of a code from N(0, I) the largest is seldom one of ten.
+Codes nearer to the data show the same: what Levenberg-Marquardt makes of E's codes has a fifth of their pixel error, and the
+label at rank one for two of five digits instead of nearly all.
 
 References: Toledo-Marin and Glazier, "Using deep LSD to build operators in GANs latent space with meaning in real space",
 2023 (hinge, classifier and divergence with frozen G and C); Kingma and Welling, "Auto-encoding variational Bayes", 2014.
@@ -86,15 +88,15 @@ def fit_encoder(
     start: Inverse | None = None,
     variational: bool = False,
     difference: Reconstruction = "l2",
-    class_weight: float = 0.3,
-    score_weight: float = 0.3,
+    class_weight: float = 0.5,
+    score_weight: float = 0.5,
     prior_weight: float = 0.02,
     augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
     validation: tuple[Tensor, Tensor | None] | None = None,
-    steps: int = 2000,
+    steps: int = 2500,
     batch_size: int = 64,
     width: int = 32,
-    learning_rate: float = 3e-3,
+    learning_rate: float = 4e-3,
     rng: torch.Generator | None = None,
     folder: str | Path | None = None,
     checkpoint_every: int = 250,

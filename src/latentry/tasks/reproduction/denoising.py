@@ -26,7 +26,7 @@ from latentry.data.corruptions import Corruption, Occlusion
 from latentry.evaluation.estimates import Estimate, mean_estimate
 from latentry.evaluation.proportions import Share, share
 from latentry.interfaces import Generator, evaluated
-from latentry.tasks.denoisers import CodeFilter, Observed, PictureFilter, Recovering
+from latentry.tasks.reproduction.denoisers import CodeFilter, Observed, PictureFilter, Recovering
 
 __all__ = ["DenoisingReport", "DenoisingRow", "Labelled", "Target", "compare_denoisers", "observe"]
 
