@@ -533,7 +533,9 @@ class ReproduceSpectralSettings(CommonSettings):
     readers: tuple[str, ...] = ("digits-judge", "fashion-judge")
     """Another classifier for each, which has the word in every result."""
     bases: tuple[str, ...] = ()
-    """Rows of the table of bases; all of them by default."""
+    """Rows of the table of bases; all of them by default, `loewdin` always."""
+    operators: tuple[str, ...] = ()
+    """Rows of the table of operators; all of them by default, `margin` always."""
     trained: str | None = None
     """Folder of `reproduce priors`: its generators with the normal prior are taken where their settings are the same."""
     seeds: int = 3

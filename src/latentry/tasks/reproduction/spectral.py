@@ -34,7 +34,7 @@ from latentry.tasks.reproduction.cells import Cell, announce, run_cells
 from latentry.tasks.reproduction.denoisers import STRENGTHS
 from latentry.tasks.reproduction.spectral_bases import BASES, BasesCell, hold_bases
 from latentry.tasks.reproduction.spectral_denoising import DenoisingCell, denoise
-from latentry.tasks.reproduction.spectral_operators import OperatorsCell, compare_operators
+from latentry.tasks.reproduction.spectral_operators import OPERATORS, OperatorsCell, compare_operators
 from latentry.tasks.reproduction.spectral_report import (
     bases_table,
     denoising_table,
@@ -79,15 +79,15 @@ def reproduce_spectral(settings: ReproduceSpectralSettings) -> dict[str, Any]:
         results |= run_cells(cells, partial(work, places), folder, workers=workers, console=console)
 
     found = _by_data(phases, results)
-    tables = [
-        *(bases_table(data, seeds) for data, seeds in found.get(BasesCell, {}).items()),
-        *(operators_table(data, seeds) for data, seeds in found.get(OperatorsCell, {}).items()),
-        *(denoising_table(data, seeds) for data, seeds in found.get(DenoisingCell, {}).items()),
-    ]
+    kinds = ((BasesCell, bases_table), (OperatorsCell, operators_table), (DenoisingCell, denoising_table))
+
+    def tables(short: bool) -> list[Table]:
+        return [make(data, seeds, short) for kind, make in kinds for data, seeds in found.get(kind, {}).items()]
+
     verdicts = spectral_verdicts(found.get(BasesCell, {}), found.get(OperatorsCell, {}), found.get(DenoisingCell, {}))
-    _write_page(folder, settings, phases, tables, verdicts)
+    _write_page(folder, settings, phases, tables(short=False), verdicts)
     content = record(folder, settings, {"verdicts": verdicts, "cells": results})
-    for table in tables:
+    for table in tables(short=True):
         print_table(table, console)
     for sentence in verdicts:
         console.print(sentence, highlight=False)
@@ -112,7 +112,7 @@ def _rehearsal(settings: ReproduceSpectralSettings) -> ReproduceSpectralSettings
     return dataclasses.replace(
         settings, data=settings.data[:1], guides=settings.guides[:1], readers=settings.readers[:1], seeds=2,
         generators=(_REHEARSED,), per_label=20, inverse_steps=2, encoder_steps=2, encoder_batch_size=8, images=300,
-        codes=100, bases=("loewdin", "paper", "random"),
+        codes=100, bases=("paper", "random"), operators=("rotate", "translate-margin", "transition"),
         moved=2, corruptions=settings.corruptions[:1], strengths=1, denoiser_steps=2, samples=50, denoised_validation=6,
         denoised=6, workers=settings.workers or 1,
     )  # fmt: skip
@@ -136,8 +136,9 @@ def _check(settings: ReproduceSpectralSettings) -> None:
         raise ValueError(
             f"expected corruptions among {', '.join(STRENGTHS)}, got {', '.join(sorted(unknown)) or 'none'}; choose of these"
         )
-    if strange := set(settings.bases) - BASES.keys():
-        raise ValueError(f"expected bases among {', '.join(BASES)}, got {', '.join(sorted(strange))}; choose some of these")
+    for what, asked, known in (("bases", settings.bases, BASES), ("operators", settings.operators, OPERATORS)):
+        if strange := set(asked) - known.keys():
+            raise ValueError(f"expected {what} among {', '.join(known)}, got {', '.join(sorted(strange))}; choose of these")
     most = min(map(len, STRENGTHS.values()))
     if not 1 <= settings.strengths <= most:
         raise ValueError(f"expected 1 to {most} strengths of each corruption, got {settings.strengths}")
@@ -152,6 +153,8 @@ def _phases(settings: ReproduceSpectralSettings) -> list[list[Cell]]:
     first: list[Any] = [guide for guide in guides.values() if isinstance(guide, GuideCell)]
     encoders: list[Any] = []
     last: list[Any] = []
+    bases = _chosen(settings.bases, BASES, "loewdin")
+    operators = _chosen(settings.operators, OPERATORS, "margin")
     for seed in range(settings.seed, settings.seed + settings.seeds):
         for data, generator, _, reader in sets:
             space = SpaceCell(
@@ -171,9 +174,9 @@ def _phases(settings: ReproduceSpectralSettings) -> list[list[Cell]]:
             first.append(space)
             encoders.append(encoder)
             if "bases" in settings.parts:
-                last.append(BasesCell(encoder, reader, settings.images, settings.codes, settings.bases or tuple(BASES)))
+                last.append(BasesCell(encoder, reader, settings.images, settings.codes, bases))
             if "operators" in settings.parts:
-                last.append(OperatorsCell(encoder, reader, settings.moved, settings.moved))
+                last.append(OperatorsCell(encoder, reader, settings.moved, settings.moved, operators))
             if "denoising" in settings.parts:
                 last += [
                     DenoisingCell(
@@ -183,6 +186,11 @@ def _phases(settings: ReproduceSpectralSettings) -> list[list[Cell]]:
                     for kind in settings.corruptions
                 ]  # fmt: skip
     return [[Cell(asked.name, asked) for asked in phase] for phase in (first, encoders, last)]
+
+
+def _chosen(asked: Sequence[str], known: Mapping[str, Any], always: str) -> tuple[str, ...]:
+    """Rows of a table, in its order."""
+    return tuple(name for name in known if not asked or name in asked or name == always)
 
 
 def _space_of(asked: Any) -> SpaceCell:

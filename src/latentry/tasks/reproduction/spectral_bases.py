@@ -126,7 +126,7 @@ def hold_bases(places: Places, asked: BasesCell) -> dict[str, Any]:
         basis = makers[name]()
         found[name] = _numbers(basis, z, held_out.y, fresh, bench, reader)
         sheets.append(bench.decode(basis.vectors[: basis.num_labels] + basis.offset).cpu())
-        if name in ("loewdin", "paper"):
+        if name == "loewdin":
             found[name] |= _in_full(basis, z, held_out.y, bench, reader)
     write_png(picture_of(places, asked.name), grid(torch.cat(sheets), loewdin.num_labels), magnify=2)
     x_hat = bench.decode(z[: 4 * SHOWN])

@@ -50,6 +50,7 @@ class OperatorsCell:
     """Codes of each label that strengths are found on."""
     codes: int
     """Codes of each label of the result."""
+    operators: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -146,7 +147,8 @@ def compare_operators(places: Places, asked: OperatorsCell) -> dict[str, Any]:
     basis, _ = coded(places, asked.encoder, bench)
     seed, k = asked.encoder.space.seed, basis.num_labels
     rng = torch.Generator().manual_seed(seed + 2)
-    scores = fit_linear_classifier(*pair(labelled_codes(bench.generator, bench.guide, bench.prior, 10_000, rng)))
+    known = labelled_codes(bench.generator, bench.guide, bench.prior, k * asked.encoder.per_label, rng)
+    scores = fit_linear_classifier(*pair(known))
     validation = _of_each(bench, bench.guide, asked.validation, k, seed + 3)
     test = _of_each(bench, reader, asked.codes, k, seed + 4)
     tried, edits = _all_pairs(validation, k), _all_pairs(test, k)
@@ -155,7 +157,8 @@ def compare_operators(places: Places, asked: OperatorsCell) -> dict[str, Any]:
 
     found: dict[str, Any] = {}
     strips = [bench.decode(test.z[:: asked.codes]).cpu()]
-    for name, family in OPERATORS.items():
+    for name in asked.operators:
+        family = OPERATORS[name]
         move = family.make(basis, scores)
 
         def succeeds(strength: float, move: Move = move) -> Tensor:

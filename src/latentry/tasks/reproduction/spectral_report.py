@@ -20,16 +20,20 @@ def _over(seeds: Seeds, read: Callable[[Mapping[str, Any]], float]) -> SeedInter
     return mean_over_seeds({seed: read(result) for seed, result in seeds.items()})
 
 
-def _percent(interval: SeedInterval) -> str:
+def _percent(interval: SeedInterval, short: bool = False) -> str:
+    if short:
+        return f"{100 * interval.value:.1f}"
     return f"{100 * interval.value:.1f} [{100 * max(0, interval.low):.1f}, {100 * min(1, interval.high):.1f}]"
 
 
-def _number(interval: SeedInterval) -> str:
+def _number(interval: SeedInterval, short: bool = False) -> str:
+    if short:
+        return f"{interval.value:.2f}"
     return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
 
 
-def bases_table(data: str, seeds: Seeds) -> Table:
-    """One row for each basis."""
+def bases_table(data: str, seeds: Seeds, short: bool = False) -> Table:
+    """One row for each basis; the short form, for a console, has no intervals."""
     columns = (
         "basis", "rank one, %", "top three, %", "rank one, absolute, %", "among labels, %", "prior: among labels, %",
         "shows its label, %", "negative does, %", "energy, %", "condition",
@@ -40,7 +44,7 @@ def bases_table(data: str, seeds: Seeds) -> Table:
             return _over(seeds, lambda result: result["bases"][name][field])
 
         names = ("rank_one", "top_three", "rank_one_absolute", "among_labels", "prior_among_labels", "mapped")
-        shares = [_percent(of(field)) for field in (*names, "mapped_reversed", "energy")]
+        shares = [_percent(of(field), short) for field in (*names, "mapped_reversed", "energy")]
         return (title, *shares, f"{of('condition_number').value:.3g}")
 
     body = tuple(row(name, title) for name, title in BASES.items() if name in next(iter(seeds.values()))["bases"])
@@ -53,11 +57,12 @@ def bases_table(data: str, seeds: Seeds) -> Table:
         f"for {100 * null:.1f} %. Label information in the sub-domain of the Loewdin basis: {information} % of that in "
         "whole codes. Means over seeds with 95 % Student intervals."
     )
-    return Table(f"Bases: {data}", columns, body, note)
+    table = Table(f"Bases: {data}", columns, body, note)
+    return _only(table, (0, 1, 2, 4, 6)) if short else table
 
 
-def operators_table(data: str, seeds: Seeds) -> Table:
-    """One row for each operator."""
+def operators_table(data: str, seeds: Seeds, short: bool = False) -> Table:
+    """One row for each operator; the short form has no intervals."""
     columns = ("operator", "success, %", *ATTRIBUTES, "cosine", "prior kept", "norm change, %", "label back, %", "reached")
 
     def row(name: str) -> tuple[str, ...]:
@@ -68,12 +73,12 @@ def operators_table(data: str, seeds: Seeds) -> Table:
         reached = sum(bool(result["operators"][name]["reached"]) for result in seeds.values())
         return (
             OPERATORS[name].title,
-            _percent(of("success")),
-            *(_number(of(f"identity_{attribute}")) for attribute in ATTRIBUTES),
-            _number(of("cosine")),
+            _percent(of("success"), short),
+            *(_number(of(f"identity_{attribute}"), short) for attribute in ATTRIBUTES),
+            _number(of("cosine"), short),
             f"{kept} of {len(seeds)}",
             f"{100 * of('norm_error').value:.0f}",
-            _percent(of("label_back")),
+            _percent(of("label_back"), short),
             f"{reached} of {len(seeds)}",
         )
 
@@ -82,11 +87,12 @@ def operators_table(data: str, seeds: Seeds) -> Table:
         "there is one (reached); success is what the reader sees. Thickness, slant, size: correlation before and after, "
         "within pairs of labels. Norm change: the largest."
     )
-    return Table(f"Operators: {data}", columns, tuple(map(row, OPERATORS)), note)
+    table = Table(f"Operators: {data}", columns, tuple(map(row, next(iter(seeds.values()))["operators"])), note)
+    return _only(table, (0, 1, 2, 3, 4, 6, 8)) if short else table
 
 
-def denoising_table(data: str, seeds: Seeds) -> Table:
-    """Accuracy of the best of each kind against each corruption."""
+def denoising_table(data: str, seeds: Seeds, short: bool = False) -> Table:
+    """Accuracy of the best of each kind against each corruption; the short form has no intervals."""
     columns = (
         "corruption", "nothing, %", "best filter, %", "recovery, %", "in the basis, %", "ours less the filter",
         "error: filter", "error: ours",
@@ -103,13 +109,13 @@ def denoising_table(data: str, seeds: Seeds) -> Table:
         body.append(
             (
                 corruption,
-                _percent(accuracy(("filter",), family="nothing")),
-                _percent(accuracy(("filter",))),
-                _percent(accuracy(("recovery",))),
-                _percent(accuracy(("basis",))),
-                _signed(_gain(seeds, corruption)),
-                _number(error(("filter",))),
-                _number(error(("recovery", "basis"))),
+                _percent(accuracy(("filter",), family="nothing"), short),
+                _percent(accuracy(("filter",)), short),
+                _percent(accuracy(("recovery",)), short),
+                _percent(accuracy(("basis",)), short),
+                _signed(_gain(seeds, corruption), short),
+                _number(error(("filter",)), short),
+                _number(error(("recovery", "basis")), short),
             )
         )
     clean = _percent(_over(seeds, lambda result: next(iter(result.values()))["clean"]))
@@ -118,7 +124,8 @@ def denoising_table(data: str, seeds: Seeds) -> Table:
         "best on validation images. Ours less the filter: paired by image against the filter that is best on the held-out "
         "images themselves. Error: mean squared, to the clean image, of the method that was best by it on validation."
     )
-    return Table(f"Denoising: {data}", columns, tuple(body), note)
+    table = Table(f"Denoising: {data}", columns, tuple(body), note)
+    return _only(table, (0, 1, 2, 3, 4, 5)) if short else table
 
 
 def _best(of: Mapping[str, Any], kinds: Sequence[str], target: str, family: str | None = None) -> Mapping[str, Any]:
@@ -137,7 +144,15 @@ def _gain(seeds: Seeds, corruption: str) -> SeedInterval:
     return _over(seeds, lambda result: result[corruption]["gain"]["value"])
 
 
-def _signed(interval: SeedInterval) -> str:
+def _only(table: Table, columns: Sequence[int]) -> Table:
+    """Fewer columns, for a console, and no note: the page has them."""
+    names = tuple(table.columns[index] for index in columns)
+    return Table(table.title, names, tuple(tuple(row[index] for index in columns) for row in table.rows))
+
+
+def _signed(interval: SeedInterval, short: bool = False) -> str:
+    if short:
+        return f"{100 * interval.value:+.1f}"
     return f"{100 * interval.value:+.1f} [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
 
 
@@ -153,13 +168,15 @@ def spectral_verdicts(
 
 
 def _bases_verdict(data: str, seeds: Seeds) -> str:
-    def rank_one(name: str) -> SeedInterval:
-        return _over(seeds, lambda result: result["bases"][name]["rank_one"])
+    def rank_one(name: str) -> str:
+        return _percent(_over(seeds, lambda result: result["bases"][name]["rank_one"]))
 
+    first = next(iter(seeds.values()))["bases"]
+    paper = f", {rank_one('paper')} % in the paper's" if "paper" in first else ""
     mapped = _over(seeds, lambda result: result["bases"]["loewdin"]["mapped"]).value
     return (
-        f"{data}: the true label has the largest of all coefficients for {_percent(rank_one('loewdin'))} % of held-out "
-        f"images in the Loewdin basis, {_percent(rank_one('paper'))} % in the paper's (90.2 % in the authors' code); "
+        f"{data}: the true label has the largest of all coefficients for {rank_one('loewdin')} % of held-out "
+        f"images in the Loewdin basis{paper} (the authors' own figure is 90.2 %); "
         f"{100 * mapped:.0f} % of the label vectors show their label."
     )
 
@@ -175,6 +192,7 @@ def _operators_verdict(data: str, seeds: Seeds) -> str:
     against = {
         OPERATORS[name].title: difference_over_seeds(kept("margin"), kept(name))
         for name in ("transition", "translate", "translate-conditional", "translate-margin")
+        if all(name in result["operators"] for result in seeds.values())
     }
     told = ", ".join(
         f"{interval.value:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}] over {name}"
