@@ -560,6 +560,8 @@ class ReproduceSpectralSettings(CommonSettings):
     """Iterations of the encoder of real images."""
     encoder_batch_size: int = 64
     """Pairs or images of one of them."""
+    training_images: int = 60_000
+    """Most training images of an encoder."""
     images: int = 1000
     """Held-out images that bases are held against."""
     codes: int = 2000
@@ -574,6 +576,8 @@ class ReproduceSpectralSettings(CommonSettings):
     """Iterations of each denoising encoder."""
     samples: int = 20_000
     """Samples among which recovery looks for a start."""
+    recovery_steps: int = 40
+    """Steps of each recovery of a corrupted image."""
     denoised_validation: int = 100
     """Images that denoisers are tuned on."""
     denoised: int = 300

@@ -111,9 +111,9 @@ def work(places: Places, cell: Cell) -> dict[str, Any]:
 def _rehearsal(settings: ReproduceSpectralSettings) -> ReproduceSpectralSettings:
     return dataclasses.replace(
         settings, data=settings.data[:1], guides=settings.guides[:1], readers=settings.readers[:1], seeds=2,
-        generators=(_REHEARSED,), per_label=20, inverse_steps=2, encoder_steps=2, encoder_batch_size=8, images=300,
-        codes=100, bases=("paper", "random"), operators=("rotate", "translate-margin", "transition"),
-        moved=2, corruptions=settings.corruptions[:1], strengths=1, denoiser_steps=2, samples=50, denoised_validation=6,
+        generators=(_REHEARSED,), per_label=20, inverse_steps=2, encoder_steps=2, encoder_batch_size=8, images=200,
+        codes=100, bases=("random",), operators=("translate-margin",),
+        moved=2, corruptions=settings.corruptions[:1], strengths=1, denoiser_steps=2, samples=50, recovery_steps=2, training_images=200, denoised_validation=6,
         denoised=6, workers=settings.workers or 1,
     )  # fmt: skip
 
@@ -169,7 +169,7 @@ def _phases(settings: ReproduceSpectralSettings) -> list[list[Cell]]:
             )
             encoder = EncoderCell(
                 space, guides[data], settings.per_label, settings.inverse_steps, settings.encoder_steps,
-                settings.encoder_batch_size,
+                settings.encoder_batch_size, settings.training_images,
             )  # fmt: skip
             first.append(space)
             encoders.append(encoder)
@@ -180,7 +180,7 @@ def _phases(settings: ReproduceSpectralSettings) -> list[list[Cell]]:
             if "denoising" in settings.parts:
                 last += [
                     DenoisingCell(
-                        encoder, reader, kind, settings.strengths, settings.denoiser_steps, settings.samples,
+                        encoder, reader, kind, settings.strengths, settings.denoiser_steps, settings.samples, settings.recovery_steps,
                         settings.denoised_validation, settings.denoised,
                     )
                     for kind in settings.corruptions
@@ -230,7 +230,7 @@ def _costs(settings: ReproduceSpectralSettings, device: torch.device) -> dict[ty
         BasesCell: 30 + seen * (10 * settings.per_label + 25 * min(200, settings.per_label) * settings.latent_dim + 20_000),
         OperatorsCell: 20 + 9 * edits * (16 * seen + 2e-3),
         DenoisingCell: settings.denoiser_steps * pairs
-        + settings.strengths * (settings.samples * made + looked_at * (0.3 + 40 * 3 * 2 * 3 * made)),
+        + settings.strengths * (settings.samples * made + looked_at * (0.3 + settings.recovery_steps * 18 * made)),
     }
 
 

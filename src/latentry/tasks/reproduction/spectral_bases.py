@@ -87,7 +87,7 @@ def _makers(
 
     @cache
     def images() -> tuple[Tensor, Tensor]:
-        train = bench.images("train", len(bench.data.split("train")))
+        train = bench.images("train", asked.images)
         return train.x, train.y
 
     def paper(**of: Any) -> QuasiEigenbasis:

@@ -37,6 +37,7 @@ class DenoisingCell:
     """How many of the strengths, the strongest first."""
     inverse_steps: int
     samples: int
+    recovery_steps: int
     validation: int
     held_out: int
 
@@ -77,6 +78,7 @@ def denoise(places: Places, asked: DenoisingCell) -> dict[str, Any]:
                 bench.prior,
                 encoder,
                 samples=asked.samples,
+                steps=asked.recovery_steps,
                 rng=torch.Generator().manual_seed(seed),
             ),
             code_filters=code_filters(basis),

@@ -111,6 +111,8 @@ class EncoderCell:
     inverse_steps: int
     steps: int
     batch_size: int
+    images: int
+    """Most training images."""
 
     @property
     def name(self) -> str:
@@ -234,7 +236,7 @@ def fit_real_encoder(places: Places, asked: EncoderCell) -> dict[str, Any]:
     )
     save_inverse(home / "inverse", inverse)
     scale = _SHARPNESS * bench.prior.latent_dim**0.5
-    train, validation = bench.images("train", len(bench.data.split("train"))), bench.images("validation", 1000)
+    train, validation = bench.images("train", asked.images), bench.images("validation", min(1000, asked.images))
     encoder = fit_encoder(
         bench.generator,
         bench.prior,
