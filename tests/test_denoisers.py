@@ -14,6 +14,7 @@ from latentry.latent.measurements import Blur
 from latentry.priors import Normal
 from latentry.tasks.reproduction.denoisers import (
     STRENGTHS,
+    Contrast,
     Observed,
     PictureFilter,
     code_filters,
@@ -83,11 +84,14 @@ def test_every_filter_takes_noise_off_at_one_of_its_settings(family: str) -> Non
     assert min(errors) < 0.7 * (seen - x).square().mean()
 
 
-def test_stretched_pictures_reach_the_ends_of_the_range() -> None:
-    found = by_setting(picture_filters())
-    flat = square() / 4
-    assert found["Gaussian", "sigma 0.6"](Observed(flat)).abs().max() < 0.3
-    assert found["Gaussian", "sigma 0.6, stretched"](Observed(flat)).amax((1, 2, 3)).tolist() == [1.0, 1.0]
+def test_contrast_brings_two_percentiles_to_the_ends_of_the_range() -> None:
+    x = torch.linspace(-0.5, 0.5, 101).view(1, 1, 1, 101)
+    stretched = Contrast(50.0, 90.0)(x).flatten()
+    assert_close(stretched[[0, 50, 70, 90, 100]], torch.tensor([-1.0, -1.0, 0.0, 1.0, 1.0]), atol=1e-5, rtol=0)
+
+
+def test_contrast_leaves_an_even_picture_as_it_is() -> None:
+    assert torch.equal(Contrast(1.0, 99.0)(torch.full((2, 1, 5, 5), 0.3)), torch.full((2, 1, 5, 5), 0.3))
 
 
 @pytest.mark.parametrize("family", ["Wiener deconvolution", "Richardson-Lucy"])

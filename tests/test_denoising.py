@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from latentry.data.corruptions import NormalNoise, Occlusion
-from latentry.tasks.reproduction.denoisers import CodeFilter, Observed, PictureFilter, Recovering
+from latentry.tasks.reproduction.denoisers import CodeFilter, Contrast, Observed, PictureFilter, Recovering
 from latentry.tasks.reproduction.denoising import DenoisingReport, Labelled, compare_denoisers, observe
 
 SIDE = 4
@@ -51,6 +51,7 @@ def compared(**settings: Any) -> DenoisingReport:
         "held_out": HELD_OUT,
         "generator": lambda z: z.view(-1, 1, SIDE, SIDE),
         "filters": [scaled("scale", factor) for factor in (-1.0, 0.5, 1.0)],
+        "contrasts": (),
         "guide": brightness,
         "classifier": brightness,
     }
@@ -71,6 +72,17 @@ def test_the_guide_tunes_and_the_classifier_scores() -> None:
     assert by_accuracy.validation_accuracy == 1
     assert by_accuracy.accuracy.value == 0
     assert not by_accuracy.correct.any()
+
+
+def test_contrast_is_tuned_with_the_filter_and_costs_it_one_pass() -> None:
+    """Black and white at a tenth of their contrast are far off; stretched, they are black and white again."""
+    calls: Counter[tuple[float, int]] = Counter()
+    whole = Contrast(0.0, 100.0)
+    drawn = Labelled(torch.randn(20, 1, SIDE, SIDE, generator=seeded()).sign(), VALIDATION.y)
+    report = compared(filters=[scaled("scale", 0.1, calls)], contrasts=(whole,), validation=drawn, held_out=drawn)
+    assert report.rows[0].setting == f"times 0.1; {whole}"
+    assert report.rows[0].error.value == pytest.approx(0, abs=1e-10)
+    assert calls == {(0.1, 20): 2}
 
 
 def test_only_what_was_chosen_meets_the_held_out_images_and_only_once() -> None:

@@ -17,8 +17,11 @@ a setting that suit the corruption, since it is tuned on validation images that 
 blur's weights or where the occlusion lies: deconvolution and inpainting among the filters, recovery through the operator or
 under the mask among ours. Like is compared with like.
 
-Filters of pictures come twice, as they are and with their contrast stretched to the whole range, since what they leave is
-flat, which a classifier of whole contrast does not know.
+**Contrast.** What filters of pictures leave is flat or speckled, which a classifier of clean images does not know, however
+well the eye can read it. So each is also tried with its contrast stretched, down to a black point under which most of the
+picture falls (`CONTRASTS`). For drawings on black this is the better half of the filter: of digits under normal noise of
+standard deviation 1, total variation leaves 30 % legible to the shipped independent classifier, and 93 % with black at its
+70th percentile.
 
 References: Bora, Jalal, Price, Dimakis, "Compressed sensing using generative models", 2017 (the posterior mode); Chambolle,
 "An algorithm for total variation minimization and applications", 2004; Buades, Coll, Morel, "A non-local algorithm for image
@@ -46,9 +49,11 @@ from latentry.latent.recovery import recover_codes
 from latentry.latent.solvers.adam import Adam
 
 __all__ = [
+    "CONTRASTS",
     "STRENGTHS",
     "Basis",
     "CodeFilter",
+    "Contrast",
     "Observed",
     "PictureFilter",
     "Recovering",
@@ -76,8 +81,6 @@ _STEPS, _LEARNING_RATE = 40, 0.1
 _AT_ONCE = 1000
 _FLAT = 1e-6
 """Range of a picture below which its contrast is not stretched."""
-_ENDS = (1.0, 99.0)
-"""Percentiles that a stretched picture has at the ends of the range."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,31 @@ class PictureFilter:
     """Corrupted to denoised images in [-1, 1]."""
     blind: bool = True
     """Whether it sees the corrupted image alone."""
+    contrasted: bool = True
+    """Whether it may be tried with other contrasts too."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Brightness stretched, for each picture, so that two of its percentiles come to the ends of [-1, 1]."""
+
+    black: float
+    """Percentile that becomes -1."""
+    white: float
+    """Percentile that becomes 1."""
+
+    def __call__(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        ends = torch.tensor([self.black, self.white], dtype=x.dtype, device=x.device) / 100
+        low, high = x.flatten(1).quantile(ends, dim=1)[:, :, None, None, None]
+        stretched = 2 * (x - low) / (high - low).clamp(min=_FLAT) - 1
+        return torch.where(high - low > _FLAT, stretched, x).clamp(-1, 1)
+
+    def __str__(self) -> str:
+        return f"black at {self.black:g} %, white at {self.white:g} %"
+
+
+CONTRASTS = (Contrast(1.0, 99.0), Contrast(50.0, 99.0), Contrast(70.0, 95.0), Contrast(80.0, 95.0), Contrast(80.0, 99.0))
+"""What each filter of pictures is tried with, beside its own contrast."""
 
 
 @dataclass(frozen=True)
@@ -205,23 +233,26 @@ def picture_filters() -> tuple[PictureFilter, ...]:
     from skimage.filters import gaussian, median
     from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
 
-    found = [PictureFilter("nothing", "as it is", lambda seen: seen.x.clamp(-1, 1))]
+    found = [
+        PictureFilter("nothing", "as it is", lambda seen: seen.x.clamp(-1, 1), contrasted=False),
+        PictureFilter("contrast alone", "as it is", lambda seen: seen.x.clamp(-1, 1)),
+    ]
     for side in (3, 5, 7):
-        found += _both("median", f"{side} x {side}", partial(median, footprint=np.ones((side, side)), mode="nearest"))
+        found.append(_filter("median", f"{side} x {side}", partial(median, footprint=np.ones((side, side)), mode="nearest")))
     for weight in (0.1, 0.2, 0.4, 0.6, 0.8, 1.2, 1.8, 2.5):
-        found += _both("total variation", f"weight {weight:g}", partial(denoise_tv_chambolle, weight=weight))
+        found.append(_filter("total variation", f"weight {weight:g}", partial(denoise_tv_chambolle, weight=weight)))
     for patch in (3, 5, 7):
         for h in (0.2, 0.4, 0.5, 0.6, 0.8, 1.1):
             shape = {"patch_size": patch, "patch_distance": 9}
-            found += _both("non-local means", f"h {h:g}, patch {patch}", partial(denoise_nl_means, h=h, **shape))
+            found.append(_filter("non-local means", f"h {h:g}, patch {patch}", partial(denoise_nl_means, h=h, **shape)))
     for sigma in (0.6, 1.0, 1.4, 2.0):
-        found += _both("Gaussian", f"sigma {sigma:g}", partial(gaussian, sigma=sigma, mode="nearest"))
+        found.append(_filter("Gaussian", f"sigma {sigma:g}", partial(gaussian, sigma=sigma, mode="nearest")))
 
     def local(image: np.ndarray, side: int) -> Any:
         return wiener(np.pad(image, side, mode="edge"), side)[side:-side, side:-side]  # it goes on with 0 by itself
 
     for side in (3, 5, 7):
-        found += _both("Wiener", f"{side} x {side}", partial(local, side=side))
+        found.append(_filter("Wiener", f"{side} x {side}", partial(local, side=side)))
     return tuple(found)
 
 
@@ -241,13 +272,13 @@ def deconvolution_filters(blur: Blur, side: int) -> tuple[PictureFilter, ...]:
     found: list[PictureFilter] = []
     for balance in (1e-8, 1e-6, 1e-4, 1e-2, 1e-1):
         told = partial(wiener, psf=weights, balance=balance)
-        found += _both("Wiener deconvolution", f"balance {balance:g}", told, blind=False)
+        found.append(_filter("Wiener deconvolution", f"balance {balance:g}", told, blind=False))
 
     def lucy(image: np.ndarray, num_iter: int) -> Any:
         return 2 * richardson_lucy((image + 1) / 2, weights, num_iter=num_iter) - 1  # it wants brightness above 0
 
     for steps in (10, 30, 100):
-        found += _both("Richardson-Lucy", f"{steps} steps", partial(lucy, num_iter=steps), blind=False)
+        found.append(_filter("Richardson-Lucy", f"{steps} steps", partial(lucy, num_iter=steps), blind=False))
     return tuple(found)
 
 
@@ -406,27 +437,14 @@ def nearest_samples(
     return nearest
 
 
-def _both(
-    family: str, setting: str, apply: Callable[[np.ndarray], Any], *, blind: bool = True
-) -> tuple[PictureFilter, PictureFilter]:
-    """A filter as it is, and with its contrast stretched."""
-    return (
-        PictureFilter(family, setting, partial(_filtered, apply, stretch=False), blind),
-        PictureFilter(family, f"{setting}, stretched", partial(_filtered, apply, stretch=True), blind),
-    )
+def _filter(family: str, setting: str, apply: Callable[[np.ndarray], Any], *, blind: bool = True) -> PictureFilter:
+    """A filter of single channels."""
 
+    def denoise(observed: Observed) -> Tensor:
+        pictures = observed.x.double().cpu().numpy()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            filtered = np.array([[apply(image) for image in channels] for channels in pictures])
+        kept = np.where(np.isnan(filtered), pictures, filtered)  # Wiener's filter of a flat picture
+        return torch.from_numpy(kept).clamp(-1, 1).to(observed.x)
 
-def _filtered(apply: Callable[[np.ndarray], Any], observed: Observed, *, stretch: bool) -> Float[Tensor, "n c h w"]:
-    """Each channel of each image on its own."""
-    pictures = observed.x.double().cpu().numpy()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        filtered = np.array([[apply(image) for image in channels] for channels in pictures])
-    found = torch.from_numpy(np.where(np.isnan(filtered), pictures, filtered))  # Wiener's filter of a flat picture
-    return (_stretched(found) if stretch else found).clamp(-1, 1).to(observed.x)
-
-
-def _stretched(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    """Images whose percentiles lie at the ends of [-1, 1]."""
-    ends = torch.tensor(_ENDS, dtype=x.dtype, device=x.device) / 100
-    low, high = x.flatten(1).quantile(ends, dim=1)[:, :, None, None, None]
-    return torch.where(high - low > _FLAT, 2 * (x - low) / (high - low).clamp(min=_FLAT) - 1, x)
+    return PictureFilter(family, setting, denoise, blind)

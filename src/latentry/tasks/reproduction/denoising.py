@@ -7,7 +7,8 @@ the independent classifier, which no method knows, has the word. Labels serve tu
 
 Classifiers differ in what they make of the flat pictures that filters leave: the shipped guide reads 9 % of digits under
 normal noise of standard deviation 1 after non-local means, the independent one 44 %. A filter tuned by the former is sold
-below its worth. So it is fair to let the independent classifier itself guide on validation images, all methods alike.
+below its worth. So it is fair to let the independent classifier itself guide on validation images, all methods alike, and to
+tune the contrast of filters too.
 
 A method that works on codes is tuned over its ways to codes and its filters of codes together; codes of one way are worked
 out once.
@@ -26,7 +27,7 @@ from latentry.data.corruptions import Corruption, Occlusion
 from latentry.evaluation.estimates import Estimate, mean_estimate
 from latentry.evaluation.proportions import Share, share
 from latentry.interfaces import Generator, evaluated
-from latentry.tasks.reproduction.denoisers import CodeFilter, Observed, PictureFilter, Recovering
+from latentry.tasks.reproduction.denoisers import CONTRASTS, CodeFilter, Contrast, Observed, PictureFilter, Recovering
 
 __all__ = ["DenoisingReport", "DenoisingRow", "Labelled", "Target", "compare_denoisers", "observe"]
 
@@ -146,6 +147,7 @@ def compare_denoisers(
     filters: Sequence[PictureFilter],
     recoveries: Sequence[Recovering] = (),
     code_filters: Sequence[CodeFilter] = (),
+    contrasts: Sequence[Contrast] = CONTRASTS,
     guide: Callable[[Tensor], Tensor],
     classifier: Callable[[Tensor], Tensor],
     seed: int = 0,
@@ -162,6 +164,7 @@ def compare_denoisers(
         filters: Methods on pictures; settings of one family compete.
         recoveries: Ways to codes; each family is a method by itself, and one with each family of code filters.
         code_filters: Filters of codes in a basis.
+        contrasts: What each filter of pictures may do with its contrast.
         guide: Logits of a classifier for tuning on validation images; another one than `classifier`, or the same.
         classifier: Logits of one that no method knows, for scores.
         seed: Seed of the corruption; held-out images have the next one.
@@ -176,17 +179,17 @@ def compare_denoisers(
         raise ValueError("expected at least one filter to compare with, got none; take `picture_filters()`")
     parts = {"validation": validation, "held-out": held_out}
     observed = {name: observe(corruption, part.x, seed + place) for place, (name, part) in enumerate(parts.items())}
-    families = _families(observed, generator, filters, recoveries, code_filters)
+    families = _families(observed, generator, filters, recoveries, code_filters, contrasts)
 
     rows: list[DenoisingRow] = []
     for (family, kind), candidates in families.items():
-        tuned = [(candidate, *_scores(candidate("validation"), validation, guide)) for candidate in candidates]
+        tuned = [(candidate, *_scores(candidate("validation")[0], validation, guide)) for candidate in candidates]
         best: dict[Target, tuple[_Candidate, float, float]] = {
             "error": min(tuned, key=lambda one: one[1]),
             "accuracy": max(tuned, key=lambda one: one[2]),
         }
         for target, (candidate, error, accuracy) in best.items():
-            denoised = candidate("held-out")
+            denoised, seconds = candidate("held-out")
             correct = _labels(denoised, classifier) == held_out.y
             squared = (denoised - held_out.x).square().flatten(1).mean(1)
             rows.append(
@@ -201,7 +204,7 @@ def compare_denoisers(
                     error=mean_estimate(squared.cpu(), level),
                     accuracy=share(correct, level),
                     correct=correct,
-                    seconds=candidate.seconds("held-out") / len(held_out.x),
+                    seconds=seconds / len(held_out.x),
                     images=denoised[:shown],
                 )
             )
@@ -236,20 +239,20 @@ class _Timed:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A method at one setting: codes if it has any, and images from them or from what is observed."""
+    """A method at one setting: what several settings share, codes or filtered pictures, and images from that."""
 
     setting: str
     blind: bool
-    images: _Timed
-    codes: _Timed | None = None
+    shared: _Timed
+    finish: Callable[[Tensor], Tensor]
+    """From what is shared to images."""
 
-    def __call__(self, part: str) -> Tensor:
-        if self.codes is not None:
-            self.codes(part)  # their time is their own
-        return self.images(part)
-
-    def seconds(self, part: str) -> float:
-        return self.images.seconds(part) + (0.0 if self.codes is None else self.codes.seconds(part))
+    def __call__(self, part: str) -> tuple[Tensor, float]:
+        """Images of a part, and the time they took."""
+        shared = self.shared(part)
+        began = time.perf_counter()
+        images = self.finish(shared)
+        return images, self.shared.seconds(part) + time.perf_counter() - began
 
 
 def _families(
@@ -258,6 +261,7 @@ def _families(
     filters: Sequence[PictureFilter],
     recoveries: Sequence[Recovering],
     code_filters: Sequence[CodeFilter],
+    contrasts: Sequence[Contrast],
 ) -> dict[tuple[str, Kind], list[_Candidate]]:
     """Candidates that compete with each other, by name and kind."""
     found: dict[tuple[str, Kind], list[_Candidate]] = {}
@@ -265,28 +269,29 @@ def _families(
     def add(family: str, kind: Kind, candidate: _Candidate) -> None:
         found.setdefault((family, kind), []).append(candidate)
 
-    def filtered(method: PictureFilter) -> Callable[[str], Tensor]:
-        return lambda part: method.denoise(observed[part])
+    def made(method: Callable[[Observed], Tensor]) -> _Timed:
+        return _Timed(lambda part: method(observed[part]))
 
-    def recovered(way: Recovering) -> Callable[[str], Tensor]:
-        return lambda part: way.codes(observed[part])
-
-    def decoded(codes: _Timed, apply: Callable[[Tensor], Tensor]) -> Callable[[str], Tensor]:
-        def images(part: str) -> Tensor:
+    def decoded(apply: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        def images(codes: Tensor) -> Tensor:
             with evaluated(generator), torch.no_grad():
-                return torch.cat([generator(z) for z in apply(codes(part)).split(_AT_ONCE)])
+                return torch.cat([generator(z) for z in apply(codes).split(_AT_ONCE)])
 
         return images
 
     for method in filters:
-        add(method.family, "filter", _Candidate(method.setting, method.blind, _Timed(filtered(method))))
+        pictures = made(method.denoise)
+        add(method.family, "filter", _Candidate(method.setting, method.blind, pictures, lambda x: x))
+        for contrast in contrasts if method.contrasted else ():
+            setting = f"{method.setting}; {contrast}"
+            add(method.family, "filter", _Candidate(setting, method.blind, pictures, contrast))
     for way in recoveries:
-        codes = _Timed(recovered(way))
-        add(way.family, "recovery", _Candidate(way.setting, way.blind, _Timed(decoded(codes, lambda z: z)), codes))
+        codes = made(way.codes)
+        add(way.family, "recovery", _Candidate(way.setting, way.blind, codes, decoded(lambda z: z)))
         for code_filter in code_filters:
             setting = f"{way.setting}; {code_filter.setting}"
-            images = _Timed(decoded(codes, code_filter.apply))
-            add(f"{way.family}, {code_filter.family}", "basis", _Candidate(setting, way.blind, images, codes))
+            candidate = _Candidate(setting, way.blind, codes, decoded(code_filter.apply))
+            add(f"{way.family}, {code_filter.family}", "basis", candidate)
     return found
 
 

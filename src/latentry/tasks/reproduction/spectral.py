@@ -110,11 +110,11 @@ def work(places: Places, cell: Cell) -> dict[str, Any]:
 
 def _rehearsal(settings: ReproduceSpectralSettings) -> ReproduceSpectralSettings:
     return dataclasses.replace(
-        settings, data=settings.data[:1], guides=settings.guides[:1], readers=settings.readers[:1], seeds=2,
-        generators=(_REHEARSED,), per_label=20, inverse_steps=2, encoder_steps=2, encoder_batch_size=8, images=200,
-        codes=100, bases=("random",), operators=("translate-margin",),
-        moved=2, corruptions=settings.corruptions[:1], strengths=1, denoiser_steps=2, samples=50, recovery_steps=2, training_images=200, denoised_validation=6,
-        denoised=6, workers=settings.workers or 1,
+        settings, data=settings.data[:1], generators=(_REHEARSED,), guides=settings.guides[:1], readers=settings.readers[:1],
+        seeds=2, bases=("random",), operators=("translate-margin",), per_label=20, inverse_steps=2, encoder_steps=2,
+        encoder_batch_size=8, training_images=200, images=200, codes=100, moved=2, corruptions=settings.corruptions[:1],
+        strengths=1, denoiser_steps=2, samples=50, recovery_steps=2, denoised_validation=6, denoised=6,
+        workers=settings.workers or 1,
     )  # fmt: skip
 
 
@@ -180,8 +180,8 @@ def _phases(settings: ReproduceSpectralSettings) -> list[list[Cell]]:
             if "denoising" in settings.parts:
                 last += [
                     DenoisingCell(
-                        encoder, reader, kind, settings.strengths, settings.denoiser_steps, settings.samples, settings.recovery_steps,
-                        settings.denoised_validation, settings.denoised,
+                        encoder, reader, kind, settings.strengths, settings.denoiser_steps, settings.samples,
+                        settings.recovery_steps, settings.denoised_validation, settings.denoised,
                     )
                     for kind in settings.corruptions
                 ]  # fmt: skip
