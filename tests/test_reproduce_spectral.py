@@ -110,13 +110,19 @@ def made_up(rank_one: float, kept: float, gain: float) -> tuple[dict[str, Any], 
         }
         for name in OPERATORS
     }
-    row = {"validation_accuracy": 0.5, "validation_error": 0.1, "accuracy": {"value": 0.6}, "error": {"value": 0.2}}
+    row = {
+        "blind": True,
+        "validation_accuracy": 0.5,
+        "validation_error": 0.1,
+        "accuracy": {"value": 0.6},
+        "error": {"value": 0.2},
+    }
     rows = [
         {**row, "kind": kind, "tuned_by": target, "family": "nothing"}
         for kind in ("filter", "recovery", "basis")
         for target in ("error", "accuracy")
     ]
-    denoised = {"strong": {"rows": rows, "gain": {"value": gain}, "clean": 0.99}}
+    denoised = {"strong": {"rows": rows, "gain": {"value": gain}, "gain_told": {"value": gain}, "clean": 0.99}}
     bases = {name: full if name == "loewdin" else basis for name in BASES}
     return {"bases": bases, "agreement": 0.98}, {"operators": operators}, denoised
 

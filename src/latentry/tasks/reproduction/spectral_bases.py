@@ -173,7 +173,7 @@ def _in_full(basis: QuasiEigenbasis, z: Tensor, y: Tensor, bench: Bench, reader:
 
     report = evaluate_basis(
         basis.vectors, z - basis.offset, basis.coefficients(z), y, classify, num_labels=basis.num_labels,
-        label_means=basis.label_means - basis.offset, null_draws=20, rng=torch.Generator().manual_seed(0),
+        label_means=basis.label_means - basis.offset, null_draws=20, folds=3, rng=torch.Generator().manual_seed(0),
     )  # fmt: skip
     assert report.capture.labels is not None
     assert report.alignment is not None

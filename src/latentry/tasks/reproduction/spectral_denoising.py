@@ -93,6 +93,7 @@ def denoise(places: Places, asked: DenoisingCell) -> dict[str, Any]:
         found[str(corruption)] = {
             "clean": report.accuracy_of_clean.value,
             "gain": asdict(report.gain()),
+            "gain_told": asdict(report.gain(blind=False)),
             "rows": [_row(row) for row in report.rows],
         }
     return found
