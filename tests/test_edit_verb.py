@@ -71,7 +71,7 @@ def test_turns_are_made_in_order_in_the_planes_of_the_labels(
     result = read_json(tmp_path / "results.json")["result"]
     assert result["success"] is None
     assert result["prior_kept"]["norm_error"] < 1e-5
-    assert [row["image"] for row in result["images"]] == [f"held-out {row}" for row in range(4)]
+    assert [row["image"] for row in result["images"]] == [f"digits/held-out {row}" for row in range(4)]
     cosine = torch.cosine_similarity(z, z_edited)
     assert_close(torch.tensor([row["degrees"] for row in result["images"]]), cosine.acos().rad2deg(), atol=0.05, rtol=0)
     page = (tmp_path / "index.html").read_text()
