@@ -21,7 +21,15 @@ from latentry.priors import (
     mismatch,
     norm_curves,
 )
-from latentry.reports.figures import comparison_figure, fit_figure, histogram_figure, p_value_figure, prior_figure
+from latentry.reports.figures import (
+    comparison_figure,
+    fit_figure,
+    heat_figure,
+    histogram_figure,
+    p_value_figure,
+    prior_figure,
+    spectrum_figure,
+)
 
 FAILED = (179, 64, 42)
 """Colour of the bar of a test that says no."""
@@ -74,3 +82,32 @@ def test_the_comparison_figure_has_a_line_for_each_prior() -> None:
     assert comparison_figure(found) != comparison_figure({"normal": found["normal"]})
     steady = mismatch(SphericalCauchy(5), [0.5, 0.1])
     assert comparison_figure({"cauchy": steady}) == comparison_figure({"cauchy": steady})  # a divergence of 0 on a log scale
+
+
+def coloured(png: bytes, colour: tuple[int, int, int]) -> int:
+    """Pixels of a colour."""
+    return int((np.asarray(Image.open(io.BytesIO(png)).convert("RGB")) == colour).all(-1).sum())
+
+
+BLUE, RED = (5, 48, 97), (103, 0, 31)
+"""The ends of the scale."""
+
+
+def test_a_heat_map_has_the_ends_of_its_scale_where_the_matrix_has_them() -> None:
+    both = heat_figure({"both": torch.tensor([[1.0, 0.0], [0.0, -1.0]])})
+    up = heat_figure({"up": torch.tensor([[1.0, 0.0], [0.0, 0.0]])})
+    assert coloured(both, BLUE) > 1000 + coloured(up, BLUE)
+    assert abs(coloured(both, RED) - coloured(up, RED)) < 200
+    blank = heat_figure({"nothing": torch.zeros(2, 3), "something": torch.ones(1, 1)})
+    assert Image.open(io.BytesIO(blank)).width == 2 * Image.open(io.BytesIO(up)).width
+
+
+def test_a_spectrum_has_the_bars_of_labels_in_orange() -> None:
+    c = torch.tensor([0.5, 1.0, -0.5, 0.5])
+    orange, plain = (255, 127, 14), (157, 180, 200)
+    none, half, all_of_them = (spectrum_figure({"code": c}, k) for k in (0, 2, 4))
+    assert (coloured(none, orange), coloured(all_of_them, plain)) == (0, 0)
+    assert coloured(half, orange) > 1.2 * coloured(half, plain) > 0  # 1.5 in all against 1
+    five = spectrum_figure({f"code {index}": c for index in range(5)}, 2)
+    size, one = Image.open(io.BytesIO(five)).size, Image.open(io.BytesIO(half)).size
+    assert size == (4 * one[0], 2 * one[1])  # the empty panels of the last row are left blank

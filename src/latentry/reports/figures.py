@@ -190,7 +190,7 @@ def heat_figure(panels: Mapping[str, Float[Tensor, "m n"]]) -> bytes:
     figure = Figure(figsize=(3.3 * len(panels), 3.0), layout="constrained")
     for panel, (title, matrix) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         most = matrix.abs().max().item() or 1.0
-        shown = panel.imshow(matrix, cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest")
+        shown = panel.imshow(matrix.cpu().numpy(), cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest")
         panel.set_title(title, fontsize=9)
         panel.tick_params(labelsize=7)
         figure.colorbar(shown, ax=panel, shrink=0.75).ax.tick_params(labelsize=6)
@@ -205,7 +205,7 @@ def spectrum_figure(spectra: Mapping[str, Float[Tensor, "m"]], num_labels: int) 
     panels = figure.subplots(rows, columns, squeeze=False).flat
     for panel, (title, c) in zip(panels, spectra.items(), strict=False):
         colours = ["C1" if index < num_labels else "#9db4c8" for index in range(len(c))]
-        panel.bar(range(len(c)), c, color=colours, width=0.9)
+        panel.bar(range(len(c)), c.tolist(), color=colours, width=0.9)
         panel.axhline(0, color="#888888", linewidth=0.6)
         if num_labels:
             first = int(c[:num_labels].argmax())

@@ -1,0 +1,151 @@
+"""`latentry edit`: rotations that keep norms and are undone, labels that are reached, and one sentence for bad input."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from latentry.cli import main
+from latentry.latent.inverse import fit_inverse, save_inverse
+from latentry.latent.operators import rotate
+from latentry.latent.quasi_eigenbasis import load_basis, save_basis
+from latentry.latent.spectral import quasi_eigenvectors
+from latentry.models.pretrained import load_pretrained, save_pretrained
+from latentry.networks import DCGANGenerator
+from latentry.priors import Normal
+from latentry.storage import read_json, read_tensors
+from latentry.tasks.edit import Turn, film, parse_turns
+
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # of torch itself
+
+
+def run(*arguments: object) -> int:
+    try:
+        return main([str(argument) for argument in arguments])
+    except SystemExit as left:
+        return int(left.code or 0)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the shipped generator a quick inverse and a rough basis; another generator in `other`."""
+    folder = tmp_path_factory.mktemp("edit")
+    shipped, guide = load_pretrained("digits-generator"), load_pretrained("digits-guide")
+    assert isinstance(shipped.prior, Normal)
+    quick = fit_inverse(shipped.network, shipped.prior, steps=20, batch_size=16, width=4, checkpoint_every=20)
+    save_inverse(folder / "inverse", quick)
+    save_basis(folder / "basis", quasi_eigenvectors(shipped.network, guide.network, shipped.prior, per_label=40))
+    torch.manual_seed(1)
+    save_pretrained(folder / "other", DCGANGenerator(64, width=4).eval(), Normal(64), {})
+    return folder
+
+
+def edit(place: Path, out: Path, *extra: object, count: int = 4) -> int:
+    images = ["--data=digits", "--count", count, "--encode", "--inverse", place / "inverse"]
+    return run("edit", *images, "--basis", place / "basis", "--per_label=60", "--device=cpu", "--out", out, *extra)
+
+
+def codes(out: Path) -> tuple[Tensor, Tensor]:
+    found = read_tensors(out / "codes.safetensors")
+    return found["z"], found["z_edited"]
+
+
+def test_turns_are_made_in_order_in_the_planes_of_the_labels(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert edit(place, tmp_path, "--rotate=3:8:60,8:1:-90") == 0
+    (z, z_edited), basis = codes(tmp_path), load_basis(place / "basis")
+    by_hand = rotate(rotate(z, basis.plane(3, 8), math.pi / 3), basis.plane(8, 1), -math.pi / 2)
+    assert_close(z_edited, by_hand)
+    assert_close(z_edited.norm(dim=1), z.norm(dim=1))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "after.png",
+        "codes.safetensors",
+        "index.html",
+        "results.json",
+    ]
+    result = read_json(tmp_path / "results.json")["result"]
+    assert result["success"] is None
+    assert result["prior_kept"]["norm_error"] < 1e-5
+    assert [row["image"] for row in result["images"]] == [f"digits/held-out {row}" for row in range(4)]
+    cosine = torch.cosine_similarity(z, z_edited)
+    assert_close(torch.tensor([row["degrees"] for row in result["images"]]), cosine.acos().rad2deg(), atol=0.05, rtol=0)
+    page = (tmp_path / "index.html").read_text()
+    assert page.count("data:image/png;base64,") == 2
+    assert "3 towards 8 by 60 degrees, 8 towards 1 by -90 degrees" in page
+    assert "read as another label after the edit" in " ".join(capsys.readouterr().out.split())
+
+
+def test_no_angle_changes_nothing_and_there_and_back_is_the_identity(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert edit(place, tmp_path / "none", "--rotate=3:8:0", "--json", count=2) == 0
+    result = json.loads(capsys.readouterr().out)["result"]
+    assert result["changed"]["value"] == 0
+    assert all(row["degrees"] == 0 for row in result["images"])
+    assert torch.equal(*codes(tmp_path / "none"))
+    assert edit(place, tmp_path / "back", "--rotate=3:8:60,8:3:60", count=2) == 0
+    assert_close(*codes(tmp_path / "back"), atol=1e-5, rtol=1e-5)
+
+
+def test_a_label_is_reached_by_rotation_and_a_second_classifier_reads_it(place: Path, tmp_path: Path) -> None:
+    assert edit(place, tmp_path, "--label=8", "--margin=6", "--reader=digits-judge", count=16) == 0
+    z, z_edited = codes(tmp_path)
+    result = read_json(tmp_path / "results.json")["result"]
+    assert result["success"]["trials"] == 16
+    assert result["success"]["value"] > 0.7
+    assert result["success"]["value"] == sum(row["read_after"] == 8 for row in result["images"]) / 16
+    assert set(result["identity"]) == {"thickness", "slant", "size"}
+    assert_close(z_edited.norm(dim=1), z.norm(dim=1))
+
+
+def test_a_film_goes_through_one_operator_after_the_other() -> None:
+    z, plane = torch.tensor([[1.0, 0.0, 0.0]]), torch.eye(3)[:2]
+
+    def quarter(z: Tensor, share: float) -> Tensor:
+        return rotate(z, plane, share * math.pi / 2)
+
+    def away(z: Tensor, share: float) -> Tensor:
+        return z + share * torch.tensor([0.0, 0.0, 4.0])
+
+    pictures = film([quarter, away], z, 5)[:, 0]
+    half = math.sqrt(0.5)
+    assert_close(pictures, torch.tensor([[1, 0, 0], [half, half, 0], [0, 1, 0], [0, 1, 2], [0, 1, 4]]))
+
+
+def test_turns_are_read_as_they_are_written() -> None:
+    assert parse_turns("3:8:60, 8:1:-22.5") == (Turn(3, 8, 60.0), Turn(8, 1, -22.5))
+    assert parse_turns("") == ()
+
+
+GIVEN = ["--data=digits", "--count=2", "--encode", "--inverse={place}/inverse", "--basis={place}/basis"]
+BAD = [
+    ([*GIVEN], "expected an edit, got none; pass --rotate"),
+    (["--rotate=3:8:60"], "expected images to edit, got none"),
+    ([*GIVEN, "--rotate=3:8"], "got '3:8'"),
+    ([*GIVEN, "--rotate=3:8:60,"], "got ''"),
+    ([*GIVEN, "--rotate=a:8:60"], "got 'a:8:60'"),
+    ([*GIVEN, "--rotate=3:3:60"], "two different labels"),
+    ([*GIVEN, "--rotate=3:8:inf"], "a finite angle"),
+    ([*GIVEN, "--rotate=3:12:60"], "expected labels from 0 to 9 in --rotate, as the basis has them, got 12"),
+    ([*GIVEN, "--label=10"], "expected a label from 0 to 9, as the classifier has them, got --label 10"),
+    ([*GIVEN, "--label=1", "--frames=1"], "--frames of at least 2"),
+    ([*GIVEN, "--rotate=3:8:60", "--generator={place}/other"], "find a basis of this one"),
+    (["--codes={place}/none", "--basis={place}/basis", "--rotate=3:8:60"], "{place}/none"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD, ids=[message for _, message in BAD])
+def test_bad_input_ends_with_one_sentence(
+    arguments: list[str], message: str, place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = [argument.format(place=place) for argument in arguments]
+    assert run("edit", "--device=cpu", "--out", tmp_path, *told) == 2
+    said = capsys.readouterr().err
+    assert message.format(place=place) in said
+    assert "Traceback" not in said
+    assert not list(tmp_path.iterdir())
