@@ -106,7 +106,7 @@ BAD = [
     (["--basis", "{place}/done/basis", "--generator", "{place}/other"], "find a basis of this one"),
     (["--basis", "{place}/none"], "{place}/none"),
     (["--encode"], "pass --inverse"),
-    (["--data=digits", "--encode", "--inverse", "{place}/inverse", "--generator", "{place}/other"], "generator"),
+    (["--generator", "{place}/other"], "it is never predicted"),
     (["--data=digits", "--codes", "{place}"], "codes bring their images along"),
     (["--classifier=digits-generator"], "expected a classifier"),
     (["--report_codes=20"], "at least 100"),

@@ -119,7 +119,7 @@ def edit(settings: EditSettings) -> dict[str, Any]:
         )
         operators.append(partial(_labelled, fit_linear_classifier(codes.z, codes.y), settings.label, settings.margin))
     z_film = film(operators, coded.z, settings.frames)
-    outcome = _judged(settings, generator, reader, prior, coded.z, z_film[-1])
+    outcome = _outcome(settings, generator, reader, prior, coded.z, z_film[-1])
 
     write_tensors(
         folder / "codes.safetensors", {"z": outcome.z, "z_edited": outcome.z_edited}, {"generator": model.fingerprint}
@@ -215,7 +215,7 @@ def _check_turns(turns: Sequence[Turn], basis: QuasiEigenbasis) -> None:
         )
 
 
-def _judged(
+def _outcome(
     settings: EditSettings,
     generator: nn.Module,
     reader: nn.Module,
