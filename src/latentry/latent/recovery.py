@@ -23,7 +23,7 @@ identification and hyperparameter optimization", 2016 (successive halving).
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -178,6 +178,8 @@ class _Tracks:
         self.iterations = 0
         together = 1 if solver.halve_at is None else restarts
         self.waiting = deque((datum * restarts, together) for datum in range(n))
+        self.to_finish: deque[int] = deque()
+        self.finished: set[int] = set()
 
     def run(self, batch_size: int, rng: torch.Generator, progress: Callable[[int, int], None] | None) -> None:
         """Work until every start is done, given up or not needed."""
@@ -186,13 +188,13 @@ class _Tracks:
         target = self._targets(track)
         state: Any = None
         total = len(self.z) * self.solver.steps
-        while self.waiting or len(track):
-            fresh = self._next(batch_size - len(track), alone=len(track) == 0).to(device)
-            if len(fresh):
-                begun = self.solver.begin(self.objective, self.z[fresh], self._targets(fresh))
+        while self.waiting or self.to_finish or len(track):
+            for fresh, begun in self._begun(batch_size - len(track), alone=len(track) == 0):
                 state = begun if state is None else join(state, begun)
                 track = torch.cat([track, fresh])
                 target = self._targets(track)
+            if not len(track):
+                break
             state = self.solver.advance(self.objective, state, target, rng)
             self.iterations += len(track)
             leaving = state.done | self._worse_halves(track, state)
@@ -201,7 +203,7 @@ class _Tracks:
                 track, state = track[~leaving], take(state, ~leaving)
                 target = self._targets(track)
             if progress is not None:
-                progress(total if not (self.waiting or len(track)) else min(self.iterations, total), total)
+                progress(total if not (self.waiting or self.to_finish or len(track)) else min(self.iterations, total), total)
 
     def recovery(self, batch_size: int) -> Recovery:
         """The best start of each datum."""
@@ -231,6 +233,19 @@ class _Tracks:
             ),
             evaluations=self.evaluations.view(n, self.restarts).sum(1),
         )
+
+    def _begun(self, room: int, *, alone: bool) -> Iterator[tuple[Int[Tensor, "m"], Any]]:
+        """Tracks that there is room for, with their first states: fresh starts, and best ones that are to be finished."""
+        fresh = self._next(room, alone=alone).to(self.z.device)
+        if len(fresh):
+            yield fresh, self.solver.begin(self.objective, self.z[fresh], self._targets(fresh))
+        last = [self.to_finish.popleft() for _ in range(min(len(self.to_finish), room - len(fresh)))]
+        if last:
+            best = torch.tensor(last, device=self.z.device)
+            state = self.solver.finish(self.objective, self.z[best], self._targets(best))
+            if state is not None:
+                self.finished.update(last)
+                yield best, state
 
     def _next(self, room: int, *, alone: bool) -> Int[Tensor, "m"]:
         """Starts that fit into the room; all of one datum's at least, where nothing else is in work."""
@@ -263,14 +278,26 @@ class _Tracks:
             x_hat = self.objective.generator(z)
             residuals = self.objective.difference.residuals(x_hat, target)
             loss = self.objective.difference.loss(residuals) + self.objective.penalty(z, torch.ones_like(state.loss))
-        self.z[track] = z
-        self.loss[track] = loss.nan_to_num(nan=math.inf)
-        self.error[track] = self.objective.reconstruction_error(x_hat, target).nan_to_num(nan=math.inf)
-        self.converged[track] = state.converged
-        self.evaluations[track] = state.evaluations + 1
+        loss = loss.nan_to_num(nan=math.inf)
+        better = loss <= self.loss[track]
+        kept = track[better]
+        self.z[kept], self.loss[kept] = z[better], loss[better]
+        error = self.objective.reconstruction_error(x_hat, target).nan_to_num(nan=math.inf)
+        self.error[kept], self.converged[kept] = error[better], state.converged[better]
+        self.evaluations[track] += state.evaluations + 1
         if self.solver.halve_at is None:
-            further = (self.error[track] > self.tolerance) & ((track + 1) % self.restarts != 0)
-            self.waiting.extend((number + 1, 1) for number in track[further].tolist())
+            self._go_on(track[(error > self.tolerance)].tolist())
+
+    def _go_on(self, unmet: Sequence[int]) -> None:
+        """The next start of data that are not met; after the last one, the best of them is to be finished."""
+        for number in unmet:
+            if number in self.finished:
+                continue
+            if (number + 1) % self.restarts:
+                self.waiting.append((number + 1, 1))
+            else:
+                first = number + 1 - self.restarts
+                self.to_finish.append(first + int(self.loss[first : number + 1].argmin()))
 
 
 def automatic_solver(norm: Norm, latent_dim: int) -> LevenbergMarquardt | Adam:

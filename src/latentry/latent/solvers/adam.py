@@ -90,6 +90,9 @@ class Adam:
         infinite = z.new_full((n,), math.inf)
         return AdamState(z, infinite, torch.zeros_like(z), torch.zeros_like(z), infinite, count, never, never, count)
 
+    def finish(self, objective: Objective, z: Float[Tensor, "n d"], target: Target) -> None:
+        """Nothing: each start has been led to its end."""
+
     def advance(self, objective: Objective, state: AdamState, target: Target, rng: torch.Generator) -> AdamState:
         """One step of every code."""
         share = state.step / self.steps

@@ -146,6 +146,9 @@ class LBFGS:
             evaluations=count + 3,
         )
 
+    def finish(self, objective: Objective, z: Float[Tensor, "n d"], target: Target) -> None:
+        """Nothing: each start has been led to its end."""
+
     def advance(self, objective: Objective, state: LBFGSState, target: Target, rng: torch.Generator) -> LBFGSState:
         """One direction of every code, and a length along it."""
         share = state.step / self.steps

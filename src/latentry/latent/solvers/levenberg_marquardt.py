@@ -17,7 +17,7 @@ descent finds none:
 3. *Secant steps.* Further steps are taken from the same Jacobian, brought up to date by Broyden's formula with what the
    step before has shown: in a curved valley that is just the direction in which the Jacobian has changed.
 4. *Residuals before the squashing* (`solvers.objective`) where the generator ends in one, until they can be lowered no
-   more; then, where the data are not met, plain ones.
+   more. Data that no start has met are finished with plain ones, from the best.
 5. *A start that is stuck gives up its place.* It leaves a loss that falls no more, and the driver goes on with the next.
 
 One eigendecomposition of :math:`J^T J` serves all dampings. Memory is bounded by taking a few codes at a time, and for long
@@ -119,6 +119,13 @@ class LevenbergMarquardt:
         """
         if objective.difference.norm != "l2":
             raise ValueError("expected an l2 difference for Levenberg-Marquardt, got l1; use solver=Adam()")
+        return self._state(z, objective.squashing is not None, 0)
+
+    def finish(self, objective: Objective, z: Float[Tensor, "n d"], target: Target) -> LevenbergMarquardtState | None:
+        """Plain residuals from here, with what is left of the steps after a quarter of them; None if they were plain before."""
+        return None if objective.squashing is None else self._state(z, False, self.steps // 4)
+
+    def _state(self, z: Float[Tensor, "n d"], unsquashed: bool, step: int) -> LevenbergMarquardtState:
         n = len(z)
         never = torch.zeros(n, dtype=torch.bool, device=z.device)
         count = torch.zeros(n, dtype=torch.int64, device=z.device)
@@ -128,8 +135,8 @@ class LevenbergMarquardt:
             loss=infinite,
             damping=z.new_full((n,), self.damping),
             recent=infinite[:, None].expand(n, _WINDOW).clone(),
-            unsquashed=~never if objective.squashing is not None else never,
-            step=count,
+            unsquashed=torch.full_like(never, unsquashed),
+            step=count + step,
             done=never,
             converged=never,
             evaluations=count,
@@ -166,17 +173,16 @@ class LevenbergMarquardt:
         falls_no_more = recent[:, -1] >= (1 - least_gain) * recent[:, 0]
         settled = ((moved > 0) & (moved < _SETTLED)) | (model.loss < _NOTHING)
         arrived = (falls_no_more | settled | (damping > _MOST_DAMPING)) & ~broken
-        # before the squashing, what makes its data is done; anything else goes on with plain residuals
-        left = arrived & (model.loss > _MET) if unsquashed else torch.zeros_like(arrived)
+        stuck = arrived & (model.loss > _MET) if unsquashed else torch.zeros_like(arrived)
         return LevenbergMarquardtState(
             z=z,
             loss=loss,
-            damping=torch.where(left, self.damping, damping.clamp(_LEAST_DAMPING, _MOST_DAMPING)),
-            recent=torch.where(left[:, None], torch.inf, recent),
-            unsquashed=state.unsquashed & ~left,
+            damping=damping.clamp(_LEAST_DAMPING, _MOST_DAMPING),
+            recent=recent,
+            unsquashed=state.unsquashed,
             step=state.step + 1,
-            done=(arrived & ~left) | broken | (state.step + 1 >= self.steps),
-            converged=arrived & ~left,
+            done=arrived | broken | (state.step + 1 >= self.steps),
+            converged=arrived & ~stuck,
             evaluations=state.evaluations + z.shape[1] + 1 + (1 + self.secant_steps) * len(_MULTIPLES),
         )
 

@@ -59,6 +59,9 @@ class Solver(Protocol):
     def begin(self, objective: Objective, z: Float[Tensor, "n d"], target: Target) -> Any:
         """The state of these starts."""
 
+    def finish(self, objective: Objective, z: Float[Tensor, "n d"], target: Target) -> Any | None:
+        """The state that goes on from the best starts of data that none has met; None where nothing is to be gained so."""
+
     def advance(self, objective: Objective, state: Any, target: Target, rng: torch.Generator) -> Any:
         """One iteration of every row."""
 
