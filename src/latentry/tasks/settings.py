@@ -494,7 +494,7 @@ class ReproduceRecoverySettings(CommonSettings):
     """Iterations of Levenberg-Marquardt."""
     code_adam_steps: int = 800
     """Steps of Adam, at its own best settings."""
-    code_starts: int = 4
+    code_starts: int = 6
     """Most starts; one for Adam from a learned start."""
     inverse_steps: int = 4000
     """Iterations of the training of a learned start."""
