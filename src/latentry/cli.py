@@ -58,6 +58,7 @@ VERBS: dict[str, Any] = {
         "gan": Verb(verbs.TrainGANSettings, "train:train_gan"),
         "classifier": Verb(verbs.TrainClassifierSettings, "train:train_classifier"),
         "inverse": Verb(verbs.TrainInverseSettings, "train_inverse:train_inverse"),
+        "encoder": Verb(verbs.TrainEncoderSettings, "train_encoder:train_encoder"),
     },
 }
 

@@ -33,7 +33,7 @@ References: Toledo-Marin and Glazier, "Using deep LSD to build operators in GANs
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, get_args
@@ -122,7 +122,7 @@ def fit_encoder(
         score_weight: Weight b of the scores' cross entropy.
         prior_weight: Weight c of the divergence from the prior.
         augment: Data changed at random, such as shifted a little, as `augment(x, rng)`; the changed data are what is encoded
-            and what is to come out. A resumed run cannot know whether it is still the same.
+            and what is to come out. A resumed run knows a dataclass by its `repr`, and of others only that there is one.
         validation: Data held back and their labels (or None), for the report alone; else it is on training data.
         steps: Optimiser iterations; the learning rate falls along a cosine over all of them.
         batch_size: Data of one iteration.
@@ -188,7 +188,7 @@ def fit_encoder(
             "classifier": None if classifier is None else _trace(classifier, made),
             "scores": None if scores is None else _trace(scores, z.to(made)),
             "start": None if start is None else fingerprint_of(start.encoder),
-            "augmented": augment is not None,
+            "augmented": repr(augment) if is_dataclass(augment) else augment is not None,
             "data": data.fingerprint(),
         }
         train(

@@ -25,6 +25,7 @@ __all__ = [
     "SampleSettings",
     "StudySettings",
     "TrainClassifierSettings",
+    "TrainEncoderSettings",
     "TrainGANSettings",
     "TrainInverseSettings",
 ]
@@ -175,7 +176,8 @@ class RecoverSettings(CommonSettings):
     learning_rate: float | None = None
     """Highest learning rate of Adam; its own by default."""
     inverse: str | None = None
-    """Folder of an inverse of this generator (`latentry train inverse`) that gives the first start; else the prior does."""
+    """Folder of an inverse of this generator (`latentry train inverse` or `encoder`) that gives the first start; else the
+    prior does."""
     restarts: int = 4
     """Most starts for each image."""
     regularizer: RegularizerName = "none"
@@ -220,7 +222,7 @@ class CodedImagesSettings(CommonSettings):
     generator: str = "digits-generator"
     """A shipped generator by name, or the folder of an own one."""
     inverse: str | None = None
-    """Folder of an inverse of this generator (`latentry train inverse`), from which recovery starts."""
+    """Folder of an inverse of this generator (`latentry train inverse` or `encoder`), from which recovery starts."""
     encode: bool = False
     """Take the codes that the inverse gives, without recovery."""
 
@@ -606,5 +608,58 @@ class TrainInverseSettings(CommonSettings):
     """Full learning rate of Adam."""
     noise: float = 0.0
     """Standard deviation of noise on the images that the encoder sees; 0.004 makes it fit for 8-bit images."""
+    checkpoint_every: int = 250
+    """Iterations between two checkpoints and validations."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainEncoderSettings(CommonSettings):
+    """Train an encoder of real images, with generator, classifier and basis frozen: codes that keep look and label."""
+
+    out: str = "runs/encoder"
+    """Folder for checkpoints, the encoder and pairs.png; it serves wherever an inverse is asked for."""
+    generator: str = "digits-generator"
+    """A shipped generator by name, or the folder of an own one."""
+    data: str = "digits"
+    """A data set by name, folder, .npz file or hf:NAME: its train split is learned from, validation reported on."""
+    image_size: int | None = None
+    """Side to resize the images to; that of the data by default."""
+    channels: int | None = None
+    """1 for grey, 3 for colour; those of the data by default."""
+    count: int = 60_000
+    """Most training images; they are held in memory."""
+    classifier: str | None = "digits-guide"
+    """What shall read their label in the images made of codes: a shipped classifier by name, the folder of an own one, or
+    null for none. It labels data that have attributes alone."""
+    basis: str | None = None
+    """Folder of a basis that `latentry decompose` wrote for this generator: the label is to be its largest coefficient."""
+    inverse: str | None = None
+    """Folder of an inverse of this generator (`latentry train inverse`) to begin with; random weights by default."""
+    steps: int = 2500
+    """Optimiser iterations."""
+    batch_size: int = 64
+    """Images of one iteration."""
+    width: int = 32
+    """Channels of the encoder's first hidden layer; an inverse brings its own."""
+    learning_rate: float = 4e-3
+    """Full learning rate of Adam."""
+    class_weight: float = 0.5
+    """Weight of the classifier's cross entropy."""
+    score_weight: float = 0.5
+    """Weight of the cross entropy of the coefficients."""
+    prior_weight: float = 0.02
+    """Weight of the codes' divergence from the prior."""
+    variational: bool = False
+    """Whether each image gets a law of its codes; its mean is what the encoder then gives."""
+    difference: Literal["l2", "l1", "hinge"] = "l2"
+    """Mean squared or mean absolute difference of pixels, or the paper's hinge (Toledo-Marin and Glazier 2023)."""
+    jitter: bool = True
+    """Whether training images are moved a little at random: few of them are soon known by heart."""
+    degrees: float = 6.0
+    """Largest rotation and shear."""
+    scale: float = 0.06
+    """Largest relative change of size."""
+    shift: float = 0.03
+    """Largest shift, as a share of the side."""
     checkpoint_every: int = 250
     """Iterations between two checkpoints and validations."""

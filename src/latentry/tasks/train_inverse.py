@@ -1,26 +1,19 @@
 """`latentry train inverse`: an encoder from a generator's images back to its codes."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from rich.console import Console
-from torch import Tensor, nn
 
 from latentry.interfaces import evaluated
-from latentry.latent.inverse import Inverse, fit_inverse, save_inverse
-from latentry.reports.pictures import grid, interleave, write_png
+from latentry.latent.inverse import fit_inverse
 from latentry.reports.progress import progress_bar
-from latentry.reports.tables import Table, print_table
-from latentry.tasks.runs import claim_folder, load_generator, pick_device, record
+from latentry.reports.tables import Table
+from latentry.tasks.encoders import PAIRS, PARTS, conclude, cost, there_and_back
+from latentry.tasks.runs import claim_folder, load_generator, pick_device
 from latentry.tasks.settings import TrainInverseSettings
 
 __all__ = ["train_inverse"]
-
-_PAIRS = 48
-_PAIRS_A_ROW = 8
 
 
 def train_inverse(settings: TrainInverseSettings) -> dict[str, Any]:
@@ -28,7 +21,7 @@ def train_inverse(settings: TrainInverseSettings) -> dict[str, Any]:
     device = pick_device(settings.device)
     model, prior = load_generator(settings.generator)
     generator = model.network.to(device)
-    folder = claim_folder(settings, "checkpoints", "course.json", "inverse.safetensors", "inverse.json", "pairs.png")
+    folder = claim_folder(settings, *PARTS)
 
     with progress_bar(quiet=settings.json) as track:
         inverse = fit_inverse(
@@ -44,37 +37,18 @@ def train_inverse(settings: TrainInverseSettings) -> dict[str, Any]:
             checkpoint_every=settings.checkpoint_every,
             progress=track(f"training an encoder of {prior.latent_dim} latents"),
         )
-    save_inverse(folder, inverse)
     rng = torch.Generator().manual_seed(settings.seed)
-    x, x_hat = _there_and_back(generator, inverse, prior.sample(_PAIRS, rng=rng).to(device))
-    if x.ndim == 4:
-        write_png(folder / "pairs.png", grid(interleave([x.cpu(), x_hat.cpu()]), 2 * _PAIRS_A_ROW), magnify=2)
-    content = record(folder, settings, {"inverse": str(folder), **asdict(inverse.report)})
-    _show(inverse, (x_hat - x).square().mean().item(), folder, Console(quiet=settings.json))
-    return content
-
-
-def _there_and_back(
-    generator: nn.Module, inverse: Inverse, z: Float[Tensor, "n d"]
-) -> tuple[Float[Tensor, "n *s"], Float[Tensor, "n *s"]]:
-    """G(z) and G(E(G(z)))."""
     with evaluated(generator), torch.no_grad():
-        x = generator(z)
-        return x, generator(inverse(x))
-
-
-def _show(inverse: Inverse, reconstruction_error: float, folder: Path, console: Console) -> None:
-    report = inverse.report
+        x = generator(prior.sample(PAIRS, rng=rng).to(device))
+    x_hat = there_and_back(generator, inverse, x)
     table = Table(
         "Inverse of a generator",
         ("what", "value"),
         (
-            ("code error on fresh codes", f"{report.code_error:.4f}"),
-            ("pixel MSE on fresh codes", f"{reconstruction_error:.4f}"),
-            ("generator forwards", f"{report.forwards:,}"),
-            ("seconds", f"{report.seconds:.0f}"),
+            ("code error on fresh codes", f"{inverse.report.code_error:.4f}"),
+            ("pixel MSE on fresh codes", f"{(x_hat - x).square().mean().item():.4f}"),
+            *cost(inverse.report),
         ),
         "Code error: mean squared, in units of the prior's variance; 1 where nothing is known. Pixel MSE: of G(E(G(z))).",
     )
-    print_table(table, console)
-    console.print(f"The inverse: {folder}", highlight=False)
+    return conclude(settings, folder, inverse, x, x_hat, {"inverse": str(folder), **asdict(inverse.report)}, table)

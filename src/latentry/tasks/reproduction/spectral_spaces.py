@@ -20,15 +20,15 @@ from latentry.interfaces import evaluated
 from latentry.latent.encoding import fit_encoder
 from latentry.latent.inverse import Inverse, fit_inverse, load_inverse, save_inverse
 from latentry.latent.spectral import QuasiEigenbasis, load_basis, quasi_eigenvectors, save_basis
-from latentry.models.classifier import jitter
 from latentry.priors import Normal
 from latentry.reports.pictures import grid, write_png
 from latentry.storage import read_json
 from latentry.tasks.coding import Labelled, decoded, load_classifier
 from latentry.tasks.reproduction.denoising import Labelled as LabelledPictures
 from latentry.tasks.runs import RESULTS, load_generator
-from latentry.tasks.settings import TrainClassifierSettings, TrainGANSettings
+from latentry.tasks.settings import TrainClassifierSettings, TrainEncoderSettings, TrainGANSettings
 from latentry.tasks.train import train_classifier, train_gan
+from latentry.tasks.train_encoder import recipe
 from latentry.training.settings import LoopSettings
 
 __all__ = [
@@ -52,10 +52,6 @@ __all__ = [
 
 SHOWN = 8
 """Images in a picture, or in half a row of it."""
-_JITTER = (6.0, 0.06, 0.03)
-"""Degrees, relative size and shift by which training images are moved: there are few thousand of them."""
-_SHARPNESS = 4.0
-"""Factor on coordinates of a code in the basis that makes them logits, in the training of encoders."""
 
 
 @dataclass(frozen=True)
@@ -235,7 +231,8 @@ def fit_real_encoder(places: Places, asked: EncoderCell) -> dict[str, Any]:
         progress=unseen,
     )
     save_inverse(home / "inverse", inverse)
-    scale = _SHARPNESS * bench.prior.latent_dim**0.5
+    every = max(1, min(250, asked.steps // 2))
+    settings = TrainEncoderSettings(steps=asked.steps, batch_size=asked.batch_size, checkpoint_every=every)
     train, validation = bench.images("train", asked.images), bench.images("validation", min(1000, asked.images))
     encoder = fit_encoder(
         bench.generator,
@@ -243,16 +240,12 @@ def fit_real_encoder(places: Places, asked: EncoderCell) -> dict[str, Any]:
         train.x,
         y=train.y,
         classifier=bench.guide,
-        scores=lambda z: scale * basis.coefficients(z),
         start=inverse,
-        augment=lambda x, rng: jitter(x, *_JITTER, rng),
         validation=(validation.x, validation.y),
-        steps=asked.steps,
-        batch_size=asked.batch_size,
         rng=torch.Generator().manual_seed(asked.space.seed),
         folder=home / "encoder",
-        checkpoint_every=max(1, min(250, asked.steps // 2)),
         progress=unseen,
+        **recipe(settings, basis),
     )
     save_inverse(home / "encoder", encoder)
     assert encoder.report.data is not None

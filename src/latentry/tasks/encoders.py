@@ -1,0 +1,55 @@
+"""How trainings of encoders end: the files that all of them write, pairs of images, and one table."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from rich.console import Console
+from torch import Tensor, nn
+
+from latentry.interfaces import evaluated
+from latentry.latent.inverse import Inverse, InverseReport, save_inverse
+from latentry.reports.pictures import grid, interleave, write_png
+from latentry.reports.tables import Table, print_table
+from latentry.tasks.runs import record
+from latentry.tasks.settings import CommonSettings
+
+__all__ = ["PAIRS", "PARTS", "conclude", "cost", "there_and_back"]
+
+PARTS = ("checkpoints", "course.json", "inverse.safetensors", "inverse.json", "pairs.png")
+"""What lies in the folder beside `results.json`."""
+PAIRS = 48
+"""Images in `pairs.png`, each beside what becomes of it."""
+_PAIRS_A_ROW = 8
+
+
+def there_and_back(generator: nn.Module, inverse: Inverse, x: Float[Tensor, "n *s"]) -> Float[Tensor, "n *s"]:
+    """G(E(x))."""
+    with evaluated(generator), torch.no_grad():
+        return generator(inverse(x))
+
+
+def cost(report: InverseReport) -> tuple[tuple[str, str], ...]:
+    """Rows of the table on what the training took."""
+    return ("generator forwards", f"{report.forwards:,}"), ("seconds", f"{report.seconds:.0f}")
+
+
+def conclude(
+    settings: CommonSettings,
+    folder: Path,
+    inverse: Inverse,
+    x: Float[Tensor, "n *s"],
+    x_hat: Float[Tensor, "n *s"],
+    result: dict[str, Any],
+    table: Table,
+) -> dict[str, Any]:
+    """Write the inverse, `pairs.png` of x beside x_hat where they are images, and `results.json`; print the table."""
+    save_inverse(folder, inverse)
+    if x.ndim == 4:
+        write_png(folder / "pairs.png", grid(interleave([x.cpu(), x_hat.cpu()]), 2 * _PAIRS_A_ROW), magnify=2)
+    content = record(folder, settings, result)
+    console = Console(quiet=settings.json)
+    print_table(table, console)
+    console.print(f"The inverse: {folder}", highlight=False)
+    return content

@@ -1,0 +1,193 @@
+"""`latentry train encoder`: an encoder of real images, which keep their label and may write it into a basis."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from latentry.data.images import LabelledImages
+from latentry.data.sources import load_dataset
+from latentry.evaluation.proportions import share
+from latentry.interfaces import evaluated
+from latentry.latent.encoding import fit_encoder
+from latentry.latent.inverse import InverseReport, load_inverse
+from latentry.latent.spectral import QuasiEigenbasis, load_basis
+from latentry.models.classifier import jitter
+from latentry.reports.progress import progress_bar
+from latentry.reports.tables import Table
+from latentry.tasks.coding import load_classifier
+from latentry.tasks.encoders import PAIRS, PARTS, conclude, cost, there_and_back
+from latentry.tasks.recovery_options import image_format
+from latentry.tasks.runs import claim_folder, load_generator, pick_device
+from latentry.tasks.settings import TrainEncoderSettings
+
+__all__ = ["Jitter", "label_scores", "recipe", "train_encoder"]
+
+_SHARPNESS = 4.0
+"""Factor on coordinates of a code in the basis that makes them logits."""
+_HELD_BACK = 1000
+"""Most validation images of the report."""
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """Each training image moved a little at random, anew whenever it is shown."""
+
+    degrees: float
+    """Largest rotation and shear either way."""
+    scale: float
+    """Largest relative change of size either way."""
+    shift: float
+    """Largest shift either way, as a share of the side."""
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.degrees < 90 and 0 <= self.scale < 1 and 0 <= self.shift < 1):
+            raise ValueError(
+                "expected degrees in [0, 90), scale and shift in [0, 1) to move images by, got "
+                f"{self.degrees}, {self.scale} and {self.shift}; pass --jitter=false to leave images as they are"
+            )
+
+    def __call__(self, x: Float[Tensor, "n c h w"], rng: torch.Generator) -> Float[Tensor, "n c h w"]:
+        return jitter(x, self.degrees, self.scale, self.shift, rng)
+
+
+def label_scores(basis: QuasiEigenbasis) -> Callable[[Tensor], Tensor]:
+    """Codes to logits of the rows of a basis: of codes of the prior, of about 4 either way."""
+    scale = _SHARPNESS * math.sqrt(basis.latent_dim)
+    return lambda z: scale * basis.coefficients(z)
+
+
+def recipe(settings: TrainEncoderSettings, basis: QuasiEigenbasis | None) -> dict[str, Any]:
+    """Arguments of `fit_encoder` that settings and a basis stand for, whatever the networks and the data."""
+    return {
+        "scores": None if basis is None else label_scores(basis),
+        "variational": settings.variational,
+        "difference": settings.difference,
+        "class_weight": settings.class_weight,
+        "score_weight": settings.score_weight,
+        "prior_weight": settings.prior_weight,
+        "augment": Jitter(settings.degrees, settings.scale, settings.shift) if settings.jitter else None,
+        "steps": settings.steps,
+        "batch_size": settings.batch_size,
+        "width": settings.width,
+        "learning_rate": settings.learning_rate,
+        "checkpoint_every": settings.checkpoint_every,
+    }
+
+
+def train_encoder(settings: TrainEncoderSettings) -> dict[str, Any]:
+    """Write the encoder as `latentry train inverse` does (`inverse.safetensors`, ...); print how it does on validation."""
+    device = pick_device(settings.device)
+    model, prior = load_generator(settings.generator)
+    generator = model.network.to(device)
+    classifier = None if settings.classifier is None else load_classifier(settings.classifier, device)
+    basis = None if settings.basis is None else load_basis(settings.basis, generator)
+    start = None if settings.inverse is None else load_inverse(settings.inverse, generator, prior)
+    arguments = recipe(settings, basis)
+    data = load_dataset(settings.data, image_size=settings.image_size, channels=settings.channels)
+    _check_format(data, *image_format(generator, prior))
+    read = classifier is not None or basis is not None
+    training = _some(data.split("train"), settings.count)
+    x, y = _labelled(training, read=read)
+    held_back = _some(data.split("validation"), _HELD_BACK)
+    validation = _labelled(held_back, read=read)
+    _check_labels(data, x, classifier, basis)
+    folder = claim_folder(settings, *PARTS)
+
+    with progress_bar(quiet=settings.json) as track:
+        encoder = fit_encoder(
+            generator,
+            prior,
+            x,
+            y=y,
+            classifier=classifier,
+            start=start,
+            validation=validation,
+            rng=torch.Generator().manual_seed(settings.seed),
+            folder=folder,
+            progress=track(f"training an encoder of {training.name}"),
+            **arguments,
+        )
+    shown = validation[0][:PAIRS].to(device)
+    x_hat = there_and_back(generator, encoder, shown)
+    table = _table(encoder.report, held_back, basis)
+    return conclude(settings, folder, encoder, shown, x_hat, {"encoder": str(folder), **asdict(encoder.report)}, table)
+
+
+def _some(part: LabelledImages, count: int) -> LabelledImages:
+    """At most so many images, any: the first of a folder may be of one class."""
+    if count < 1:
+        raise ValueError(f"expected a --count of at least 1, got {count}")
+    chosen = torch.randperm(len(part), generator=torch.Generator().manual_seed(0))[:count].sort().values
+    return part.take(part.items[chosen])
+
+
+def _labelled(part: LabelledImages, *, read: bool) -> tuple[Tensor, Int[Tensor, "n"] | None]:
+    """Images and their classes, where there are some and anything reads them."""
+    return part.images(), part.labels if read and part.y is not None else None
+
+
+def _check_format(data: LabelledImages, channels: int, size: int) -> None:
+    if data.shape != (channels, size, size):
+        raise ValueError(
+            f"expected images of shape {(channels, size, size)} as the generator makes them, got {data.shape} "
+            f"in {data.name}; pass --image_size={size} --channels={channels} to make them such"
+        )
+
+
+def _check_labels(
+    data: LabelledImages, x: Float[Tensor, "n c h w"], classifier: nn.Module | None, basis: QuasiEigenbasis | None
+) -> None:
+    """Make sure that every label has a logit and a row: a fit cannot tell rows of labels from the others of a basis."""
+    known = {} if basis is None else {"basis": basis.num_labels}
+    if classifier is not None:
+        known["classifier"] = _class_count(classifier, x)
+    labels = data.num_classes if data.y is not None else known.get("classifier", 0)
+    for name, count in known.items():
+        if labels > count:
+            raise ValueError(
+                f"expected a {name} of the {labels} labels of {data.name}, got one of {count}; "
+                f"pass another with --{name}, or none with --{name}=null"
+            )
+
+
+def _class_count(classifier: nn.Module, x: Float[Tensor, "n c h w"]) -> int:
+    try:
+        with evaluated(classifier), torch.no_grad():
+            return int(classifier(x[:1].to(next(classifier.parameters()))).shape[1])
+    except (RuntimeError, IndexError) as error:
+        raise ValueError(
+            f"expected a classifier of images of shape {tuple(x.shape[1:])}, got one that refuses them "
+            f"({str(error).splitlines()[0]}); pass another with --classifier, or none with --classifier=null"
+        ) from None
+
+
+def _table(report: InverseReport, held_back: LabelledImages, basis: QuasiEigenbasis | None) -> Table:
+    found, trials = report.data, len(held_back)
+    assert found is not None
+
+    def told(value: float) -> str:
+        return str(share(torch.arange(trials) < round(value * trials)))
+
+    rows = [("pixel MSE of G(E(x))", f"{found.reconstruction_error:.4f}")]
+    if found.agreement is not None:
+        rows.append(("label read from G(E(x)) by the classifier", told(found.agreement)))
+    if found.spectral_agreement is not None:
+        assert basis is not None
+        rows.append((f"label the largest of {len(basis.vectors)} coefficients", told(found.spectral_agreement)))
+    rows += [
+        ("mean square of an element of the codes", f"{found.mean_square:.3f}"),
+        ("code error on fresh codes", f"{report.code_error:.4f}"),
+        *cost(report),
+    ]
+    return Table(
+        f"Encoder of {held_back.name}: {trials:,} images held back",
+        ("what", "value"),
+        tuple(rows),
+        "Mean square: 1 for codes of the prior, less for shrunken ones. Code error: of E(G(z)), in units of the prior's "
+        "variance. Brackets: 95 % intervals.",
+    )
