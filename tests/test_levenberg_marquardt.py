@@ -114,6 +114,19 @@ def test_data_that_no_code_makes_get_a_code_of_least_squares(matrix: Tensor, pri
     assert (found.loss < (squashed(matrix)(z) - x).square().mean(1)).all()
 
 
+def test_of_several_starts_only_the_best_is_finished_with_plain_residuals(
+    matrix: Tensor, prior: Normal, rng: torch.Generator
+) -> None:
+    x = squashed(matrix)(prior.sample(4, rng=rng)) + 0.05 * torch.randn(4, PIXELS, dtype=torch.float64, generator=rng)
+    x = x.clamp(-1, 1)
+    solver, start = LevenbergMarquardt(steps=60), prior.sample(4, rng=rng)
+    one, three = (recover_codes(squashed(matrix), x, prior, solver=solver, start=start, restarts=n, rng=rng) for n in (1, 3))
+    assert (three.evaluations > one.evaluations).all()
+    assert (three.evaluations < 3 * one.evaluations).all()
+    assert (three.restart_loss.amin(1) == three.loss).all()
+    assert_close(three.loss, one.loss, rtol=0.01, atol=0)  # this generator has one valley
+
+
 def test_codes_stay_within_the_support_of_the_prior(matrix: Tensor, rng: torch.Generator) -> None:
     """Of data made by codes of 1.5 in each coordinate, from a prior that ends at 1."""
     x = linear(matrix)(torch.full((3, D), 1.5, dtype=torch.float64))

@@ -122,7 +122,7 @@ class LevenbergMarquardt:
         return self._state(z, objective.squashing is not None, 0)
 
     def finish(self, objective: Objective, z: Float[Tensor, "n d"], target: Target) -> LevenbergMarquardtState | None:
-        """Plain residuals from here, with what is left of the steps after a quarter of them; None if they were plain before."""
+        """Plain residuals from here, with three quarters of the steps; None if they were plain before."""
         return None if objective.squashing is None else self._state(z, False, self.steps // 4)
 
     def _state(self, z: Float[Tensor, "n d"], unsquashed: bool, step: int) -> LevenbergMarquardtState:
