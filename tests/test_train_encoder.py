@@ -154,7 +154,7 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights_and_with_no_othe
         patched.setattr("latentry.tasks.train_encoder.progress_bar", killed_at(3))
         assert run(*broken) == 130
     assert not (tmp_path / "broken" / "results.json").exists()
-    for other, name in (("--degrees=7", "augmented"), ("--class_weight=1", "class_weight"), ("--count=50", "data")):
+    for other, name in (("--degrees=7", "augmented"), ("--count=50", "data")):
         assert run(*broken, other) == 2
         assert f"other settings ({name})" in capsys.readouterr().err
     assert run(*broken) == 0
