@@ -87,8 +87,8 @@ def test_a_run_goes_on_from_the_cells_that_are_there(rehearsal: tuple[Path, floa
 def test_no_two_cells_share_a_name_and_each_comes_after_what_it_builds_on() -> None:
     phases = _phases(ReproduceSpectralSettings())
     names = [cell.name for of_phase in phases for cell in of_phase]
-    assert len(set(names)) == len(names) == 1 + 6 + 6 + 6 * (1 + 1 + 4)
-    assert [type(of_phase[-1].settings).__name__ for of_phase in phases] == ["SpaceCell", "EncoderCell", "DenoisingCell"]
+    assert len(set(names)) == len(names) == 1 + 6 + 6 * 2 + 6 * (1 + 1 + 4)
+    assert [type(of_phase[-1].settings).__name__ for of_phase in phases] == ["SpaceCell", "DenoiserCell", "DenoisingCell"]
     assert phases[0][0].name == "guide-fashion-mnist"  # no guide is shipped for it
 
 

@@ -574,8 +574,8 @@ class ReproduceSpectralSettings(CommonSettings):
     """Kinds of corruption."""
     strengths: int = 3
     """Strengths of each, the strongest first."""
-    denoiser_steps: int = 2000
-    """Iterations of each denoising encoder."""
+    denoiser_steps: int = 3000
+    """Iterations of each denoising encoder, one for all corruptions."""
     samples: int = 20_000
     """Samples among which recovery looks for a start."""
     recovery_steps: int = 40

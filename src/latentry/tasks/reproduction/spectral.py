@@ -7,7 +7,7 @@ stands among the coefficients of its code, in the paper's basis, in ours and in 
 validation codes: what else changes, whether the moved codes could still be the prior's, and whether there is a way back.
 
 *Denoising.* Corrupted images through classical filters, through recovery, and through recovery filtered in the basis; every
-method tuned on validation images, scored once on held-out ones by a classifier that none of them knows.
+method tuned on validation images and scored once on held-out ones, by a classifier that no network here was trained with.
 
 Reference: Toledo-Marin and Glazier, "Using deep LSD to build operators in GANs latent space with meaning in real space",
 2023.
@@ -33,7 +33,7 @@ from latentry.reports.tables import Table, print_table
 from latentry.tasks.reproduction.cells import Cell, announce, run_cells
 from latentry.tasks.reproduction.denoisers import STRENGTHS
 from latentry.tasks.reproduction.spectral_bases import BASES, BasesCell, hold_bases
-from latentry.tasks.reproduction.spectral_denoising import DenoisingCell, denoise
+from latentry.tasks.reproduction.spectral_denoising import DenoiserCell, DenoisingCell, denoise, fit_denoiser
 from latentry.tasks.reproduction.spectral_operators import OPERATORS, OperatorsCell, compare_operators
 from latentry.tasks.reproduction.spectral_report import (
     bases_table,
@@ -103,6 +103,7 @@ def work(places: Places, cell: Cell) -> dict[str, Any]:
         EncoderCell: fit_real_encoder,
         BasesCell: hold_bases,
         OperatorsCell: compare_operators,
+        DenoiserCell: fit_denoiser,
         DenoisingCell: denoise,
     }
     return do[type(cell.settings)](places, cell.settings)
@@ -178,10 +179,12 @@ def _phases(settings: ReproduceSpectralSettings) -> list[list[Cell]]:
             if "operators" in settings.parts:
                 last.append(OperatorsCell(encoder, reader, settings.moved, settings.moved, operators))
             if "denoising" in settings.parts:
+                denoiser = DenoiserCell(encoder, settings.corruptions, settings.strengths, settings.denoiser_steps)
+                encoders.append(denoiser)
                 last += [
                     DenoisingCell(
-                        encoder, reader, kind, settings.strengths, settings.denoiser_steps, settings.samples,
-                        settings.recovery_steps, settings.denoised_validation, settings.denoised,
+                        denoiser, reader, kind, settings.samples, settings.recovery_steps, settings.denoised_validation,
+                        settings.denoised,
                     )
                     for kind in settings.corruptions
                 ]  # fmt: skip
@@ -229,8 +232,9 @@ def _costs(settings: ReproduceSpectralSettings, device: torch.device) -> dict[ty
         + 25 * settings.per_label * seen,
         BasesCell: 30 + seen * (10 * settings.per_label + 25 * min(200, settings.per_label) * settings.latent_dim + 20_000),
         OperatorsCell: 20 + 9 * edits * (16 * seen + 2e-3),
-        DenoisingCell: settings.denoiser_steps * pairs
-        + settings.strengths * (settings.samples * made + looked_at * (0.3 + settings.recovery_steps * 18 * made)),
+        DenoiserCell: settings.denoiser_steps * pairs,
+        DenoisingCell: settings.strengths
+        * (settings.samples * made + looked_at * (0.3 + settings.recovery_steps * 18 * made)),
     }
 
 
@@ -272,7 +276,7 @@ def _write_page(
     blocks: list[Table | Picture] = list(tables)
     for cell in (cell for cells in phases for cell in cells):
         seed = getattr(cell.settings, "seed", None) if isinstance(cell.settings, SpaceCell) else None
-        if not isinstance(cell.settings, SpaceCell | GuideCell | EncoderCell):
+        if not isinstance(cell.settings, SpaceCell | GuideCell | EncoderCell | DenoiserCell):
             seed = _space_of(cell.settings).seed
         if seed != settings.seed:
             continue

@@ -165,7 +165,9 @@ def _numbers(
 
 
 def _in_full(basis: QuasiEigenbasis, z: Tensor, y: Tensor, bench: Bench, reader: nn.Module) -> dict[str, Any]:
-    """The whole report, with its null and the label information in the sub-domain."""
+    """The whole report, with its null and the label information in the sub-domain, as a linear probe finds it."""
+
+    from sklearn.linear_model import LogisticRegression
 
     def classify(codes: Tensor) -> Tensor:
         with evaluated(reader), torch.no_grad():
@@ -173,7 +175,8 @@ def _in_full(basis: QuasiEigenbasis, z: Tensor, y: Tensor, bench: Bench, reader:
 
     report = evaluate_basis(
         basis.vectors, z - basis.offset, basis.coefficients(z), y, classify, num_labels=basis.num_labels,
-        label_means=basis.label_means - basis.offset, null_draws=20, folds=3, rng=torch.Generator().manual_seed(0),
+        label_means=basis.label_means - basis.offset, null_draws=20, folds=3,
+        probes={"logistic": LogisticRegression(max_iter=500)}, rng=torch.Generator().manual_seed(0),
     )  # fmt: skip
     assert report.capture.labels is not None
     assert report.alignment is not None

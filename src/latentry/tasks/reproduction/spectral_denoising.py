@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from latentry.data.corruptions import OneOf
-from latentry.latent.inverse import fit_inverse
+from latentry.latent.inverse import fit_inverse, load_inverse, save_inverse
 from latentry.reports.pictures import grid, interleave, write_png
 from latentry.tasks.coding import load_classifier
 from latentry.tasks.reproduction.denoisers import STRENGTHS, code_filters, filters_for, recoveries_for
@@ -23,23 +23,39 @@ from latentry.tasks.reproduction.spectral_spaces import (
     unseen,
 )
 
-__all__ = ["DenoisingCell", "denoise"]
+__all__ = ["DenoiserCell", "DenoisingCell", "denoise", "fit_denoiser"]
+
+
+@dataclass(frozen=True)
+class DenoiserCell:
+    """An encoder of corrupted images, one for all corruptions of a generator's images."""
+
+    encoder: EncoderCell
+    corruptions: tuple[str, ...]
+    strengths: int
+    """How many of the strengths of each, the strongest first."""
+    steps: int
+
+    @property
+    def name(self) -> str:
+        return f"denoiser-{Path(self.encoder.space.data).name}-{self.encoder.space.seed}"
 
 
 @dataclass(frozen=True)
 class DenoisingCell:
     """All denoisers against one kind of corruption, at each strength."""
 
-    encoder: EncoderCell
+    denoiser: DenoiserCell
     reader: str
     corruption: str
-    strengths: int
-    """How many of the strengths, the strongest first."""
-    inverse_steps: int
     samples: int
     recovery_steps: int
     validation: int
     held_out: int
+
+    @property
+    def encoder(self) -> EncoderCell:
+        return self.denoiser.encoder
 
     @property
     def name(self) -> str:
@@ -47,25 +63,38 @@ class DenoisingCell:
         return f"denoising-{Path(space.data).name}-{self.corruption.replace(' ', '-')}-{space.seed}"
 
 
-def denoise(places: Places, asked: DenoisingCell) -> dict[str, Any]:
-    bench, reader = bench_of(places, asked.encoder), load_classifier(asked.reader, torch.device(places.device))
-    basis, _ = coded(places, asked.encoder, bench)
-    corruptions = STRENGTHS[asked.corruption][-asked.strengths :]
-    home, seed = home_of(places, asked.name), asked.encoder.space.seed
-    encoder = fit_inverse(
+def fit_denoiser(places: Places, asked: DenoiserCell) -> dict[str, Any]:
+    """Train on pairs of a code and its corrupted image: no real images, no labels."""
+    bench, home = bench_of(places, asked.encoder), home_of(places, asked.name)
+    denoiser = fit_inverse(
         bench.generator,
         bench.prior,
-        steps=asked.inverse_steps,
+        steps=asked.steps,
         batch_size=asked.encoder.batch_size,
-        corrupt=OneOf(corruptions) if len(corruptions) > 1 else corruptions[0],
-        rng=torch.Generator().manual_seed(seed),
+        noise=1 / 255,  # images went through 8 bits
+        corrupt=OneOf(tuple(each for kind in asked.corruptions for each in STRENGTHS[kind][-asked.strengths :])),
+        rng=torch.Generator().manual_seed(asked.encoder.space.seed),
         folder=home,
-        checkpoint_every=max(1, min(250, asked.inverse_steps // 2)),
+        checkpoint_every=max(1, min(250, asked.steps // 2)),
         progress=unseen,
     )
+    save_inverse(home, denoiser)
+    return {"code_error": denoiser.report.code_error}
+
+
+def denoise(places: Places, asked: DenoisingCell) -> dict[str, Any]:
+    """Accuracy and error of every method, tuned on validation images.
+
+    The reader tunes as well as it scores, on other images: what a filter leaves is no image that the guide knows, so that
+    it would choose the wrong settings for filters alone.
+    """
+    bench, reader = bench_of(places, asked.encoder), load_classifier(asked.reader, torch.device(places.device))
+    basis, _ = coded(places, asked.encoder, bench)
+    seed = asked.encoder.space.seed
+    encoder = load_inverse(home_of(places, asked.denoiser.name), bench.generator)
     validation, held_out = bench.images("validation", asked.validation), bench.images("held-out", asked.held_out)
     found = {}
-    for corruption in corruptions:
+    for corruption in STRENGTHS[asked.corruption][-asked.denoiser.strengths :]:
         report = compare_denoisers(
             corruption,
             validation,
@@ -82,7 +111,7 @@ def denoise(places: Places, asked: DenoisingCell) -> dict[str, Any]:
                 rng=torch.Generator().manual_seed(seed),
             ),
             code_filters=code_filters(basis),
-            guide=bench.guide,
+            guide=reader,
             classifier=reader,
             seed=seed,
             shown=SHOWN,
