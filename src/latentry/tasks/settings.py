@@ -497,7 +497,9 @@ class ReproduceRecoverySettings(CommonSettings):
     code_adam_steps: int = 800
     """Steps of Adam, at its own best settings."""
     code_starts: int = 6
-    """Most starts; one for Adam from a learned start."""
+    """Most starts of Levenberg-Marquardt."""
+    code_adam_starts: int = 4
+    """Starts of Adam; one from a learned start."""
     inverse_steps: int = 4000
     """Iterations of the training of a learned start."""
     inverse_batch_size: int = 64

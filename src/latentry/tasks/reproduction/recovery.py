@@ -122,7 +122,7 @@ def _rehearsal(settings: ReproduceRecoverySettings) -> ReproduceRecoverySettings
         learning_rates=(0.1,), weights=(0.1,), recovery_steps=2, restarts=2, damped_steps=2, validation=8, held_out=8,
         known=4, damped_held_out=8, damped_known=4, generators=settings.generators[:1],
         generator_data=settings.generator_data[:1], codes=8, codes_beside=4, chunk=4, code_steps=1, code_adam_steps=2,
-        code_starts=1, inverse_steps=2, inverse_batch_size=8, inverse_width=2, provenance_images=2, provenance_steps=1,
+        code_starts=1, code_adam_starts=1, inverse_steps=2, inverse_batch_size=8, inverse_width=2, provenance_images=2, provenance_steps=1,
         calibration=19, workers=settings.workers or 1,
     )  # fmt: skip
 
@@ -244,7 +244,7 @@ def _known_cells(
         KnownCell(
             label, mark, solver, inverses[label] if learned else None, eight_bit,
             settings.code_adam_steps if solver == "adam" else settings.code_steps,
-            1 if solver == "adam" and learned else settings.code_starts,
+            settings.code_starts if solver != "adam" else 1 if learned else settings.code_adam_starts,
             chunk, min(settings.chunk, count - chunk * settings.chunk), settings.seed,
         )
         for solver, learned, eight_bit, count in ways
