@@ -122,8 +122,8 @@ def _rehearsal(settings: ReproduceRecoverySettings) -> ReproduceRecoverySettings
         learning_rates=(0.1,), weights=(0.1,), recovery_steps=2, restarts=2, damped_steps=2, validation=8, held_out=8,
         known=4, damped_held_out=8, damped_known=4, generators=settings.generators[:1],
         generator_data=settings.generator_data[:1], codes=8, codes_beside=4, chunk=4, code_steps=1, code_adam_steps=2,
-        code_starts=1, code_adam_starts=1, inverse_steps=2, inverse_batch_size=8, inverse_width=2, provenance_images=2, provenance_steps=1,
-        calibration=19, workers=settings.workers or 1,
+        code_starts=1, code_adam_starts=1, inverse_steps=2, inverse_batch_size=8, inverse_width=2, provenance_images=2,
+        provenance_steps=1, calibration=19, workers=settings.workers or 1,
     )  # fmt: skip
 
 
