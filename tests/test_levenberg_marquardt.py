@@ -127,6 +127,17 @@ def test_of_several_starts_only_the_best_is_finished_with_plain_residuals(
     assert_close(three.loss, one.loss, rtol=0.01, atol=0)  # this generator has one valley
 
 
+def test_a_start_that_nearly_meets_its_data_is_finished_before_another_is_tried(
+    matrix: Tensor, prior: Normal, rng: torch.Generator
+) -> None:
+    """Rounding to eight bits keeps residuals before the squashing from vanishing, even at the true code."""
+    z = prior.sample(6, rng=rng)
+    x = ((squashed(matrix)(z) + 1) * 127.5).round() / 127.5 - 1
+    one, six = (recover_codes(squashed(matrix), x, prior, start=z, restarts=n, rng=rng) for n in (1, 6))
+    assert one.met.all()
+    assert_close(six.evaluations, one.evaluations)
+
+
 def test_codes_stay_within_the_support_of_the_prior(matrix: Tensor, rng: torch.Generator) -> None:
     """Of data made by codes of 1.5 in each coordinate, from a prior that ends at 1."""
     x = linear(matrix)(torch.full((3, D), 1.5, dtype=torch.float64))
