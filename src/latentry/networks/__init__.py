@@ -7,6 +7,7 @@ from latentry.networks.channels_last import channels_last
 from latentry.networks.cho2020 import Cho2020Discriminator, Cho2020Generator
 from latentry.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from latentry.networks.encoder import ConvolutionalEncoder, VectorEncoder
+from latentry.networks.folding import folded
 from latentry.networks.image_classifier import PlainClassifier, ResidualClassifier
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "ResidualClassifier",
     "VectorEncoder",
     "channels_last",
+    "folded",
 ]
