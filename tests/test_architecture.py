@@ -25,7 +25,7 @@ FLOORS = {
     "web": 7,
     "cli": 8,
 }
-SETTINGS = ("tasks.settings", "training.settings")
+SETTINGS = ("tasks.settings", "tasks.reproduction.settings", "training.settings")
 """Torch-free modules that the command line reads before any task runs."""
 
 
@@ -106,9 +106,9 @@ def names_and_texts(path: Path) -> set[str]:
 
 
 def test_the_judge_reaches_no_method() -> None:
-    """Only reports may know the judge: no file of a floor below the tasks names it, and of the tasks only two reports do."""
+    """Only reports may know the judge: no file of a floor below the tasks names it, and of the tasks only reports do."""
     knowing = {dotted(path) for path in modules() if any("judge" in text for text in names_and_texts(path))}
-    assert knowing == {"tasks.study", "tasks.settings"}  # the settings of `evaluate`, a report
+    assert knowing == {"tasks.study", "tasks.settings", "tasks.reproduction.settings"}  # of `evaluate`, and of experiments
 
 
 @pytest.mark.parametrize("statement", ["import latentry.cli; latentry.cli._parser().format_help()", "import latentry"])

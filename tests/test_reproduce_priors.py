@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from latentry.storage import read_json
 from latentry.tasks.reproduction.priors import _priors, reproduce_priors
-from latentry.tasks.settings import ReproducePriorsSettings
+from latentry.tasks.reproduction.settings import ReproducePriorsSettings
 
 ROWS = {"uniform", "normal", "gamma", "cauchy", "authors-problem", "designed-middle", "designed-all", "designed-radius"}
 

@@ -10,7 +10,7 @@ from latentry.models.pretrained import shipped_models
 from latentry.storage import read_json
 from latentry.tasks.reproduction.recovery import _label, _phases, reproduce_recovery
 from latentry.tasks.reproduction.recovery_methods import METHODS
-from latentry.tasks.settings import ReproduceRecoverySettings
+from latentry.tasks.reproduction.settings import ReproduceRecoverySettings
 
 # torch itself, when forward derivatives are first taken
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from latentry.storage import read_json
+from latentry.tasks.reproduction.settings import ReproduceSpectralSettings
 from latentry.tasks.reproduction.spectral import _phases, reproduce_spectral
 from latentry.tasks.reproduction.spectral_bases import BASES
 from latentry.tasks.reproduction.spectral_operators import OPERATORS
 from latentry.tasks.reproduction.spectral_report import bases_table, denoising_table, operators_table, spectral_verdicts
-from latentry.tasks.settings import ReproduceSpectralSettings
 
 # torch itself, when forward derivatives are first taken
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")

@@ -1,4 +1,4 @@
-"""The command line: verbs, flags and config files, all read from `tasks.settings`.
+"""The command line: verbs, flags and config files, all read from `tasks.settings` and `tasks.reproduction.settings`.
 
 Values come from the defaults, then the environment (`LATENTRY_VERB__NAME`), then a file (`--config`), then the flags: what
 is said on the command line beats what was set around it. A task is imported when it runs, so that help is instant. Bad input
@@ -17,6 +17,7 @@ from typing import Any
 from jsonargparse import ArgumentParser, set_parsing_settings
 
 from latentry.tasks import settings as verbs
+from latentry.tasks.reproduction import settings as reproductions
 
 __all__ = ["main"]
 
@@ -50,9 +51,9 @@ VERBS: dict[str, Any] = {
         "compare": Verb(verbs.PriorCompareSettings, "prior:compare", positional="priors", meaning="names or files"),
     },
     "reproduce": {
-        "priors": Verb(verbs.ReproducePriorsSettings, "reproduction.priors:reproduce_priors"),
-        "recovery": Verb(verbs.ReproduceRecoverySettings, "reproduction.recovery:reproduce_recovery"),
-        "spectral": Verb(verbs.ReproduceSpectralSettings, "reproduction.spectral:reproduce_spectral"),
+        "priors": Verb(reproductions.ReproducePriorsSettings, "reproduction.priors:reproduce_priors"),
+        "recovery": Verb(reproductions.ReproduceRecoverySettings, "reproduction.recovery:reproduce_recovery"),
+        "spectral": Verb(reproductions.ReproduceSpectralSettings, "reproduction.spectral:reproduce_spectral"),
     },
     "train": {
         "gan": Verb(verbs.TrainGANSettings, "train:train_gan"),

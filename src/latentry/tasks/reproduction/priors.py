@@ -50,8 +50,9 @@ from latentry.reports.pictures import grid, write_png
 from latentry.reports.tables import Table, print_table
 from latentry.tasks.prior_comparison import BASELINE, METRICS, RULES, PriorRow, comparison_table, rows, short_table, verdict
 from latentry.tasks.reproduction.cells import Cell, announce, run_cells
+from latentry.tasks.reproduction.settings import ReproducePriorsSettings
 from latentry.tasks.runs import RESULTS, claim_folder, load_generator, named_prior, pick_device, record
-from latentry.tasks.settings import ReproducePriorsSettings, TrainGANSettings
+from latentry.tasks.settings import TrainGANSettings
 from latentry.tasks.train import train_gan
 from latentry.training.settings import LoopSettings
 

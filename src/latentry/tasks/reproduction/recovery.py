@@ -53,8 +53,8 @@ from latentry.tasks.reproduction.recovery_cells import (
 from latentry.tasks.reproduction.recovery_comparison import MethodRow, claim, method_rows, method_table, short_method_table
 from latentry.tasks.reproduction.recovery_cost import seconds_of
 from latentry.tasks.reproduction.recovery_methods import METHODS
+from latentry.tasks.reproduction.settings import ReproduceRecoverySettings
 from latentry.tasks.runs import claim_folder, load_generator, pick_device, record
-from latentry.tasks.settings import ReproduceRecoverySettings
 
 __all__ = ["reproduce_recovery"]
 

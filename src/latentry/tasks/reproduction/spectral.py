@@ -32,6 +32,7 @@ from latentry.reports.page import Picture, write_page
 from latentry.reports.tables import Table, print_table
 from latentry.tasks.reproduction.cells import Cell, announce, run_cells
 from latentry.tasks.reproduction.denoisers import STRENGTHS
+from latentry.tasks.reproduction.settings import ReproduceSpectralSettings
 from latentry.tasks.reproduction.spectral_bases import BASES, BasesCell, hold_bases
 from latentry.tasks.reproduction.spectral_denoising import DenoiserCell, DenoisingCell, denoise, fit_denoiser
 from latentry.tasks.reproduction.spectral_operators import OPERATORS, OperatorsCell, compare_operators
@@ -51,7 +52,6 @@ from latentry.tasks.reproduction.spectral_spaces import (
     train_guide,
 )
 from latentry.tasks.runs import claim_folder, pick_device, record
-from latentry.tasks.settings import ReproduceSpectralSettings
 
 __all__ = ["reproduce_spectral"]
 

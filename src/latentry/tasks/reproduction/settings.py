@@ -1,0 +1,221 @@
+"""What the reproductions can be told; no torch is imported here, so that help is instant."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from latentry.tasks.settings import CommonSettings
+
+__all__ = [
+    "RecoveryPart",
+    "ReproducePriorsSettings",
+    "ReproduceRecoverySettings",
+    "ReproduceSpectralSettings",
+    "SpectralPart",
+]
+
+RecoveryPart = Literal["paper", "known-codes", "provenance"]
+SpectralPart = Literal["bases", "operators", "denoising"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproducePriorsSettings(CommonSettings):
+    """The table of Singh et al. (2019): generators under different priors, judged at the prior and between codes."""
+
+    out: str = "runs/reproduce-priors"
+    """Folder for index.html, results.json, one file for each cell, and the generators."""
+    data: tuple[str, ...] = ("digits", "fashion-mnist")
+    """Data sets, by name, folder or .npz file."""
+    extractors: tuple[str, ...] = ("digits-judge", "fashion-judge")
+    """What the samples of each are seen through: shipped classifiers by name, or folders of your own."""
+    priors: tuple[str, ...] = ()
+    """Rows of the table; all of them by default, the normal prior always."""
+    seeds: int = 3
+    """Generators of each kind."""
+    published: str | None = None
+    """The published table of masses (.npy or .mat); without it the authors' problem is solved again."""
+    latent_dim: int = 100
+    """Length of a code."""
+    width: int = 24
+    """Channels of the generator's last and the discriminator's first hidden layer."""
+    steps: int = 5000
+    """Iterations of each training."""
+    batch_size: int = 16
+    """Images of one iteration."""
+    lr: float = 2e-3
+    """Learning rate of both networks."""
+    count: int = 10_000
+    """Generated samples of each row."""
+    t: tuple[float, ...] = (0.5, 0.25, 0.1)
+    """Steps between two codes."""
+    trade_off: bool = True
+    """Train one generator for each of a family of designs too, on the last data set."""
+    workers: int | None = None
+    """Cells at once; by default one for each core on a CPU, one on a GPU."""
+    quick: bool = False
+    """A rehearsal in less than a minute: everything at the smallest size, numbers without meaning."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproduceRecoverySettings(CommonSettings):
+    """The protocol of Cho (2020) under a fair grid, known codes against their cost, and provenance."""
+
+    out: str = "runs/reproduce-recovery"
+    """Folder for index.html, results.json, one file for each cell, and the networks."""
+    parts: tuple[RecoveryPart, ...] = ("paper", "known-codes", "provenance")
+    """What is worked out."""
+    data: str = "digits"
+    """Data set of the paper's protocol, by name, folder or .npz file."""
+    classifier: str = "digits-judge"
+    """What reads labels from reconstructions: a shipped classifier by name, or the folder of your own."""
+    priors: tuple[Literal["normal", "uniform", "half-uniform-half-normal"], ...] = (
+        "normal",
+        "uniform",
+        "half-uniform-half-normal",
+    )
+    """Priors of the paper's protocol."""
+    methods: tuple[str, ...] = ()
+    """Rows of the tables; all of them by default."""
+    seeds: int = 3
+    """Generators of each prior."""
+    network: Literal["dcgan", "cho2020"] = "dcgan"
+    """Kind of network; the second is the paper's own, for a GPU."""
+    latent_dim: int = 256
+    """Length of a code."""
+    width: int = 16
+    """Channels of the generator's last (of the paper's: least) and the discriminator's first hidden layer."""
+    gan_steps: int = 8000
+    """Iterations of each training."""
+    batch_size: int = 16
+    """Images of one iteration."""
+    lr: float = 1e-3
+    """Learning rate of both networks."""
+    r1: float = 0.5
+    """Weight of the R1 gradient penalty."""
+    learning_rates: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
+    """Of Adam in the grid."""
+    weights: tuple[float, ...] = (0.01, 0.1, 1.0)
+    """Of regularizers in the grid."""
+    recovery_steps: int = 200
+    """Steps of Adam."""
+    restarts: int = 4
+    """Starts of Adam for each image."""
+    damped_steps: int = 20
+    """Iterations of Levenberg-Marquardt, from one start."""
+    validation: int = 32
+    """Images that settings are chosen on."""
+    held_out: int = 256
+    """Images of the result."""
+    known: int = 32
+    """The generator's own samples beside them."""
+    damped_held_out: int = 64
+    """Images of the result for Levenberg-Marquardt, where each costs more."""
+    damped_known: int = 32
+    """Own samples for it."""
+    generators: tuple[str, ...] = ("digits-generator", "painted-generator")
+    """Generators whose known codes are recovered: shipped ones by name, or folders of your own."""
+    generator_data: tuple[str, ...] = ("digits", "painted-digits")
+    """Data set that each was trained on."""
+    codes: int = 500
+    """Known codes of each, for Levenberg-Marquardt and float images."""
+    codes_beside: int = 50
+    """Known codes for Adam, and for images of 8 bits."""
+    chunk: int = 25
+    """Codes of one cell."""
+    code_steps: int = 40
+    """Iterations of Levenberg-Marquardt."""
+    code_adam_steps: int = 800
+    """Steps of Adam, at its own best settings."""
+    code_starts: int = 6
+    """Most starts of Levenberg-Marquardt."""
+    code_adam_starts: int = 4
+    """Starts of Adam; one from a learned start."""
+    inverse_steps: int = 4000
+    """Iterations of the training of a learned start."""
+    inverse_batch_size: int = 64
+    """Pairs of one of them."""
+    inverse_width: int = 32
+    """Channels of the encoder's first hidden layer."""
+    provenance_images: int = 48
+    """Images of each kind that are told apart."""
+    provenance_steps: int = 20
+    """Iterations of Levenberg-Marquardt on each of them."""
+    calibration: int = 99
+    """Own samples beside them that give p-values."""
+    workers: int | None = None
+    """Cells at once; by default one for each core on a CPU, one on a GPU."""
+    full: bool = False
+    """The paper's own networks and updates, its whole grid, 16 starts and every held-out image; for a GPU."""
+    quick: bool = False
+    """A rehearsal in less than a minute: everything at the smallest size, numbers without meaning."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproduceSpectralSettings(CommonSettings):
+    """Bases, operators and denoising of Toledo-Marin and Glazier (2023), beside their neighbours."""
+
+    out: str = "runs/reproduce-spectral"
+    """Folder for index.html, results.json, one file for each cell, and the networks."""
+    parts: tuple[SpectralPart, ...] = ("bases", "operators", "denoising")
+    """What is worked out."""
+    data: tuple[str, ...] = ("digits", "fashion-mnist")
+    """Data sets, by name, folder or .npz file."""
+    generators: tuple[str, ...] = ("train", "train")
+    """Generator for each: `train` for one of each seed, or a name or folder of one that all seeds share."""
+    guides: tuple[str, ...] = ("digits-guide", "train")
+    """Classifier that methods may use, for each: a name, a folder, or `train` for one that is trained first."""
+    readers: tuple[str, ...] = ("digits-judge", "fashion-judge")
+    """Another classifier for each, which has the word in every result."""
+    bases: tuple[str, ...] = ()
+    """Rows of the table of bases; all of them by default, `loewdin` always."""
+    operators: tuple[str, ...] = ()
+    """Rows of the table of operators; all of them by default, `margin` always."""
+    trained: str | None = None
+    """Folder of `reproduce priors`: its generators with the normal prior are taken where their settings are the same."""
+    seeds: int = 3
+    """Generators for each data set."""
+    latent_dim: int = 100
+    """Length of a code."""
+    width: int = 24
+    """Channels of the generator's last and the discriminator's first hidden layer."""
+    gan_steps: int = 5000
+    """Iterations of each training of a generator."""
+    batch_size: int = 16
+    """Images of one iteration."""
+    lr: float = 2e-3
+    """Learning rate of both networks."""
+    guide_steps: int = 2400
+    """Iterations of the training of a guide."""
+    per_label: int = 2000
+    """Codes of the prior behind each label's mean."""
+    inverse_steps: int = 2000
+    """Iterations of the inverse that an encoder begins with."""
+    encoder_steps: int = 2500
+    """Iterations of the encoder of real images."""
+    encoder_batch_size: int = 64
+    """Pairs or images of one of them."""
+    training_images: int = 60_000
+    """Most training images of an encoder."""
+    images: int = 1000
+    """Held-out images that bases are held against."""
+    codes: int = 2000
+    """Fresh codes of the prior beside them."""
+    moved: int = 12
+    """Codes of each label that every operator moves to every other label; as many on validation."""
+    corruptions: tuple[str, ...] = ("normal noise", "salt and pepper", "occlusion", "blur")
+    """Kinds of corruption."""
+    strengths: int = 3
+    """Strengths of each, the strongest first."""
+    denoiser_steps: int = 3000
+    """Iterations of each denoising encoder, one for all corruptions."""
+    samples: int = 20_000
+    """Samples among which recovery looks for a start."""
+    recovery_steps: int = 40
+    """Steps of each recovery of a corrupted image."""
+    denoised_validation: int = 100
+    """Images that denoisers are tuned on."""
+    denoised: int = 300
+    """Held-out images that they are scored on."""
+    workers: int | None = None
+    """Cells at once; by default one for each core on a CPU, one on a GPU."""
+    quick: bool = False
+    """A rehearsal in less than a minute: everything at the smallest size, numbers without meaning."""
