@@ -105,7 +105,7 @@ def test_a_step_without_jitter_is_the_smoothed_cross_entropy(smoothing: float, r
     network, x, y = logits_of_pixels(), pictures(6), torch.tensor([0, 1, 2, 0, 1, 2])
     model = Classifier(network, label_smoothing=smoothing, degrees=0.0, scale=0.0, shift=0.0)
     state, losses = rng.get_state(), {}
-    shown = model.step((x, y), rng, losses.__setitem__)
+    shown = model.step((x, y), rng, losses.update)
     log_p = network(x).log_softmax(1)
     target = nn.functional.one_hot(y, 3) * (1 - smoothing) + smoothing / 3
     assert_close(losses["classifier"], -(target * log_p).sum(1).mean())
@@ -116,7 +116,7 @@ def test_a_step_without_jitter_is_the_smoothed_cross_entropy(smoothing: float, r
 def test_a_step_with_jitter_sees_jittered_images() -> None:
     network, x, y = logits_of_pixels(), pictures(3), torch.tensor([0, 1, 2])
     model = Classifier(network, label_smoothing=0.0, degrees=10.0, scale=0.0, shift=0.1)
-    shown = model.step((x, y), torch.Generator().manual_seed(3), lambda name, loss: None)
+    shown = model.step((x, y), torch.Generator().manual_seed(3), lambda losses: None)
     seen = jitter(x, 10.0, 0.0, 0.1, torch.Generator().manual_seed(3))
     assert_close(shown["classifier"], cross_entropy(network(seen), y))
     assert (seen - x).abs().max() > 0.1

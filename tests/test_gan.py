@@ -1,7 +1,7 @@
 """The games at known scores, R1 of a line, and who moves when: one step on toys small enough to know by heart."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from torch.testing import assert_close
 from latentry.models.gan import GAN, Objective, discriminator_loss, generator_loss, r1_penalty
 from latentry.networks import DCGANDiscriminator, DCGANGenerator
 from latentry.priors import Normal
-from latentry.training.loop import Update, train
+from latentry.training.loop import Update, optimizer_update, train
 from latentry.training.settings import LoopSettings
 
 OBJECTIVES: list[Objective] = ["non-saturating", "hinge", "least-squares"]
@@ -34,16 +34,6 @@ def snapshot(network: nn.Module) -> list[Tensor]:
 
 def moved(network: nn.Module, before: list[Tensor]) -> bool:
     return any(not torch.equal(old, new) for old, new in zip(before, network.parameters(), strict=True))
-
-
-def plain_update(gan: GAN, watch: Callable[[str, Tensor], None] = lambda name, loss: None) -> Update:
-    def update(name: str, loss: Tensor) -> None:
-        gan.optimizers[name].zero_grad()
-        loss.backward(inputs=list(gan.networks[name].parameters()))
-        gan.optimizers[name].step()
-        watch(name, loss.detach())
-
-    return update
 
 
 @pytest.mark.parametrize(
@@ -131,8 +121,9 @@ def test_each_update_moves_the_parameters_of_its_own_network_alone(objective: Ob
     play = gan.step
 
     def watched(batch: tuple[Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
-        def watch(name: str, loss: Tensor) -> None:
-            update(name, loss)
+        def watch(losses: Mapping[str, Tensor]) -> None:
+            update(losses)
+            (name,) = losses
             order.append(name)
             for other, network in gan.networks.items():
                 assert moved(network, before[other]) == (other == name)
@@ -149,7 +140,7 @@ def test_each_update_moves_the_parameters_of_its_own_network_alone(objective: Ob
 def test_a_step_shows_the_losses_of_the_game_it_played(rng: torch.Generator) -> None:
     gan = linear_gan(generator_lr=0.0, discriminator_lr=0.0)
     x = torch.randn(16, 4)
-    shown = gan.step((x, torch.zeros(16)), torch.Generator().manual_seed(3), plain_update(gan))
+    shown = gan.step((x, torch.zeros(16)), torch.Generator().manual_seed(3), optimizer_update(gan.optimizers))
     z = torch.randn(16, 2, generator=torch.Generator().manual_seed(3))
     generator, discriminator = gan.networks.values()
     fake = discriminator(generator(z))
@@ -166,9 +157,13 @@ def test_lazy_r1_comes_every_so_often_with_as_much_more_weight(every: int, rng: 
 
     for _ in range(6):
         charged: dict[str, Tensor] = {}
-        update = plain_update(gan, charged.__setitem__)
+
+        def update(losses: Mapping[str, Tensor], charged: dict[str, Tensor] = charged) -> None:
+            optimizer_update(gan.optimizers)(losses)  # the optimiser keeps the turn
+            charged.update(losses)
+
         shown = gan.step((torch.randn(4, 4), torch.zeros(4)), rng, update)
-        penalties.append(charged["discriminator"] - shown["discriminator"].detach())
+        penalties.append((charged["discriminator"] - shown["discriminator"]).detach())
 
     turn = torch.tensor([4.0 / 2 * every] + [0.0] * (every - 1)).repeat(6 // every)
     assert_close(torch.stack(penalties), turn * squared, rtol=1e-5, atol=1e-6)
@@ -178,7 +173,7 @@ def test_lazy_r1_comes_every_so_often_with_as_much_more_weight(every: int, rng: 
 def test_without_r1_the_data_need_no_gradient(rng: torch.Generator) -> None:
     x = torch.randn(4, 4)
     gan = linear_gan()
-    gan.step((x, torch.zeros(4)), rng, plain_update(gan))
+    gan.step((x, torch.zeros(4)), rng, optimizer_update(gan.optimizers))
     assert not x.requires_grad
 
 

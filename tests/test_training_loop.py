@@ -28,7 +28,7 @@ from latentry.priors import Normal
 from latentry.storage import read_json, read_tensors
 from latentry.training.averaging import averaged_copy
 from latentry.training.checkpoints import saved_checkpoints
-from latentry.training.loop import Trainable, Trained, TrainingDivergedError, Update, train
+from latentry.training.loop import Trainable, Trained, TrainingDivergedError, Update, optimizer_update, train
 from latentry.training.settings import LoopSettings
 
 IDENTITY = {"model": "toy", "betas": (0.5, 0.9), "note": None}
@@ -80,7 +80,7 @@ class NoisyLine:
         self.turn += 1
         x = x + self.noise * torch.randn(x.shape, generator=rng)
         loss = self.strike(self.turn, (self.networks["line"](x) - y).square().mean())
-        update("line", loss)
+        update({"line": loss})
         return {"line": loss}
 
 
@@ -519,3 +519,36 @@ def test_two_processes_make_the_steps_of_one(tmp_path: Path) -> None:
     parameters = list(alone.networks["line"].parameters())
     assert_close([p.flatten().tolist() for p in parameters], first["line"], rtol=0, atol=1e-6)
     assert_close([p.grad.flatten().tolist() for p in parameters], first["gradient"], rtol=0, atol=1e-6)
+
+
+# ---------------------------------------------------------------------------------------------------------------- updates
+
+
+def two_weights() -> tuple[dict[str, Tensor], dict[str, SGD]]:
+    weights = {"a": torch.tensor([2.0], requires_grad=True), "b": torch.tensor([3.0], requires_grad=True)}
+    return weights, {name: SGD([weight], lr=1.0) for name, weight in weights.items()}
+
+
+def test_all_gradients_of_an_update_are_taken_before_any_weight_moves() -> None:
+    weights, optimizers = two_weights()
+    product = weights["a"] * weights["b"]
+    optimizer_update(optimizers)({"a": product.sum(), "b": product.square().sum()})
+    assert weights["a"].item() == 2 - 3
+    assert weights["b"].item() == 3 - 2 * 6 * 2
+
+
+def test_optimisers_with_the_same_loss_share_one_backward_pass() -> None:
+    weights, optimizers = two_weights()
+    passes: list[Tensor] = []
+    product = (weights["a"] * weights["b"]).sum()
+    product.register_hook(passes.append)
+    optimizer_update(optimizers)({"a": product, "b": product})
+    assert len(passes) == 1
+    assert (weights["a"].item(), weights["b"].item()) == (2 - 3, 3 - 2)
+
+
+def test_a_loss_moves_no_parameters_but_those_of_its_optimiser() -> None:
+    weights, optimizers = two_weights()
+    optimizer_update(optimizers)({"a": (weights["a"] * weights["b"]).sum()})
+    assert (weights["a"].item(), weights["b"].item()) == (-1, 3)
+    assert weights["b"].grad is None

@@ -327,7 +327,7 @@ class _Training:
             if logits is not None:
                 losses[name] = cross_entropy(logits, y)
                 total = total + weight * losses[name]
-        update("encoder", total)
+        update({"encoder": total})
         return losses
 
 

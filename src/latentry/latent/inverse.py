@@ -359,7 +359,7 @@ class _Training:
         z, x = self.pairs.draw(len(batch[0]), rng)
         device = batch[0].device
         loss = (self.encoder(x.to(device)) - self.scale.units(z).to(device, torch.float32)).square().mean()
-        update("encoder", loss)
+        update({"encoder": loss})
         return {"code error": loss}
 
 

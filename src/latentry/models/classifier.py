@@ -83,7 +83,7 @@ class Classifier:
         if any(self.extent.values()):
             x = jitter(x, **self.extent, rng=rng)
         loss = cross_entropy(self.networks["classifier"](x), y, label_smoothing=self.label_smoothing)
-        update("classifier", loss)
+        update({"classifier": loss})
         return {"classifier": loss}
 
     def averaged_classifier(self, x: Float[Tensor, "n c h w"]) -> nn.Module:

@@ -119,10 +119,10 @@ class GAN:
         real_scores = discriminator(x.requires_grad_(penalised))
         loss = discriminator_loss(real_scores, discriminator(generated.detach()), self.objective)
         penalty = r1_penalty(real_scores, x) if penalised else loss.new_zeros(())
-        update("discriminator", loss + self.r1 / 2 * self.r1_every * penalty)
+        update({"discriminator": loss + self.r1 / 2 * self.r1_every * penalty})
 
         deceit = generator_loss(discriminator(generated), self.objective)
-        update("generator", deceit)
+        update({"generator": deceit})
         return {"discriminator": loss, "generator": deceit, "r1": penalty}
 
     def averaged_generator(self, rng: torch.Generator, codes: int = 4096) -> nn.Module:

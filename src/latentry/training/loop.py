@@ -1,7 +1,7 @@
 """The training loop, written once.
 
-A model is anything with networks, optimisers and a `step` that turns a batch into named losses; it hands each loss to
-`update(optimizer_name, loss)` and leaves backward passes, precision, processes, checkpoints and progress to the loop.
+A model is anything with networks, optimisers and a `step` that turns a batch into named losses; it hands losses to
+`update({optimizer_name: loss})` and leaves backward passes, precision, processes, checkpoints and progress to the loop.
 
 With several processes (`accelerate launch --multi_gpu`, on CPUs too) gradients are averaged over them after each backward
 pass, by the same collective that DistributedDataParallel uses, rather than by its hooks: adversarial steps run a network
@@ -40,10 +40,11 @@ from latentry.training.checkpoints import (
 )
 from latentry.training.settings import LoopSettings
 
-__all__ = ["Trained", "TrainingDivergedError", "Trainable", "Update", "train"]
+__all__ = ["Trained", "TrainingDivergedError", "Trainable", "Update", "optimizer_update", "train"]
 
-Update = Callable[[str, Tensor], None]
-"""`update(optimizer_name, loss)`: one backward pass and one step of that optimiser."""
+Update = Callable[[Mapping[str, Tensor]], None]
+"""`update({optimizer_name: loss, ...})`: the gradients of all losses, then one step of each optimiser. Optimisers that are
+given the same loss share its backward pass; each moves its own parameters alone."""
 
 
 @runtime_checkable
@@ -135,7 +136,7 @@ def train(
     batches = ShuffledBatches(
         len(data), settings.batch_size, seed, start, accelerator.process_index, accelerator.num_processes
     )
-    update = _updater(model, accelerator)
+    update = optimizer_update(model.optimizers, _over_processes(accelerator))
 
     with ExitStack() as stack:
         bar = stack.enter_context(_progress(accelerator.is_main_process and progress is None))
@@ -186,25 +187,54 @@ class _NotFiniteError(ArithmeticError):
     pass
 
 
-def _updater(model: Trainable, accelerator: Accelerator) -> Update:
-    """Backward pass into the parameters of one optimiser alone, mean over processes, step."""
+def optimizer_update(
+    optimizers: Mapping[str, Optimizer], average: Callable[[list[Tensor]], None] = lambda gradients: None
+) -> Update:
+    """Backward passes into the parameters of the named optimisers alone, then their steps.
 
-    def update(name: str, loss: Tensor) -> None:
-        if not loss.isfinite():
-            raise _NotFiniteError(f"the {name} loss became {loss.item()}")
-        optimizer = model.optimizers[name]
-        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        for parameter in parameters:
-            parameter.grad = None
-        loss.float().backward(inputs=parameters)
+    Args:
+        optimizers: By name.
+        average: Called with the gradients of each optimiser, to average them over processes in place.
+    """
+
+    def update(losses: Mapping[str, Tensor]) -> None:
+        for name, loss in losses.items():
+            if not loss.isfinite():
+                raise _NotFiniteError(f"the {name} loss became {loss.item()}")
+        together: dict[int, list[str]] = {}
+        for name, loss in losses.items():
+            together.setdefault(id(loss), []).append(name)
+        parameters = {name: _parameters(optimizers[name]) for name in losses}
+        gradients: dict[str, list[Tensor | None]] = {}
+        left = len(together)
+        for names in together.values():
+            left -= 1
+            of_all = [parameter for name in names for parameter in parameters[name]]
+            found = iter(torch.autograd.grad(losses[names[0]].float(), of_all, retain_graph=left > 0, allow_unused=True))
+            gradients |= {name: [next(found) for _ in parameters[name]] for name in names}
+        for name in losses:  # no weight moves before the last gradient is known
+            average([gradient for gradient in gradients[name] if gradient is not None])
+            for parameter, gradient in zip(parameters[name], gradients[name], strict=True):
+                parameter.grad = gradient
+            optimizers[name].step()
+
+    return update
+
+
+def _parameters(optimizer: Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _over_processes(accelerator: Accelerator) -> Callable[[list[Tensor]], None]:
+    """Replaces gradients by their means over all processes."""
+
+    def average(gradients: list[Tensor]) -> None:
         if accelerator.num_processes > 1:
-            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
             mean = accelerator.reduce(torch.cat([gradient.flatten() for gradient in gradients]), "mean")
             for gradient, part in zip(gradients, mean.split([g.numel() for g in gradients]), strict=True):
                 gradient.copy_(part.view_as(gradient))
-        optimizer.step()
 
-    return update
+    return average
 
 
 def _observe(at_checkpoint: Callable[[int], None], step: int, accelerator: Accelerator) -> None:

@@ -54,6 +54,7 @@ from latentry.tasks.reproduction.settings import ReproducePriorsSettings
 from latentry.tasks.runs import RESULTS, claim_folder, load_generator, named_prior, pick_device, record
 from latentry.tasks.settings import TrainGANSettings
 from latentry.tasks.train import train_gan
+from latentry.training.loop import optimizer_update
 from latentry.training.settings import LoopSettings
 
 __all__ = ["reproduce_priors"]
@@ -319,8 +320,7 @@ def _seconds(asked: PriorCell, folder: Path, device: torch.device) -> float:
     x = data.images(range(min(asked.batch_size, len(data)))).to(device)
     labels = torch.zeros(len(x), dtype=torch.long, device=device)
 
-    def backward(_: str, loss: Tensor) -> None:
-        loss.backward()
+    update = optimizer_update(model.optimizers)
 
     def measured() -> None:
         with torch.no_grad():
@@ -328,7 +328,7 @@ def _seconds(asked: PriorCell, folder: Path, device: torch.device) -> float:
 
     sets = 2 + len(RULES) * len(asked.t)
     measuring = _best_of(measured) * sets * asked.count / asked.batch_size
-    return _best_of(lambda: model.step((x, labels), rng, backward)) * asked.steps + measuring
+    return _best_of(lambda: model.step((x, labels), rng, update)) * asked.steps + measuring
 
 
 def _best_of(work: Callable[[], Any], times: int = 3) -> float:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from latentry.data.sources import load_dataset
 from latentry.networks import ConvolutionalEncoder, channels_last
@@ -29,6 +29,7 @@ from latentry.tasks.reproduction.recovery_cells import (
 )
 from latentry.tasks.reproduction.recovery_methods import METHODS
 from latentry.tasks.runs import load_generator, named_prior
+from latentry.training.loop import optimizer_update
 
 __all__ = ["seconds_of"]
 
@@ -84,10 +85,8 @@ def _timed_gan(asked: GANCell, device: str) -> tuple[float, float]:
     labels = torch.zeros(len(x), dtype=torch.long, device=device)
     rng = torch.Generator(device).manual_seed(0)
 
-    def backward(_: str, loss: Tensor) -> None:
-        loss.backward()
-
-    step = _best_of(lambda: model.step((x, labels), rng, backward))
+    update = optimizer_update(model.optimizers)
+    step = _best_of(lambda: model.step((x, labels), rng, update))
     return step, _forward(model.networks["generator"].eval(), asked.latent_dim)
 
 
