@@ -3,6 +3,7 @@
 import inspect
 import json
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from torch.testing import assert_close
 
 from latentry.interfaces import LabelledPrior, Prior, PushforwardPrior
 from latentry.numerics.goodness_of_fit import ks_p_value, ks_statistic
-from latentry.priors import NormalMixture, Rule, combine, interpolate
+from latentry.priors import NormalMixture, Rule, TrainedMixture, combine, interpolate
 
 LEVEL = 1e-4
 LOC = [[-2.0, 0.0, 1.0], [3.0, 0.5, 1.0]]
@@ -187,3 +188,43 @@ def test_combinations_are_differentiable(prior: NormalMixture, rng: torch.Genera
 def test_bad_input_is_named(make: object, message: str, prior: NormalMixture) -> None:
     with pytest.raises(ValueError, match=message):
         make(prior)  # type: ignore[operator]
+
+
+# --------------------------------------------------------------------------------------------- components in training
+
+
+def test_a_trained_mixture_settles_to_the_prior_it_describes() -> None:
+    mixture = TrainedMixture(4, 3)
+    assert_close(mixture.precision, torch.ones(4, 3))
+    with torch.no_grad():
+        mixture.raw.uniform_(-1, 2)
+    prior = mixture.settled(torch.tensor([0.1, 0.2, 0.3, 0.4]))
+    assert_close(prior(torch.arange(4)).variance, 1 / mixture.precision)
+    assert_close(prior(torch.arange(4)).mean, mixture.loc)
+    assert_close(prior.probs, torch.tensor([0.1, 0.2, 0.3, 0.4]))
+    assert not any(value.requires_grad for value in prior.state_dict().values())
+
+
+def test_precisions_that_run_away_are_brought_back_to_the_ends_of_their_range() -> None:
+    mixture = TrainedMixture(1, 3, precision_range=(0.5, 4.0))
+    with torch.no_grad():
+        mixture.raw.copy_(torch.tensor([[-50.0, 0.5, 90.0]]))
+    inside = mixture.precision[0, 1].item()
+    mixture.limit_()
+    assert_close(mixture.precision, torch.tensor([[0.5, inside, 4.0]]))
+
+
+@pytest.mark.parametrize("arguments", [(0, 3), (3, 0), (2, 2, (2.0, 5.0)), (2, 2, (0.0, 5.0))])
+def test_a_trained_mixture_refuses_what_it_cannot_be(arguments: tuple[Any, ...]) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        TrainedMixture(*arguments)
+
+
+def test_coordinates_beside_a_mixture_are_normal_and_know_no_label(prior: NormalMixture) -> None:
+    wider = prior.beside_normal(2)
+    z = torch.randn(6, 5, dtype=torch.float64)
+    y = torch.arange(6) % 2
+    assert_close(wider.label_log_probs(z), prior.label_log_probs(z[:, :3]))
+    assert_close(wider.log_prob(z, y), prior.log_prob(z[:, :3], y) + TorchNormal(0.0, 1.0).log_prob(z[:, 3:]).sum(1))
+    with pytest.raises(ValueError, match="at least 0, got -1"):
+        prior.beside_normal(-1)

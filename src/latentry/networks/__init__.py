@@ -9,6 +9,8 @@ from latentry.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from latentry.networks.encoder import ConvolutionalEncoder, VectorEncoder
 from latentry.networks.folding import folded
 from latentry.networks.image_classifier import PlainClassifier, ResidualClassifier
+from latentry.networks.perceptron import Perceptron
+from latentry.networks.zheng2019 import Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder
 
 __all__ = [
     "Cho2020Discriminator",
@@ -16,9 +18,13 @@ __all__ = [
     "ConvolutionalEncoder",
     "DCGANDiscriminator",
     "DCGANGenerator",
+    "Perceptron",
     "PlainClassifier",
     "ResidualClassifier",
     "VectorEncoder",
+    "Zheng2019Decoder",
+    "Zheng2019Discriminator",
+    "Zheng2019Encoder",
     "channels_last",
     "folded",
 ]

@@ -6,7 +6,7 @@ from latentry.priors.distribution import IIDDistribution
 from latentry.priors.files import UnlabelledPrior, load_prior, save_prior
 from latentry.priors.iid import HalfUniformHalfNormal, IIDPrior, Normal, TruncatedCauchy, Uniform
 from latentry.priors.interpolation import Rule, combine, interpolate
-from latentry.priors.labelled import DiagonalNormal, NormalMixture, NormalMixtureDistribution
+from latentry.priors.labelled import DiagonalNormal, NormalMixture, NormalMixtureDistribution, TrainedMixture
 from latentry.priors.mismatch import DensityCurves, Mismatch, NormCurves, density_curves, mismatch, norm_curves
 from latentry.priors.radial import GammaRadius, LogUniformRadius, RadialDistribution, RadialPrior, SphericalCauchy
 from latentry.priors.radius_designer import RadiusDesign, design_radial, design_radius
@@ -39,6 +39,7 @@ __all__ = [
     "Tabulated",
     "TruncatedCauchy",
     "Uniform",
+    "TrainedMixture",
     "UnlabelledPrior",
     "combine",
     "density_curves",

@@ -1,0 +1,375 @@
+r"""The label split: codes :math:`z = (z_s, z_u)` of which the first part says what a datum is, the second how it looks.
+
+Encoder S gives :math:`z_s`, encoder U a normal law of :math:`z_u`, the decoder makes :math:`\hat x` of both. A normal
+mixture with one component for each class lies over :math:`z_s` (`label_split_losses`), N(0, I) over :math:`z_u`, and a
+classifier C that tries to read labels from :math:`z_u` is answered by encoder U, which leads it towards a law that knows
+nothing. With a discriminator D of images and labels it is a GAN too, whose samples are
+:math:`G(\mu_{y'} + \epsilon / \sqrt{\lambda_{y'}}, \, z_u \sim N(0, I))`.
+
+Who learns what from what, in each iteration:
+
+===================== =================================================== =======
+parameters            loss                                                times
+===================== =================================================== =======
+encoder S and means   :math:`L_{cls} + 0.1 L_{lkd}`                       3
+precisions            the same, at a rate that falls                      3
+C                     cross entropy of the labels from :math:`z_u`        1
+D                     hinge with three terms                              1
+encoder S             :math:`10 L_{rec} + L_{lkd}`                        1
+encoder U             :math:`10 L_{rec} + L_{kl} + L_E^{adv}`             1
+decoder               :math:`10 L_{rec} - D(\hat x, y) - D(x', y')`       1
+===================== =================================================== =======
+
+Passes are shared where the table allows: each encoder sees the batch once for the last four rows, and the third time of the
+first two; reconstruction is carried back once through the decoder for both encoders.
+
+References: Zheng and Sun, "Disentangling latent space for VAE by label relevant/irrelevant dimensions", 2019.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim import Adam
+
+from latentry.interfaces import evaluated
+from latentry.models.classifier import jitter
+from latentry.models.label_split_losses import (
+    component_divergence,
+    confusion_loss,
+    mixture_classification_loss,
+    mixture_likelihood_loss,
+    mixture_logits,
+    normal_divergence,
+    three_term_hinge,
+)
+from latentry.models.pretrained import load_pretrained, save_pretrained
+from latentry.numerics.hsic import centred_alignment, gaussian_kernel
+from latentry.priors import NormalMixture, TrainedMixture
+from latentry.training.loop import Update
+
+__all__ = ["LabelSplit", "LabelSplitTraining", "LabelSplitWeights", "load_label_split", "save_label_split"]
+
+_PARTS = {"decoder": "model", "label_encoder": "label-encoder", "style_encoder": "style-encoder"}
+"""Folder of each network; that of the decoder serves wherever a generator is asked for."""
+_WIDEST = 10.0
+"""Log variances are kept within so much of 0."""
+
+
+@dataclass(frozen=True)
+class LabelSplit:
+    """Trained encoders and decoder, with the law of their codes."""
+
+    label_encoder: nn.Module
+    """Data to z_s, or to mean and log variance of it."""
+    style_encoder: nn.Module
+    """Data to mean and log variance of z_u."""
+    decoder: nn.Module
+    """Codes (z_s, z_u) to data: the generator."""
+    prior: NormalMixture
+    """Law of whole codes: the mixture over z_s, and N(0, 1) over each coordinate of z_u."""
+    label_dim: int
+    """Length of z_s, which comes first."""
+
+    def encode(self, x: Float[Tensor, "n *s"], batch_size: int = 500) -> Float[Tensor, "n d"]:
+        """Codes of data: z_s, and the mean of z_u."""
+        with evaluated(self.label_encoder, self.style_encoder), torch.no_grad():
+            parts = [torch.cat([self._means(part)[0], self._means(part)[1]], 1) for part in x.split(batch_size)]
+        return torch.cat(parts)
+
+    def decode(self, z: Float[Tensor, "n d"], batch_size: int = 500) -> Float[Tensor, "n *s"]:
+        """Data of codes."""
+        with evaluated(self.decoder), torch.no_grad():
+            return torch.cat([self.decoder(part) for part in z.split(batch_size)])
+
+    def label_log_probs(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """log p(y | z_s) for every label: the mixture as a classifier; z_u has no say."""
+        return self.label_prior.label_log_probs(z[:, : self.label_dim])
+
+    @property
+    def label_prior(self) -> NormalMixture:
+        """The mixture over z_s alone."""
+        loc, scale = (part[:, : self.label_dim] for part in (self.prior.loc, self.prior.scale))
+        return NormalMixture(loc, scale, self.prior.probs)
+
+    def swapped(self, z_label: Float[Tensor, "n d"], z_style: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+        """Codes with z_s of the first and z_u of the second."""
+        return torch.cat([z_label[:, : self.label_dim], z_style[:, self.label_dim :]], 1)
+
+    def relabelled(self, z: Float[Tensor, "n d"], y: Int[Tensor, "n"]) -> Float[Tensor, "n d"]:
+        """Codes with the mean of a label's component for z_s: what it is changes, how it looks stays."""
+        return torch.cat([self.prior.loc[y, : self.label_dim], z[:, self.label_dim :]], 1)
+
+    def _means(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.label_encoder(x)[:, : self.label_dim], self.style_encoder(x).chunk(2, 1)[0]
+
+
+def save_label_split(folder: str | Path, split: LabelSplit, card: Mapping[str, Any], *, half: bool = False) -> None:
+    """Write all three networks and the prior; `folder/model` alone serves as a generator.
+
+    Raises:
+        ValueError: A network is not one of `latentry.networks`.
+    """
+    described = {**card, "label_dim": split.label_dim}
+    for name, part in _PARTS.items():
+        prior = split.prior if name == "decoder" else None
+        save_pretrained(Path(folder) / part, getattr(split, name), prior, described, half=half)
+
+
+def load_label_split(folder: str | Path) -> LabelSplit:
+    """What `save_label_split` wrote.
+
+    Raises:
+        ValueError: A part is missing or of another kind.
+    """
+    home = Path(folder)
+    parts = {name: load_pretrained(home / part) for name, part in _PARTS.items()}
+    prior, card = parts["decoder"].prior, parts["decoder"].card
+    if not isinstance(prior, NormalMixture) or "label_dim" not in card:
+        raise ValueError(
+            f"expected the folder of a label split, got another model in {folder}; `latentry train label-split`"
+        )
+    networks = {name: part.network for name, part in parts.items()}
+    return LabelSplit(**networks, prior=prior, label_dim=card["label_dim"])
+
+
+@dataclass(frozen=True)
+class LabelSplitWeights:
+    """Weights of the losses; the defaults are the paper's."""
+
+    reconstruction: float = 10.0
+    """Of the mean squared difference of pixels, for both encoders and the decoder."""
+    likelihood: float = 0.1
+    """Of L_lkd beside L_cls."""
+    pull: float = 1.0
+    """Of L_lkd beside the reconstruction, for encoder S."""
+    divergence: float = 1.0
+    """Of L_kl, a mean over coordinates."""
+    confusion: float = 1.0
+    """Of L_E^adv; 0 leaves C out."""
+    dependence: float = 0.0
+    """Of the normalised dependence (HSIC) of z_u on z_s, beside C or instead of it."""
+    adversarial: float = 1.0
+    """Of D's scores, for the decoder."""
+    margin: float = 0.0
+    """alpha of L_cls."""
+
+    def __post_init__(self) -> None:
+        below = {name: value for name, value in vars(self).items() if not value >= 0}
+        if below:
+            raise ValueError(f"expected weights of at least 0, got {below}")
+
+
+@dataclass(frozen=True)
+class _Laws:
+    """Normal laws of codes, or codes themselves."""
+
+    mean: Float[Tensor, "n d"]
+    log_variance: Float[Tensor, "n d"] | None
+
+    def drawn(self, rng: torch.Generator) -> Float[Tensor, "n d"]:
+        if self.log_variance is None:
+            return self.mean
+        noise = torch.randn(self.mean.shape, generator=rng, device=self.mean.device, dtype=self.mean.dtype)
+        return self.mean + (0.5 * self.log_variance).exp() * noise
+
+    def detached(self) -> "_Laws":
+        return _Laws(self.mean.detach(), None if self.log_variance is None else self.log_variance.detach())
+
+
+def _laws(given: Float[Tensor, "n k"]) -> _Laws:
+    """The laws whose means and log variances an encoder gives, side by side."""
+    mean, log_variance = given.chunk(2, 1)
+    return _Laws(mean, log_variance.clamp(-_WIDEST, _WIDEST))
+
+
+class LabelSplitTraining:
+    """The networks of a label split and the step that trains them on batches `(x, y)`.
+
+    Args:
+        label_encoder: Data to z_s; or to mean and log variance of z_s, twice as many numbers, which makes z_s stochastic.
+        style_encoder: Data to mean and log variance of z_u.
+        decoder: Codes (z_s, z_u) to data.
+        mixture: Components over z_s.
+        adversary: C, from z_u to logits.
+        style_dim: Length of z_u.
+        discriminator: D, from data and labels to scores; None for the VAE alone.
+        probs: Class probabilities; equal by default.
+        weights: Of the losses.
+        confusion_target: What C shall be led to: all classes alike, or the class probabilities.
+        placements: Updates of encoder S and mixture in each iteration.
+        adversary_steps: Updates of C in each iteration, on new draws of z_u.
+        adversary_sees: Whether C reads draws of z_u or the means of their laws, where every trace of a label shows.
+        precision_every: Iterations after which the rate of the precisions falls to a tenth, again and again; 0 for never.
+        extent: Arguments of `jitter` for training data; none leave them as they are.
+        lr, adversary_lr: Learning rates of Adam.
+        betas: Adam's decay rates.
+
+    Raises:
+        ValueError: Sizes do not fit each other, or a number is outside its range.
+    """
+
+    def __init__(
+        self,
+        label_encoder: nn.Module,
+        style_encoder: nn.Module,
+        decoder: nn.Module,
+        mixture: TrainedMixture,
+        adversary: nn.Module,
+        style_dim: int,
+        discriminator: nn.Module | None = None,
+        *,
+        probs: Float[Tensor, "k"] | None = None,
+        weights: LabelSplitWeights = LabelSplitWeights(),
+        confusion_target: Literal["uniform", "class-prior"] = "uniform",
+        placements: int = 3,
+        adversary_steps: int = 1,
+        adversary_sees: Literal["draws", "means"] = "draws",
+        precision_every: int = 0,
+        extent: Mapping[str, float] | None = None,
+        lr: float = 5e-4,
+        adversary_lr: float | None = None,
+        betas: tuple[float, float] = (0.0, 0.9),
+    ) -> None:
+        if placements < 1 or adversary_steps < 1 or precision_every < 0:
+            raise ValueError(
+                f"expected placements and adversary_steps >= 1 and precision_every >= 0, got {placements}, "
+                f"{adversary_steps} and {precision_every}"
+            )
+        self.weights, self.placements, self.adversary_steps = weights, placements, adversary_steps
+        self.adversary_sees, self.precision_every, self.extent = adversary_sees, precision_every, dict(extent or {})
+        k, self.label_dim = mixture.loc.shape
+        self.style_dim = style_dim
+        self.probs = torch.full((k,), 1 / k) if probs is None else probs
+        self.target = torch.full((k,), 1 / k) if confusion_target == "uniform" else self.probs
+        self.networks: dict[str, nn.Module] = {
+            "label-encoder": label_encoder,
+            "style-encoder": style_encoder,
+            "decoder": decoder,
+            "mixture": mixture,
+            "adversary": adversary,
+        }
+        trained: dict[str, tuple[Any, float]] = {
+            "placement": (chain(label_encoder.parameters(), [mixture.loc]), lr),
+            "precision": ([mixture.raw], lr),
+            "label-encoder": (label_encoder.parameters(), lr),
+            "style-encoder": (style_encoder.parameters(), lr),
+            "decoder": (decoder.parameters(), lr),
+            "adversary": (adversary.parameters(), lr if adversary_lr is None else adversary_lr),
+        }
+        if discriminator is not None:
+            self.networks["discriminator"] = discriminator
+            trained["discriminator"] = (discriminator.parameters(), lr)
+        self.averages: dict[str, Any] = {}
+        self.optimizers: dict[str, Any] = {
+            name: Adam(parameters, lr=rate, betas=betas) for name, (parameters, rate) in trained.items()
+        }
+
+    def step(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
+        """One iteration: all rows of the table of this module."""
+        x, y = batch
+        if any(self.extent.values()):
+            x = jitter(x, **self.extent, rng=rng)
+        mixture: Any = self.networks["mixture"]
+        self._slow_precisions()
+        for _ in range(self.placements - 1):
+            placement = self._placement(self._label_laws(x), y)
+            update({"placement": placement, "precision": placement})
+            mixture.limit_()
+
+        laws = self._label_laws(x)
+        style = _laws(self.networks["style-encoder"](x))
+        z_s, z_u = laws.drawn(rng), style.drawn(rng)
+        x_hat = self.networks["decoder"](torch.cat([z_s, z_u], 1))
+        shown = {"accuracy": self._accuracy(laws.mean, y)}
+        shown |= self._teach_adversary(style, y, rng, update)
+
+        weights = self.weights
+        placement = self._placement(laws, y)
+        reconstruction = (x_hat - x).square().mean()
+        assert style.log_variance is not None, "encoder U gives laws"
+        divergence = normal_divergence(style.mean, style.log_variance)
+        total = weights.reconstruction * reconstruction + weights.divergence * divergence
+        total = total + weights.pull * self._likelihood(laws, y)
+        if weights.confusion:
+            logits = self.networks["adversary"](style.mean if self.adversary_sees == "means" else z_u)
+            total = total + weights.confusion * confusion_loss(logits, self.target.to(logits))
+        if weights.dependence:
+            dependence = centred_alignment(gaussian_kernel(z_u), gaussian_kernel(z_s.detach()))
+            total = total + weights.dependence * dependence
+            shown["dependence"] = dependence
+        losses = dict.fromkeys(("label-encoder", "style-encoder", "decoder"), total)
+        if "discriminator" in self.networks:
+            adversarial, of_discriminator = self._play(x, x_hat, y, rng, update)
+            losses["decoder"] = weights.reconstruction * reconstruction + weights.adversarial * adversarial
+            shown |= {"discriminator": of_discriminator, "adversarial": adversarial}
+        update({"placement": placement, "precision": placement, **losses})
+        mixture.limit_()
+        return shown | {"placement": placement, "reconstruction": reconstruction, "divergence": divergence}
+
+    def split(self) -> LabelSplit:
+        """The networks as they are, with the prior that the mixture describes."""
+        encoders = self.networks["label-encoder"], self.networks["style-encoder"]
+        return LabelSplit(*encoders, self.networks["decoder"], self._prior(), self.label_dim)
+
+    def _prior(self) -> NormalMixture:
+        mixture: Any = self.networks["mixture"]
+        return mixture.settled(self.probs).beside_normal(self.style_dim)
+
+    def _label_laws(self, x: Tensor) -> _Laws:
+        """Laws of z_s, without spread where encoder S gives codes."""
+        given = self.networks["label-encoder"](x)
+        return _Laws(given, None) if given.shape[1] == self.label_dim else _laws(given)
+
+    def _likelihood(self, laws: _Laws, y: Tensor) -> Tensor:
+        mixture: Any = self.networks["mixture"]
+        if laws.log_variance is None:
+            return mixture_likelihood_loss(laws.mean, y, mixture.loc, mixture.precision)
+        return component_divergence(laws.mean, laws.log_variance, y, mixture.loc, mixture.precision)
+
+    def _placement(self, laws: _Laws, y: Tensor) -> Tensor:
+        mixture: Any = self.networks["mixture"]
+        told = mixture_classification_loss(laws.mean, y, mixture.loc, mixture.precision, self.weights.margin)
+        return told + self.weights.likelihood * self._likelihood(laws, y)
+
+    def _teach_adversary(self, style: _Laws, y: Tensor, rng: torch.Generator, update: Update) -> dict[str, Tensor]:
+        """C learns to read labels from z_u, by draws or means."""
+        if not self.weights.confusion:
+            return {}
+        fixed = style.detached()
+        for _ in range(self.adversary_steps):
+            seen = fixed.mean if self.adversary_sees == "means" else fixed.drawn(rng)
+            logits = self.networks["adversary"](seen)
+            loss = cross_entropy(logits, y)
+            update({"adversary": loss})
+        return {"adversary": loss.detach()}
+
+    def _play(self, x: Tensor, x_hat: Tensor, y: Tensor, rng: torch.Generator, update: Update) -> tuple[Tensor, Tensor]:
+        """One update of D; what the decoder then minimises, and D's loss."""
+        discriminator = self.networks["discriminator"]
+        y_new = torch.randint(len(self.probs), y.shape, generator=rng, device=y.device)
+        sampled = self.networks["decoder"](self._prior().sample((), y_new, rng=rng))
+        loss = three_term_hinge(
+            discriminator(x, y), discriminator(sampled.detach(), y_new), discriminator(x_hat.detach(), y)
+        )
+        update({"discriminator": loss})
+        return -discriminator(x_hat, y).mean() - discriminator(sampled, y_new).mean(), loss.detach()
+
+    def _accuracy(self, z_s: Tensor, y: Tensor) -> Tensor:
+        mixture: Any = self.networks["mixture"]
+        with torch.no_grad():
+            return (mixture_logits(z_s, mixture.loc, mixture.precision).argmax(1) == y).float().mean()
+
+    def _slow_precisions(self) -> None:
+        """The loop sets rates anew in each iteration; the precisions' falls to a tenth now and then."""
+        optimizer = self.optimizers["precision"]
+        turn = next((int(state["step"]) for state in optimizer.state.values()), 0) // self.placements
+        if self.precision_every:
+            for group in optimizer.param_groups:
+                group["lr"] = group["lr"] * 0.1 ** (turn // self.precision_every)
