@@ -84,6 +84,9 @@ if TYPE_CHECKING:
     from latentry.latent.spectral import basis_from_codes as basis_from_codes
     from latentry.latent.spectral import quasi_eigenvectors as quasi_eigenvectors
     from latentry.latent.spectral import quasi_eigenvectors_toledo2023 as quasi_eigenvectors_toledo2023
+    from latentry.models.label_split import LabelSplit as LabelSplit
+    from latentry.models.label_split import load_label_split as load_label_split
+    from latentry.models.label_split import save_label_split as save_label_split
     from latentry.models.pretrained import Pretrained as Pretrained
     from latentry.models.pretrained import load_pretrained as load_pretrained
     from latentry.models.pretrained import save_pretrained as save_pretrained
@@ -107,6 +110,7 @@ _HOMES = {
     "InverseReport": "latent.inverse",
     "L2": "latent.regularizers",
     "LBFGS": "latent.solvers.lbfgs",
+    "LabelSplit": "models.label_split",
     "LevenbergMarquardt": "latent.solvers.levenberg_marquardt",
     "LogisticResampling": "latent.resampling",
     "NegativeLogPrior": "latent.likelihood",
@@ -145,6 +149,7 @@ _HOMES = {
     "load_codes": "data.recovered",
     "load_dataset": "data.sources",
     "load_inverse": "latent.inverse",
+    "load_label_split": "models.label_split",
     "load_pretrained": "models.pretrained",
     "match_labels": "latent.directions",
     "mismatch": "priors.mismatch",
@@ -168,6 +173,7 @@ _HOMES = {
     "rotation_matrix": "latent.operators",
     "save_basis": "latent.quasi_eigenbasis",
     "save_inverse": "latent.inverse",
+    "save_label_split": "models.label_split",
     "save_pretrained": "models.pretrained",
     "skew_rotation": "latent.operators",
     "spectral_labels": "latent.quasi_eigenbasis",

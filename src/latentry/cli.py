@@ -60,6 +60,7 @@ VERBS: dict[str, Any] = {
         "classifier": Verb(verbs.TrainClassifierSettings, "train:train_classifier"),
         "inverse": Verb(verbs.TrainInverseSettings, "train_inverse:train_inverse"),
         "encoder": Verb(verbs.TrainEncoderSettings, "train_encoder:train_encoder"),
+        "label-split": Verb(verbs.TrainLabelSplitSettings, "train_label_split:train_label_split"),
     },
 }
 

@@ -25,6 +25,7 @@ __all__ = [
     "TrainEncoderSettings",
     "TrainGANSettings",
     "TrainInverseSettings",
+    "TrainLabelSplitSettings",
 ]
 
 RuleName = Literal["lerp", "slerp", "variance-corrected", "transport"]
@@ -131,6 +132,72 @@ class TrainClassifierSettings(CommonSettings):
     ema: float = 0.995
     """Decay of the weights' moving average."""
     loop: LoopSettings = field(default_factory=lambda: LoopSettings(schedule="cosine"))
+    """Length and course of the run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainLabelSplitSettings(CommonSettings):
+    """Train a label split: codes of which one part says what an image shows, the other how it looks.
+
+    Weights, targets and rates are by default those of Zheng and Sun (2019); their networks have a width of 64, 32 latents
+    for labels and 100 for styles.
+    """
+
+    out: str = "runs/label-split"
+    """Folder for checkpoints, previews and the model."""
+    data: str = "digits"
+    """A labelled data set by name, folder, .npz file or hf:NAME; its train split is used."""
+    image_size: int | None = None
+    """Side to resize to, at least 8; that of the data by default."""
+    channels: int | None = None
+    """1 for grey, 3 for colour; those of the data by default."""
+    label_dim: int = 16
+    """Latents that say what it is; at least one less than there are classes."""
+    style_dim: int = 32
+    """Latents that say how it looks."""
+    width: int = 16
+    """Channels of the encoders' first layer."""
+    stochastic: bool = False
+    """Whether the first kind has laws too, with their divergence from the component of the label, in place of codes."""
+    gan: bool = False
+    """Whether a discriminator of images and labels teaches the decoder too."""
+    reconstruction: float = 10.0
+    """Weight of the mean squared difference of pixels."""
+    likelihood: float = 0.1
+    """Weight of the mixture's likelihood beside its classification."""
+    pull: float = 1.0
+    """Weight of the same beside the reconstruction."""
+    divergence: float = 1.0
+    """Weight of the mean divergence of style latents from the normal law."""
+    confusion: float = 1.0
+    """Weight of what keeps labels out of styles by a classifier; 0 leaves it out."""
+    dependence: float = 0.0
+    """Weight of what keeps them out by the dependence of the two kinds of latents."""
+    adversarial: float = 1.0
+    """Weight of the discriminator's scores."""
+    margin: float = 0.0
+    """By how much codes must be nearer to their own component than to others, relative to their distance."""
+    confusion_target: Literal["uniform", "class-prior"] = "uniform"
+    """What the classifier of styles is led to answer."""
+    adversary_sees: Literal["draws", "means"] = "draws"
+    """Draws of style latents, or their means, where every trace of a label shows."""
+    adversary_steps: int = 1
+    """Updates of that classifier in each iteration."""
+    adversary_hidden: tuple[int, ...] = (256,)
+    """Units of its hidden layers."""
+    precision_epochs: float = 10.0
+    """Epochs after which the rate of the mixture's precisions falls to a tenth, again and again; 0 for never."""
+    degrees: float = 0.0
+    """Largest random rotation and shear of training images."""
+    scale: float = 0.0
+    """Largest random relative change of size."""
+    shift: float = 0.0
+    """Largest random shift, as a share of the side."""
+    lr: float = 5e-4
+    """Learning rate of all networks."""
+    betas: tuple[float, float] = (0.0, 0.9)
+    """Decay rates of Adam."""
+    loop: LoopSettings = field(default_factory=lambda: LoopSettings(batch_size=96))
     """Length and course of the run."""
 
 

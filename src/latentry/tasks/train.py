@@ -1,11 +1,8 @@
 """`latentry train gan` and `latentry train classifier`."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.accelerator import Accelerator
-from rich.console import Console
 from torch import nn
 
 from latentry.data import LabelledImages, load_dataset
@@ -15,33 +12,34 @@ from latentry.models.gan import GAN
 from latentry.models.pretrained import load_pretrained, save_pretrained
 from latentry.networks import DCGANDiscriminator, DCGANGenerator, PlainClassifier, ResidualClassifier, channels_last
 from latentry.reports.pictures import grid, write_png
-from latentry.reports.tables import Table, print_table
 from latentry.storage import read_json
-from latentry.tasks.runs import claim_folder, named_prior, pick_device, record, settings_record
-from latentry.tasks.settings import CommonSettings, TrainClassifierSettings, TrainGANSettings
-from latentry.training.loop import Trained, train
-from latentry.training.settings import LoopSettings
+from latentry.tasks.runs import named_prior
+from latentry.tasks.settings import TrainClassifierSettings, TrainGANSettings
+from latentry.tasks.trainings import (
+    accelerator_of,
+    claim_training,
+    finish_training,
+    model_card,
+    run_training,
+    square_shape,
+)
 
 __all__ = ["train_classifier", "train_gan"]
-
-_PARTS = ("checkpoints", "previews", "model", "tensorboard")
 
 
 def train_gan(settings: TrainGANSettings) -> dict[str, Any]:
     """Train a generator and its discriminator; the generator's moving average becomes the model."""
-    accelerator = _accelerator(settings, settings.loop)
-    folder = _claim(accelerator, settings)
+    accelerator = accelerator_of(settings, settings.loop)
+    folder = claim_training(accelerator, settings)
     data = load_dataset(settings.data, image_size=settings.image_size, channels=settings.channels)
     training = data.split("train")
-    channels, height, width = data.shape
-    if height != width:
-        raise ValueError(f"expected square images, got {height} x {width}; pass --image_size")
+    side, channels = square_shape(data)
 
     torch.manual_seed(settings.seed)
     prior = named_prior(settings.prior, settings.latent_dim).to(accelerator.device)
     model = GAN(
-        channels_last(DCGANGenerator(settings.latent_dim, height, channels, settings.width)),
-        channels_last(DCGANDiscriminator(height, channels, settings.discriminator_width, settings.discriminator_norm)),
+        channels_last(DCGANGenerator(settings.latent_dim, side, channels, settings.width)),
+        channels_last(DCGANDiscriminator(side, channels, settings.discriminator_width, settings.discriminator_norm)),
         prior,
         objective=settings.objective,
         r1=settings.r1,
@@ -51,7 +49,7 @@ def train_gan(settings: TrainGANSettings) -> dict[str, Any]:
         betas=settings.betas,
         ema=settings.ema,
     )
-    card = _card(settings, training)
+    card = model_card(settings, training)
 
     def preview(step: int) -> None:
         # its own source of randomness: pictures never change the course of the training
@@ -61,18 +59,18 @@ def train_gan(settings: TrainGANSettings) -> dict[str, Any]:
             write_png(folder / "previews" / f"step-{step:08d}.png", grid(generator(prior.sample(100, rng=rng)), 10))
         save_pretrained(folder / "model", generator, prior, {**card, "metrics": {"step": step}})
 
-    done = _run(model, training, settings, folder, accelerator, preview)
+    done = run_training(model, training, settings, folder, accelerator, preview)
     if not accelerator.is_main_process:
         return {}
     losses = {name: values[-1] for name, values in done.losses.items() if values}
     rows = tuple((f"{name}, mean since the last checkpoint", f"{loss:.4f}") for name, loss in losses.items())
-    return _finish(folder, settings, {"model": str(folder / "model"), "losses": losses}, rows)
+    return finish_training(folder, settings, {"model": str(folder / "model"), "losses": losses}, rows)
 
 
 def train_classifier(settings: TrainClassifierSettings) -> dict[str, Any]:
     """Train a classifier; the checkpoint with the best validation accuracy becomes the model, scored on held-out."""
-    accelerator = _accelerator(settings, settings.loop)
-    folder = _claim(accelerator, settings)
+    accelerator = accelerator_of(settings, settings.loop)
+    folder = claim_training(accelerator, settings)
     data = load_dataset(settings.data)
     training = data.split("train").fold(*settings.fold)
 
@@ -88,7 +86,7 @@ def train_classifier(settings: TrainClassifierSettings) -> dict[str, Any]:
         shift=settings.shift,
         ema=settings.ema,
     )
-    card = _card(settings, training)
+    card = model_card(settings, training)
     best = folder / "model" / "config.json"
 
     def validate(step: int) -> None:
@@ -98,73 +96,17 @@ def train_classifier(settings: TrainClassifierSettings) -> dict[str, Any]:
             metrics = {"step": step, "validation": vars(accuracy)}
             save_pretrained(folder / "model", classifier, None, {**card, "metrics": metrics})
 
-    _run(model, training, settings, folder, accelerator, validate)
+    run_training(model, training, settings, folder, accelerator, validate)
     if not accelerator.is_main_process:  # the others may be here before the last validation is written
         return {}
     kept = load_pretrained(folder / "model")
     metrics = {**kept.card["metrics"], "held-out": vars(_accuracy(kept.network, data.split("held-out")))}
     save_pretrained(folder / "model", kept.network, None, {**card, "metrics": metrics})
     rows = tuple((f"accuracy on {name}", str(Share(**metrics[name]))) for name in ("validation", "held-out"))
-    return _finish(folder, settings, {"model": str(folder / "model"), "accuracy": metrics}, rows)
-
-
-def _accelerator(settings: CommonSettings, loop: LoopSettings) -> Accelerator:
-    device = pick_device(settings.device)
-    return Accelerator(cpu=device.type == "cpu", mixed_precision=loop.precision)
-
-
-def _claim(accelerator: Accelerator, settings: CommonSettings) -> Path:
-    with accelerator.main_process_first():
-        return claim_folder(settings, *_PARTS) if accelerator.is_main_process else Path(settings.out)
-
-
-def _card(settings: CommonSettings, training: LabelledImages) -> dict[str, Any]:
-    return {
-        "trained_by": type(settings).__name__.removesuffix("Settings"),
-        "settings": settings_record(settings),
-        "data": {"name": training.name, "items": len(training), "fingerprint": training.fingerprint()},
-    }
+    return finish_training(folder, settings, {"model": str(folder / "model"), "accuracy": metrics}, rows)
 
 
 def _accuracy(classifier: nn.Module, data: LabelledImages) -> Share:
     device = next(classifier.parameters()).device
     predicted, _ = predict_labels(classifier, data.images().to(device))
     return share(predicted.cpu() == data.labels)
-
-
-def _run(
-    model: Any, data: LabelledImages, settings: Any, folder: Path, accelerator: Accelerator, at_checkpoint: Any
-) -> Trained:
-    return train(
-        model,
-        data,
-        settings.loop,
-        folder,
-        seed=settings.seed,
-        accelerator=accelerator,
-        identity=_identity(settings),
-        at_checkpoint=at_checkpoint,
-    )
-
-
-def _identity(settings: Any) -> dict[str, Any]:
-    """The settings that decide the weights: a run may resume with more steps, another device or other bookkeeping."""
-    identity = settings_record(settings)
-    del identity["device"]
-    loop = identity["loop"]
-    for name in ("checkpoint_every", "keep_checkpoints", "workers", "tensorboard"):
-        del loop[name]
-    if settings.loop.schedule == "constant":
-        del loop["steps"]
-    return identity
-
-
-def _finish(
-    folder: Path, settings: CommonSettings, result: dict[str, Any], rows: tuple[tuple[str, str], ...]
-) -> dict[str, Any]:
-    """Record the result and close with a table: what was reached, and where the model lies."""
-    content = record(folder, settings, result)
-    console = Console(quiet=settings.json)
-    print_table(Table("Trained", ("what", "value"), rows), console)
-    console.print(f"The model: {folder / 'model'}", highlight=False)
-    return content

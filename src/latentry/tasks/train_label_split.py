@@ -1,0 +1,178 @@
+"""`latentry train label-split`: encoders, decoder and mixture, with pictures and signs of collapse at every checkpoint."""
+
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from latentry.data import LabelledImages, load_dataset
+from latentry.evaluation.information import active_units
+from latentry.evaluation.proportions import share
+from latentry.models.label_split import LabelSplit, LabelSplitTraining, LabelSplitWeights, load_label_split, save_label_split
+from latentry.networks import Perceptron, Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
+from latentry.priors import TrainedMixture
+from latentry.reports.pictures import grid, write_png
+from latentry.tasks.settings import TrainLabelSplitSettings
+from latentry.tasks.trainings import (
+    accelerator_of,
+    claim_training,
+    finish_training,
+    model_card,
+    run_training,
+    square_shape,
+)
+
+__all__ = ["collapse_signs", "label_table", "train_label_split"]
+
+_SHOWN = 10
+"""Images whose styles a preview shows."""
+_SCORED = 5000
+"""Most validation images that a checkpoint is scored on."""
+_AT_THE_END = 0.5
+"""Share of precisions at the largest one allowed that is a sign of their running away."""
+_PRECISIONS = (1e-2, 1e2)
+
+
+def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
+    """Train; write the model, `previews/` and, at the end, how well it reads and makes held-out images."""
+    accelerator = accelerator_of(settings, settings.loop)
+    folder = claim_training(accelerator, settings)
+    data = load_dataset(settings.data, image_size=settings.image_size, channels=settings.channels)
+    training, validation, held_out = (data.split(name) for name in ("train", "validation", "held-out"))
+    counts = _class_counts(training)
+    _check_room(settings, len(counts))
+
+    torch.manual_seed(settings.seed)
+    model = label_split_of(settings, data, counts, len(training))
+    card = model_card(settings, training)
+    shown = validation.images(range(min(_SHOWN, len(validation)))).to(accelerator.device)
+    scored = min(_SCORED, len(validation))
+    x, y = validation.images(range(scored)).to(accelerator.device), validation.labels[:scored]
+    console = Console(stderr=True, quiet=settings.json)
+    history: list[dict[str, Any]] = []
+
+    def validate(step: int) -> None:
+        split = model.split()
+        write_png(folder / "previews" / f"step-{step:08d}.png", label_table(split, shown))
+        signs = collapse_signs(split, x)
+        for sign in signs:
+            console.print(f"step {step}: {sign}", highlight=False)
+        history.append({"step": step, "signs_of_collapse": signs, **_scores(split, x, y)})
+        save_label_split(folder / "model", split, {**card, "metrics": history[-1]})
+
+    done = run_training(model, training, settings, folder, accelerator, validate)
+    if not accelerator.is_main_process:
+        return {}
+    kept = load_label_split(folder / "model")
+    scores = _scores(kept, held_out.images(), held_out.labels)
+    losses = {name: values[-1] for name, values in done.losses.items() if values}
+    rows = (
+        ("labels that z_s bears, held-out", f"{scores['accuracy']['value']:.1%}"),
+        ("mean squared error of pixels, held-out", f"{scores['reconstruction']:.4f}"),
+        ("active coordinates of z_u", f"{scores['active']} of {settings.style_dim}"),
+        *((f"{name}, mean since the last checkpoint", f"{loss:.4f}") for name, loss in losses.items()),
+    )
+    result = {"model": str(folder / "model"), "held_out": scores, "validation": history, "losses": losses}
+    return finish_training(folder, settings, result, rows)
+
+
+def label_split_of(
+    settings: TrainLabelSplitSettings, data: LabelledImages, counts: Tensor, items: int
+) -> LabelSplitTraining:
+    """The untrained networks and how they will be trained, on so many items of each class."""
+    side, channels = square_shape(data)
+    k, (low, high) = len(counts), _PRECISIONS
+    given = 2 * settings.label_dim if settings.stochastic else settings.label_dim
+    judge = channels_last(Zheng2019Discriminator(k, side, channels, settings.width)) if settings.gan else None
+    weights = LabelSplitWeights(
+        settings.reconstruction, settings.likelihood, settings.pull, settings.divergence, settings.confusion,
+        settings.dependence, settings.adversarial, settings.margin,
+    )  # fmt: skip
+    return LabelSplitTraining(
+        channels_last(Zheng2019Encoder(given, side, channels, settings.width)),
+        channels_last(Zheng2019Encoder(2 * settings.style_dim, side, channels, settings.width)),
+        channels_last(Zheng2019Decoder(settings.label_dim + settings.style_dim, side, channels, settings.width)),
+        TrainedMixture(k, settings.label_dim, (low, high)),
+        Perceptron(settings.style_dim, k, settings.adversary_hidden, normalised=settings.adversary_sees == "means"),
+        settings.style_dim,
+        judge,
+        probs=counts / counts.sum(),
+        weights=weights,
+        confusion_target=settings.confusion_target,
+        adversary_steps=settings.adversary_steps,
+        adversary_sees=settings.adversary_sees,
+        precision_every=round(settings.precision_epochs * items / settings.loop.batch_size),
+        extent={"degrees": settings.degrees, "scale": settings.scale, "shift": settings.shift},
+        lr=settings.lr,
+        betas=settings.betas,
+    )
+
+
+def label_table(split: LabelSplit, x: Tensor) -> Tensor:
+    """A sheet: in each row an image, what its code gives, and its style under every label."""
+    z = split.encode(x)
+    k = split.prior.num_classes
+    styles = split.relabelled(z.repeat_interleave(k, 0), torch.arange(k, device=x.device).repeat(len(x)))
+    under_labels = split.decode(styles).unflatten(0, (len(x), k))
+    rows = torch.cat([x[:, None], split.decode(z)[:, None], under_labels], 1).flatten(0, 1)
+    return grid(rows, k + 2)
+
+
+def collapse_signs(split: LabelSplit, x: Tensor) -> list[str]:
+    """Sentences on what has gone wrong, none where nothing has.
+
+    Args:
+        split: The networks and prior.
+        x: Data, two or more.
+    """
+    signs = []
+    z = split.encode(x)
+    if not active_units(z[:, split.label_dim :]).any():
+        signs.append("z_u is dead: no coordinate's mean varies over images; lower --divergence or --confusion")
+    scale = split.prior.scale[:, : split.label_dim]
+    narrow = (scale <= _PRECISIONS[1] ** -0.5 * 1.01).double().mean().item()
+    if narrow > _AT_THE_END:
+        signs.append(f"precisions run away: {narrow:.0%} are at the largest one allowed; lower --likelihood and --pull")
+    if split.label_log_probs(z).argmax(1).unique().numel() == 1:
+        signs.append("z_s is dead: all images are taken for one label; lower --reconstruction or --pull")
+    return signs
+
+
+def _scores(split: LabelSplit, x: Tensor, y: Tensor) -> dict[str, Any]:
+    z = split.encode(x)
+    right = (split.label_log_probs(z).argmax(1).cpu() == y).cpu()
+    return {
+        "accuracy": vars(share(right)),
+        "reconstruction": (split.decode(z) - x).square().mean().item(),
+        "active": int(active_units(z[:, split.label_dim :]).sum()),
+    }
+
+
+def _class_counts(training: LabelledImages) -> Tensor:
+    """Training images of each class.
+
+    Raises:
+        ValueError: The data have no labels, or a class has fewer than two examples.
+    """
+    counts = torch.bincount(training.labels, minlength=training.num_classes)
+    few = [training.class_names[c] for c in (counts < 2).nonzero()[:, 0]]
+    if few:
+        raise ValueError(
+            f"expected two training images or more of each class, got fewer of {', '.join(few)}; merge or leave out classes"
+        )
+    if len(counts) < 2:
+        raise ValueError(f"expected two classes or more in {training.name}, got one; a label that never varies says nothing")
+    return counts
+
+
+def _check_room(settings: TrainLabelSplitSettings, classes: int) -> None:
+    if settings.label_dim < 1 or settings.style_dim < 1:
+        raise ValueError(
+            f"expected label_dim and style_dim of at least 1, got {settings.label_dim} and {settings.style_dim}"
+        )
+    if settings.label_dim < classes - 1:
+        raise ValueError(
+            f"expected room for {classes} classes, all equally far apart, in --label_dim of at least {classes - 1}, got "
+            f"{settings.label_dim}"
+        )

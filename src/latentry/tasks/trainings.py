@@ -1,0 +1,96 @@
+"""What every training verb does: claim its folder, train with resumable checkpoints, close with a table."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from accelerate.accelerator import Accelerator
+from rich.console import Console
+
+from latentry.data import LabelledImages
+from latentry.reports.tables import Table, print_table
+from latentry.tasks.runs import claim_folder, pick_device, record, settings_record
+from latentry.tasks.settings import CommonSettings
+from latentry.training.loop import Trained, train
+from latentry.training.settings import LoopSettings
+
+__all__ = ["accelerator_of", "claim_training", "finish_training", "model_card", "run_training", "square_shape"]
+
+_PARTS = ("checkpoints", "previews", "model", "tensorboard")
+
+
+def accelerator_of(settings: CommonSettings, loop: LoopSettings) -> Accelerator:
+    """Device, precision and processes of a training."""
+    device = pick_device(settings.device)
+    return Accelerator(cpu=device.type == "cpu", mixed_precision=loop.precision)
+
+
+def claim_training(accelerator: Accelerator, settings: CommonSettings, *parts: str) -> Path:
+    """The folder for a training, claimed by the main process; `parts` are what it holds beside the usual."""
+    with accelerator.main_process_first():
+        return claim_folder(settings, *_PARTS, *parts) if accelerator.is_main_process else Path(settings.out)
+
+
+def model_card(settings: CommonSettings, training: LabelledImages) -> dict[str, Any]:
+    """Verb, settings and data of a model."""
+    return {
+        "trained_by": type(settings).__name__.removesuffix("Settings"),
+        "settings": settings_record(settings),
+        "data": {"name": training.name, "items": len(training), "fingerprint": training.fingerprint()},
+    }
+
+
+def square_shape(data: LabelledImages) -> tuple[int, int]:
+    """Side and channels of square images.
+
+    Raises:
+        ValueError: The images are not square.
+    """
+    channels, height, width = data.shape
+    if height != width:
+        raise ValueError(f"expected square images, got {height} x {width}; pass --image_size")
+    return height, channels
+
+
+def run_training(
+    model: Any,
+    data: LabelledImages,
+    settings: Any,
+    folder: Path,
+    accelerator: Accelerator,
+    at_checkpoint: Callable[[int], None],
+) -> Trained:
+    """The loop, from the last checkpoint if there is one."""
+    return train(
+        model,
+        data,
+        settings.loop,
+        folder,
+        seed=settings.seed,
+        accelerator=accelerator,
+        identity=_identity(settings),
+        at_checkpoint=at_checkpoint,
+    )
+
+
+def _identity(settings: Any) -> dict[str, Any]:
+    """The settings that decide the weights: a run may resume with more steps, another device or other bookkeeping."""
+    identity = settings_record(settings)
+    del identity["device"]
+    loop = identity["loop"]
+    for name in ("checkpoint_every", "keep_checkpoints", "workers", "tensorboard"):
+        del loop[name]
+    if settings.loop.schedule == "constant":
+        del loop["steps"]
+    return identity
+
+
+def finish_training(
+    folder: Path, settings: CommonSettings, result: dict[str, Any], rows: tuple[tuple[str, str], ...]
+) -> dict[str, Any]:
+    """Record the result and close with a table: what was reached, and where the model lies."""
+    content = record(folder, settings, result)
+    console = Console(quiet=settings.json)
+    print_table(Table("Trained", ("what", "value"), rows), console)
+    console.print(f"The model: {folder / 'model'}", highlight=False)
+    return content

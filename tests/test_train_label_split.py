@@ -1,0 +1,115 @@
+"""`latentry train label-split`: what it leaves, exact resume, signs of collapse, one sentence for bad input."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.testing import assert_close
+
+from latentry.cli import main
+from latentry.models.label_split import LabelSplit, load_label_split
+from latentry.models.pretrained import load_pretrained
+from latentry.networks import Perceptron
+from latentry.priors import NormalMixture
+from latentry.storage import read_json
+from latentry.tasks.train_label_split import collapse_signs
+
+TINY = [
+    "--width=2", "--label_dim=3", "--style_dim=4", "--loop.steps=4", "--loop.batch_size=9", "--loop.checkpoint_every=2",
+    "--json", "--device=cpu",
+]  # fmt: skip
+
+
+def run(*arguments: object) -> int:
+    try:
+        return main([str(argument) for argument in ("train", "label-split", *arguments)])
+    except SystemExit as left:
+        return int(left.code or 0)
+
+
+def images(path: Path, y: Any, side: int = 28) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (len(y), side, side, 1), dtype=np.uint8)
+    np.savez(path, x=pixels, y=y)
+    return path
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return images(tmp_path_factory.mktemp("data") / "three.npz", np.arange(90) % 3)
+
+
+@pytest.mark.parametrize("more", [(), ("--gan=true", "--stochastic=true", "--adversary_sees=means", "--dependence=0.1")])
+def test_it_leaves_a_model_pictures_and_numbers(data: Path, more: tuple[str, ...], tmp_path: Path) -> None:
+    assert run("--data", data, "--out", tmp_path, *TINY, *more) == 0
+    result = read_json(tmp_path / "results.json")["result"]
+    assert [entry["step"] for entry in result["validation"]] == [2, 4]
+    assert set(result["held_out"]) == {"accuracy", "reconstruction", "active"}
+    with Image.open(tmp_path / "previews" / "step-00000004.png") as sheet:
+        assert sheet.width == 5 * 28 + 6 * 2  # an image, its reconstruction, three labels
+    split = load_label_split(tmp_path / "model")
+    assert split.prior.latent_dim == 7
+    assert load_pretrained(tmp_path / "model" / "model").prior is not None  # serves as a generator
+
+
+def test_a_run_that_stopped_goes_on_as_if_it_had_not(data: Path, tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert run("--data", data, "--out", whole, *TINY, "--gan=true") == 0
+    assert run("--data", data, "--out", parts, *TINY, "--gan=true", "--loop.steps=2") == 0
+    (parts / "results.json").unlink()
+    assert run("--data", data, "--out", parts, *TINY, "--gan=true") == 0
+    a, b = (load_label_split(folder / "model") for folder in (whole, parts))
+    x = torch.randn(3, 1, 28, 28)
+    assert_close(a.encode(x), b.encode(x), rtol=0, atol=0)
+    assert_close(a.prior.loc, b.prior.loc, rtol=0, atol=0)
+
+
+def broken(**parts: Any) -> list[str]:
+    """Signs for a split of vectors with some parts replaced."""
+    wide, flat = Perceptron(5, 2, ()), Perceptron(5, 8, ())
+    torch.nn.init.zeros_(flat.layers[0].weight)
+    prior = NormalMixture(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), torch.ones(2, 2)).beside_normal(4)
+    sound = LabelSplit(wide, Perceptron(5, 8, ()), Perceptron(6, 5, ()), prior, 2)
+    if parts.get("flat_style"):
+        sound = LabelSplit(wide, flat, sound.decoder, prior, 2)
+    if parts.get("narrow"):
+        narrow = NormalMixture(prior.loc, torch.cat([torch.full((2, 2), 0.1), torch.ones(2, 4)], 1))
+        sound = LabelSplit(wide, sound.style_encoder, sound.decoder, narrow, 2)
+    if parts.get("flat_label"):
+        dead = Perceptron(5, 2, ())
+        torch.nn.init.zeros_(dead.layers[0].weight)
+        sound = LabelSplit(dead, sound.style_encoder, sound.decoder, prior, 2)
+    return collapse_signs(sound, 3 * torch.randn(50, 5))
+
+
+def test_collapse_is_told_by_its_signs() -> None:
+    assert broken() == []
+    assert [sign.split(":")[0] for sign in broken(flat_style=True)] == ["z_u is dead"]
+    assert [sign.split(":")[0] for sign in broken(narrow=True)] == ["precisions run away"]
+    assert [sign.split(":")[0] for sign in broken(flat_label=True)] == ["z_s is dead"]
+
+
+@pytest.mark.parametrize(
+    ("y", "more", "said"),
+    [
+        (np.r_[np.arange(90) % 3, 3], (), "two training images or more of each class"),
+        (np.zeros(60, dtype=int), (), "two classes or more"),
+        (np.arange(90) % 6, (), "--label_dim of at least 5, got 3"),
+        (np.arange(90) % 3, ("--style_dim=0",), "at least 1, got 3 and 0"),
+        (np.arange(90) % 3, ("--confusion=-1",), "weights of at least 0"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    y: Any, more: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--data", images(tmp_path / "some.npz", y), "--out", tmp_path / "out", *TINY, *more) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_data_without_classes_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pixels = np.zeros((40, 28, 28, 1), dtype=np.uint8)
+    np.savez(tmp_path / "signed.npz", x=pixels, attributes=np.resize([-1, 1], (40, 2)))
+    assert run("--data", tmp_path / "signed.npz", "--out", tmp_path / "out", *TINY) == 2
+    assert "expected classes in" in " ".join(capsys.readouterr().err.split())
