@@ -84,7 +84,7 @@ def label_split_of(
     side, channels = square_shape(data)
     k, (low, high) = len(counts), _PRECISIONS
     given = 2 * settings.label_dim if settings.stochastic else settings.label_dim
-    judge = channels_last(Zheng2019Discriminator(k, side, channels, settings.width)) if settings.gan else None
+    discriminator = channels_last(Zheng2019Discriminator(k, side, channels, settings.width)) if settings.gan else None
     weights = LabelSplitWeights(
         settings.reconstruction, settings.likelihood, settings.pull, settings.divergence, settings.confusion,
         settings.dependence, settings.adversarial, settings.margin,
@@ -96,7 +96,7 @@ def label_split_of(
         TrainedMixture(k, settings.label_dim, (low, high)),
         Perceptron(settings.style_dim, k, settings.adversary_hidden, normalised=settings.adversary_sees == "means"),
         settings.style_dim,
-        judge,
+        discriminator,
         probs=counts / counts.sum(),
         weights=weights,
         confusion_target=settings.confusion_target,
