@@ -222,8 +222,10 @@ def test_a_saved_split_comes_back_and_its_decoder_alone_is_a_generator(split: La
 
 
 def test_another_model_is_no_split(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="expected one of the shipped models"):
+    with pytest.raises(ValueError, match="expected a JSON file"):
         load_label_split(tmp_path)
+    with pytest.raises(ValueError, match="expected the folder of a label split, got another model"):
+        load_label_split("digits-generator")
 
 
 @pytest.mark.parametrize(

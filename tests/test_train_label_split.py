@@ -11,10 +11,10 @@ from torch.testing import assert_close
 
 from latentry.cli import main
 from latentry.models.label_split import LabelSplit, load_label_split
-from latentry.models.pretrained import load_pretrained
-from latentry.networks import Perceptron
+from latentry.models.pretrained import load_pretrained, save_pretrained
+from latentry.networks import Perceptron, Zheng2019Decoder
 from latentry.priors import NormalMixture
-from latentry.storage import read_json
+from latentry.storage import read_json, read_tensors
 from latentry.tasks.train_label_split import collapse_signs
 
 TINY = [
@@ -51,7 +51,7 @@ def test_it_leaves_a_model_pictures_and_numbers(data: Path, more: tuple[str, ...
         assert sheet.width == 5 * 28 + 6 * 2  # an image, its reconstruction, three labels
     split = load_label_split(tmp_path / "model")
     assert split.prior.latent_dim == 7
-    assert load_pretrained(tmp_path / "model" / "model").prior is not None  # serves as a generator
+    assert load_pretrained(tmp_path / "model").prior is not None  # serves as a generator
 
 
 def test_a_run_that_stopped_goes_on_as_if_it_had_not(data: Path, tmp_path: Path) -> None:
@@ -113,3 +113,19 @@ def test_data_without_classes_are_refused(tmp_path: Path, capsys: pytest.Capture
     np.savez(tmp_path / "signed.npz", x=pixels, attributes=np.resize([-1, 1], (40, 2)))
     assert run("--data", tmp_path / "signed.npz", "--out", tmp_path / "out", *TINY) == 2
     assert "expected classes in" in " ".join(capsys.readouterr().err.split())
+
+
+def test_samples_bear_the_label_that_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prior = NormalMixture(torch.tensor([[-9.0], [9.0]]), torch.ones(2, 1)).beside_normal(3)
+    save_pretrained(tmp_path / "model", Zheng2019Decoder(4, width=1), prior, {})
+
+    def sample(*more: str) -> int:
+        return main(["sample", "--generator", str(tmp_path / "model"), "--count=6", "--json", "--force", *more])
+
+    assert sample("--label=1", "--out", str(tmp_path / "one")) == 0
+    z = read_tensors(tmp_path / "one" / "codes.safetensors")["z"]
+    assert (prior.label_log_probs(z).argmax(1) == 1).all()
+    assert sample("--label=2", "--out", str(tmp_path / "two")) == 2
+    assert "a label from 0 to 1, got 2" in capsys.readouterr().err
+    assert main(["sample", "--label=1", "--out", str(tmp_path / "three")]) == 2
+    assert "whose prior has labels" in " ".join(capsys.readouterr().err.split())

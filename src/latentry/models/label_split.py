@@ -56,8 +56,8 @@ from latentry.training.loop import Update
 
 __all__ = ["LabelSplit", "LabelSplitTraining", "LabelSplitWeights", "load_label_split", "save_label_split"]
 
-_PARTS = {"decoder": "model", "label_encoder": "label-encoder", "style_encoder": "style-encoder"}
-"""Folder of each network; that of the decoder serves wherever a generator is asked for."""
+_PARTS = {"decoder": ".", "label_encoder": "label-encoder", "style_encoder": "style-encoder"}
+"""Folder of each network: that of the decoder is the model's own, which so serves wherever a generator is asked for."""
 _WIDEST = 10.0
 """Log variances are kept within so much of 0."""
 
@@ -111,7 +111,7 @@ class LabelSplit:
 
 
 def save_label_split(folder: str | Path, split: LabelSplit, card: Mapping[str, Any], *, half: bool = False) -> None:
-    """Write all three networks and the prior; `folder/model` alone serves as a generator.
+    """Write all three networks and the prior; the folder serves as that of a generator too.
 
     Raises:
         ValueError: A network is not one of `latentry.networks`.
@@ -128,15 +128,11 @@ def load_label_split(folder: str | Path) -> LabelSplit:
     Raises:
         ValueError: A part is missing or of another kind.
     """
-    home = Path(folder)
-    parts = {name: load_pretrained(home / part) for name, part in _PARTS.items()}
-    prior, card = parts["decoder"].prior, parts["decoder"].card
-    if not isinstance(prior, NormalMixture) or "label_dim" not in card:
-        raise ValueError(
-            f"expected the folder of a label split, got another model in {folder}; `latentry train label-split`"
-        )
-    networks = {name: part.network for name, part in parts.items()}
-    return LabelSplit(**networks, prior=prior, label_dim=card["label_dim"])
+    decoder = load_pretrained(folder)
+    if not isinstance(decoder.prior, NormalMixture) or "label_dim" not in decoder.card:
+        raise ValueError(f"expected the folder of a label split, got another model in {folder}; train one")
+    told, styled = (load_pretrained(Path(folder) / _PARTS[name]).network for name in ("label_encoder", "style_encoder"))
+    return LabelSplit(told, styled, decoder.network, decoder.prior, decoder.card["label_dim"])
 
 
 @dataclass(frozen=True)

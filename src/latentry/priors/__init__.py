@@ -3,7 +3,7 @@
 from latentry.priors.coordinates import iid_coordinates
 from latentry.priors.designer import Constraint, Design, Designed, Moment, design_interpolable, redesign_singh2019
 from latentry.priors.distribution import IIDDistribution
-from latentry.priors.files import UnlabelledPrior, load_prior, save_prior
+from latentry.priors.files import SavedPrior, UnlabelledPrior, load_prior, save_prior
 from latentry.priors.iid import HalfUniformHalfNormal, IIDPrior, Normal, TruncatedCauchy, Uniform
 from latentry.priors.interpolation import Rule, combine, interpolate
 from latentry.priors.labelled import DiagonalNormal, NormalMixture, NormalMixtureDistribution, TrainedMixture
@@ -34,6 +34,7 @@ __all__ = [
     "RadialPrior",
     "RadiusDesign",
     "Rule",
+    "SavedPrior",
     "SphericalCauchy",
     "Summary",
     "Tabulated",

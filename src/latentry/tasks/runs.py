@@ -16,6 +16,7 @@ from latentry.priors import (
     LogUniformRadius,
     Normal,
     NormalMixture,
+    SavedPrior,
     SphericalCauchy,
     TruncatedCauchy,
     Uniform,
@@ -27,7 +28,16 @@ from latentry.priors import (
 from latentry.storage import write_json
 from latentry.tasks.settings import CommonSettings
 
-__all__ = ["RESULTS", "claim_folder", "load_generator", "named_prior", "pick_device", "record", "settings_record"]
+__all__ = [
+    "RESULTS",
+    "claim_folder",
+    "load_any_generator",
+    "load_generator",
+    "named_prior",
+    "pick_device",
+    "record",
+    "settings_record",
+]
 
 RESULTS = "results.json"
 """Written last by every verb: a folder that has it holds a finished result."""
@@ -89,18 +99,28 @@ def claim_folder(settings: CommonSettings, *parts: str, goes_on: bool = False) -
     return folder
 
 
-def load_generator(name_or_path: str) -> tuple[Pretrained, UnlabelledPrior]:
-    """A saved generator and its prior.
+def load_any_generator(name_or_path: str) -> tuple[Pretrained, SavedPrior]:
+    """A saved generator and its prior, with labels or without.
 
     Raises:
-        ValueError: There is no such model, it has no prior, or one of a kind that the commands do not know.
+        ValueError: There is no such model, or it has no prior.
     """
     model = load_pretrained(name_or_path)
     if model.prior is None:
         raise ValueError(f"expected a generator with its prior, but {name_or_path} has none; is it a classifier?")
-    if isinstance(model.prior, NormalMixture):
-        raise ValueError(f"expected a prior without labels, got {model.prior!r}; use it from Python")
     return model, model.prior
+
+
+def load_generator(name_or_path: str) -> tuple[Pretrained, UnlabelledPrior]:
+    """A saved generator and its prior, for verbs that know no labels.
+
+    Raises:
+        ValueError: There is no such model, it has no prior, or one with labels.
+    """
+    model, prior = load_any_generator(name_or_path)
+    if isinstance(prior, NormalMixture):
+        raise ValueError(f"expected a prior without labels, got {prior!r}; use it from Python")
+    return model, prior
 
 
 def named_prior(name_or_path: str, latent_dim: int | None = None) -> UnlabelledPrior:

@@ -209,6 +209,8 @@ class SampleSettings(CommonSettings):
     """Folder for the grid, the images and the codes."""
     generator: str = "digits-generator"
     """A shipped generator by name, or the folder of an own one."""
+    label: int | None = None
+    """Draw codes of this label alone, where the prior has labels."""
     count: int = 100
     """How many images."""
     columns: int = 10
