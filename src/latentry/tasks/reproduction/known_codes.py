@@ -178,5 +178,5 @@ def known_verdict(generator: str, found: Mapping[str, KnownRow]) -> str:
         if row.found.value > 0
     ]
     none = [name for name, row in found.items() if row.found.value == 0]
-    told += [f"none is found by {'; '.join(none)}"] if none else []
+    told += [f"None is found by {'; '.join(none)}"] if none else []
     return f"{generator}: {'. '.join(told)}."
