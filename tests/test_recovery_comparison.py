@@ -136,6 +136,6 @@ def test_what_a_budget_buys_is_the_share_found_at_its_cost_or_less(rng: torch.Ge
     nothing = known_row([{**chunk, "code_error": [1.0, 1.0]} for chunk in chunks], fit)
     told = known_verdict("toy", {"LM": row, "Adam": nothing})
     assert "LM finds 75.0%" in told
-    assert told.endswith("none is found by Adam.")
+    assert told.endswith("None is found by Adam.")
     assert known_table("toy", {"LM": row}).rows[0][4] == "3 to 4"
     assert short_known_table("toy", {"LM": row}).rows[0][2:5] == ("75.0%", "25.0%", "50.0%")
