@@ -54,7 +54,14 @@ from latentry.numerics.hsic import centred_alignment, gaussian_kernel
 from latentry.priors import NormalMixture, TrainedMixture
 from latentry.training.loop import Update
 
-__all__ = ["LabelSplit", "LabelSplitTraining", "LabelSplitWeights", "load_label_split", "save_label_split"]
+__all__ = [
+    "LabelSplit",
+    "LabelSplitTraining",
+    "LabelSplitWeights",
+    "is_label_split",
+    "load_label_split",
+    "save_label_split",
+]
 
 _PARTS = {"decoder": ".", "label_encoder": "label-encoder", "style_encoder": "style-encoder"}
 """Folder of each network: that of the decoder is the model's own, which so serves wherever a generator is asked for."""
@@ -120,6 +127,11 @@ def save_label_split(folder: str | Path, split: LabelSplit, card: Mapping[str, A
     for name, part in _PARTS.items():
         prior = split.prior if name == "decoder" else None
         save_pretrained(Path(folder) / part, getattr(split, name), prior, described, half=half)
+
+
+def is_label_split(folder: str | Path) -> bool:
+    """Whether a folder holds what `save_label_split` writes."""
+    return all((Path(folder) / part).is_dir() for part in _PARTS.values())
 
 
 def load_label_split(folder: str | Path) -> LabelSplit:

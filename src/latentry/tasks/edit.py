@@ -18,6 +18,7 @@ from latentry.latent.boundaries import LinearClassifier, fit_linear_classifier
 from latentry.latent.operators import rotate, rotate_to_margin
 from latentry.latent.quasi_eigenbasis import QuasiEigenbasis
 from latentry.models.classifier import predict_labels
+from latentry.models.label_split import is_label_split
 from latentry.models.pretrained import Pretrained
 from latentry.priors import UnlabelledPrior
 from latentry.reports.page import Picture, write_page
@@ -26,6 +27,7 @@ from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
 from latentry.tasks.coding import Coded, coded_images, decoded, labelled_codes, load_classifier, made_basis
+from latentry.tasks.edit_label_split import edit_label_split
 from latentry.tasks.runs import claim_folder, load_generator, pick_device, record
 from latentry.tasks.settings import EditSettings
 
@@ -93,6 +95,12 @@ class Outcome:
 
 def edit(settings: EditSettings) -> dict[str, Any]:
     """Write `index.html`, `after.png`, `codes.safetensors` and `results.json`; print the report."""
+    if is_label_split(settings.generator):
+        return edit_label_split(settings)
+    if settings.swap or settings.hide:
+        raise ValueError(
+            f"expected a label split for --swap and --hide, got {settings.generator}; `latentry train label-split` makes one"
+        )
     turns = _checked(settings)
     device = pick_device(settings.device)
     model, prior = load_generator(settings.generator)

@@ -19,7 +19,7 @@ from latentry.latent.recovery import automatic_solver
 from latentry.latent.regularizers import L2, AbsoluteValue, Regularizer, StatisticalDistance
 from latentry.latent.resampling import BoundaryResampling, LogisticResampling, Resampling, TruncatedNormalResampling
 from latentry.latent.solvers import LBFGS, Adam, LevenbergMarquardt, Solver
-from latentry.priors import UnlabelledPrior
+from latentry.priors import SavedPrior, UnlabelledPrior
 from latentry.tasks.settings import RecoverSettings, RegularizerName
 
 __all__ = ["Measurement", "difference", "image_format", "measurement", "named_regularizer", "named_solver", "start_from"]
@@ -53,7 +53,7 @@ class Measurement:
         return x.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
 
 
-def image_format(generator: nn.Module, prior: UnlabelledPrior) -> tuple[int, int]:
+def image_format(generator: nn.Module, prior: SavedPrior) -> tuple[int, int]:
     """Channels and side of what a generator makes.
 
     Raises:

@@ -321,7 +321,11 @@ class DecomposeSettings(BasisSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class EditSettings(BasisSettings):
-    """Move the codes of images: turn what bears one label into what bears another."""
+    """Move the codes of images: turn what bears one label into what bears another.
+
+    With a label split as generator its encoders give the codes, and its labels are the components of its prior: no basis,
+    classifier or recovery is needed.
+    """
 
     out: str = "runs/edit"
     """Folder for pictures, codes and the report."""
@@ -332,6 +336,10 @@ class EditSettings(BasisSettings):
     """Turn each code, after all of these, until it bears this label, by as little as it takes."""
     margin: float = 4.0
     """By how much the label shall win, in units of the logits of a linear classifier of codes."""
+    swap: bool = False
+    """Give each image the look of the next one, and keep what it is; for a label split."""
+    hide: str = ""
+    """Hide a box TOP:LEFT:HEIGHT:WIDTH of each image and fill it in one pass; for a label split."""
     frames: int = 7
     """Pictures of the film from each image to its edited one, both ends included."""
 

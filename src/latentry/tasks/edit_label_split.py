@@ -1,0 +1,127 @@
+"""`latentry edit` with a label split: another label, another look, or a hidden box filled, each in one pass."""
+
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from latentry.evaluation.proportions import Share, share
+from latentry.latent.measurements import hide_box
+from latentry.models.label_split import LabelSplit, load_label_split
+from latentry.reports.page import Picture, write_page
+from latentry.reports.pictures import grid, interleave, png, write_png
+from latentry.reports.tables import Table, print_table
+from latentry.storage import write_tensors
+from latentry.tasks.recovery_options import Measurement, image_format
+from latentry.tasks.recovery_shards import given_images
+from latentry.tasks.runs import claim_folder, pick_device, record
+from latentry.tasks.settings import EditSettings
+
+__all__ = ["edit_label_split"]
+
+_SHOWN = 24
+"""Images with a picture and a row in the table."""
+_HIDDEN = -1.0
+"""What a hidden pixel is for the encoders."""
+
+
+def edit_label_split(settings: EditSettings) -> dict[str, Any]:
+    """Write `index.html`, `after.png`, `codes.safetensors` and `results.json`; print the report."""
+    _check(settings)
+    device = pick_device(settings.device)
+    split = load_label_split(settings.generator)
+    for network in (split.label_encoder, split.style_encoder, split.decoder, split.prior):
+        network.to(device)
+    if settings.label is not None and not 0 <= settings.label < split.prior.num_classes:
+        raise ValueError(
+            f"expected a label from 0 to {split.prior.num_classes - 1}, as the split has them, got --label {settings.label}"
+        )
+    channels, side = image_format(split.decoder, split.prior)
+    images = given_images(settings, Measurement(channels, side))
+    rows = range(min(settings.count, images.count))
+    x, names = images.read(rows).to(device), images.names(rows)
+    mask = _mask(settings.hide, (channels, side, side)).to(x)
+    folder = claim_folder(settings, "index.html", "after.png", "codes.safetensors")
+
+    seen = x * mask + _HIDDEN * (1 - mask)
+    z = split.encode(seen)
+    z_edited = _edited(settings, split, z)
+    x_hat, x_edited = split.decode(z), split.decode(z_edited)
+    if settings.hide:  # what is seen stays as it is
+        x_edited = x_edited if _moves(settings) else x * mask + x_edited * (1 - mask)
+    y, y_edited = (split.label_log_probs(split.encode(made)).argmax(1).cpu() for made in (x_hat, x_edited))
+    reached = _reached(settings, split, z, y_edited)
+
+    write_tensors(folder / "codes.safetensors", {"z": z, "z_edited": z_edited})
+    write_png(folder / "after.png", grid(x_edited.cpu(), min(10, len(x_edited))), magnify=2)
+    table = _table(names, y, y_edited, reached)
+    sheet = grid(interleave([part[:_SHOWN].cpu() for part in (seen, x_hat, x_edited)]), 12)
+    caption = "In turn the image as it is given, what is made of its code, and of the edited one."
+    what = f"{reached} of {len(x)} edited images bear the label that they should, as the split reads them."
+    facts = [("label split", settings.generator), ("edit", _described(settings))]
+    blocks: list[Table | Picture] = [table, Picture("Before and after", png(sheet, magnify=2), caption)]
+    write_page(folder / "index.html", "Edited images", [what], blocks, facts)
+    result = {"reached": vars(reached), "read_before": y.tolist(), "read_after": y_edited.tolist()}
+    content = record(folder, settings, result)
+    console = Console(quiet=settings.json)
+    print_table(table, console)
+    console.print(f"{what} The page: {folder / 'index.html'}", highlight=False)
+    return content
+
+
+def _edited(settings: EditSettings, split: LabelSplit, z: Tensor) -> Tensor:
+    """Another look first, then another label."""
+    edited = split.swapped(z, z.roll(-1, 0)) if settings.swap else z
+    if settings.label is None:
+        return edited
+    return split.relabelled(edited, torch.full((len(z),), settings.label, device=z.device))
+
+
+def _reached(settings: EditSettings, split: LabelSplit, z: Tensor, y_edited: Tensor) -> Share:
+    """Edited images that bear the label asked for, or the one that their own z_s bears."""
+    wanted = split.label_log_probs(z).argmax(1).cpu()
+    return share(y_edited == (wanted if settings.label is None else torch.full_like(wanted, settings.label)))
+
+
+def _moves(settings: EditSettings) -> bool:
+    return settings.swap or settings.label is not None
+
+
+def _mask(box: str, shape: tuple[int, int, int]) -> Tensor:
+    """1 where an image is seen.
+
+    Raises:
+        ValueError: The box is not of the form asked for, or not within the image.
+    """
+    if not box:
+        return torch.ones(shape)
+    try:
+        top, left, height, width = (int(part) for part in box.split(":"))
+    except ValueError:
+        raise ValueError(f"expected a box TOP:LEFT:HEIGHT:WIDTH to --hide, such as 8:8:12:12, got {box!r}") from None
+    return hide_box(shape, (top, top + height), (left, left + width))
+
+
+def _check(settings: EditSettings) -> None:
+    if not (_moves(settings) or settings.hide):
+        raise ValueError("expected an edit, got none; pass --label L, --swap true or --hide TOP:LEFT:HEIGHT:WIDTH")
+    given = {"rotate": settings.rotate, "basis": settings.basis, "codes": settings.codes, "inverse": settings.inverse}
+    unfit = [f"--{name}" for name, value in given.items() if value]
+    if unfit:
+        raise ValueError(f"expected images and no {', '.join(unfit)} with a label split, whose encoders give the codes")
+    if settings.count < 1 or (settings.swap and settings.count < 2):
+        raise ValueError(f"expected a --count of at least 1, and of 2 to --swap, got {settings.count}")
+
+
+def _described(settings: EditSettings) -> str:
+    told = [f"label {settings.label}"] if settings.label is not None else []
+    told += ["the look of the next image"] if settings.swap else []
+    told += [f"hidden box {settings.hide}"] if settings.hide else []
+    return ", ".join(told)
+
+
+def _table(names: list[str], y: Tensor, y_edited: Tensor, reached: Share) -> Table:
+    rows = tuple((name, str(int(before)), str(int(after))) for name, before, after in zip(names, y, y_edited, strict=True))
+    note = f"Read by the split itself, from what is made of each code; {reached} as they should be, with 95 % interval."
+    return Table("Images", ("image", "read before", "read after"), rows[:_SHOWN], note)

@@ -1,0 +1,89 @@
+"""`latentry edit` with a label split: codes change in the part that was asked for, what is seen stays."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.testing import assert_close
+
+from latentry.cli import main
+from latentry.data.sources import load_dataset
+from latentry.models.label_split import LabelSplit, save_label_split
+from latentry.networks import Zheng2019Decoder, Zheng2019Encoder
+from latentry.priors import NormalMixture
+from latentry.storage import read_json, read_tensors
+
+S, U = 2, 3
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    prior = NormalMixture(torch.randn(4, S), torch.ones(4, S)).beside_normal(U)
+    encoders = Zheng2019Encoder(S, width=1).eval(), Zheng2019Encoder(2 * U, width=1).eval()
+    folder = tmp_path_factory.mktemp("split")
+    save_label_split(folder, LabelSplit(*encoders, Zheng2019Decoder(S + U, width=1).eval(), prior, S), {})
+    return folder
+
+
+def edit(model: Path, out: Path, *more: str) -> int:
+    return main(["edit", "--generator", str(model), "--out", str(out), "--data=digits", "--count=5", "--json", *more])
+
+
+def codes(out: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    found = read_tensors(out / "codes.safetensors")
+    return found["z"], found["z_edited"]
+
+
+def test_a_label_changes_what_it_is_and_not_how_it_looks(model: Path, tmp_path: Path) -> None:
+    assert edit(model, tmp_path, "--label=2") == 0
+    z, moved = codes(tmp_path)
+    assert_close(moved[:, S:], z[:, S:])
+    assert (moved[:, :S] == moved[0, :S]).all()
+    result = read_json(tmp_path / "results.json")["result"]
+    assert len(result["read_before"]) == len(result["read_after"]) == 5
+    assert "data:image/png;base64," in (tmp_path / "index.html").read_text()
+
+
+def test_a_swap_gives_each_image_the_look_of_the_next(model: Path, tmp_path: Path) -> None:
+    assert edit(model, tmp_path, "--swap=true") == 0
+    z, moved = codes(tmp_path)
+    assert_close(moved[:, :S], z[:, :S])
+    assert_close(moved[:, S:], z[:, S:].roll(-1, 0))
+
+
+def test_a_hidden_box_is_filled_and_the_rest_is_the_image(model: Path, tmp_path: Path) -> None:
+    assert edit(model, tmp_path, "--hide=8:6:10:12") == 0
+    with Image.open(tmp_path / "after.png") as sheet:
+        made = torch.from_numpy(np.asarray(sheet)[::2, ::2].copy())[2:30, 2:30]  # the first image, without magnification
+    given = load_dataset("digits").split("held-out").images(range(1))[0, 0]
+    kept = ((given + 1) * 127.5).round().to(torch.uint8)
+    outside = torch.ones(28, 28, dtype=torch.bool)
+    outside[8:18, 6:18] = False
+    assert torch.equal(made[outside], kept[outside])
+    assert not torch.equal(made[~outside], kept[~outside])
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ((), "expected an edit, got none"),
+        (("--label=4",), "a label from 0 to 3"),
+        (("--label=1", "--rotate=1:2:30"), "no --rotate with a label split"),
+        (("--hide=1:2:3",), "TOP:LEFT:HEIGHT:WIDTH"),
+        (("--hide=20:20:12:12",), "expected"),
+        (("--swap=true", "--count=1"), "of 2 to --swap"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    model: Path, more: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert edit(model, tmp_path / "out", *more) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_plain_generator_has_no_look_to_swap(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["edit", "--swap=true", "--data=digits", "--out", str(tmp_path)]) == 2
+    assert "expected a label split for --swap and --hide" in " ".join(capsys.readouterr().err.split())
