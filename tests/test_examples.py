@@ -24,7 +24,7 @@ def test_the_cost_of_recovery_is_stated_for_every_regularizer_and_distance(tmp_p
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     figures = read_json(tmp_path / "cost.json")["figures"]
-    assert len(figures) == 6 + 3
+    assert len(figures) == 2 * 6 + 3  # beside both forms of the generator
     assert all(row["first_s"] > 0 and row["second_s"] > 0 for row in figures.values())
 
 
@@ -35,6 +35,16 @@ def test_the_success_of_recovery_is_stated_beside_common_ways(tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     figures = read_json(tmp_path / "success.json")["figures"]
     assert [row["found"] for row in figures.values()] == [2, 0, 0]
+
+
+def test_the_cost_of_an_iteration_of_a_label_split_is_stated_beside_its_bare_passes(tmp_path: Path) -> None:
+    arguments = ["--runs", "2", "--batch", "8", "--width", "2", "--out", str(tmp_path / "cost.json")]
+    command = [sys.executable, "-W", "error", str(ROOT / "benchmarks" / "label_split_cost.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = read_json(tmp_path / "cost.json")["figures"]
+    assert set(figures) == {"VAE", "VAE with a discriminator"}
+    assert all(row["iteration_s"] > 0 and row["bare_s"] > 0 for row in figures.values())
 
 
 def test_the_cost_of_the_distance_is_stated_beside_every_peer(tmp_path: Path) -> None:
