@@ -17,10 +17,10 @@ from latentry.latent.recovery import recover_codes
 from latentry.models.label_split import (
     LabelSplit,
     LabelSplitTraining,
-    LabelSplitWeights,
     load_label_split,
     save_label_split,
 )
+from latentry.models.label_split_weights import LabelSplitWeights
 from latentry.networks import Perceptron
 from latentry.priors import NormalMixture, TrainedMixture, combine
 from latentry.training.loop import optimizer_update, train

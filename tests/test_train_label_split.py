@@ -41,7 +41,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return images(tmp_path_factory.mktemp("data") / "three.npz", np.arange(90) % 3)
 
 
-@pytest.mark.parametrize("more", [(), ("--gan=true", "--stochastic=true", "--adversary_sees=means", "--dependence=0.1")])
+@pytest.mark.parametrize(
+    "more", [(), ("--gan=true", "--stochastic=true", "--adversary_sees=means", "--weights.dependence=0.1")]
+)
 def test_it_leaves_a_model_pictures_and_numbers(data: Path, more: tuple[str, ...], tmp_path: Path) -> None:
     assert run("--data", data, "--out", tmp_path, *TINY, *more) == 0
     result = read_json(tmp_path / "results.json")["result"]
@@ -98,7 +100,7 @@ def test_collapse_is_told_by_its_signs() -> None:
         (np.zeros(60, dtype=int), (), "two classes or more"),
         (np.arange(90) % 6, (), "--label_dim of at least 5, got 3"),
         (np.arange(90) % 3, ("--style_dim=0",), "at least 1, got 3 and 0"),
-        (np.arange(90) % 3, ("--confusion=-1",), "weights of at least 0"),
+        (np.arange(90) % 3, ("--weights.confusion=-1",), "weights of at least 0"),
     ],
 )
 def test_bad_input_is_one_sentence(

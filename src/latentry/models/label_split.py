@@ -49,6 +49,7 @@ from latentry.models.label_split_losses import (
     normal_divergence,
     three_term_hinge,
 )
+from latentry.models.label_split_weights import LabelSplitWeights
 from latentry.models.pretrained import load_pretrained, save_pretrained
 from latentry.numerics.hsic import centred_alignment, gaussian_kernel
 from latentry.priors import NormalMixture, TrainedMixture
@@ -57,7 +58,6 @@ from latentry.training.loop import Update
 __all__ = [
     "LabelSplit",
     "LabelSplitTraining",
-    "LabelSplitWeights",
     "is_label_split",
     "load_label_split",
     "save_label_split",
@@ -65,6 +65,7 @@ __all__ = [
 
 _PARTS = {"decoder": ".", "label_encoder": "label-encoder", "style_encoder": "style-encoder"}
 """Folder of each network: that of the decoder is the model's own, which so serves wherever a generator is asked for."""
+_PAPERS = LabelSplitWeights()
 _WIDEST = 10.0
 """Log variances are kept within so much of 0."""
 
@@ -148,33 +149,6 @@ def load_label_split(folder: str | Path) -> LabelSplit:
 
 
 @dataclass(frozen=True)
-class LabelSplitWeights:
-    """Weights of the losses; the defaults are the paper's."""
-
-    reconstruction: float = 10.0
-    """Of the mean squared difference of pixels, for both encoders and the decoder."""
-    likelihood: float = 0.1
-    """Of L_lkd beside L_cls."""
-    pull: float = 1.0
-    """Of L_lkd beside the reconstruction, for encoder S."""
-    divergence: float = 1.0
-    """Of L_kl, a mean over coordinates."""
-    confusion: float = 1.0
-    """Of L_E^adv; 0 leaves C out."""
-    dependence: float = 0.0
-    """Of the normalised dependence (HSIC) of z_u on z_s, beside C or instead of it."""
-    adversarial: float = 1.0
-    """Of D's scores, for the decoder."""
-    margin: float = 0.0
-    """alpha of L_cls."""
-
-    def __post_init__(self) -> None:
-        below = {name: value for name, value in vars(self).items() if not value >= 0}
-        if below:
-            raise ValueError(f"expected weights of at least 0, got {below}")
-
-
-@dataclass(frozen=True)
 class _Laws:
     """Normal laws of codes, or codes themselves."""
 
@@ -234,7 +208,7 @@ class LabelSplitTraining:
         discriminator: nn.Module | None = None,
         *,
         probs: Float[Tensor, "k"] | None = None,
-        weights: LabelSplitWeights = LabelSplitWeights(),
+        weights: LabelSplitWeights = _PAPERS,
         confusion_target: Literal["uniform", "class-prior"] = "uniform",
         placements: int = 3,
         adversary_steps: int = 1,

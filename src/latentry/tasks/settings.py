@@ -6,6 +6,7 @@ Nothing here imports torch.
 from dataclasses import dataclass, field
 from typing import Literal
 
+from latentry.models.label_split_weights import LabelSplitWeights
 from latentry.training.settings import LoopSettings
 
 __all__ = [
@@ -161,22 +162,8 @@ class TrainLabelSplitSettings(CommonSettings):
     """Whether the first kind has laws too, with their divergence from the component of the label, in place of codes."""
     gan: bool = False
     """Whether a discriminator of images and labels teaches the decoder too."""
-    reconstruction: float = 10.0
-    """Weight of the mean squared difference of pixels."""
-    likelihood: float = 0.1
-    """Weight of the mixture's likelihood beside its classification."""
-    pull: float = 1.0
-    """Weight of the same beside the reconstruction."""
-    divergence: float = 1.0
-    """Weight of the mean divergence of style latents from the normal law."""
-    confusion: float = 1.0
-    """Weight of what keeps labels out of styles by a classifier; 0 leaves it out."""
-    dependence: float = 0.0
-    """Weight of what keeps them out by the dependence of the two kinds of latents."""
-    adversarial: float = 1.0
-    """Weight of the discriminator's scores."""
-    margin: float = 0.0
-    """By how much codes must be nearer to their own component than to others, relative to their distance."""
+    weights: LabelSplitWeights = field(default_factory=LabelSplitWeights)
+    """Weights of the losses."""
     confusion_target: Literal["uniform", "class-prior"] = "uniform"
     """What the classifier of styles is led to answer."""
     adversary_sees: Literal["draws", "means"] = "draws"

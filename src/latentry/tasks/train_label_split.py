@@ -9,7 +9,7 @@ from torch import Tensor
 from latentry.data import LabelledImages, load_dataset
 from latentry.evaluation.information import active_units
 from latentry.evaluation.proportions import share
-from latentry.models.label_split import LabelSplit, LabelSplitTraining, LabelSplitWeights, load_label_split, save_label_split
+from latentry.models.label_split import LabelSplit, LabelSplitTraining, load_label_split, save_label_split
 from latentry.networks import Perceptron, Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
 from latentry.priors import TrainedMixture
 from latentry.reports.pictures import grid, write_png
@@ -85,10 +85,6 @@ def label_split_of(
     k, (low, high) = len(counts), _PRECISIONS
     given = 2 * settings.label_dim if settings.stochastic else settings.label_dim
     discriminator = channels_last(Zheng2019Discriminator(k, side, channels, settings.width)) if settings.gan else None
-    weights = LabelSplitWeights(
-        settings.reconstruction, settings.likelihood, settings.pull, settings.divergence, settings.confusion,
-        settings.dependence, settings.adversarial, settings.margin,
-    )  # fmt: skip
     return LabelSplitTraining(
         channels_last(Zheng2019Encoder(given, side, channels, settings.width)),
         channels_last(Zheng2019Encoder(2 * settings.style_dim, side, channels, settings.width)),
@@ -98,7 +94,7 @@ def label_split_of(
         settings.style_dim,
         discriminator,
         probs=counts / counts.sum(),
-        weights=weights,
+        weights=settings.weights,
         confusion_target=settings.confusion_target,
         adversary_steps=settings.adversary_steps,
         adversary_sees=settings.adversary_sees,
@@ -129,13 +125,18 @@ def collapse_signs(split: LabelSplit, x: Tensor) -> list[str]:
     signs = []
     z = split.encode(x)
     if not active_units(z[:, split.label_dim :]).any():
-        signs.append("z_u is dead: no coordinate's mean varies over images; lower --divergence or --confusion")
+        signs.append(
+            "z_u is dead: no coordinate's mean varies over images; lower --weights.divergence or --weights.confusion"
+        )
     scale = split.prior.scale[:, : split.label_dim]
     narrow = (scale <= _PRECISIONS[1] ** -0.5 * 1.01).double().mean().item()
     if narrow > _AT_THE_END:
-        signs.append(f"precisions run away: {narrow:.0%} are at the largest one allowed; lower --likelihood and --pull")
+        signs.append(
+            f"precisions run away: {narrow:.0%} are at the largest one allowed; "
+            "lower --weights.likelihood and --weights.pull"
+        )
     if split.label_log_probs(z).argmax(1).unique().numel() == 1:
-        signs.append("z_s is dead: all images are taken for one label; lower --reconstruction or --pull")
+        signs.append("z_s is dead: all images are taken for one label; lower --weights.reconstruction or --weights.pull")
     return signs
 
 
