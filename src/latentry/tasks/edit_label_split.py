@@ -22,6 +22,8 @@ __all__ = ["edit_label_split"]
 
 _SHOWN = 24
 """Images with a picture and a row in the table."""
+_UNFIT = ("rotate", "basis", "codes", "inverse", "encode", "reader")
+"""Settings of an edit that have no meaning here."""
 _HIDDEN = -1.0
 """What a hidden pixel is for the encoders."""
 
@@ -48,8 +50,8 @@ def edit_label_split(settings: EditSettings) -> dict[str, Any]:
     z = split.encode(seen)
     z_edited = _edited(settings, split, z)
     x_hat, x_edited = split.decode(z), split.decode(z_edited)
-    if settings.hide:  # what is seen stays as it is
-        x_edited = x_edited if _moves(settings) else x * mask + x_edited * (1 - mask)
+    if not _moves(settings):  # what is seen stays as it is
+        x_edited = x * mask + x_edited * (1 - mask)
     y, y_edited = (split.label_log_probs(split.encode(made)).argmax(1).cpu() for made in (x_hat, x_edited))
     reached = _reached(settings, split, z, y_edited)
 
@@ -106,8 +108,7 @@ def _mask(box: str, shape: tuple[int, int, int]) -> Tensor:
 def _check(settings: EditSettings) -> None:
     if not (_moves(settings) or settings.hide):
         raise ValueError("expected an edit, got none; pass --label L, --swap true or --hide TOP:LEFT:HEIGHT:WIDTH")
-    given = {"rotate": settings.rotate, "basis": settings.basis, "codes": settings.codes, "inverse": settings.inverse}
-    unfit = [f"--{name}" for name, value in given.items() if value]
+    unfit = [f"--{name}" for name in _UNFIT if getattr(settings, name)]
     if unfit:
         raise ValueError(f"expected images and no {', '.join(unfit)} with a label split, whose encoders give the codes")
     if settings.count < 1 or (settings.swap and settings.count < 2):

@@ -142,7 +142,7 @@ def collapse_signs(split: LabelSplit, x: Tensor) -> list[str]:
 
 def _scores(split: LabelSplit, x: Tensor, y: Tensor) -> dict[str, Any]:
     z = split.encode(x)
-    right = (split.label_log_probs(z).argmax(1).cpu() == y).cpu()
+    right = split.label_log_probs(z).argmax(1).cpu() == y.cpu()
     return {
         "accuracy": vars(share(right)),
         "reconstruction": (split.decode(z) - x).square().mean().item(),
