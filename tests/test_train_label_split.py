@@ -19,7 +19,7 @@ from latentry.tasks.train_label_split import collapse_signs
 
 TINY = [
     "--width=2", "--label_dim=3", "--style_dim=4", "--loop.steps=4", "--loop.batch_size=9", "--loop.checkpoint_every=2",
-    "--json", "--device=cpu",
+    "--flow_steps=3", "--json", "--device=cpu",
 ]  # fmt: skip
 
 
@@ -42,7 +42,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "more", [(), ("--gan=true", "--stochastic=true", "--adversary_sees=means", "--weights.dependence=0.1")]
+    "more",
+    [
+        (),
+        ("--gan=true", "--stochastic=true", "--adversary_sees=means", "--weights.dependence=0.1", "--flow_steps=0"),
+        ("--gan=true", "--standardised=true", "--least_deviation=0.4", "--sampled_styles=others"),
+    ],
 )
 def test_it_leaves_a_model_pictures_and_numbers(data: Path, more: tuple[str, ...], tmp_path: Path) -> None:
     assert run("--data", data, "--out", tmp_path, *TINY, *more) == 0
@@ -53,6 +58,7 @@ def test_it_leaves_a_model_pictures_and_numbers(data: Path, more: tuple[str, ...
         assert sheet.width == 5 * 28 + 6 * 2  # an image, its reconstruction, three labels
     split = load_label_split(tmp_path / "model")
     assert split.prior.latent_dim == 7
+    assert (split.flow is None) == ("--flow_steps=0" in more)
     assert load_pretrained(tmp_path / "model").prior is not None  # serves as a generator
 
 
@@ -101,6 +107,7 @@ def test_collapse_is_told_by_its_signs() -> None:
         (np.arange(90) % 6, (), "--label_dim of at least 5, got 3"),
         (np.arange(90) % 3, ("--style_dim=0",), "at least 1, got 3 and 0"),
         (np.arange(90) % 3, ("--weights.confusion=-1",), "weights of at least 0"),
+        (np.arange(90) % 3, ("--least_deviation=1",), "from 0 to below the prior's 1"),
     ],
 )
 def test_bad_input_is_one_sentence(

@@ -26,7 +26,9 @@ first two; reconstruction is carried back once through the decoder for both enco
 References: Zheng and Sun, "Disentangling latent space for VAE by label relevant/irrelevant dimensions", 2019.
 """
 
-from collections.abc import Mapping
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -51,6 +53,7 @@ from latentry.models.label_split_losses import (
 )
 from latentry.models.label_split_weights import LabelSplitWeights
 from latentry.models.pretrained import load_pretrained, save_pretrained
+from latentry.networks import ConditionalFlow, FlowDecoder
 from latentry.numerics.hsic import centred_alignment, gaussian_kernel
 from latentry.priors import NormalMixture, TrainedMixture
 from latentry.training.loop import Update
@@ -58,7 +61,11 @@ from latentry.training.loop import Update
 __all__ = [
     "LabelSplit",
     "LabelSplitTraining",
+    "Laws",
     "is_label_split",
+    "join_laws",
+    "laws_of_labels",
+    "laws_of_styles",
     "load_label_split",
     "save_label_split",
 ]
@@ -68,6 +75,51 @@ _PARTS = {"decoder": ".", "label_encoder": "label-encoder", "style_encoder": "st
 _PAPERS = LabelSplitWeights()
 _WIDEST = 10.0
 """Log variances are kept within so much of 0."""
+
+
+@dataclass(frozen=True)
+class Laws:
+    """Normal laws of codes, or codes themselves."""
+
+    mean: Float[Tensor, "n d"]
+    """Means, or the codes."""
+    log_variance: Float[Tensor, "n d"] | None
+    """Logarithms of the variances; None for codes without spread."""
+
+    def drawn(self, rng: torch.Generator) -> Float[Tensor, "n d"]:
+        """A code of each law."""
+        if self.log_variance is None:
+            return self.mean
+        noise = torch.randn(self.mean.shape, generator=rng, device=self.mean.device, dtype=self.mean.dtype)
+        return self.mean + (0.5 * self.log_variance).exp() * noise
+
+    def detached(self) -> "Laws":
+        """The same without a gradient."""
+        return Laws(self.mean.detach(), None if self.log_variance is None else self.log_variance.detach())
+
+    def to(self, device: torch.device, *, non_blocking: bool = False) -> "Laws":
+        """The same on a device."""
+        spread = None if self.log_variance is None else self.log_variance.to(device, non_blocking=non_blocking)
+        return Laws(self.mean.to(device, non_blocking=non_blocking), spread)
+
+
+def join_laws(parts: Sequence[Laws]) -> Laws:
+    """Laws one after the other, on the CPU."""
+    mean = torch.cat([part.mean.cpu() for part in parts])
+    spread = [part.log_variance.cpu() for part in parts if part.log_variance is not None]
+    return Laws(mean, torch.cat(spread) if spread else None)
+
+
+def laws_of_styles(given: Float[Tensor, "n k"], least_deviation: float = 0.0) -> Laws:
+    """The laws whose means and log variances an encoder gives side by side, none narrower than the least deviation."""
+    mean, log_variance = given.chunk(2, 1)
+    least = 2 * math.log(least_deviation) if least_deviation else -_WIDEST
+    return Laws(mean, log_variance.clamp(least, _WIDEST))
+
+
+def laws_of_labels(given: Float[Tensor, "n k"], label_dim: int) -> Laws:
+    """The laws of z_s: as those of styles, or without spread where an encoder gives codes."""
+    return Laws(given, None) if given.shape[1] == label_dim else laws_of_styles(given)
 
 
 @dataclass(frozen=True)
@@ -84,12 +136,36 @@ class LabelSplit:
     """Law of whole codes: the mixture over z_s, and N(0, 1) over each coordinate of z_u."""
     label_dim: int
     """Length of z_s, which comes first."""
+    least_deviation: float = 0.0
+    """Of the laws of z_u."""
 
-    def encode(self, x: Float[Tensor, "n *s"], batch_size: int = 500) -> Float[Tensor, "n d"]:
-        """Codes of data: z_s, and the mean of z_u."""
+    def encode(
+        self, x: Float[Tensor, "n *s"], batch_size: int = 500, *, rng: torch.Generator | None = None
+    ) -> Float[Tensor, "n d"]:
+        """Codes of data, through the flow where the decoder has one.
+
+        Args:
+            x: Data.
+            batch_size: Data that pass the encoders at once.
+            rng: Source of draws of the laws that the encoders give; without it codes are the means of these laws, which
+                show data at their clearest, and hold more of them than any code that the decoder learned from.
+        """
+        label_laws, style_laws = self.laws(x, batch_size)
+        z_s, z_u = (laws.mean if rng is None else laws.drawn(rng) for laws in (label_laws, style_laws))
+        with torch.no_grad():
+            return torch.cat([z_s, z_u if self.flow is None else self.flow(z_u, z_s)], 1)
+
+    def laws(self, x: Float[Tensor, "n *s"], batch_size: int = 500) -> tuple[Laws, Laws]:
+        """Laws of z_s and of z_u as the encoders give them, before any flow."""
         with evaluated(self.label_encoder, self.style_encoder), torch.no_grad():
-            parts = [torch.cat([self._means(part)[0], self._means(part)[1]], 1) for part in x.split(batch_size)]
-        return torch.cat(parts)
+            given = [(self.label_encoder(part), self.style_encoder(part)) for part in x.split(batch_size)]
+        labels, styles = (torch.cat(parts) for parts in zip(*given, strict=True))
+        return laws_of_labels(labels, self.label_dim), laws_of_styles(styles, self.least_deviation)
+
+    @property
+    def flow(self) -> ConditionalFlow | None:
+        """What made z_u normal whatever z_s is, if anything did."""
+        return self.decoder.flow if isinstance(self.decoder, FlowDecoder) else None
 
     def decode(self, z: Float[Tensor, "n d"], batch_size: int = 500) -> Float[Tensor, "n *s"]:
         """Data of codes."""
@@ -106,6 +182,10 @@ class LabelSplit:
         loc, scale = (part[:, : self.label_dim] for part in (self.prior.loc, self.prior.scale))
         return NormalMixture(loc, scale, self.prior.probs)
 
+    def before_flow(self) -> "LabelSplit":
+        """The same split with z_u as the encoder gives it."""
+        return dataclasses.replace(self, decoder=self.decoder.decoder) if isinstance(self.decoder, FlowDecoder) else self
+
     def swapped(self, z_label: Float[Tensor, "n d"], z_style: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         """Codes with z_s of the first and z_u of the second."""
         return torch.cat([z_label[:, : self.label_dim], z_style[:, self.label_dim :]], 1)
@@ -114,9 +194,6 @@ class LabelSplit:
         """Codes with the mean of a label's component for z_s: what it is changes, how it looks stays."""
         return torch.cat([self.prior.loc[y, : self.label_dim], z[:, self.label_dim :]], 1)
 
-    def _means(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self.label_encoder(x)[:, : self.label_dim], self.style_encoder(x).chunk(2, 1)[0]
-
 
 def save_label_split(folder: str | Path, split: LabelSplit, card: Mapping[str, Any], *, half: bool = False) -> None:
     """Write all three networks and the prior; the folder serves as that of a generator too.
@@ -124,7 +201,7 @@ def save_label_split(folder: str | Path, split: LabelSplit, card: Mapping[str, A
     Raises:
         ValueError: A network is not one of `latentry.networks`.
     """
-    described = {**card, "label_dim": split.label_dim}
+    described = {**card, "label_dim": split.label_dim, "least_deviation": split.least_deviation}
     for name, part in _PARTS.items():
         prior = split.prior if name == "decoder" else None
         save_pretrained(Path(folder) / part, getattr(split, name), prior, described, half=half)
@@ -145,30 +222,9 @@ def load_label_split(folder: str | Path) -> LabelSplit:
     if not isinstance(decoder.prior, NormalMixture) or "label_dim" not in decoder.card:
         raise ValueError(f"expected the folder of a label split, got another model in {folder}; train one")
     told, styled = (load_pretrained(Path(folder) / _PARTS[name]).network for name in ("label_encoder", "style_encoder"))
-    return LabelSplit(told, styled, decoder.network, decoder.prior, decoder.card["label_dim"])
-
-
-@dataclass(frozen=True)
-class _Laws:
-    """Normal laws of codes, or codes themselves."""
-
-    mean: Float[Tensor, "n d"]
-    log_variance: Float[Tensor, "n d"] | None
-
-    def drawn(self, rng: torch.Generator) -> Float[Tensor, "n d"]:
-        if self.log_variance is None:
-            return self.mean
-        noise = torch.randn(self.mean.shape, generator=rng, device=self.mean.device, dtype=self.mean.dtype)
-        return self.mean + (0.5 * self.log_variance).exp() * noise
-
-    def detached(self) -> "_Laws":
-        return _Laws(self.mean.detach(), None if self.log_variance is None else self.log_variance.detach())
-
-
-def _laws(given: Float[Tensor, "n k"]) -> _Laws:
-    """The laws whose means and log variances an encoder gives, side by side."""
-    mean, log_variance = given.chunk(2, 1)
-    return _Laws(mean, log_variance.clamp(-_WIDEST, _WIDEST))
+    return LabelSplit(
+        told, styled, decoder.network, decoder.prior, decoder.card["label_dim"], decoder.card.get("least_deviation", 0.0)
+    )
 
 
 class LabelSplitTraining:
@@ -188,8 +244,11 @@ class LabelSplitTraining:
         placements: Updates of encoder S and mixture in each iteration.
         adversary_steps: Updates of C in each iteration, on new draws of z_u.
         adversary_sees: Whether C reads draws of z_u or the means of their laws, where every trace of a label shows.
+        least_deviation: Of the laws of z_u: what is finer than this noise, no decoder and no reader of draws can see.
+        sampled_styles: Where z_u of D's samples comes from: N(0, I), or the codes of other data of the batch.
         precision_every: Iterations after which the rate of the precisions falls to a tenth, again and again; 0 for never.
-        extent: Arguments of `jitter` for training data; none leave them as they are.
+        extent: Arguments of `jitter` for what encoder S is shown when it and the mixture alone are updated; data that are
+            made again stay as they are.
         lr, adversary_lr: Learning rates of Adam.
         betas: Adam's decay rates.
 
@@ -213,6 +272,8 @@ class LabelSplitTraining:
         placements: int = 3,
         adversary_steps: int = 1,
         adversary_sees: Literal["draws", "means"] = "draws",
+        least_deviation: float = 0.0,
+        sampled_styles: Literal["prior", "others"] = "prior",
         precision_every: int = 0,
         extent: Mapping[str, float] | None = None,
         lr: float = 5e-4,
@@ -224,8 +285,11 @@ class LabelSplitTraining:
                 f"expected placements and adversary_steps >= 1 and precision_every >= 0, got {placements}, "
                 f"{adversary_steps} and {precision_every}"
             )
+        if not 0 <= least_deviation < 1:
+            raise ValueError(f"expected a least deviation of z_u from 0 to below the prior's 1, got {least_deviation}")
         self.weights, self.placements, self.adversary_steps = weights, placements, adversary_steps
         self.adversary_sees, self.precision_every, self.extent = adversary_sees, precision_every, dict(extent or {})
+        self.least_deviation, self.sampled_styles = least_deviation, sampled_styles
         k, self.label_dim = mixture.loc.shape
         self.style_dim = style_dim
         self.probs = torch.full((k,), 1 / k) if probs is None else probs
@@ -256,24 +320,23 @@ class LabelSplitTraining:
     def step(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
         """One iteration: all rows of the table of this module."""
         x, y = batch
-        if any(self.extent.values()):
-            x = jitter(x, **self.extent, rng=rng)
         mixture: Any = self.networks["mixture"]
         self._slow_precisions()
         for _ in range(self.placements - 1):
-            placement = self._placement(self._label_laws(x), y)
+            laws = self._label_laws(jitter(x, **self.extent, rng=rng) if any(self.extent.values()) else x)
+            placement = self._placement(laws, laws.drawn(rng), y)
             update({"placement": placement, "precision": placement})
             mixture.limit_()
 
         laws = self._label_laws(x)
-        style = _laws(self.networks["style-encoder"](x))
+        style = laws_of_styles(self.networks["style-encoder"](x), self.least_deviation)
         z_s, z_u = laws.drawn(rng), style.drawn(rng)
         x_hat = self.networks["decoder"](torch.cat([z_s, z_u], 1))
         shown = {"accuracy": self._accuracy(laws.mean, y)}
         shown |= self._teach_adversary(style, y, rng, update)
 
         weights = self.weights
-        placement = self._placement(laws, y)
+        placement = self._placement(laws, z_s, y)
         reconstruction = (x_hat - x).square().mean()
         assert style.log_variance is not None, "encoder U gives laws"
         divergence = normal_divergence(style.mean, style.log_variance)
@@ -288,7 +351,7 @@ class LabelSplitTraining:
             shown["dependence"] = dependence
         losses = dict.fromkeys(("label-encoder", "style-encoder", "decoder"), total)
         if "discriminator" in self.networks:
-            adversarial, of_discriminator = self._play(x, x_hat, y, rng, update)
+            adversarial, of_discriminator = self._play(x, x_hat, y, z_u.detach(), rng, update)
             losses["decoder"] = weights.reconstruction * reconstruction + weights.adversarial * adversarial
             shown |= {"discriminator": of_discriminator, "adversarial": adversarial}
         update({"placement": placement, "precision": placement, **losses})
@@ -298,29 +361,27 @@ class LabelSplitTraining:
     def split(self) -> LabelSplit:
         """The networks as they are, with the prior that the mixture describes."""
         encoders = self.networks["label-encoder"], self.networks["style-encoder"]
-        return LabelSplit(*encoders, self.networks["decoder"], self._prior(), self.label_dim)
+        return LabelSplit(*encoders, self.networks["decoder"], self._prior(), self.label_dim, self.least_deviation)
 
     def _prior(self) -> NormalMixture:
         mixture: Any = self.networks["mixture"]
         return mixture.settled(self.probs).beside_normal(self.style_dim)
 
-    def _label_laws(self, x: Tensor) -> _Laws:
-        """Laws of z_s, without spread where encoder S gives codes."""
-        given = self.networks["label-encoder"](x)
-        return _Laws(given, None) if given.shape[1] == self.label_dim else _laws(given)
+    def _label_laws(self, x: Tensor) -> Laws:
+        return laws_of_labels(self.networks["label-encoder"](x), self.label_dim)
 
-    def _likelihood(self, laws: _Laws, y: Tensor) -> Tensor:
+    def _likelihood(self, laws: Laws, y: Tensor) -> Tensor:
         mixture: Any = self.networks["mixture"]
         if laws.log_variance is None:
             return mixture_likelihood_loss(laws.mean, y, mixture.loc, mixture.precision)
         return component_divergence(laws.mean, laws.log_variance, y, mixture.loc, mixture.precision)
 
-    def _placement(self, laws: _Laws, y: Tensor) -> Tensor:
+    def _placement(self, laws: Laws, z_s: Tensor, y: Tensor) -> Tensor:
         mixture: Any = self.networks["mixture"]
-        told = mixture_classification_loss(laws.mean, y, mixture.loc, mixture.precision, self.weights.margin)
+        told = mixture_classification_loss(z_s, y, mixture.loc, mixture.precision, self.weights.margin)
         return told + self.weights.likelihood * self._likelihood(laws, y)
 
-    def _teach_adversary(self, style: _Laws, y: Tensor, rng: torch.Generator, update: Update) -> dict[str, Tensor]:
+    def _teach_adversary(self, style: Laws, y: Tensor, rng: torch.Generator, update: Update) -> dict[str, Tensor]:
         """C learns to read labels from z_u, by draws or means."""
         if not self.weights.confusion:
             return {}
@@ -332,11 +393,16 @@ class LabelSplitTraining:
             update({"adversary": loss})
         return {"adversary": loss.detach()}
 
-    def _play(self, x: Tensor, x_hat: Tensor, y: Tensor, rng: torch.Generator, update: Update) -> tuple[Tensor, Tensor]:
+    def _play(
+        self, x: Tensor, x_hat: Tensor, y: Tensor, z_u: Tensor, rng: torch.Generator, update: Update
+    ) -> tuple[Tensor, Tensor]:
         """One update of D; what the decoder then minimises, and D's loss."""
         discriminator = self.networks["discriminator"]
         y_new = torch.randint(len(self.probs), y.shape, generator=rng, device=y.device)
-        sampled = self.networks["decoder"](self._prior().sample((), y_new, rng=rng))
+        z = self._prior().sample((), y_new, rng=rng)
+        if self.sampled_styles == "others":
+            z = torch.cat([z[:, : self.label_dim], z_u.roll(1, 0)], 1)
+        sampled = self.networks["decoder"](z)
         loss = three_term_hinge(
             discriminator(x, y), discriminator(sampled.detach(), y_new), discriminator(x_hat.detach(), y)
         )

@@ -5,8 +5,10 @@ A network keeps what its constructor was given in `arguments`, so that it can be
 
 from latentry.networks.channels_last import channels_last
 from latentry.networks.cho2020 import Cho2020Discriminator, Cho2020Generator
+from latentry.networks.conditional_flow import ConditionalFlow
 from latentry.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from latentry.networks.encoder import ConvolutionalEncoder, VectorEncoder
+from latentry.networks.flow_decoder import FlowDecoder
 from latentry.networks.folding import folded
 from latentry.networks.image_classifier import PlainClassifier, ResidualClassifier
 from latentry.networks.perceptron import Perceptron
@@ -15,9 +17,11 @@ from latentry.networks.zheng2019 import Zheng2019Decoder, Zheng2019Discriminator
 __all__ = [
     "Cho2020Discriminator",
     "Cho2020Generator",
+    "ConditionalFlow",
     "ConvolutionalEncoder",
     "DCGANDiscriminator",
     "DCGANGenerator",
+    "FlowDecoder",
     "Perceptron",
     "PlainClassifier",
     "ResidualClassifier",

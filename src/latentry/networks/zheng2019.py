@@ -15,8 +15,10 @@ authors' public code; Miyato and Koyama, "cGANs with projection discriminator", 
 from itertools import pairwise
 from typing import Any
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 from torch.nn.utils.parametrizations import spectral_norm
 
 __all__ = ["Zheng2019Decoder", "Zheng2019Discriminator", "Zheng2019Encoder"]
@@ -48,19 +50,35 @@ class Zheng2019Encoder(nn.Module):
         image_size: Side of the images, at least 8.
         channels: 1 for grey, 3 for colour.
         width: Channels of the first layer; the paper has 64.
+        standardised: So many outputs, the first ones, are brought to mean 0 and deviation 1 by batch statistics.
+        num_classes: Number of labels that come with the images, as maps beside their channels; 0 for none.
 
     Raises:
-        ValueError: An argument is outside its range.
+        ValueError: An argument is outside its range, or labels are given that were not announced, or the other way round.
     """
 
-    def __init__(self, outputs: int, image_size: int = 28, channels: int = 1, width: int = 64) -> None:
+    def __init__(
+        self,
+        outputs: int,
+        image_size: int = 28,
+        channels: int = 1,
+        width: int = 64,
+        *,
+        standardised: int = 0,
+        num_classes: int = 0,
+    ) -> None:
         super().__init__()
         _check(image_size, channels, outputs=outputs, width=width)
+        if not 0 <= standardised <= outputs or num_classes < 0:
+            raise ValueError(
+                f"expected 0 to {outputs} standardised outputs and num_classes >= 0, got {standardised} and {num_classes}"
+            )
         self.arguments: dict[str, Any] = {
-            "outputs": outputs, "image_size": image_size, "channels": channels, "width": width
+            "outputs": outputs, "image_size": image_size, "channels": channels, "width": width,
+            "standardised": standardised, "num_classes": num_classes,
         }  # fmt: skip
         sides = _sides(image_size)
-        widths = [channels, *_widths(width, len(sides) - 1)]
+        widths = [channels + num_classes, *_widths(width, len(sides) - 1)]
         layers: list[nn.Module] = []
         for narrow, wide in pairwise(widths):
             layers += [nn.Conv2d(narrow, wide, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(wide), nn.ReLU()]
@@ -72,9 +90,19 @@ class Zheng2019Encoder(nn.Module):
             nn.ReLU(),
             nn.Linear(hidden, outputs),
         )
+        self.standard = nn.BatchNorm1d(standardised, affine=False) if standardised else None
 
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
-        return self.code(self.shrink(x))
+    def forward(self, x: Float[Tensor, "n c h w"], y: Int[Tensor, "n"] | None = None) -> Float[Tensor, "n k"]:
+        classes = self.arguments["num_classes"]
+        _check_labels(y, classes)
+        if y is not None:
+            maps = one_hot(y, classes).to(x)[:, :, None, None].expand(-1, -1, *x.shape[2:])
+            x = torch.cat([x, maps], 1)
+        given = self.code(self.shrink(x))
+        if self.standard is None:
+            return given
+        first = given[:, : self.standard.num_features]
+        return torch.cat([self.standard(first), given[:, self.standard.num_features :]], 1)
 
 
 class Zheng2019Decoder(nn.Module):
@@ -151,10 +179,7 @@ class Zheng2019Discriminator(nn.Module):
         self.label = spectral_norm(nn.Embedding(num_classes, hidden)) if num_classes else None
 
     def forward(self, x: Float[Tensor, "n c h w"], y: Int[Tensor, "n"] | None = None) -> Float[Tensor, "n"]:
-        if (y is None) != (self.label is None):
-            raise ValueError(
-                "expected labels with the images where num_classes is above 0, and none where it is 0; got the other"
-            )
+        _check_labels(y, self.arguments["num_classes"])
         h = self.look(x)
         scores = self.score(h)[:, 0]
         return scores if self.label is None else scores + (self.label(y) * h).sum(1)
@@ -163,6 +188,13 @@ class Zheng2019Discriminator(nn.Module):
 def _doubling(wide: int, narrow: int, even: int, *, bias: bool) -> nn.ConvTranspose2d:
     """A transposed convolution to twice the side, or to one place less, where the finer side is odd."""
     return nn.ConvTranspose2d(wide, narrow, 5, stride=2, padding=2, output_padding=even, bias=bias)
+
+
+def _check_labels(y: Tensor | None, num_classes: int) -> None:
+    if (y is None) != (num_classes == 0):
+        raise ValueError(
+            "expected labels with the images where num_classes is above 0, and none where it is 0; got the other"
+        )
 
 
 def _check(image_size: int, channels: int, **sizes: int) -> None:

@@ -172,14 +172,23 @@ class TrainLabelSplitSettings(CommonSettings):
     """Updates of that classifier in each iteration."""
     adversary_hidden: tuple[int, ...] = (256,)
     """Units of its hidden layers."""
+    standardised: bool = False
+    """Whether the means of style latents are held at mean 0 and deviation 1, so that no game can make them large."""
+    least_deviation: float = 0.0
+    """Least noise of style latents, from 0 to below 1: what is finer than it, neither decoder nor reader can see."""
+    sampled_styles: Literal["prior", "others"] = "prior"
+    """Styles of the samples that a discriminator sees: from the prior, or those of other images."""
+    flow_steps: int = 1500
+    """Iterations, after the training, of a flow that takes the last of the labels from style latents and makes them normal;
+    0 leaves codes and mixture as they are."""
     precision_epochs: float = 10.0
     """Epochs after which the rate of the mixture's precisions falls to a tenth, again and again; 0 for never."""
     degrees: float = 0.0
-    """Largest random rotation and shear of training images."""
+    """Largest random rotation and shear of what the label encoder is shown when it learns labels alone."""
     scale: float = 0.0
-    """Largest random relative change of size."""
+    """Largest random relative change of its size."""
     shift: float = 0.0
-    """Largest random shift, as a share of the side."""
+    """Largest random shift of it, as a share of the side."""
     lr: float = 5e-4
     """Learning rate of all networks."""
     betas: tuple[float, float] = (0.0, 0.9)

@@ -1,15 +1,26 @@
 """`latentry train label-split`: encoders, decoder and mixture, with pictures and signs of collapse at every checkpoint."""
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.accelerator import Accelerator
 from rich.console import Console
 from torch import Tensor
 
 from latentry.data import LabelledImages, load_dataset
 from latentry.evaluation.information import active_units
 from latentry.evaluation.proportions import share
-from latentry.models.label_split import LabelSplit, LabelSplitTraining, load_label_split, save_label_split
+from latentry.models.label_split import (
+    LabelSplit,
+    LabelSplitTraining,
+    Laws,
+    join_laws,
+    load_label_split,
+    save_label_split,
+)
+from latentry.models.label_split_flow import CodeLaws, FlowTraining, behind_flow, refitted_prior
 from latentry.networks import Perceptron, Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
 from latentry.priors import TrainedMixture
 from latentry.reports.pictures import grid, write_png
@@ -22,13 +33,17 @@ from latentry.tasks.trainings import (
     run_training,
     square_shape,
 )
+from latentry.training.settings import LoopSettings
 
-__all__ = ["collapse_signs", "label_table", "train_label_split"]
+__all__ = ["collapse_signs", "label_split_of", "label_table", "laws_of_images", "train_label_split"]
 
 _SHOWN = 10
 """Images whose styles a preview shows."""
 _SCORED = 5000
 """Most validation images that a checkpoint is scored on."""
+_ENCODED = 500
+"""Images that are encoded at once."""
+_FLOW_BATCH = 256
 _AT_THE_END = 0.5
 """Share of precisions at the largest one allowed that is a sign of their running away."""
 _PRECISIONS = (1e-2, 1e2)
@@ -37,7 +52,7 @@ _PRECISIONS = (1e-2, 1e2)
 def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
     """Train; write the model, `previews/` and, at the end, how well it reads and makes held-out images."""
     accelerator = accelerator_of(settings, settings.loop)
-    folder = claim_training(accelerator, settings)
+    folder = claim_training(accelerator, settings, "flow")
     data = load_dataset(settings.data, image_size=settings.image_size, channels=settings.channels)
     training, validation, held_out = (data.split(name) for name in ("train", "validation", "held-out"))
     counts = _class_counts(training)
@@ -62,8 +77,13 @@ def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
         save_label_split(folder / "model", split, {**card, "metrics": history[-1]})
 
     done = run_training(model, training, settings, folder, accelerator, validate)
+    if settings.flow_steps:
+        settled = _settled(model, training, settings, folder, accelerator)
     if not accelerator.is_main_process:
         return {}
+    if settings.flow_steps:
+        write_png(folder / "previews" / "settled.png", label_table(settled, shown))
+        save_label_split(folder / "model", settled, {**card, "metrics": _scores(settled, x, y)})
     kept = load_label_split(folder / "model")
     scores = _scores(kept, held_out.images(), held_out.labels)
     losses = {name: values[-1] for name, values in done.losses.items() if values}
@@ -77,6 +97,34 @@ def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
     return finish_training(folder, settings, result, rows)
 
 
+def _settled(
+    model: LabelSplitTraining,
+    training: LabelledImages,
+    settings: TrainLabelSplitSettings,
+    folder: Path,
+    accelerator: Accelerator,
+) -> LabelSplit:
+    """The trained split behind a flow that is fitted to the codes of the training data, with its mixture fitted anew."""
+    split = model.split()
+    laws = CodeLaws(*laws_of_images(split, training, accelerator.device))
+    flow = FlowTraining(laws)
+    home = folder / "flow" / f"after-{settings.loop.steps:08d}"  # a longer training has another flow
+    loop = LoopSettings(
+        settings.flow_steps, min(_FLOW_BATCH, len(laws)), "cosine", max(1, settings.flow_steps // 3), keep_checkpoints=1
+    )
+    run_training(flow, laws, dataclasses.replace(settings, loop=loop), home, accelerator, lambda step: None)
+    prior = refitted_prior(laws.labels, training.labels, model.probs, settings.style_dim)
+    network: Any = flow.networks["flow"]
+    return behind_flow(dataclasses.replace(split, prior=prior.to(accelerator.device)), network)
+
+
+def laws_of_images(split: LabelSplit, images: LabelledImages, device: torch.device) -> tuple[Laws, Laws]:
+    """Laws of all codes of a data set, on the CPU."""
+    rows = range(0, len(images), _ENCODED)
+    parts = [split.laws(images.images(range(row, min(row + _ENCODED, len(images)))).to(device)) for row in rows]
+    return join_laws([part[0] for part in parts]), join_laws([part[1] for part in parts])
+
+
 def label_split_of(
     settings: TrainLabelSplitSettings, data: LabelledImages, counts: Tensor, items: int
 ) -> LabelSplitTraining:
@@ -87,7 +135,15 @@ def label_split_of(
     discriminator = channels_last(Zheng2019Discriminator(k, side, channels, settings.width)) if settings.gan else None
     return LabelSplitTraining(
         channels_last(Zheng2019Encoder(given, side, channels, settings.width)),
-        channels_last(Zheng2019Encoder(2 * settings.style_dim, side, channels, settings.width)),
+        channels_last(
+            Zheng2019Encoder(
+                2 * settings.style_dim,
+                side,
+                channels,
+                settings.width,
+                standardised=settings.style_dim if settings.standardised else 0,
+            )
+        ),
         channels_last(Zheng2019Decoder(settings.label_dim + settings.style_dim, side, channels, settings.width)),
         TrainedMixture(k, settings.label_dim, (low, high)),
         Perceptron(settings.style_dim, k, settings.adversary_hidden, normalised=settings.adversary_sees == "means"),
@@ -98,6 +154,8 @@ def label_split_of(
         confusion_target=settings.confusion_target,
         adversary_steps=settings.adversary_steps,
         adversary_sees=settings.adversary_sees,
+        least_deviation=settings.least_deviation,
+        sampled_styles=settings.sampled_styles,
         precision_every=round(settings.precision_epochs * items / settings.loop.batch_size),
         extent={"degrees": settings.degrees, "scale": settings.scale, "shift": settings.shift},
         lr=settings.lr,

@@ -11,6 +11,7 @@ from latentry.data import LabelledImages
 from latentry.reports.tables import Table, print_table
 from latentry.tasks.runs import claim_folder, pick_device, record, settings_record
 from latentry.tasks.settings import CommonSettings
+from latentry.training.batches import BatchSource
 from latentry.training.loop import Trained, train
 from latentry.training.settings import LoopSettings
 
@@ -54,7 +55,7 @@ def square_shape(data: LabelledImages) -> tuple[int, int]:
 
 def run_training(
     model: Any,
-    data: LabelledImages,
+    data: BatchSource,
     settings: Any,
     folder: Path,
     accelerator: Accelerator,

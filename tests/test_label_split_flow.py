@@ -1,0 +1,101 @@
+"""After a label split is trained: labels taken from z_u, laws of codes brought to the prior, nothing lost."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate.accelerator import Accelerator
+from torch.testing import assert_close
+
+from latentry.evaluation.codes import goodness_of_fit
+from latentry.evaluation.held_out_probe import probe_held_out
+from latentry.models.label_split import LabelSplit, Laws, load_label_split, save_label_split
+from latentry.models.label_split_flow import CodeLaws, FlowTraining, behind_flow, refitted_prior
+from latentry.networks import ConditionalFlow, Perceptron
+from latentry.priors import Normal, NormalMixture
+from latentry.training.loop import train
+from latentry.training.settings import LoopSettings
+
+K, S, U = 3, 2, 2
+
+
+def leaking_laws(n: int, seed: int) -> tuple[CodeLaws, torch.Tensor]:
+    """z_s that names the label, and z_u on an arc that turns with it."""
+    rng = torch.Generator().manual_seed(seed)
+    y = torch.arange(n) % K
+    z_s = torch.stack([3.0 * y, torch.randn(n, generator=rng)], 1)
+    turn = y * 2 * torch.pi / K + torch.rand(n, generator=rng)
+    z_u = 2 * torch.stack([turn.cos(), turn.sin()], 1)
+    narrow = torch.full((n, 2), -3.0)
+    return CodeLaws(Laws(z_s, narrow), Laws(z_u, narrow)), y
+
+
+@pytest.fixture(scope="module")
+def flow(tmp_path_factory: pytest.TempPathFactory) -> ConditionalFlow:
+    torch.manual_seed(0)
+    model = FlowTraining(leaking_laws(3000, 1)[0], transforms=3, hidden=(32, 32), lr=1e-2)
+    folder = tmp_path_factory.mktemp("flow")
+    settings = LoopSettings(400, 256, "cosine")
+    train(model, leaking_laws(3000, 1)[0], settings, folder, seed=1, accelerator=Accelerator(cpu=True), identity={})
+    found = model.networks["flow"]
+    assert isinstance(found, ConditionalFlow)
+    return found.eval()
+
+
+def test_behind_the_flow_codes_are_normal_and_know_nothing_of_labels(flow: ConditionalFlow) -> None:
+    rng = torch.Generator().manual_seed(5)
+    before, after = [], []
+    for seed, n in ((1, 3000), (2, 600), (3, 1500)):
+        laws, y = leaking_laws(n, seed)
+        z_s, z_u = laws.labels.drawn(rng), laws.styles.drawn(rng)
+        before.append((z_u, y))
+        with torch.no_grad():
+            after.append((flow(z_u, z_s), y))
+    assert probe_held_out(*before, rng=rng).accuracy.value > 0.8
+    assert probe_held_out(*after, rng=rng).accuracy.low < 1 / K + 0.02
+    assert goodness_of_fit(after[2][0], Normal(U)).statistic < 0.05
+
+
+def split() -> LabelSplit:
+    torch.manual_seed(3)
+    prior = NormalMixture(torch.randn(K, S), torch.ones(K, S)).beside_normal(U)
+    encoders = Perceptron(5, 2 * S, (8,)), Perceptron(5, 2 * U, (8,))
+    return LabelSplit(*encoders, Perceptron(S + U, 5, (8,)), prior, S, 0.2)
+
+
+def test_reconstructions_stay_as_they_are_and_so_does_z_s(flow: ConditionalFlow, tmp_path: Path) -> None:
+    plain = split()
+    moved = behind_flow(plain, flow)
+    x = torch.randn(7, 5)
+    assert_close(moved.decode(moved.encode(x)), plain.decode(plain.encode(x)), atol=1e-5, rtol=1e-4)
+    assert_close(moved.encode(x)[:, :S], plain.encode(x)[:, :S])
+    assert (moved.encode(x)[:, S:] - plain.encode(x)[:, S:]).abs().max() > 0.01
+    save_label_split(tmp_path, moved, {})
+    again = load_label_split(tmp_path)
+    assert again.least_deviation == 0.2
+    draws = (part.encode(x, rng=torch.Generator().manual_seed(1)) for part in (again, moved))
+    assert_close(*draws)
+
+
+def test_laws_are_no_narrower_than_they_may_be() -> None:
+    narrow = dataclasses.replace(split(), least_deviation=0.9)
+    spread = narrow.laws(torch.randn(5, 5))[1].log_variance
+    assert spread is not None
+    assert (spread.exp().sqrt() >= 0.9 - 1e-6).all()
+
+
+def test_the_mixture_has_the_moments_of_the_codes() -> None:
+    rng = torch.Generator().manual_seed(0)
+    y = torch.arange(30_000) % K
+    mean = torch.randn(len(y), S, generator=rng) * torch.tensor([0.5, 2.0]) + y[:, None]
+    prior = refitted_prior(Laws(mean, torch.full_like(mean, 0.0)), y, torch.tensor([0.2, 0.3, 0.5]), U)
+    assert_close(prior.loc[:, :S], torch.arange(3.0)[:, None].expand(-1, 2), atol=0.1, rtol=0)
+    assert_close(prior.scale[:, :S], torch.tensor([1.25**0.5, 5**0.5]).expand(3, -1), atol=0.05, rtol=0)
+    assert_close(prior.scale[:, S:], torch.ones(K, U))
+    assert_close(prior.probs, torch.tensor([0.2, 0.3, 0.5]))
+
+
+def test_a_class_of_one_has_no_deviation() -> None:
+    with pytest.raises(ValueError, match=r"two data or more of each class, got \[2, 1\]"):
+        refitted_prior(Laws(torch.randn(3, S), None), torch.tensor([0, 0, 1]), torch.ones(2) / 2, U)
