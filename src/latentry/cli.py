@@ -54,6 +54,7 @@ VERBS: dict[str, Any] = {
         "priors": Verb(reproductions.ReproducePriorsSettings, "reproduction.priors:reproduce_priors"),
         "recovery": Verb(reproductions.ReproduceRecoverySettings, "reproduction.recovery:reproduce_recovery"),
         "spectral": Verb(reproductions.ReproduceSpectralSettings, "reproduction.spectral:reproduce_spectral"),
+        "label-split": Verb(reproductions.ReproduceLabelSplitSettings, "reproduction.label_split:reproduce_label_split"),
     },
     "train": {
         "gan": Verb(verbs.TrainGANSettings, "train:train_gan"),

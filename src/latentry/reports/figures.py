@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -18,6 +18,7 @@ from latentry.priors import DensityCurves, Mismatch, NormCurves, iid_coordinates
 from latentry.priors.distribution import SampledLaw
 
 __all__ = [
+    "classes_figure",
     "comparison_figure",
     "fit_figure",
     "found_figure",
@@ -155,6 +156,19 @@ def scatter_figure(panels: Mapping[str, Mapping[str, tuple[float, float]]], acro
         panel.set_xlabel(across, fontsize=8)
         panel.set_ylabel(up, fontsize=8)
         panel.tick_params(labelsize=7, which="both")
+    return _png(figure)
+
+
+def classes_figure(panels: Mapping[str, Float[Tensor, "n 2"]], y: Int[Tensor, "n"]) -> bytes:
+    """PNG with one panel of points in the plane for each title, coloured by label."""
+    figure = Figure(figsize=(3.6 * len(panels), 3.4), layout="constrained")
+    for panel, (title, places) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for label in y.unique().tolist():
+            across, up = places[y == label].T.tolist()
+            panel.scatter(across, up, s=3, color=f"C{label % 10}", label=str(label), linewidths=0)
+        panel.set_title(title, fontsize=9)
+        panel.tick_params(labelsize=6)
+    panel.legend(fontsize=6.5, frameon=False, markerscale=3, loc="center left", bbox_to_anchor=(1, 0.5))
     return _png(figure)
 
 

@@ -6,7 +6,9 @@ from typing import Literal
 from latentry.tasks.settings import CommonSettings
 
 __all__ = [
+    "LabelSplitPart",
     "RecoveryPart",
+    "ReproduceLabelSplitSettings",
     "ReproducePriorsSettings",
     "ReproduceRecoverySettings",
     "ReproduceSpectralSettings",
@@ -15,6 +17,7 @@ __all__ = [
 
 RecoveryPart = Literal["paper", "known-codes", "provenance"]
 SpectralPart = Literal["bases", "operators", "denoising"]
+LabelSplitPart = Literal["models", "ablations", "moons"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,6 +218,50 @@ class ReproduceSpectralSettings(CommonSettings):
     """Images that denoisers are tuned on."""
     denoised: int = 300
     """Held-out images that they are scored on."""
+    workers: int | None = None
+    """Cells at once; by default one for each core on a CPU, one on a GPU."""
+    quick: bool = False
+    """A rehearsal in less than a minute: everything at the smallest size, numbers without meaning."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproduceLabelSplitSettings(CommonSettings):
+    """Label splits of Zheng and Sun (2019) beside conditional models of the same networks, and what each part is for."""
+
+    out: str = "runs/reproduce-label-split"
+    """Folder for index.html, results.json, one file for each cell, and the networks."""
+    parts: tuple[LabelSplitPart, ...] = ("models", "ablations", "moons")
+    """What is worked out."""
+    data: tuple[str, ...] = ("digits", "fashion-mnist")
+    """Data sets, by name, folder or .npz file."""
+    readers: tuple[str, ...] = ("digits-judge", "fashion-judge")
+    """A classifier for each, which has the word in every result and teaches none."""
+    models: tuple[str, ...] = ()
+    """Rows of the table of models; all of them by default, `ours` always."""
+    seeds: int = 3
+    """Trainings of each model."""
+    width: int = 12
+    """Channels of the encoders' first layer."""
+    label_dim: int = 16
+    """Latents that say what it is."""
+    style_dim: int = 16
+    """Latents that say how it looks."""
+    steps: int = 2400
+    """Iterations of each training."""
+    batch_size: int = 64
+    """Images of one iteration."""
+    lr: float = 1e-3
+    """Learning rate of all networks."""
+    flow_steps: int = 1500
+    """Iterations of the flow of our own label splits."""
+    count: int = 10_000
+    """Samples of each model."""
+    codes: int = 10_000
+    """Most training images behind probes."""
+    images: int = 2000
+    """Most held-out images."""
+    moons_steps: int = 3000
+    """Iterations of the toy in two dimensions."""
     workers: int | None = None
     """Cells at once; by default one for each core on a CPU, one on a GPU."""
     quick: bool = False

@@ -1,35 +1,17 @@
 """Tables and sentences of `latentry reproduce spectral`: means over seeds with Student intervals."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from latentry.evaluation.seeds import SeedInterval, difference_over_seeds, mean_over_seeds
 from latentry.reports.tables import Table
+from latentry.tasks.reproduction.over_seeds import Seeds, number, over, percent, signed
 from latentry.tasks.reproduction.spectral_bases import BASES
 from latentry.tasks.reproduction.spectral_operators import OPERATORS
 
 __all__ = ["bases_table", "denoising_table", "operators_table", "spectral_verdicts"]
 
-Seeds = Mapping[int, Mapping[str, Any]]
-"""Result of a cell by seed."""
-
 ATTRIBUTES = ("thickness", "slant", "size")
-
-
-def _over(seeds: Seeds, read: Callable[[Mapping[str, Any]], float]) -> SeedInterval:
-    return mean_over_seeds({seed: read(result) for seed, result in seeds.items()})
-
-
-def _percent(interval: SeedInterval, short: bool = False) -> str:
-    if short:
-        return f"{100 * interval.value:.1f}"
-    return f"{100 * interval.value:.1f} [{100 * max(0, interval.low):.1f}, {100 * min(1, interval.high):.1f}]"
-
-
-def _number(interval: SeedInterval, short: bool = False) -> str:
-    if short:
-        return f"{interval.value:.2f}"
-    return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
 
 
 def bases_table(data: str, seeds: Seeds, short: bool = False) -> Table:
@@ -41,16 +23,16 @@ def bases_table(data: str, seeds: Seeds, short: bool = False) -> Table:
 
     def row(name: str, title: str) -> tuple[str, ...]:
         def of(field: str) -> SeedInterval:
-            return _over(seeds, lambda result: result["bases"][name][field])
+            return over(seeds, lambda result: result["bases"][name][field])
 
         names = ("rank_one", "top_three", "rank_one_absolute", "among_labels", "prior_among_labels", "mapped")
-        shares = [_percent(of(field), short) for field in (*names, "mapped_reversed", "energy")]
+        shares = [percent(of(field), short) for field in (*names, "mapped_reversed", "energy")]
         return (title, *shares, f"{of('condition_number').value:.3g}")
 
     body = tuple(row(name, title) for name, title in BASES.items() if name in next(iter(seeds.values()))["bases"])
-    agreement = _percent(_over(seeds, lambda result: result["agreement"]))
-    information = _percent(_over(seeds, lambda result: min(1.0, result["bases"]["loewdin"]["label_information"])))
-    null = _over(seeds, lambda result: result["bases"]["loewdin"]["null_rank_one"]).value
+    agreement = percent(over(seeds, lambda result: result["agreement"]))
+    information = percent(over(seeds, lambda result: min(1.0, result["bases"]["loewdin"]["label_information"])))
+    null = over(seeds, lambda result: result["bases"]["loewdin"]["null_rank_one"]).value
     note = (
         f"Held-out images, encoded; of {agreement} % of the codes the generator makes what is read as their label. "
         "Rank: of the true label among all coefficients, signed unless told otherwise. Random rows have rank one "
@@ -67,18 +49,18 @@ def operators_table(data: str, seeds: Seeds, short: bool = False) -> Table:
 
     def row(name: str) -> tuple[str, ...]:
         def of(field: str) -> SeedInterval:
-            return _over(seeds, lambda result: float(result["operators"][name][field]))
+            return over(seeds, lambda result: float(result["operators"][name][field]))
 
         kept = sum(bool(result["operators"][name]["passes"]) for result in seeds.values())
         reached = sum(bool(result["operators"][name]["reached"]) for result in seeds.values())
         return (
             OPERATORS[name].title,
-            _percent(of("success"), short),
-            *(_number(of(f"identity_{attribute}"), short) for attribute in ATTRIBUTES),
-            _number(of("cosine"), short),
+            percent(of("success"), short),
+            *(number(of(f"identity_{attribute}"), short) for attribute in ATTRIBUTES),
+            number(of("cosine"), short),
             f"{kept} of {len(seeds)}",
             f"{100 * of('norm_error').value:.0f}",
-            _percent(of("label_back"), short),
+            percent(of("label_back"), short),
             f"{reached} of {len(seeds)}",
         )
 
@@ -101,25 +83,25 @@ def denoising_table(data: str, seeds: Seeds, short: bool = False) -> Table:
     for corruption in next(iter(seeds.values())):
 
         def accuracy(kinds: Sequence[str], corruption: str = corruption, family: str | None = None) -> SeedInterval:
-            return _over(seeds, lambda result: _best(result[corruption], kinds, "accuracy", family)["accuracy"]["value"])
+            return over(seeds, lambda result: _best(result[corruption], kinds, "accuracy", family)["accuracy"]["value"])
 
         def error(kinds: Sequence[str], corruption: str = corruption) -> SeedInterval:
-            return _over(seeds, lambda result: _best(result[corruption], kinds, "error")["error"]["value"])
+            return over(seeds, lambda result: _best(result[corruption], kinds, "error")["error"]["value"])
 
         body.append(
             (
                 corruption,
-                _percent(accuracy(("filter",), family="nothing"), short),
-                _percent(accuracy(("filter",)), short),
-                _percent(accuracy(("recovery",)), short),
-                _percent(accuracy(("basis",)), short),
-                _signed(_gain(seeds, corruption), short),
-                _signed(_gain(seeds, corruption, "gain_told"), short),
-                _number(error(("filter",)), short),
-                _number(error(("recovery", "basis")), short),
+                percent(accuracy(("filter",), family="nothing"), short),
+                percent(accuracy(("filter",)), short),
+                percent(accuracy(("recovery",)), short),
+                percent(accuracy(("basis",)), short),
+                signed(_gain(seeds, corruption), short),
+                signed(_gain(seeds, corruption, "gain_told"), short),
+                number(error(("filter",)), short),
+                number(error(("recovery", "basis")), short),
             )
         )
-    clean = _percent(_over(seeds, lambda result: next(iter(result.values()))["clean"]))
+    clean = percent(over(seeds, lambda result: next(iter(result.values()))["clean"]))
     note = (
         f"Accuracy of the reader on denoised held-out images, {clean} % on clean ones; of each kind the method that was "
         "best on validation images. Ours less the filter: paired by image against the filter that is best on the held-out "
@@ -146,19 +128,13 @@ def _best(of: Mapping[str, Any], kinds: Sequence[str], target: str, family: str 
 
 
 def _gain(seeds: Seeds, corruption: str, which: str = "gain") -> SeedInterval:
-    return _over(seeds, lambda result: result[corruption][which]["value"])
+    return over(seeds, lambda result: result[corruption][which]["value"])
 
 
 def _only(table: Table, columns: Sequence[int]) -> Table:
     """Fewer columns, for a console, and no note: the page has them."""
     names = tuple(table.columns[index] for index in columns)
     return Table(table.title, names, tuple(tuple(row[index] for index in columns) for row in table.rows))
-
-
-def _signed(interval: SeedInterval, short: bool = False) -> str:
-    if short:
-        return f"{100 * interval.value:+.1f}"
-    return f"{100 * interval.value:+.1f} [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
 
 
 def spectral_verdicts(
@@ -174,11 +150,11 @@ def spectral_verdicts(
 
 def _bases_verdict(data: str, seeds: Seeds) -> str:
     def rank_one(name: str) -> str:
-        return _percent(_over(seeds, lambda result: result["bases"][name]["rank_one"]))
+        return percent(over(seeds, lambda result: result["bases"][name]["rank_one"]))
 
     first = next(iter(seeds.values()))["bases"]
     paper = f", {rank_one('paper')} % in the paper's" if "paper" in first else ""
-    mapped = _over(seeds, lambda result: result["bases"]["loewdin"]["mapped"]).value
+    mapped = over(seeds, lambda result: result["bases"]["loewdin"]["mapped"]).value
     return (
         f"{data}: the true label has the largest of all coefficients for {rank_one('loewdin')} % of held-out "
         f"images in the Loewdin basis{paper} (the authors' own figure is 90.2 %); "
@@ -193,7 +169,7 @@ def _operators_verdict(data: str, seeds: Seeds) -> str:
             for seed, result in seeds.items()
         }
 
-    success = _over(seeds, lambda result: result["operators"]["margin"]["success"])
+    success = over(seeds, lambda result: result["operators"]["margin"]["success"])
     against = {
         OPERATORS[name].title: difference_over_seeds(kept("margin"), kept(name))
         for name in ("transition", "translate", "translate-conditional", "translate-margin")
@@ -204,7 +180,7 @@ def _operators_verdict(data: str, seeds: Seeds) -> str:
         for name, interval in against.items()
     )
     return (
-        f"{data}: the rotation to a margin has {_percent(success)} % success, and keeps identity (mean correlation of "
+        f"{data}: the rotation to a margin has {percent(success)} % success, and keeps identity (mean correlation of "
         f"thickness, slant and size) {mean_over_seeds(kept('margin')).value:.2f}: {told}."
     )
 

@@ -1,0 +1,226 @@
+"""`latentry reproduce label-split`: codes that say what it is beside codes that say how it looks, and what each part is for.
+
+*Models* (Zheng and Sun, 2019). Our label split, that with the paper's losses, and conditional models of the same networks,
+trained for as many iterations on the same batches: labels by z_s, leakage of z_u, swaps, samples, codes and their laws.
+
+*Ablations.* Ours without its parts, one at a time.
+
+*Moons.* The toy in two dimensions, as a figure.
+
+Reference: Zheng and Sun, "Disentangling latent space for VAE by label relevant/irrelevant dimensions", 2019.
+"""
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from latentry.data.sources import load_dataset
+from latentry.networks import Zheng2019Decoder, Zheng2019Encoder, channels_last
+from latentry.reports.page import Picture, write_page
+from latentry.reports.tables import Table, print_table
+from latentry.tasks.reproduction.cells import Cell, announce, run_cells
+from latentry.tasks.reproduction.label_split_models import ABLATIONS, CONDITIONAL, OURS, ModelCell, train_model
+from latentry.tasks.reproduction.label_split_moons import MoonsCell, learn_moons
+from latentry.tasks.reproduction.label_split_report import codes_table, label_split_verdict, models_table
+from latentry.tasks.reproduction.label_split_scores import ScoresCell, score_model
+from latentry.tasks.reproduction.settings import ReproduceLabelSplitSettings
+from latentry.tasks.runs import claim_folder, pick_device, record
+
+__all__ = ["reproduce_label_split"]
+
+_PARTS = ("index.html", "cells", "pictures", "work")
+_MODELS = (OURS, "paper", *CONDITIONAL)
+_MOONS = 6000
+
+
+def reproduce_label_split(settings: ReproduceLabelSplitSettings) -> dict[str, Any]:
+    """Write one file for each cell, then `index.html` and `results.json`; print the cost first and the tables last."""
+    settings = _rehearsal(settings) if settings.quick else settings
+    _check(settings)
+    device = pick_device(settings.device)
+    workers = settings.workers or (os.cpu_count() or 1 if device.type == "cpu" else 1)
+    folder = claim_folder(settings, *_PARTS, goes_on=True)
+    console = Console(quiet=settings.json)
+
+    phases = _phases(settings)
+    seconds = _costs(settings, device)
+    announce([cell for cells in phases for cell in cells], folder, seconds, workers, console)
+    results: dict[str, dict[str, Any]] = {}
+    for cells in phases:  # models first, then what they are worth
+        results |= run_cells(cells, partial(work, folder, str(device)), folder, workers=workers, console=console)
+
+    found = _by_data(settings, phases[-1], results)
+    verdicts = [label_split_verdict(data, rows) for data, rows in found.items()]
+    _write_page(folder, settings, found, verdicts)
+    content = record(folder, settings, {"verdicts": verdicts, "cells": results})
+    for table in _tables(found, short=True):
+        print_table(table, console)
+    for sentence in verdicts:
+        console.print(sentence, highlight=False)
+    console.print(f"The page with tables and figures: {folder / 'index.html'}", highlight=False)
+    return content
+
+
+def work(folder: Path, device: str, cell: Cell) -> dict[str, Any]:
+    """The result of any of these cells."""
+    do: dict[type, Callable[[Path, str, Any], dict[str, Any]]] = {
+        ModelCell: train_model,
+        MoonsCell: learn_moons,
+        ScoresCell: score_model,
+    }
+    return do[type(cell.settings)](folder, device, cell.settings)
+
+
+def _rehearsal(settings: ReproduceLabelSplitSettings) -> ReproduceLabelSplitSettings:
+    return dataclasses.replace(
+        settings, data=settings.data[:1], readers=settings.readers[:1], models=settings.models or ("cvae",),
+        parts=settings.parts if settings.parts != _ALL else ("models", "moons"), seeds=2, width=2, label_dim=9, style_dim=4,
+        steps=3, batch_size=20, flow_steps=3, count=120, codes=100, images=60, moons_steps=20,
+        workers=settings.workers or 1,
+    )  # fmt: skip
+
+
+_ALL = ReproduceLabelSplitSettings().parts
+
+
+def _check(settings: ReproduceLabelSplitSettings) -> None:
+    if settings.seeds < 2:
+        raise ValueError(f"expected at least 2 seeds, since intervals are over them, got {settings.seeds}")
+    if len(settings.data) != len(settings.readers) or not settings.data:
+        raise ValueError(
+            f"expected one reader for each data set, got {len(settings.readers)} for {len(settings.data)}; "
+            "name as many with --readers"
+        )
+    if unknown := set(settings.models) - set(_MODELS):
+        raise ValueError(
+            f"expected models among {', '.join(_MODELS)}, got {', '.join(sorted(unknown))}; choose some of these"
+        )
+    if not settings.parts:
+        raise ValueError("expected at least one part, got none; leave --parts out for all")
+
+
+def _phases(settings: ReproduceLabelSplitSettings) -> list[list[Cell]]:
+    """All cells, those that train first; seed by seed, so that a part of them says something."""
+    training: list[Any] = []
+    scoring: list[Any] = []
+    for seed in range(settings.seed, settings.seed + settings.seeds):
+        for data, reader in zip(settings.data, settings.readers, strict=True):
+            for row in _rows(settings):
+                model = ModelCell(
+                    data, OURS if row == ABLATIONS[0] else row, seed, settings.width, settings.label_dim,
+                    settings.style_dim, settings.steps, settings.batch_size, settings.lr, settings.flow_steps,
+                )  # fmt: skip
+                if row != ABLATIONS[0]:
+                    training.append(model)
+                scoring.append(
+                    ScoresCell(model, reader, row != ABLATIONS[0], settings.count, settings.codes, settings.images)
+                )
+    if "moons" in settings.parts:
+        training.append(MoonsCell(settings.seed, _MOONS, settings.moons_steps))
+    return [[Cell(asked.name, asked) for asked in phase] for phase in (training, scoring)]
+
+
+def _rows(settings: ReproduceLabelSplitSettings) -> list[str]:
+    """Rows of both tables; ours stands in each."""
+    models = [name for name in _MODELS if name == OURS or not settings.models or name in settings.models]
+    rows = models if "models" in settings.parts else []
+    return [*rows, *([OURS] if not rows else []), *(ABLATIONS if "ablations" in settings.parts else ())]
+
+
+def _by_data(
+    settings: ReproduceLabelSplitSettings, scoring: Sequence[Cell], results: Mapping[str, dict[str, Any]]
+) -> dict[str, dict[str, dict[int, dict[str, Any]]]]:
+    """Scores by data set, row and seed."""
+    found: dict[str, dict[str, dict[int, dict[str, Any]]]] = {Path(data).name: {} for data in settings.data}
+    for cell in scoring:
+        asked: ScoresCell = cell.settings
+        row = asked.model.model if asked.flow else ABLATIONS[0]
+        found[Path(asked.model.data).name].setdefault(row, {})[asked.model.seed] = results[cell.name]
+    return found
+
+
+def _tables(found: Mapping[str, Mapping[str, dict[int, dict[str, Any]]]], *, short: bool) -> list[Table]:
+    tables = []
+    for data, rows in found.items():
+        groups = {
+            "Models": {name: seeds for name, seeds in rows.items() if name not in ABLATIONS},
+            "Ablations": {name: seeds for name, seeds in rows.items() if name == OURS or name in ABLATIONS},
+        }
+        for title, group in groups.items():
+            if len(group) > 1 or title == "Models":
+                tables.append(models_table(data, group, title, short))
+                coded = {name: seeds for name, seeds in group.items() if "leak_of_draws" in next(iter(seeds.values()))}
+                tables += [] if short else [codes_table(data, coded, f"{title}, their codes")]
+    return tables
+
+
+def _costs(settings: ReproduceLabelSplitSettings, device: torch.device) -> Callable[[Cell], float]:
+    """About the seconds of each cell, from an encoder's and a decoder's pass timed here and now."""
+    channels, side, _ = load_dataset(settings.data[0]).shape
+    encoder = channels_last(Zheng2019Encoder(settings.style_dim, side, channels, settings.width)).to(device)
+    decoder = channels_last(Zheng2019Decoder(settings.style_dim, side, channels, settings.width)).to(device)
+    x = torch.zeros(settings.batch_size, channels, side, side, device=device)
+    z = torch.zeros(settings.batch_size, settings.style_dim, device=device)
+
+    def step() -> None:
+        encoder(x).mean().backward()
+        decoder(z).mean().backward()
+
+    step()
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - began)
+    one = min(seconds)
+
+    def cost(cell: Cell) -> float:
+        if isinstance(cell.settings, MoonsCell):
+            return 2 * cell.settings.steps * 6e-3
+        if isinstance(cell.settings, ScoresCell):
+            return 40 + settings.count / settings.batch_size * 2 * one
+        times = 6 if cell.settings.model in CONDITIONAL else 9
+        return cell.settings.steps * times * one + cell.settings.flow_steps * 0.03
+
+    return cost
+
+
+_PICTURES = (
+    ("labels", "In each row an image, and its style under every label."),
+    ("swaps", "In threes: the image that gives z_s, the one that gives z_u, and what is made of both."),
+    ("parts", "Codes of held-out images by label, in the plane by t-SNE: z_s in clusters, z_u mixed."),
+    ("samples", "Samples of the prior, one column for each label."),
+)
+
+
+def _write_page(
+    folder: Path,
+    settings: ReproduceLabelSplitSettings,
+    found: Mapping[str, Mapping[str, dict[int, dict[str, Any]]]],
+    verdicts: Sequence[str],
+) -> None:
+    blocks: list[Table | Picture] = list(_tables(found, short=False))
+    for data, rows in found.items():
+        for row in rows:
+            for what, caption in _PICTURES:
+                path = folder / "pictures" / f"scores-{data}-{row}-{settings.seed}-{what}.png"
+                if path.exists() and (what in ("samples", "labels") or row == OURS):
+                    blocks.append(Picture(f"{data}, {row}: {what}", path.read_bytes(), caption))
+    moons = folder / "pictures" / "moons.png"
+    if moons.exists():
+        blocks.append(Picture("Three moons", moons.read_bytes(), "Points, codes, and what is made of them, by class."))
+    facts = [
+        ("networks", f"of Zheng and Sun (2019), width {settings.width}"),
+        ("codes", f"{settings.label_dim} latents for labels, {settings.style_dim} for styles"),
+        ("training", f"{settings.steps} iterations of {settings.batch_size} images, {settings.seeds} seeds"),
+        ("readers", ", ".join(settings.readers)),
+    ]
+    lead = ["One part of a code says what an image shows, the other how it looks; none of either in the other."]
+    write_page(folder / "index.html", "Label-relevant and label-irrelevant dimensions", [*lead, *verdicts], blocks, facts)
