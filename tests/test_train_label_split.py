@@ -53,7 +53,7 @@ def test_it_leaves_a_model_pictures_and_numbers(data: Path, more: tuple[str, ...
     assert run("--data", data, "--out", tmp_path, *TINY, *more) == 0
     result = read_json(tmp_path / "results.json")["result"]
     assert [entry["step"] for entry in result["validation"]] == [2, 4]
-    assert set(result["held_out"]) == {"accuracy", "reconstruction", "active"}
+    assert set(result["held_out"]) == {"accuracy", "calibration", "reconstruction", "active"}
     with Image.open(tmp_path / "previews" / "step-00000004.png") as sheet:
         assert sheet.width == 5 * 28 + 6 * 2  # an image, its reconstruction, three labels
     split = load_label_split(tmp_path / "model")

@@ -10,8 +10,8 @@ from rich.console import Console
 from torch import Tensor
 
 from latentry.data import LabelledImages, load_dataset
+from latentry.evaluation.calibration import calibration
 from latentry.evaluation.information import active_units
-from latentry.evaluation.proportions import share
 from latentry.models.label_split import (
     LabelSplit,
     LabelSplitTraining,
@@ -89,6 +89,10 @@ def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
     losses = {name: values[-1] for name, values in done.losses.items() if values}
     rows = (
         ("labels that z_s bears, held-out", f"{scores['accuracy']['value']:.1%}"),
+        (
+            "calibration error, and if its confidences were right",
+            "{error:.1%}, {if_calibrated:.1%}".format(**scores["calibration"]),
+        ),
         ("mean squared error of pixels, held-out", f"{scores['reconstruction']:.4f}"),
         ("active coordinates of z_u", f"{scores['active']} of {settings.style_dim}"),
         *((f"{name}, mean since the last checkpoint", f"{loss:.4f}") for name, loss in losses.items()),
@@ -200,9 +204,10 @@ def collapse_signs(split: LabelSplit, x: Tensor) -> list[str]:
 
 def _scores(split: LabelSplit, x: Tensor, y: Tensor) -> dict[str, Any]:
     z = split.encode(x)
-    right = split.label_log_probs(z).argmax(1).cpu() == y.cpu()
+    told = calibration(split.label_log_probs(z), y, rng=torch.Generator().manual_seed(0))
     return {
-        "accuracy": vars(share(right)),
+        "accuracy": vars(told.accuracy),
+        "calibration": {"error": told.error, "if_calibrated": told.error_if_calibrated, "log_loss": told.log_loss},
         "reconstruction": (split.decode(z) - x).square().mean().item(),
         "active": int(active_units(z[:, split.label_dim :]).sum()),
     }
