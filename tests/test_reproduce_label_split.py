@@ -1,19 +1,31 @@
 """The experiment on label splits, rehearsed: models, scores, the page, and going on after a kill."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
+from jsonargparse import ArgumentParser
 
 from latentry.models.label_split import load_label_split
 from latentry.storage import read_json
 from latentry.tasks.reproduction.label_split import _phases, reproduce_label_split
-from latentry.tasks.reproduction.label_split_models import ABLATIONS, CONDITIONAL, OURS, SPLITS, ModelCell, load_model
+from latentry.tasks.reproduction.label_split_models import (
+    ABLATIONS,
+    CONDITIONAL,
+    OURS,
+    SPLITS,
+    ModelCell,
+    _split_settings,
+    load_model,
+)
 from latentry.tasks.reproduction.label_split_moons import three_moons
 from latentry.tasks.reproduction.label_split_report import codes_table, label_split_verdict, models_table
 from latentry.tasks.reproduction.label_split_scores import _kept, _others
 from latentry.tasks.reproduction.settings import ReproduceLabelSplitSettings
+from latentry.tasks.settings import TrainLabelSplitSettings
 
 
 def rehearse(out: Path, **more: Any) -> dict[str, Any]:
@@ -96,6 +108,22 @@ def test_style_is_kept_by_itself_and_lost_by_others() -> None:
 def test_styles_come_from_images_of_another_label(rng: torch.Generator) -> None:
     y = torch.randint(3, (90,), generator=rng)
     assert (y[_others(y, rng)] != y).all()
+
+
+def test_the_recipe_in_the_examples_is_the_one_of_the_experiment(tmp_path: Path) -> None:
+    """Read as the command line reads it."""
+    path = Path(__file__).parents[1] / "examples" / "label_split.yaml"
+    parser = ArgumentParser()
+    parser.add_class_arguments(TrainLabelSplitSettings, "of")
+    given = parser.instantiate(parser.parse_object({"of": yaml.safe_load(path.read_text())})).of
+    model = _phases(ReproduceLabelSplitSettings())[0][0].settings
+    expected = dataclasses.asdict(_split_settings(model, tmp_path, "cpu"))
+    same = {
+        name: value for name, value in dataclasses.asdict(given).items() if name not in ("out", "device", "json", "loop")
+    }
+    assert same == {name: expected[name] for name in same}
+    assert given.loop.steps == expected["loop"]["steps"]
+    assert given.loop.batch_size == expected["loop"]["batch_size"]
 
 
 def test_moons_are_balanced_and_lie_about_zero(rng: torch.Generator) -> None:
