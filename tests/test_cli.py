@@ -102,6 +102,13 @@ def test_an_inverse_is_trained_goes_on_after_a_kill_and_loads_for_its_generator(
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
 
 
+@pytest.mark.parametrize("flag", [("--images",), ()])
+def test_images_may_have_a_flag(flag: tuple[str, ...], tmp_path: Path, generator: Path, images: Path) -> None:
+    options = ["--generator", generator, "--device=cpu", *TINY_RECOVERY, "--out", tmp_path / "out"]
+    assert run("recover", *options, *flag, images / "0.png", images / "1.png") == 0
+    assert len(read_json(tmp_path / "out" / "results.json")["result"]["images"]) == 2
+
+
 def test_training_resumes_where_it_was_and_refuses_other_settings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

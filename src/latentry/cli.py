@@ -69,7 +69,7 @@ VERBS: dict[str, Any] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 on success, 1 when the work itself failed, 2 for bad input."""
     parser = _parser()
-    parsed = parser.parse_args(arguments)
+    parsed = parser.parse_args(_without_images(sys.argv[1:] if arguments is None else arguments))
     try:
         verb, values = _chosen(VERBS, parser.instantiate(parsed))
         settings = verb.settings(**values)
@@ -84,6 +84,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if settings.json and result:
         print(json.dumps(result))
     return 0
+
+
+def _without_images(arguments: Sequence[str]) -> list[str]:
+    """`edit --images A B` says what `edit A B` says: images need no flag, and may have one."""
+    verb = VERBS.get(arguments[0]) if arguments else None
+    if not isinstance(verb, Verb) or verb.positional != "images":
+        return [*arguments]
+    return [word.removeprefix("--images=") for word in arguments if word != "--images"]
 
 
 def _parser() -> ArgumentParser:
