@@ -24,10 +24,12 @@ training); the decomposition: Hoffman and Johnson, "ELBO surgery", 2016.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.accelerator import Accelerator
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim import Adam
@@ -35,9 +37,12 @@ from torch.optim import Adam
 from latentry.models.label_split import LabelSplit, Laws
 from latentry.networks import ConditionalFlow, FlowDecoder
 from latentry.priors import NormalMixture
-from latentry.training.loop import Update
+from latentry.training.loop import Update, train
+from latentry.training.settings import LoopSettings
 
-__all__ = ["CodeLaws", "FlowTraining", "behind_flow", "refitted_prior"]
+__all__ = ["CodeLaws", "FlowTraining", "behind_flow", "refitted_prior", "settled"]
+
+_BATCH = 256
 
 
 class CodeLaws:
@@ -86,6 +91,43 @@ class FlowTraining:
         loss = -flow.log_prob(z_u, z_s).mean()
         update({"flow": loss})
         return {"negative log-likelihood": loss}
+
+
+def settled(
+    split: LabelSplit,
+    laws: CodeLaws,
+    y: Int[Tensor, "n"],
+    folder: Path,
+    *,
+    steps: int,
+    seed: int,
+    accelerator: Accelerator,
+    identity: Mapping[str, Any],
+    progress: Callable[[int, int], None] | None = None,
+) -> LabelSplit:
+    """A trained split behind a flow fitted to the laws of its training data, with its mixture fitted anew.
+
+    Args:
+        split: The split, its class probabilities in its prior.
+        laws: Laws of the codes of training data, as `split.laws` gives them.
+        y: Their labels.
+        folder: Where checkpoints of the flow go; with some there it goes on from the last.
+        steps: Iterations.
+        seed, accelerator, identity, progress: As for `latentry.training.loop.train`.
+
+    Raises:
+        ValueError: A class has fewer than two data, or a checkpoint belongs to another run.
+    """
+    training = FlowTraining(laws)
+    loop = LoopSettings(steps, min(_BATCH, len(laws)), "cosine", max(1, steps // 3), keep_checkpoints=1)
+    train(
+        training, laws, loop, folder, seed=seed, accelerator=accelerator, identity={**identity, "flow": vars(loop)},
+        progress=progress,
+    )  # fmt: skip
+    style_dim = laws.styles.mean.shape[1]
+    prior = refitted_prior(laws.labels, y, split.prior.probs.cpu(), style_dim).to(accelerator.device)
+    flow: Any = training.networks["flow"]
+    return behind_flow(dataclasses.replace(split, prior=prior), flow)
 
 
 def behind_flow(split: LabelSplit, flow: ConditionalFlow) -> LabelSplit:

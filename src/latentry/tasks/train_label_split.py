@@ -1,11 +1,8 @@
 """`latentry train label-split`: encoders, decoder and mixture, with pictures and signs of collapse at every checkpoint."""
 
-import dataclasses
-from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.accelerator import Accelerator
 from rich.console import Console
 from torch import Tensor
 
@@ -20,7 +17,7 @@ from latentry.models.label_split import (
     load_label_split,
     save_label_split,
 )
-from latentry.models.label_split_flow import CodeLaws, FlowTraining, behind_flow, refitted_prior
+from latentry.models.label_split_flow import CodeLaws, settled
 from latentry.networks import Perceptron, Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
 from latentry.priors import TrainedMixture
 from latentry.reports.pictures import grid, write_png
@@ -30,10 +27,10 @@ from latentry.tasks.trainings import (
     claim_training,
     finish_training,
     model_card,
+    run_identity,
     run_training,
     square_shape,
 )
-from latentry.training.settings import LoopSettings
 
 __all__ = ["collapse_signs", "label_split_of", "label_table", "laws_of_images", "train_label_split"]
 
@@ -43,7 +40,6 @@ _SCORED = 5000
 """Most validation images that a checkpoint is scored on."""
 _ENCODED = 500
 """Images that are encoded at once."""
-_FLOW_BATCH = 256
 _AT_THE_END = 0.5
 """Share of precisions at the largest one allowed that is a sign of their running away."""
 _PRECISIONS = (1e-2, 1e2)
@@ -78,12 +74,22 @@ def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
 
     done = run_training(model, training, settings, folder, accelerator, validate)
     if settings.flow_steps:
-        settled = _settled(model, training, settings, folder, accelerator)
+        split = model.split()
+        finished = settled(
+            split,
+            CodeLaws(*laws_of_images(split, training, accelerator.device)),
+            training.labels,
+            folder / "flow" / f"after-{settings.loop.steps:08d}",  # a longer training has another flow
+            steps=settings.flow_steps,
+            seed=settings.seed,
+            accelerator=accelerator,
+            identity=run_identity(settings),
+        )
     if not accelerator.is_main_process:
         return {}
     if settings.flow_steps:
-        write_png(folder / "previews" / "settled.png", label_table(settled, shown))
-        save_label_split(folder / "model", settled, {**card, "metrics": _scores(settled, x, y)})
+        write_png(folder / "previews" / "settled.png", label_table(finished, shown))
+        save_label_split(folder / "model", finished, {**card, "metrics": _scores(finished, x, y)})
     kept = load_label_split(folder / "model")
     scores = _scores(kept, held_out.images(), held_out.labels)
     losses = {name: values[-1] for name, values in done.losses.items() if values}
@@ -99,27 +105,6 @@ def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
     )
     result = {"model": str(folder / "model"), "held_out": scores, "validation": history, "losses": losses}
     return finish_training(folder, settings, result, rows)
-
-
-def _settled(
-    model: LabelSplitTraining,
-    training: LabelledImages,
-    settings: TrainLabelSplitSettings,
-    folder: Path,
-    accelerator: Accelerator,
-) -> LabelSplit:
-    """The trained split behind a flow that is fitted to the codes of the training data, with its mixture fitted anew."""
-    split = model.split()
-    laws = CodeLaws(*laws_of_images(split, training, accelerator.device))
-    flow = FlowTraining(laws)
-    home = folder / "flow" / f"after-{settings.loop.steps:08d}"  # a longer training has another flow
-    loop = LoopSettings(
-        settings.flow_steps, min(_FLOW_BATCH, len(laws)), "cosine", max(1, settings.flow_steps // 3), keep_checkpoints=1
-    )
-    run_training(flow, laws, dataclasses.replace(settings, loop=loop), home, accelerator, lambda step: None)
-    prior = refitted_prior(laws.labels, training.labels, model.probs, settings.style_dim)
-    network: Any = flow.networks["flow"]
-    return behind_flow(dataclasses.replace(split, prior=prior.to(accelerator.device)), network)
 
 
 def laws_of_images(split: LabelSplit, images: LabelledImages, device: torch.device) -> tuple[Laws, Laws]:

@@ -11,11 +11,18 @@ from latentry.data import LabelledImages
 from latentry.reports.tables import Table, print_table
 from latentry.tasks.runs import claim_folder, pick_device, record, settings_record
 from latentry.tasks.settings import CommonSettings
-from latentry.training.batches import BatchSource
 from latentry.training.loop import Trained, train
 from latentry.training.settings import LoopSettings
 
-__all__ = ["accelerator_of", "claim_training", "finish_training", "model_card", "run_training", "square_shape"]
+__all__ = [
+    "accelerator_of",
+    "claim_training",
+    "finish_training",
+    "model_card",
+    "run_identity",
+    "run_training",
+    "square_shape",
+]
 
 _PARTS = ("checkpoints", "previews", "model", "tensorboard")
 
@@ -55,7 +62,7 @@ def square_shape(data: LabelledImages) -> tuple[int, int]:
 
 def run_training(
     model: Any,
-    data: BatchSource,
+    data: LabelledImages,
     settings: Any,
     folder: Path,
     accelerator: Accelerator,
@@ -69,12 +76,12 @@ def run_training(
         folder,
         seed=settings.seed,
         accelerator=accelerator,
-        identity=_identity(settings),
+        identity=run_identity(settings),
         at_checkpoint=at_checkpoint,
     )
 
 
-def _identity(settings: Any) -> dict[str, Any]:
+def run_identity(settings: Any) -> dict[str, Any]:
     """The settings that decide the weights: a run may resume with more steps, another device or other bookkeeping."""
     identity = settings_record(settings)
     del identity["device"]

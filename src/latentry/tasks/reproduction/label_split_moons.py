@@ -19,6 +19,7 @@ from torch.nn.functional import one_hot
 
 from latentry.models.conditional import ConditionalTraining
 from latentry.models.label_split import LabelSplitTraining
+from latentry.models.label_split_flow import CodeLaws, settled
 from latentry.models.label_split_weights import LabelSplitWeights
 from latentry.networks import Perceptron
 from latentry.priors import TrainedMixture
@@ -62,25 +63,29 @@ def learn_moons(folder: Path, device: str, asked: MoonsCell) -> dict[str, Any]:
     fresh, labels = three_moons(asked.points, torch.Generator().manual_seed(asked.seed + 1))
     torch.manual_seed(asked.seed)
     split_training = LabelSplitTraining(
-        Perceptron(2, 2, _HIDDEN, 0.1), Perceptron(2, 4, _HIDDEN, 0.1), Perceptron(4, 2, _HIDDEN, 0.1),
+        Perceptron(2, 4, _HIDDEN, 0.1), Perceptron(2, 4, _HIDDEN, 0.1), Perceptron(4, 2, _HIDDEN, 0.1),
         TrainedMixture(_CLASSES, 2), Perceptron(2, _CLASSES, (64,), 0.1), 2, _Discriminator(),
-        weights=LabelSplitWeights(divergence=0.1), sampled_styles="others", lr=_LR, betas=_BETAS,
+        weights=_WEIGHTS, least_deviation=_NOISE, sampled_styles="others", lr=_LR, betas=_BETAS,
     )  # fmt: skip
     conditional = ConditionalTraining(
         Perceptron(_CLASSES + 2, 2, _HIDDEN, 0.1), 2, _CLASSES, _LabelledEncoder(), _Discriminator(),
-        weights=LabelSplitWeights(divergence=0.1), lr=_LR, betas=_BETAS,
+        weights=_WEIGHTS, lr=_LR, betas=_BETAS,
     )  # fmt: skip
+    accelerator = Accelerator(cpu=device == "cpu")
+    homes = {name: folder / "work" / f"{asked.name}-{name}" for name in ("split", "conditional", "flow")}
     for name, model in (("split", split_training), ("conditional", conditional)):
-        home = folder / "work" / f"{asked.name}-{name}"
-        accelerator = Accelerator(cpu=device == "cpu")
         settings = LoopSettings(asked.steps, min(_BATCH, len(x)), "cosine", checkpoint_every=max(1, asked.steps // 2))
         train(
-            model, _Points(x, y), settings, home, seed=asked.seed, accelerator=accelerator, identity=vars(asked),
+            model, _Points(x, y), settings, homes[name], seed=asked.seed, accelerator=accelerator, identity=vars(asked),
             progress=lambda done, total: None,
         )  # fmt: skip
-    split = split_training.split()
+    plain = split_training.split()
+    split = settled(
+        plain, CodeLaws(*plain.laws(x)), y, homes["flow"], steps=max(1, asked.steps // 3), seed=asked.seed,
+        accelerator=accelerator, identity=vars(asked), progress=lambda done, total: None,
+    )  # fmt: skip
     rng = torch.Generator().manual_seed(asked.seed)
-    z = split.encode(fresh)
+    z = split.encode(fresh, rng=rng)
     with torch.no_grad():
         sampled = conditional.networks["decoder"](conditional.prior().sample((), labels, rng=rng))
     panels = {
@@ -98,6 +103,7 @@ def learn_moons(folder: Path, device: str, asked: MoonsCell) -> dict[str, Any]:
 
 
 _LR, _BETAS = 1e-3, (0.5, 0.9)
+_WEIGHTS = LabelSplitWeights(likelihood=0.01, pull=0.01, divergence=0.1, adversarial=0.1)
 
 
 class _Points:
