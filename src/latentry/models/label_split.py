@@ -52,7 +52,7 @@ from latentry.models.label_split_losses import (
     three_term_hinge,
 )
 from latentry.models.label_split_weights import LabelSplitWeights
-from latentry.models.pretrained import load_pretrained, save_pretrained
+from latentry.models.pretrained import load_pretrained, model_folder, save_pretrained
 from latentry.networks import ConditionalFlow, FlowDecoder
 from latentry.numerics.hsic import centred_alignment, gaussian_kernel
 from latentry.priors import NormalMixture, TrainedMixture
@@ -207,21 +207,23 @@ def save_label_split(folder: str | Path, split: LabelSplit, card: Mapping[str, A
         save_pretrained(Path(folder) / part, getattr(split, name), prior, described, half=half)
 
 
-def is_label_split(folder: str | Path) -> bool:
-    """Whether a folder holds what `save_label_split` writes."""
-    return all((Path(folder) / part).is_dir() for part in _PARTS.values())
+def is_label_split(name_or_path: str | Path) -> bool:
+    """Whether a shipped model, or a folder, is what `save_label_split` writes."""
+    return all((model_folder(name_or_path) / part).is_dir() for part in _PARTS.values())
 
 
-def load_label_split(folder: str | Path) -> LabelSplit:
-    """What `save_label_split` wrote.
+def load_label_split(name_or_path: str | Path) -> LabelSplit:
+    """A shipped label split by its name, or what `save_label_split` wrote, by its folder.
 
     Raises:
         ValueError: A part is missing or of another kind.
     """
-    decoder = load_pretrained(folder)
+    decoder = load_pretrained(name_or_path)
     if not isinstance(decoder.prior, NormalMixture) or "label_dim" not in decoder.card:
-        raise ValueError(f"expected the folder of a label split, got another model in {folder}; train one")
-    told, styled = (load_pretrained(Path(folder) / _PARTS[name]).network for name in ("label_encoder", "style_encoder"))
+        raise ValueError(f"expected the folder of a label split, got another model in {name_or_path}; train one")
+    told, styled = (
+        load_pretrained(model_folder(name_or_path) / _PARTS[name]).network for name in ("label_encoder", "style_encoder")
+    )
     return LabelSplit(
         told, styled, decoder.network, decoder.prior, decoder.card["label_dim"], decoder.card.get("least_deviation", 0.0)
     )

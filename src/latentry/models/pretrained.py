@@ -18,7 +18,7 @@ from latentry.networks import files as network_files
 from latentry.priors import files
 from latentry.storage import fingerprint, read_json, read_tensors, write_json, write_tensors
 
-__all__ = ["Pretrained", "installed_versions", "load_pretrained", "save_pretrained", "shipped_models"]
+__all__ = ["Pretrained", "installed_versions", "load_pretrained", "model_folder", "save_pretrained", "shipped_models"]
 
 _SHIPPED = Path(__file__).parents[1] / "pretrained"
 
@@ -42,13 +42,18 @@ def shipped_models() -> list[str]:
     return sorted(path.parent.name for path in _SHIPPED.glob("*/config.json"))
 
 
+def model_folder(name_or_path: str | Path) -> Path:
+    """Where a shipped model lies, by its name, or an own one, by its folder; there may be none."""
+    return _SHIPPED / name_or_path if str(name_or_path) in shipped_models() else Path(name_or_path)
+
+
 def load_pretrained(name_or_path: str | Path) -> Pretrained:
     """A shipped model by its name, or an own one by the folder that `save_pretrained` or `latentry train` wrote.
 
     Raises:
         ValueError: There is no such model, its folder lacks a file, or its weights do not fit its configuration.
     """
-    folder = _SHIPPED / name_or_path if str(name_or_path) in shipped_models() else Path(name_or_path)
+    folder = model_folder(name_or_path)
     if not folder.is_dir():
         raise ValueError(
             f"expected one of the shipped models {shipped_models()} or the folder of a saved one, got {str(name_or_path)!r}"

@@ -119,7 +119,10 @@ def load_generator(name_or_path: str) -> tuple[Pretrained, UnlabelledPrior]:
     """
     model, prior = load_any_generator(name_or_path)
     if isinstance(prior, NormalMixture):
-        raise ValueError(f"expected a prior without labels, got {prior!r}; use it from Python")
+        raise ValueError(
+            f"expected a prior without labels, got {prior!r}; `latentry sample` and, for a label split, "
+            "`latentry edit` take it; from Python recovery, goodness of fit, paths and evaluation do"
+        )
     return model, prior
 
 
