@@ -231,7 +231,7 @@ class ReproduceLabelSplitSettings(CommonSettings):
     out: str = "runs/reproduce-label-split"
     """Folder for index.html, results.json, one file for each cell, and the networks."""
     parts: tuple[LabelSplitPart, ...] = ("models", "ablations", "moons")
-    """What is worked out."""
+    """What is worked out; ablations on the first data set alone."""
     data: tuple[str, ...] = ("digits", "fashion-mnist")
     """Data sets, by name, folder or .npz file."""
     readers: tuple[str, ...] = ("digits-judge", "fashion-judge")
