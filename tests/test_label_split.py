@@ -151,7 +151,7 @@ def test_blobs_are_told_apart_by_z_s_after_a_short_training(stochastic: bool, tm
     settings = LoopSettings(steps=100, batch_size=40)
     train(model, Blobs(), settings, tmp_path, seed=1, accelerator=Accelerator(cpu=True), identity={})
     split = model.split()
-    z = split.encode(Blobs.x)
+    z = split.centres(Blobs.x)
     assert (split.label_log_probs(z).argmax(1) == Blobs.y).float().mean() > 0.95
     assert (split.decode(z) - Blobs.x).square().mean() < 0.6 * Blobs.x.var(0).mean()
     assert model.networks["mixture"].precision.max() <= 100 * (1 + 1e-5)
@@ -174,9 +174,18 @@ def split() -> LabelSplit:
     return LabelSplit(Perceptron(M, S, (8,)), Perceptron(M, 2 * U, (8,)), Perceptron(S + U, M, (8,)), prior, S)
 
 
-def test_codes_are_z_s_and_the_mean_of_z_u(split: LabelSplit, rng: torch.Generator) -> None:
+def test_codes_are_draws_about_their_centres(split: LabelSplit, rng: torch.Generator) -> None:
     x = batch(rng)[0]
-    z = split.encode(x, batch_size=5)
+    mean, log_variance = split.style_encoder(x).chunk(2, 1)
+    draws = torch.stack([split.encode(x, rng=rng)[:, S:] for _ in range(4000)])
+    assert_close(draws.mean(0), mean, atol=0.1, rtol=0)
+    assert_close(draws.std(0), (0.5 * log_variance).exp(), atol=0.05, rtol=0.05)
+    assert_close(split.encode(x), split.encode(x))  # without a source always the same
+
+
+def test_centres_are_z_s_and_the_mean_of_z_u(split: LabelSplit, rng: torch.Generator) -> None:
+    x = batch(rng)[0]
+    z = split.centres(x, batch_size=5)
     assert_close(z[:, :S], split.label_encoder(x))
     assert_close(z[:, S:], split.style_encoder(x)[:, :U])
     assert_close(split.decode(z, batch_size=7), split.decoder(z))

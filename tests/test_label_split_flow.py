@@ -68,6 +68,7 @@ def test_reconstructions_stay_as_they_are_and_so_does_z_s(flow: ConditionalFlow,
     plain = split()
     moved = behind_flow(plain, flow)
     x = torch.randn(7, 5)
+    assert_close(moved.decode(moved.centres(x)), plain.decode(plain.centres(x)), atol=1e-5, rtol=1e-4)
     assert_close(moved.decode(moved.encode(x)), plain.decode(plain.encode(x)), atol=1e-5, rtol=1e-4)
     assert_close(moved.encode(x)[:, :S], plain.encode(x)[:, :S])
     assert (moved.encode(x)[:, S:] - plain.encode(x)[:, S:]).abs().max() > 0.01

@@ -142,16 +142,24 @@ class LabelSplit:
     def encode(
         self, x: Float[Tensor, "n *s"], batch_size: int = 500, *, rng: torch.Generator | None = None
     ) -> Float[Tensor, "n d"]:
-        """Codes of data, through the flow where the decoder has one.
+        """Codes of data: draws of the laws that the encoders give, through the flow where the decoder has one.
 
         Args:
             x: Data.
             batch_size: Data that pass the encoders at once.
-            rng: Source of draws of the laws that the encoders give; without it codes are the means of these laws, which
-                show data at their clearest, and hold more of them than any code that the decoder learned from.
+            rng: Source of the draws, on the device of the data; by default always the same.
         """
-        label_laws, style_laws = self.laws(x, batch_size)
-        z_s, z_u = (laws.mean if rng is None else laws.drawn(rng) for laws in (label_laws, style_laws))
+        rng = torch.Generator(x.device).manual_seed(0) if rng is None else rng
+        return self._through_flow(*(laws.drawn(rng) for laws in self.laws(x, batch_size)))
+
+    def centres(self, x: Float[Tensor, "n *s"], batch_size: int = 500) -> Float[Tensor, "n d"]:
+        """The means of these laws in place of draws, for reconstructions and edits.
+
+        They show data at their clearest, and hold more of them, of labels too, than any code that the decoder learned from.
+        """
+        return self._through_flow(*(laws.mean for laws in self.laws(x, batch_size)))
+
+    def _through_flow(self, z_s: Float[Tensor, "n s"], z_u: Float[Tensor, "n u"]) -> Float[Tensor, "n d"]:
         with torch.no_grad():
             return torch.cat([z_s, z_u if self.flow is None else self.flow(z_u, z_s)], 1)
 

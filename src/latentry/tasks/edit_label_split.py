@@ -47,12 +47,12 @@ def edit_label_split(settings: EditSettings) -> dict[str, Any]:
     folder = claim_folder(settings, "index.html", "after.png", "codes.safetensors")
 
     seen = x * mask + _HIDDEN * (1 - mask)
-    z = split.encode(seen)
+    z = split.centres(seen)
     z_edited = _edited(settings, split, z)
     x_hat, x_edited = split.decode(z), split.decode(z_edited)
     if not _moves(settings):  # what is seen stays as it is
         x_edited = x * mask + x_edited * (1 - mask)
-    y, y_edited = (split.label_log_probs(split.encode(made)).argmax(1).cpu() for made in (x_hat, x_edited))
+    y, y_edited = (split.label_log_probs(split.centres(made)).argmax(1).cpu() for made in (x_hat, x_edited))
     reached = _reached(settings, split, z, y_edited)
 
     write_tensors(folder / "codes.safetensors", {"z": z, "z_edited": z_edited})

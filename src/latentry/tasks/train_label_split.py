@@ -154,7 +154,7 @@ def label_split_of(
 
 def label_table(split: LabelSplit, x: Tensor) -> Tensor:
     """A sheet: in each row an image, what its code gives, and its style under every label."""
-    z = split.encode(x)
+    z = split.centres(x)
     k = split.prior.num_classes
     styles = split.relabelled(z.repeat_interleave(k, 0), torch.arange(k, device=x.device).repeat(len(x)))
     under_labels = split.decode(styles).unflatten(0, (len(x), k))
@@ -170,7 +170,7 @@ def collapse_signs(split: LabelSplit, x: Tensor) -> list[str]:
         x: Data, two or more.
     """
     signs = []
-    z = split.encode(x)
+    z = split.centres(x)
     if not active_units(z[:, split.label_dim :]).any():
         signs.append(
             "z_u is dead: no coordinate's mean varies over images; lower --weights.divergence or --weights.confusion"
@@ -188,7 +188,7 @@ def collapse_signs(split: LabelSplit, x: Tensor) -> list[str]:
 
 
 def _scores(split: LabelSplit, x: Tensor, y: Tensor) -> dict[str, Any]:
-    z = split.encode(x)
+    z = split.centres(x)
     told = calibration(split.label_log_probs(z), y, rng=torch.Generator().manual_seed(0))
     return {
         "accuracy": vars(told.accuracy),

@@ -121,7 +121,7 @@ class Model:
     def encode(self, x: Tensor, y: Tensor, rng: torch.Generator | None = None) -> Tensor:
         """Codes of data; conditional models are told the labels. Means of laws without `rng`, else draws."""
         if self.split is not None:
-            return self.split.encode(x, rng=rng)
+            return self.split.centres(x) if rng is None else self.split.encode(x, rng=rng)
         assert self.encoder is not None, "asked for codes of a model without an encoder"
         labels = y.split(_AT_ONCE) if self.label_dim else [None] * len(x)
         with evaluated(self.encoder), torch.no_grad():
