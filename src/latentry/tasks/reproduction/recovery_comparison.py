@@ -204,6 +204,8 @@ def claim(prior: str, found: Mapping[str, MethodRow]) -> str:
         value = found[best].means[key].value
         return f"{METHODS[best].title} ({value:.0%})" if key == "found" else f"{METHODS[best].title} ({value:.1f})"
 
+    anything = any(row.means["found"].value for row in found.values())
+    codes = f"Most known codes found: {least(list(found), 'found', -1.0)}" if anything else "No method finds a known code"
     correct = [name for name, row in found.items() if row.correct]
     able = [name for name in correct if _performs(found[name], found.get("none"))]
     uniform = [name for name, row in found.items() if row.uniform == row.seeds]
@@ -228,5 +230,5 @@ def claim(prior: str, found: Mapping[str, MethodRow]) -> str:
         f"{prior}: codes that pass the whole report on every seed: {titles(correct)}; whose p-values one by one are uniform "
         f"on every seed: {titles(uniform)}. As for the claim that only the statistical distance recovers correctly, {holds}"
         f". Least L1 of all: {least(list(found))}; of the statistical distances: {least(ours)}; of those that pass: "
-        f"{least(correct)}. Most known codes found: {least(list(found), 'found', -1.0)}."
+        f"{least(correct)}. {codes}."
     )
