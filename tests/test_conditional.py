@@ -41,8 +41,9 @@ def model(kind: str, **more: Any) -> ConditionalTraining:
     torch.manual_seed(0)
     classes = 0 if kind == "vae" else K
     encoder = {"vae": Perceptron(M, 2 * U, (8,)), "cgan": None}.get(kind, Encoder())
+    decoder = Perceptron(classes + U, M, (8,))
     discriminator = Discriminator() if "gan" in kind else None
-    return ConditionalTraining(Perceptron(classes + U, M, (8,)), U, classes, encoder, discriminator, **more)
+    return ConditionalTraining(decoder, U, classes, encoder, discriminator, **more)
 
 
 def batch(rng: torch.Generator) -> tuple[Tensor, Tensor]:
