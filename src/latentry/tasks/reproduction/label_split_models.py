@@ -33,6 +33,8 @@ from latentry.training.settings import LoopSettings
 __all__ = ["ABLATIONS", "CONDITIONAL", "OURS", "SPLITS", "TITLES", "Model", "ModelCell", "load_model", "train_model"]
 
 OURS = "ours"
+_AT_ONCE = 500
+_BETAS = (0.5, 0.9)
 _WEIGHTS: Mapping[str, float] = {
     "likelihood": 0.01, "pull": 0.01, "divergence": 0.1, "confusion": 2.0, "adversarial": 0.1,
 }  # fmt: skip
@@ -133,9 +135,6 @@ class Model:
         return torch.cat([self.prior.loc[y, : self.label_dim].to(z_u), z_u], 1) if self.label_dim else z_u
 
 
-_AT_ONCE = 500
-
-
 def train_model(folder: Path, device: str, asked: ModelCell) -> dict[str, Any]:
     """Train one model, from its last checkpoint if there is one, unless it is there."""
     home = folder / "work" / asked.name
@@ -173,9 +172,6 @@ def _split_settings(asked: ModelCell, home: Path, device: str) -> TrainLabelSpli
         style_dim=asked.style_dim, width=asked.width, weights=LabelSplitWeights(**weights), lr=asked.lr, betas=_BETAS,
         loop=_loop(asked), **given,
     )  # fmt: skip
-
-
-_BETAS = (0.5, 0.9)
 
 
 def _loop(asked: ModelCell) -> LoopSettings:

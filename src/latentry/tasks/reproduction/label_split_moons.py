@@ -34,6 +34,8 @@ _CLASSES = 3
 _HIDDEN = (64, 64)
 _NOISE = 0.15
 _BATCH = 128
+_LR, _BETAS = 1e-3, (0.5, 0.9)
+_WEIGHTS = LabelSplitWeights(likelihood=0.01, pull=0.01, divergence=0.1, adversarial=0.1)
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,6 @@ def learn_moons(folder: Path, device: str, asked: MoonsCell) -> dict[str, Any]:
     accuracy = (split.label_log_probs(z).argmax(1) == labels).double().mean().item()
     error = (split.decode(z) - fresh).square().mean().item()
     return {"accuracy": accuracy, "reconstruction": error}
-
-
-_LR, _BETAS = 1e-3, (0.5, 0.9)
-_WEIGHTS = LabelSplitWeights(likelihood=0.01, pull=0.01, divergence=0.1, adversarial=0.1)
 
 
 class _Points:
