@@ -10,13 +10,12 @@ import torch
 
 from latentry.evaluation.proportions import share
 from latentry.models.classifier import predict_labels
-from latentry.models.label_split import is_label_split, load_label_split, save_label_split
 from latentry.models.pretrained import load_pretrained, save_pretrained
 
 SAMPLES = 5000
 SURE = 0.8
-NAMES = ("digits-guide", "digits-judge", "digits-generator", "fashion-judge", "painted-generator", "digits-split")
-HALF = ("painted-generator", "digits-split")
+NAMES = ("digits-guide", "digits-judge", "digits-generator", "fashion-judge", "painted-generator")
+HALF = ("painted-generator",)
 """Kept in half precision, for their size."""
 
 
@@ -40,12 +39,7 @@ def main() -> None:
             labels, confidence = predict_labels(judge.network, x)
             counts = labels.bincount(minlength=10).tolist()
             card["metrics"] |= {"judge_sure": vars(share(confidence > SURE)), "judge_counts": counts, "samples": SAMPLES}
-        if is_label_split(arguments.runs / name / "model"):
-            save_label_split(
-                arguments.out / name, load_label_split(arguments.runs / name / "model"), card, half=name in HALF
-            )
-        else:
-            save_pretrained(arguments.out / name, model.network, model.prior, card, half=name in HALF)
+        save_pretrained(arguments.out / name, model.network, model.prior, card, half=name in HALF)
         print(name, card["metrics"])
 
 

@@ -110,7 +110,7 @@ def test_styles_come_from_images_of_another_label(rng: torch.Generator) -> None:
     assert (y[_others(y, rng)] != y).all()
 
 
-def test_the_shipped_recipe_is_that_of_the_experiment(tmp_path: Path) -> None:
+def test_the_recipe_in_configs_is_that_of_the_experiment(tmp_path: Path) -> None:
     """Read as the command line reads it; but for width and length."""
     path = Path(__file__).parents[1] / "configs" / "digits-split.yaml"
     parser = ArgumentParser()
