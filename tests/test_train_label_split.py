@@ -89,12 +89,16 @@ def broken(**parts: Any) -> list[str]:
         dead = Perceptron(5, 2, ())
         torch.nn.init.zeros_(dead.layers[0].weight)
         sound = LabelSplit(dead, sound.style_encoder, sound.decoder, prior, 2)
+    if parts.get("deaf_decoder"):
+        with torch.no_grad():
+            sound.decoder.layers[0].weight[:, 2:] = 0
     return collapse_signs(sound, 3 * torch.randn(50, 5))
 
 
 def test_collapse_is_told_by_its_signs() -> None:
     assert broken() == []
     assert [sign.split(":")[0] for sign in broken(flat_style=True)] == ["z_u is dead"]
+    assert [sign.split(":")[0] for sign in broken(deaf_decoder=True)] == ["z_u is unheeded"]
     assert [sign.split(":")[0] for sign in broken(narrow=True)] == ["precisions run away"]
     assert [sign.split(":")[0] for sign in broken(flat_label=True)] == ["z_s is dead"]
 

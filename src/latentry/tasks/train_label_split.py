@@ -40,6 +40,8 @@ _SCORED = 5000
 """Most validation images that a checkpoint is scored on."""
 _ENCODED = 500
 """Images that are encoded at once."""
+_UNHEEDED = 0.01
+"""Share of the variance of images that is a sign of z_u not being used, where that of its means cannot fall."""
 _AT_THE_END = 0.5
 """Share of precisions at the largest one allowed that is a sign of their running away."""
 _PRECISIONS = (1e-2, 1e2)
@@ -170,10 +172,15 @@ def collapse_signs(split: LabelSplit, x: Tensor) -> list[str]:
         x: Data, two or more.
     """
     signs = []
+    split = split.before_flow()  # behind which every coordinate varies
     z = split.centres(x)
     if not active_units(z[:, split.label_dim :]).any():
         signs.append(
             "z_u is dead: no coordinate's mean varies over images; lower --weights.divergence or --weights.confusion"
+        )
+    elif _moved(split, z, split.swapped(z, z.roll(1, 0))) < _UNHEEDED:
+        signs.append(
+            "z_u is unheeded: styles of others change no image; lower --weights.divergence or --weights.confusion"
         )
     scale = split.prior.scale[:, : split.label_dim]
     narrow = (scale <= _PRECISIONS[1] ** -0.5 * 1.01).double().mean().item()
@@ -187,6 +194,13 @@ def collapse_signs(split: LabelSplit, x: Tensor) -> list[str]:
     return signs
 
 
+def _moved(split: LabelSplit, z: Tensor, z_other: Tensor) -> float:
+    """By how much images change with these codes in place of those, as a share of what they vary by."""
+    x_hat = split.decode(z)
+    change = (split.decode(z_other) - x_hat).square().mean() / 2
+    return (change / x_hat.var(0).mean().clamp(min=torch.finfo(z.dtype).tiny)).item()
+
+
 def _scores(split: LabelSplit, x: Tensor, y: Tensor) -> dict[str, Any]:
     z = split.centres(x)
     told = calibration(split.label_log_probs(z), y, rng=torch.Generator().manual_seed(0))
@@ -194,7 +208,7 @@ def _scores(split: LabelSplit, x: Tensor, y: Tensor) -> dict[str, Any]:
         "accuracy": vars(told.accuracy),
         "calibration": {"error": told.error, "if_calibrated": told.error_if_calibrated, "log_loss": told.log_loss},
         "reconstruction": (split.decode(z) - x).square().mean().item(),
-        "active": int(active_units(z[:, split.label_dim :]).sum()),
+        "active": int(active_units(split.before_flow().centres(x)[:, split.label_dim :]).sum()),
     }
 
 

@@ -4,6 +4,7 @@ All see the same batches of the same data for as many iterations, with networks 
 at one rate. What a recipe changes is all that it differs in from the paper's losses.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,6 +116,13 @@ class Model:
         """Whether there are codes of data."""
         return self.split is not None or self.encoder is not None
 
+    def before_flow(self) -> "Model":
+        """The same model with z_u as its encoder gives it."""
+        if self.split is None:
+            return self
+        split = self.split.before_flow()
+        return dataclasses.replace(self, decoder=split.decoder, split=split)
+
     def decode(self, z: Tensor) -> Tensor:
         """Data of codes."""
         with evaluated(self.decoder), torch.no_grad():
@@ -151,11 +159,10 @@ def load_model(folder: Path, asked: ModelCell, device: str, *, flow: bool = True
     home = folder / "work" / asked.name / "model"
     if asked.model in SPLITS:
         split = load_label_split(home)
-        if not flow:
-            split = split.before_flow()
         for part in (split.label_encoder, split.style_encoder, split.decoder, split.prior):
             part.to(device)
-        return Model(split.decoder, split.prior, split.label_dim, None, split)
+        model = Model(split.decoder, split.prior, split.label_dim, None, split)
+        return model if flow else model.before_flow()
     labelled, encodes, _ = CONDITIONAL[asked.model]
     decoder = load_pretrained(home)
     assert isinstance(decoder.prior, NormalMixture), "conditional models have such a prior"

@@ -148,7 +148,7 @@ def _codes(
         "reconstruction_of_draws": (model.decode(draws["held-out"]) - x).square().mean().item(),
         "read": vars(share((predict_labels(reader, x_hat)[0] == y).cpu())),
         "real": vars(share((predict_labels(reader, x)[0] == y).cpu())),
-        "active": int(active_units(z[:, model.label_dim :]).sum()),
+        "active": int(active_units(model.before_flow().encode(x, y)[:, model.label_dim :]).sum()),
         "leak_of_draws": _probed(draws, parts, slice(model.label_dim, None)),
         "leak_of_means": _probed(means, parts, slice(model.label_dim, None)),
         "style_fit": _fit(draws["held-out"][:, model.label_dim :]),
