@@ -19,7 +19,7 @@ representation using deep conditional generative models", 2015; Mirza and Osinde
 nets", 2014, with the discriminator of Miyato and Koyama, 2018; Bao et al., "CVAE-GAN", 2017.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -34,9 +34,7 @@ from latentry.models.label_split_weights import LabelSplitWeights
 from latentry.priors import NormalMixture
 from latentry.training.loop import Update
 
-__all__ = ["Conditional", "ConditionalTraining"]
-
-Conditional = Literal["vae", "cvae", "cgan", "cvae-gan"]
+__all__ = ["ConditionalTraining"]
 
 _EXACT = 1e-3
 """Deviation of the part of a code that is the label: a law needs one."""

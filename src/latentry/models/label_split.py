@@ -147,10 +147,15 @@ class LabelSplit:
         Args:
             x: Data.
             batch_size: Data that pass the encoders at once.
-            rng: Source of the draws, on the device of the data; by default always the same.
+            rng: Source of the draws, on the device of the data; by default one that gives the same data in the same order
+                the same codes.
         """
         rng = torch.Generator(x.device).manual_seed(0) if rng is None else rng
-        return self._through_flow(*(laws.drawn(rng) for laws in self.laws(x, batch_size)))
+        return self.drawn(self.laws(x, batch_size), rng)
+
+    def drawn(self, laws: tuple[Laws, Laws], rng: torch.Generator) -> Float[Tensor, "n d"]:
+        """Codes drawn from laws of z_s and z_u, through the flow: what `encode` does, without the encoders."""
+        return self._through_flow(*(part.drawn(rng) for part in laws))
 
     def centres(self, x: Float[Tensor, "n *s"], batch_size: int = 500) -> Float[Tensor, "n d"]:
         """The means of these laws in place of draws, for reconstructions and edits.

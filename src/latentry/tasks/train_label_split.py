@@ -179,9 +179,7 @@ def collapse_signs(split: LabelSplit, x: Tensor) -> list[str]:
             "z_u is dead: no coordinate's mean varies over images; lower --weights.divergence or --weights.confusion"
         )
     elif _moved(split, z, split.swapped(z, z.roll(1, 0))) < _UNHEEDED:
-        signs.append(
-            "z_u is unheeded: styles of others change no image; lower --weights.divergence or --weights.confusion"
-        )
+        signs.append("z_u is unheeded: styles of others change no image; lower --weights.divergence or --weights.confusion")
     scale = split.prior.scale[:, : split.label_dim]
     narrow = (scale <= _PRECISIONS[1] ** -0.5 * 1.01).double().mean().item()
     if narrow > _AT_THE_END:
