@@ -18,7 +18,7 @@ from latentry.data.images import LabelledImages
 from latentry.data.sources import load_dataset
 from latentry.interfaces import evaluated
 from latentry.models.conditional import ConditionalTraining
-from latentry.models.label_split import LabelSplit, laws_of_styles, load_label_split
+from latentry.models.label_split import LabelSplit, Laws, laws_of_styles, load_label_split
 from latentry.models.label_split_weights import LabelSplitWeights
 from latentry.models.pretrained import load_pretrained, save_pretrained
 from latentry.networks import Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
@@ -41,7 +41,7 @@ _WEIGHTS: Mapping[str, float] = {
 }  # fmt: skip
 _RECIPE: Mapping[str, Any] = {
     "gan": True, "stochastic": True, "standardised": True, "least_deviation": 0.4, "sampled_styles": "others",
-    "confusion_target": "class-prior", "adversary_steps": 3, "adversary_hidden": (256, 256),
+    "confusion_target": "class-prior", "adversary_sees": "means", "adversary_steps": 3, "adversary_hidden": (256, 256),
     "degrees": 10.0, "scale": 0.1, "shift": 0.06,
 }  # fmt: skip
 _DEPENDENCE = 10.0
@@ -128,18 +128,27 @@ class Model:
         with evaluated(self.decoder), torch.no_grad():
             return torch.cat([self.decoder(part) for part in z.split(_AT_ONCE)])
 
-    def encode(self, x: Tensor, y: Tensor, rng: torch.Generator | None = None) -> Tensor:
-        """Codes of data; conditional models are told the labels. Means of laws without `rng`, else draws."""
+    def centres(self, x: Tensor, y: Tensor) -> Tensor:
+        """Means of the laws of codes; conditional models are told the labels."""
+        return self.split.centres(x) if self.split is not None else self._beside_label(self._laws(x, y).mean, y)
+
+    def draws(self, x: Tensor, y: Tensor, count: int, rng: torch.Generator) -> Tensor:
+        """So many draws `(count, n, d)` from the laws of each datum's code, for one pass of the encoders."""
         if self.split is not None:
-            return self.split.centres(x) if rng is None else self.split.encode(x, rng=rng)
+            both = self.split.laws(x)
+            return torch.stack([self.split.drawn(both, rng) for _ in range(count)])
+        laws = self._laws(x, y)
+        return torch.stack([self._beside_label(laws.drawn(rng), y) for _ in range(count)])
+
+    def _laws(self, x: Tensor, y: Tensor) -> Laws:
         assert self.encoder is not None, "asked for codes of a model without an encoder"
         labels = y.split(_AT_ONCE) if self.label_dim else [None] * len(x)
         with evaluated(self.encoder), torch.no_grad():
-            given = torch.cat(
-                [self.encoder(*_with(part, own)) for part, own in zip(x.split(_AT_ONCE), labels, strict=False)]
+            return laws_of_styles(
+                torch.cat([self.encoder(*_with(part, own)) for part, own in zip(x.split(_AT_ONCE), labels, strict=False)])
             )
-        laws = laws_of_styles(given)
-        z_u = laws.mean if rng is None else laws.drawn(rng)
+
+    def _beside_label(self, z_u: Tensor, y: Tensor) -> Tensor:
         return torch.cat([self.prior.loc[y, : self.label_dim].to(z_u), z_u], 1) if self.label_dim else z_u
 
 

@@ -139,8 +139,9 @@ def _codes(
 ) -> dict[str, Any]:
     held_out = parts["held-out"]
     x, y = held_out.x, held_out.y
-    means = {name: model.encode(part.x, part.y) for name, part in parts.items()}
-    draws = {name: model.encode(part.x, part.y, rng) for name, part in parts.items()}
+    means = {name: model.centres(part.x, part.y) for name, part in parts.items()}
+    draws = {name: model.draws(part.x, part.y, 1, rng)[0] for name, part in parts.items()}
+    many = model.draws(x, y, _DRAWS, rng)
     z = means["held-out"]
     x_hat = model.decode(z)
     result: dict[str, Any] = {
@@ -148,11 +149,11 @@ def _codes(
         "reconstruction_of_draws": (model.decode(draws["held-out"]) - x).square().mean().item(),
         "read": vars(share((predict_labels(reader, x_hat)[0] == y).cpu())),
         "real": vars(share((predict_labels(reader, x)[0] == y).cpu())),
-        "active": int(active_units(model.before_flow().encode(x, y)[:, model.label_dim :]).sum()),
+        "active": int(active_units(model.before_flow().centres(x, y)[:, model.label_dim :]).sum()),
         "leak_of_draws": _probed(draws, parts, slice(model.label_dim, None)),
         "leak_of_means": _probed(means, parts, slice(model.label_dim, None)),
         "style_fit": _fit(draws["held-out"][:, model.label_dim :]),
-        "style_information": _information(model, held_out, slice(model.label_dim, None), rng),
+        "style_information": _information(many[..., model.label_dim :], y),
     }
     if model.label_dim:
         result["swap"] = _swapped(model, reader, held_out, z, asked, folder, rng)
@@ -166,7 +167,7 @@ def _codes(
             "accuracy": vars(told.accuracy),
             "calibration": {"error": told.error, "if_calibrated": told.error_if_calibrated, "log_loss": told.log_loss},
             "label_probe": _probed(means, parts, slice(model.label_dim)),
-            "label_information": _information(model, held_out, slice(model.label_dim), rng),
+            "label_information": _information(many[..., : model.label_dim], y),
             "components_fit": [fit["passes"] for fit in fits],
             "component_statistics": [fit["statistic"] for fit in fits],
         }
@@ -193,11 +194,10 @@ def _fit(z: Float[Tensor, "n d"]) -> dict[str, Any]:
     return {"passes": fit.passes, "statistic": fit.statistic, "verdict": fit.verdict}
 
 
-def _information(model: Model, images: _Images, which: slice, rng: torch.Generator) -> dict[str, float]:
+def _information(draws: Float[Tensor, "draws n d"], y: Int[Tensor, "n"]) -> dict[str, float]:
     """Bounds of I(z; c) from normal laws of the codes, with mean and variance of several draws."""
-    draws = torch.stack([model.encode(images.x, images.y, rng)[:, which] for _ in range(_DRAWS)])
     spread = draws.var(0).clamp(min=1e-8)
-    found = label_information(draws.mean(0), spread.log(), images.y, rng=torch.Generator().manual_seed(0))
+    found = label_information(draws.mean(0), spread.log(), y, rng=torch.Generator().manual_seed(0))
     return {"lower": found.lower.value, "upper": found.upper.value, "entropy": found.entropy}
 
 
