@@ -18,6 +18,11 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
 
+    def only(self, *columns: int) -> "Table":
+        """These columns, and no note: for a console, where a page has the rest."""
+        names = tuple(self.columns[index] for index in columns)
+        return Table(self.title, names, tuple(tuple(row[index] for index in columns) for row in self.rows))
+
 
 def print_table(table: Table, console: Console | None = None) -> None:
     """Print to the console; the first column is left-aligned, the others right."""

@@ -11,7 +11,6 @@ Reference: Zheng and Sun, "Disentangling latent space for VAE by label relevant/
 """
 
 import dataclasses
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -19,19 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from latentry.data.sources import load_dataset
 from latentry.networks import Zheng2019Decoder, Zheng2019Encoder, channels_last
 from latentry.reports.page import Picture, write_page
-from latentry.reports.tables import Table, print_table
-from latentry.tasks.reproduction.cells import Cell, announce, run_cells
+from latentry.reports.tables import Table
+from latentry.tasks.reproduction.cells import Cell
+from latentry.tasks.reproduction.experiment import begin
 from latentry.tasks.reproduction.label_split_models import ABLATIONS, CONDITIONAL, OURS, ModelCell, train_model
 from latentry.tasks.reproduction.label_split_moons import MoonsCell, learn_moons
 from latentry.tasks.reproduction.label_split_report import codes_table, label_split_verdict, models_table
 from latentry.tasks.reproduction.label_split_scores import ScoresCell, score_model
 from latentry.tasks.reproduction.settings import ReproduceLabelSplitSettings
-from latentry.tasks.runs import claim_folder, pick_device, record
 
 __all__ = ["reproduce_label_split"]
 
@@ -44,28 +42,16 @@ def reproduce_label_split(settings: ReproduceLabelSplitSettings) -> dict[str, An
     """Write one file for each cell, then `index.html` and `results.json`; print the cost first and the tables last."""
     settings = _rehearsal(settings) if settings.quick else settings
     _check(settings)
-    device = pick_device(settings.device)
-    workers = settings.workers or (os.cpu_count() or 1 if device.type == "cpu" else 1)
-    folder = claim_folder(settings, *_PARTS, goes_on=True)
-    console = Console(quiet=settings.json)
+    experiment = begin(settings, *_PARTS)
+    folder, device = experiment.folder, experiment.device
 
     phases = _phases(settings)
-    seconds = _costs(settings, device)
-    announce([cell for cells in phases for cell in cells], folder, seconds, workers, console)
-    results: dict[str, dict[str, Any]] = {}
-    for cells in phases:  # models first, then what they are worth
-        results |= run_cells(cells, partial(work, folder, str(device)), folder, workers=workers, console=console)
+    results = experiment.results(phases, partial(work, folder, str(device)), _costs(settings, device))
 
     found = _by_data(settings, phases[-1], results)
     verdicts = [label_split_verdict(data, rows) for data, rows in found.items()]
     _write_page(folder, settings, found, verdicts)
-    content = record(folder, settings, {"verdicts": verdicts, "cells": results})
-    for table in _tables(found, short=True):
-        print_table(table, console)
-    for sentence in verdicts:
-        console.print(sentence, highlight=False)
-    console.print(f"The page with tables and figures: {folder / 'index.html'}", highlight=False)
-    return content
+    return experiment.finish({"verdicts": verdicts, "cells": results}, _tables(found, short=True), verdicts)
 
 
 def work(folder: Path, device: str, cell: Cell) -> dict[str, Any]:
@@ -91,8 +77,6 @@ _ALL = ReproduceLabelSplitSettings().parts
 
 
 def _check(settings: ReproduceLabelSplitSettings) -> None:
-    if settings.seeds < 2:
-        raise ValueError(f"expected at least 2 seeds, since intervals are over them, got {settings.seeds}")
     if len(settings.data) != len(settings.readers) or not settings.data:
         raise ValueError(
             f"expected one reader for each data set, got {len(settings.readers)} for {len(settings.data)}; "

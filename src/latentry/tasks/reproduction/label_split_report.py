@@ -80,7 +80,7 @@ def models_table(data: str, rows: Rows, title: str = "Models", short: bool = Fal
         "with 95 % Student intervals."
     )
     table = Table(f"{title}: {data}", columns, tuple(map(row, rows)), note)
-    return _only(table, (0, 1, 2, 3, 4, 6, 10)) if short else table
+    return table.only(0, 1, 2, 3, 4, 6, 10) if short else table
 
 
 def codes_table(data: str, rows: Rows, title: str = "Codes") -> Table:
@@ -150,9 +150,3 @@ def label_split_verdict(data: str, rows: Rows) -> str:
         f"label of z_s; the Frechet distance is below that of {', '.join(better) or 'none'}, above that of "
         f"{', '.join(worse) or 'none'}."
     )
-
-
-def _only(table: Table, columns: tuple[int, ...]) -> Table:
-    """Fewer columns, for a console, and no note: the page has them."""
-    names = tuple(table.columns[index] for index in columns)
-    return Table(table.title, names, tuple(tuple(row[index] for index in columns) for row in table.rows))

@@ -10,7 +10,6 @@ Reference: Singh, Turaga, Jayasuriya, Garg, Braun, "Non-parametric priors for ge
 import dataclasses
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from latentry.data.sources import load_dataset
@@ -47,11 +45,12 @@ from latentry.priors import (
 from latentry.reports.figures import step_figure, trade_off_figure
 from latentry.reports.page import Picture, write_page
 from latentry.reports.pictures import grid, write_png
-from latentry.reports.tables import Table, print_table
+from latentry.reports.tables import Table
 from latentry.tasks.prior_comparison import BASELINE, METRICS, RULES, PriorRow, comparison_table, rows, short_table, verdict
-from latentry.tasks.reproduction.cells import Cell, announce, run_cells
+from latentry.tasks.reproduction.cells import Cell
+from latentry.tasks.reproduction.experiment import begin
 from latentry.tasks.reproduction.settings import ReproducePriorsSettings
-from latentry.tasks.runs import RESULTS, claim_folder, load_generator, named_prior, pick_device, record
+from latentry.tasks.runs import RESULTS, load_generator, named_prior
 from latentry.tasks.settings import TrainGANSettings
 from latentry.tasks.train import train_gan
 from latentry.training.loop import optimizer_update
@@ -88,19 +87,13 @@ def reproduce_priors(settings: ReproducePriorsSettings) -> dict[str, Any]:
             f"expected one extractor for each data set, got {len(settings.extractors)} for {len(settings.data)}; "
             "name as many with --extractors"
         )
-    if settings.seeds < 2:
-        raise ValueError(f"expected at least 2 seeds, since intervals are over them, got {settings.seeds}")
-    device = pick_device(settings.device)
-    workers = settings.workers or (os.cpu_count() or 1 if device.type == "cpu" else 1)
-    folder = claim_folder(settings, *_PARTS, goes_on=True)
-    console = Console(quiet=settings.json)
+    experiment = begin(settings, *_PARTS)
+    folder, device = experiment.folder, experiment.device
 
     table, designs = _priors(settings, folder)
     cells = _cells(settings, table, designs)
     seconds = _seconds(cells[0].settings, folder, device)
-    announce(cells, folder, lambda cell: seconds, workers, console)
-    work = partial(_train_and_measure, folder, str(device))
-    results = run_cells(cells, work, folder, workers=workers, console=console)
+    results = experiment.results([cells], partial(_train_and_measure, folder, str(device)), lambda cell: seconds)
 
     seeds = range(settings.seed, settings.seed + settings.seeds)
     found = {
@@ -110,22 +103,13 @@ def reproduce_priors(settings: ReproducePriorsSettings) -> dict[str, Any]:
     trade_off = {name: results[_name(settings.data[-1], name, settings.seed)] for name in [*table, *designs]}
     verdicts = [verdict(data, of_data) for data, of_data in found.items()]
     _write_page(folder, settings, found, trade_off, cells, verdicts)
-    content = record(
-        folder,
-        settings,
-        {
-            "rows": {data: {name: dataclasses.asdict(row) for name, row in of.items()} for data, of in found.items()},
-            "trade_off": trade_off,
-            "verdicts": verdicts,
-            "cells": results,
-        },
-    )
-    for data, of_data in found.items():
-        print_table(short_table(data, of_data), console)
-    for sentence in verdicts:
-        console.print(sentence, highlight=False)
-    console.print(f"The page with tables, curves and samples: {folder / 'index.html'}", highlight=False)
-    return content
+    result = {
+        "rows": {data: {name: dataclasses.asdict(row) for name, row in of.items()} for data, of in found.items()},
+        "trade_off": trade_off,
+        "verdicts": verdicts,
+        "cells": results,
+    }
+    return experiment.finish(result, [short_table(data, of_data) for data, of_data in found.items()], verdicts)
 
 
 def _rehearsal(settings: ReproducePriorsSettings) -> ReproducePriorsSettings:

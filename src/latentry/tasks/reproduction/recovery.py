@@ -15,20 +15,19 @@ Reference: Cho, "Latent code recovery by statistical distance latent regulation 
 """
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from latentry.evaluation.codes import goodness_of_fit
 from latentry.reports.figures import found_figure, scatter_figure
 from latentry.reports.page import Picture, write_page
-from latentry.reports.tables import Table, print_table
-from latentry.tasks.reproduction.cells import Cell, announce, run_cells
+from latentry.reports.tables import Table
+from latentry.tasks.reproduction.cells import Cell
+from latentry.tasks.reproduction.experiment import begin
 from latentry.tasks.reproduction.known_codes import (
     BUDGETS,
     KnownRow,
@@ -54,7 +53,7 @@ from latentry.tasks.reproduction.recovery_comparison import MethodRow, claim, me
 from latentry.tasks.reproduction.recovery_cost import seconds_of
 from latentry.tasks.reproduction.recovery_methods import METHODS
 from latentry.tasks.reproduction.settings import ReproduceRecoverySettings
-from latentry.tasks.runs import claim_folder, load_generator, pick_device, record
+from latentry.tasks.runs import load_generator
 
 __all__ = ["reproduce_recovery"]
 
@@ -70,19 +69,14 @@ def reproduce_recovery(settings: ReproduceRecoverySettings) -> dict[str, Any]:
     settings = _full(settings) if settings.full else settings
     settings = _rehearsal(settings) if settings.quick else settings
     _check(settings)
-    device = pick_device(settings.device)
-    workers = settings.workers or (os.cpu_count() or 1 if device.type == "cpu" else 1)
     generators = {_label(name): name for name in settings.generators}
     fingerprints = {label: load_generator(name)[0].fingerprint for label, name in generators.items()}
-    folder = claim_folder(settings, *_PARTS, goes_on=True)
-    console = Console(quiet=settings.json)
-    places = Places(folder, str(device), generators)
+    experiment = begin(settings, *_PARTS)
+    folder = experiment.folder
+    places = Places(folder, str(experiment.device), generators)
 
     phases = _phases(settings, fingerprints)
-    announce([cell for cells in phases for cell in cells], folder, partial(seconds_of, places), workers, console)
-    results: dict[str, dict[str, Any]] = {}
-    for cells in phases:  # each builds on those before it
-        results |= run_cells(cells, partial(work, places), folder, workers=workers, console=console)
+    results = experiment.results(phases, partial(work, places), partial(seconds_of, places))
 
     methods = _method_rows(settings, results) if "paper" in settings.parts else {}
     known = _known_rows(folder, phases, results, generators)
@@ -91,29 +85,21 @@ def reproduce_recovery(settings: ReproduceRecoverySettings) -> dict[str, Any]:
         *(known_verdict(label, rows) for label, rows in known.items()),
     ]
     _write_page(folder, settings, phases, results, methods, known, verdicts)
-    content = record(
-        folder,
-        settings,
-        {
-            "paper": {prior: {name: dataclasses.asdict(row) for name, row in of.items()} for prior, of in methods.items()},
-            "known_codes": {label: {name: row.numbers() for name, row in of.items()} for label, of in known.items()},
-            "provenance": _of_kind(phases, results, ProvenanceCell),
-            "inverses": _of_kind(phases, results, InverseCell),
-            "generators": fingerprints,
-            "verdicts": verdicts,
-            "cells": results,
-        },
-    )
-    for prior, rows in methods.items():
-        print_table(short_method_table(prior, rows), console)
-    for label, known_rows in known.items():
-        print_table(short_known_table(label, known_rows), console)
-    for table in _provenance_tables(phases, results):
-        print_table(table, console)
-    for sentence in verdicts:
-        console.print(sentence, highlight=False)
-    console.print(f"The page with tables and figures: {folder / 'index.html'}", highlight=False)
-    return content
+    result = {
+        "paper": {prior: {name: dataclasses.asdict(row) for name, row in of.items()} for prior, of in methods.items()},
+        "known_codes": {label: {name: row.numbers() for name, row in of.items()} for label, of in known.items()},
+        "provenance": _of_kind(phases, results, ProvenanceCell),
+        "inverses": _of_kind(phases, results, InverseCell),
+        "generators": fingerprints,
+        "verdicts": verdicts,
+        "cells": results,
+    }
+    tables = [
+        *(short_method_table(prior, rows) for prior, rows in methods.items()),
+        *(short_known_table(label, rows) for label, rows in known.items()),
+        *_provenance_tables(phases, results),
+    ]
+    return experiment.finish(result, tables, verdicts)
 
 
 def _rehearsal(settings: ReproduceRecoverySettings) -> ReproduceRecoverySettings:
@@ -136,8 +122,6 @@ def _full(settings: ReproduceRecoverySettings) -> ReproduceRecoverySettings:
 
 
 def _check(settings: ReproduceRecoverySettings) -> None:
-    if settings.seeds < 2:
-        raise ValueError(f"expected at least 2 seeds, since intervals are over them, got {settings.seeds}")
     fewest = min(settings.validation, settings.held_out, settings.damped_held_out)
     if fewest < _FEWEST:
         raise ValueError(

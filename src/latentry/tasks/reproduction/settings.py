@@ -11,6 +11,7 @@ __all__ = [
     "ReproduceLabelSplitSettings",
     "ReproducePriorsSettings",
     "ReproduceRecoverySettings",
+    "ReproduceSettings",
     "ReproduceSpectralSettings",
     "SpectralPart",
 ]
@@ -21,7 +22,19 @@ LabelSplitPart = Literal["models", "ablations", "moons"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReproducePriorsSettings(CommonSettings):
+class ReproduceSettings(CommonSettings):
+    """What every reproduction takes."""
+
+    seeds: int = 3
+    """Trainings of each kind, one for each seed from `seed` on; intervals are over them."""
+    workers: int | None = None
+    """Cells at once; by default one for each core on a CPU, one on a GPU."""
+    quick: bool = False
+    """A rehearsal in less than a minute: everything at the smallest size, numbers without meaning."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproducePriorsSettings(ReproduceSettings):
     """The table of Singh et al. (2019): generators under different priors, judged at the prior and between codes."""
 
     out: str = "runs/reproduce-priors"
@@ -32,8 +45,6 @@ class ReproducePriorsSettings(CommonSettings):
     """What the samples of each are seen through: shipped classifiers by name, or folders of your own."""
     priors: tuple[str, ...] = ()
     """Rows of the table; all of them by default, the normal prior always."""
-    seeds: int = 3
-    """Generators of each kind."""
     published: str | None = None
     """The published table of masses (.npy or .mat); without it the authors' problem is solved again."""
     latent_dim: int = 100
@@ -52,14 +63,10 @@ class ReproducePriorsSettings(CommonSettings):
     """Steps between two codes."""
     trade_off: bool = True
     """Train one generator for each of a family of designs too, on the last data set."""
-    workers: int | None = None
-    """Cells at once; by default one for each core on a CPU, one on a GPU."""
-    quick: bool = False
-    """A rehearsal in less than a minute: everything at the smallest size, numbers without meaning."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReproduceRecoverySettings(CommonSettings):
+class ReproduceRecoverySettings(ReproduceSettings):
     """The protocol of Cho (2020) under a fair grid, known codes against their cost, and provenance."""
 
     out: str = "runs/reproduce-recovery"
@@ -78,8 +85,6 @@ class ReproduceRecoverySettings(CommonSettings):
     """Priors of the paper's protocol."""
     methods: tuple[str, ...] = ()
     """Rows of the tables; all of them by default."""
-    seeds: int = 3
-    """Generators of each prior."""
     network: Literal["dcgan", "cho2020"] = "dcgan"
     """Kind of network; the second is the paper's own, for a GPU."""
     latent_dim: int = 256
@@ -144,16 +149,12 @@ class ReproduceRecoverySettings(CommonSettings):
     """Iterations of Levenberg-Marquardt on each of them."""
     calibration: int = 99
     """Own samples beside them that give p-values."""
-    workers: int | None = None
-    """Cells at once; by default one for each core on a CPU, one on a GPU."""
     full: bool = False
     """The paper's own networks and updates, its whole grid, 16 starts and every held-out image; for a GPU."""
-    quick: bool = False
-    """A rehearsal in less than a minute: everything at the smallest size, numbers without meaning."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReproduceSpectralSettings(CommonSettings):
+class ReproduceSpectralSettings(ReproduceSettings):
     """Bases, operators and denoising of Toledo-Marin and Glazier (2023), beside their neighbours."""
 
     out: str = "runs/reproduce-spectral"
@@ -174,8 +175,6 @@ class ReproduceSpectralSettings(CommonSettings):
     """Rows of the table of operators; all of them by default, `margin` always."""
     trained: str | None = None
     """Folder of `reproduce priors`: its generators with the normal prior are taken where their settings are the same."""
-    seeds: int = 3
-    """Generators for each data set."""
     latent_dim: int = 100
     """Length of a code."""
     width: int = 24
@@ -218,14 +217,10 @@ class ReproduceSpectralSettings(CommonSettings):
     """Images that denoisers are tuned on."""
     denoised: int = 300
     """Held-out images that they are scored on."""
-    workers: int | None = None
-    """Cells at once; by default one for each core on a CPU, one on a GPU."""
-    quick: bool = False
-    """A rehearsal in less than a minute: everything at the smallest size, numbers without meaning."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReproduceLabelSplitSettings(CommonSettings):
+class ReproduceLabelSplitSettings(ReproduceSettings):
     """Label splits of Zheng and Sun (2019) beside conditional models of the same networks, and what each part is for."""
 
     out: str = "runs/reproduce-label-split"
@@ -238,8 +233,6 @@ class ReproduceLabelSplitSettings(CommonSettings):
     """A classifier for each, which has the word in every result and teaches none."""
     models: tuple[str, ...] = ()
     """Rows of the table of models; all of them by default, `ours` always."""
-    seeds: int = 3
-    """Trainings of each model."""
     width: int = 12
     """Channels of the encoders' first layer."""
     label_dim: int = 16
@@ -262,7 +255,3 @@ class ReproduceLabelSplitSettings(CommonSettings):
     """Most held-out images."""
     moons_steps: int = 3000
     """Iterations of the toy in two dimensions."""
-    workers: int | None = None
-    """Cells at once; by default one for each core on a CPU, one on a GPU."""
-    quick: bool = False
-    """A rehearsal in less than a minute: everything at the smallest size, numbers without meaning."""

@@ -14,7 +14,6 @@ Reference: Toledo-Marin and Glazier, "Using deep LSD to build operators in GANs 
 """
 
 import dataclasses
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -22,16 +21,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from torch import nn
 
 from latentry.data.sources import load_dataset
 from latentry.models.pretrained import load_pretrained
 from latentry.networks import DCGANGenerator, channels_last
 from latentry.reports.page import Picture, write_page
-from latentry.reports.tables import Table, print_table
-from latentry.tasks.reproduction.cells import Cell, announce, run_cells
+from latentry.reports.tables import Table
+from latentry.tasks.reproduction.cells import Cell
 from latentry.tasks.reproduction.denoisers import STRENGTHS
+from latentry.tasks.reproduction.experiment import begin
 from latentry.tasks.reproduction.settings import ReproduceSpectralSettings
 from latentry.tasks.reproduction.spectral_bases import BASES, BasesCell, hold_bases
 from latentry.tasks.reproduction.spectral_denoising import DenoiserCell, DenoisingCell, denoise, fit_denoiser
@@ -51,7 +50,6 @@ from latentry.tasks.reproduction.spectral_spaces import (
     train_generator,
     train_guide,
 )
-from latentry.tasks.runs import claim_folder, pick_device, record
 
 __all__ = ["reproduce_spectral"]
 
@@ -65,18 +63,13 @@ def reproduce_spectral(settings: ReproduceSpectralSettings) -> dict[str, Any]:
     """Write one file for each cell, then `index.html` and `results.json`; print the cost first and the tables last."""
     settings = _rehearsal(settings) if settings.quick else settings
     _check(settings)
-    device = pick_device(settings.device)
-    workers = settings.workers or (os.cpu_count() or 1 if device.type == "cpu" else 1)
-    folder = claim_folder(settings, *_PARTS, goes_on=True)
-    console = Console(quiet=settings.json)
+    experiment = begin(settings, *_PARTS)
+    folder, device = experiment.folder, experiment.device
     places = Places(folder, str(device), settings.trained)
 
     phases = _phases(settings)
     costs = _costs(settings, device)
-    announce([cell for cells in phases for cell in cells], folder, lambda cell: costs[type(cell.settings)], workers, console)
-    results: dict[str, dict[str, Any]] = {}
-    for cells in phases:  # each builds on those before it
-        results |= run_cells(cells, partial(work, places), folder, workers=workers, console=console)
+    results = experiment.results(phases, partial(work, places), lambda cell: costs[type(cell.settings)])
 
     found = _by_data(phases, results)
     kinds = ((BasesCell, bases_table), (OperatorsCell, operators_table), (DenoisingCell, denoising_table))
@@ -86,13 +79,7 @@ def reproduce_spectral(settings: ReproduceSpectralSettings) -> dict[str, Any]:
 
     verdicts = spectral_verdicts(found.get(BasesCell, {}), found.get(OperatorsCell, {}), found.get(DenoisingCell, {}))
     _write_page(folder, settings, phases, tables(short=False), verdicts)
-    content = record(folder, settings, {"verdicts": verdicts, "cells": results})
-    for table in tables(short=True):
-        print_table(table, console)
-    for sentence in verdicts:
-        console.print(sentence, highlight=False)
-    console.print(f"The page with tables and figures: {folder / 'index.html'}", highlight=False)
-    return content
+    return experiment.finish({"verdicts": verdicts, "cells": results}, tables(short=True), verdicts)
 
 
 def work(places: Places, cell: Cell) -> dict[str, Any]:
@@ -120,8 +107,6 @@ def _rehearsal(settings: ReproduceSpectralSettings) -> ReproduceSpectralSettings
 
 
 def _check(settings: ReproduceSpectralSettings) -> None:
-    if settings.seeds < 2:
-        raise ValueError(f"expected at least 2 seeds, since intervals are over them, got {settings.seeds}")
     counts = [len(named) for named in (settings.generators, settings.guides, settings.readers)]
     if not settings.data or set(counts) != {len(settings.data)}:
         raise ValueError(

@@ -40,7 +40,7 @@ def bases_table(data: str, seeds: Seeds, short: bool = False) -> Table:
         "whole codes. Means over seeds with 95 % Student intervals."
     )
     table = Table(f"Bases: {data}", columns, body, note)
-    return _only(table, (0, 1, 2, 4, 6)) if short else table
+    return table.only(0, 1, 2, 4, 6) if short else table
 
 
 def operators_table(data: str, seeds: Seeds, short: bool = False) -> Table:
@@ -70,7 +70,7 @@ def operators_table(data: str, seeds: Seeds, short: bool = False) -> Table:
         "within pairs of labels. Norm change: the largest."
     )
     table = Table(f"Operators: {data}", columns, tuple(map(row, next(iter(seeds.values()))["operators"])), note)
-    return _only(table, (0, 1, 2, 3, 4, 6, 8)) if short else table
+    return table.only(0, 1, 2, 3, 4, 6, 8) if short else table
 
 
 def denoising_table(data: str, seeds: Seeds, short: bool = False) -> Table:
@@ -109,7 +109,7 @@ def denoising_table(data: str, seeds: Seeds, short: bool = False) -> Table:
         "squared, to the clean image, of the method that was best by it on validation."
     )
     table = Table(f"Denoising: {data}", columns, tuple(body), note)
-    return _only(table, (0, 1, 2, 3, 4, 5)) if short else table
+    return table.only(0, 1, 2, 3, 4, 5) if short else table
 
 
 def _best(of: Mapping[str, Any], kinds: Sequence[str], target: str, family: str | None = None) -> Mapping[str, Any]:
@@ -129,12 +129,6 @@ def _best(of: Mapping[str, Any], kinds: Sequence[str], target: str, family: str 
 
 def _gain(seeds: Seeds, corruption: str, which: str = "gain") -> SeedInterval:
     return over(seeds, lambda result: result[corruption][which]["value"])
-
-
-def _only(table: Table, columns: Sequence[int]) -> Table:
-    """Fewer columns, for a console, and no note: the page has them."""
-    names = tuple(table.columns[index] for index in columns)
-    return Table(table.title, names, tuple(tuple(row[index] for index in columns) for row in table.rows))
 
 
 def spectral_verdicts(
