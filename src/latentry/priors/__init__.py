@@ -8,12 +8,14 @@ from latentry.priors.iid import HalfUniformHalfNormal, IIDPrior, Normal, Truncat
 from latentry.priors.interpolation import Rule, combine, interpolate
 from latentry.priors.labelled import DiagonalNormal, NormalMixture, NormalMixtureDistribution, TrainedMixture
 from latentry.priors.mismatch import DensityCurves, Mismatch, NormCurves, density_curves, mismatch, norm_curves
+from latentry.priors.placement import Combination, SemanticPlacement
 from latentry.priors.radial import GammaRadius, LogUniformRadius, RadialDistribution, RadialPrior, SphericalCauchy
 from latentry.priors.radius_designer import RadiusDesign, design_radial, design_radius
 from latentry.priors.summary import Summary, summarize
 from latentry.priors.tabulated import Tabulated
 
 __all__ = [
+    "Combination",
     "Constraint",
     "DensityCurves",
     "Design",
@@ -35,6 +37,7 @@ __all__ = [
     "RadiusDesign",
     "Rule",
     "SavedPrior",
+    "SemanticPlacement",
     "SphericalCauchy",
     "Summary",
     "Tabulated",

@@ -1,0 +1,323 @@
+r"""Features placed in the latent space before anything is trained.
+
+A *level* :math:`a_i` says how far feature i is present: +1 as in the examples that have it, 0 neutral, -1 its reverse, which
+nobody need have seen; numbers between and beyond are allowed. Feature i has a mean :math:`\mu_i`, its code is drawn about
+
+.. math:: p(z \mid a) = N\Big(\sum_i a_i \mu_i, \; s^2 v(a)\Big),
+
+with deviations s, one for each coordinate. Means add and deviations are kept, v = 1 (`combination="means"`); or codes of
+the features add, each with its own noise, so that :math:`v(a) = \max(1, \sum_i a_i^2)` (`combination="codes"`). Kim and Cho
+(2019) say no more than that each feature has a normal law of its own: how they combine, how means are chosen and that
+neutral is the origin are our reconstruction.
+
+By default the means are orthogonal: feature i has a block of b coordinates to itself, and :math:`\mu_i` is
+:math:`\delta / \sqrt b` in each of them, so that its *separation* :math:`\delta = |\mu_i / s|` is the distance from neutral
+in standard deviations. Coordinates outside all blocks are free for style. The best reader of codes takes neutral for
+feature i, and the other way round, with probability :math:`\Phi(-\delta / 2)`, the *overlap*.
+
+The law of all codes is the mixture over the combinations of levels that occur. Where some levels of a datum are unknown,
+the divergence of the law q of its code is bounded by that to the mixture of all combinations c that fit what is known
+(Hershey and Olsen, 2007, for one law on the left, where the bound is that of the best responsibilities):
+
+.. math:: KL(q \,\|\, p(\cdot \mid a)) \le -\log \sum_c p(c \mid a_{known}) \, e^{-KL(q \| p_c)}
+
+References: Kim and Cho, "Latent space-controllable generative adversarial network", 2019; Hershey and Olsen, "Approximating
+the Kullback Leibler divergence between Gaussian mixture models", 2007.
+"""
+
+import difflib
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from latentry.priors.labelled import DiagonalNormal, NormalMixture
+
+__all__ = ["Combination", "SemanticPlacement"]
+
+Combination = Literal["means", "codes"]
+
+_MOST = 4096
+"""Combinations that are written out unasked."""
+
+
+class SemanticPlacement(NormalMixture):
+    """p(z | a) for signed levels `a` of named features, and p(z) over the combinations of levels that occur.
+
+    It is a normal mixture whose labels are these combinations, row by row, and serves wherever one does; `at(a)` is the law
+    of codes at any levels, seen or not.
+
+    Args:
+        features: Names of the k features.
+        latent_dim: Number of coordinates d.
+        exclusive: Features of which a datum has exactly one, such as classes.
+        block: Coordinates of each feature.
+        separation: Distance of each feature's mean from neutral, in standard deviations, above 0; one number for each
+            feature, or one for all.
+        means: Means of the features `(k, d)` in place of blocks; `block` and `separation` are not looked at then.
+        scale: Standard deviations of the coordinates, above 0; 1 by default.
+        combination: Whether means add or codes do.
+        combinations: Levels `(m, k)` that occur together; by default 0 or 1 of each feature, one 1 among the exclusive.
+        probs: Probabilities of these combinations; equal by default.
+
+    Raises:
+        ValueError: Names repeat or are unknown, blocks do not fit into the space, a separation is not above 0, a feature
+            has no mean, or levels contradict each other.
+    """
+
+    means: Tensor
+    deviations: Tensor
+    combinations: Tensor
+
+    def __init__(
+        self,
+        features: Sequence[str],
+        latent_dim: int,
+        *,
+        exclusive: Sequence[str] = (),
+        block: int = 1,
+        separation: int | float | Sequence[float] = 4.0,
+        means: Float[Tensor, "k d"] | Sequence[Sequence[float]] | None = None,
+        scale: Float[Tensor, "d"] | Sequence[float] | None = None,
+        combination: Combination = "means",
+        combinations: Float[Tensor, "m k"] | Sequence[Sequence[float]] | None = None,
+        probs: Float[Tensor, "m"] | Sequence[float] | None = None,
+    ) -> None:
+        names = _check_names(features, exclusive)
+        placed = _in_blocks(names, latent_dim, block, separation) if means is None else torch.as_tensor(means)
+        placed = placed if placed.is_floating_point() else placed.to(torch.get_default_dtype())
+        if placed.shape != (len(names), latent_dim) or not placed.isfinite().all():
+            raise ValueError(
+                f"expected finite means of shape {(len(names), latent_dim)}, one row for each feature, got "
+                f"{tuple(placed.shape)}"
+            )
+        lost = [name for name, mean in zip(names, placed, strict=True) if not mean.any()]
+        if lost:
+            raise ValueError(f"expected means apart from neutral, got 0 for {', '.join(lost)}; place them elsewhere")
+        deviations = torch.ones(latent_dim) if scale is None else torch.as_tensor(scale)
+        deviations = deviations.to(placed)
+        if deviations.shape != (latent_dim,):
+            raise ValueError(f"expected {latent_dim} deviations, one for each coordinate, got {tuple(deviations.shape)}")
+        rows = _possible(names, exclusive) if combinations is None else torch.as_tensor(combinations)
+        rows = rows.to(placed)
+        _check_levels(rows, names, exclusive)
+        if rows.isnan().any():
+            raise ValueError("expected known levels in every combination, got NaN; leave out what is not known")
+        spread = _spread(rows, combination)
+        super().__init__(rows @ placed, spread[:, None] * deviations, probs)
+        self.features, self.exclusive, self.combination = names, tuple(exclusive), combination
+        self.register_buffer("means", placed)
+        self.register_buffer("deviations", deviations)
+        self.register_buffer("combinations", rows)
+
+    def arguments(self) -> dict[str, Any]:
+        """What the constructor was given, as JSON can hold it."""
+        return {
+            "features": list(self.features),
+            "latent_dim": self.latent_dim,
+            "exclusive": list(self.exclusive),
+            "means": self.means.tolist(),
+            "scale": self.deviations.tolist(),
+            "combination": self.combination,
+            "combinations": self.combinations.tolist(),
+            "probs": self.probs.tolist(),
+        }
+
+    def at(self, a: Float[Tensor, "*n k"]) -> DiagonalNormal:
+        """p(z | a), of batch shape `(*n,)`, for any levels."""
+        if a.shape[-1] != len(self.features):
+            raise ValueError(
+                f"expected levels of {len(self.features)} features, got {a.shape[-1]}; order them as `features`"
+            )
+        a = a.to(self.means)
+        return DiagonalNormal(a @ self.means, _spread(a, self.combination)[..., None] * self.deviations)
+
+    def named(self, levels: Mapping[str, int | float]) -> Float[Tensor, "k"]:
+        """Levels by name as a row, 0 for those that are not named.
+
+        Raises:
+            ValueError: There is no such feature, or several exclusive ones are asked for.
+        """
+        row = self.means.new_zeros(len(self.features))
+        for name, level in levels.items():
+            row[self.index(name)] = level
+        asked = [name for name in levels if name in self.exclusive and levels[name]]
+        if len(asked) > 1:
+            raise ValueError(f"expected one of the exclusive features at a time, got {' and '.join(asked)}; choose one")
+        return row
+
+    def index(self, name: str) -> int:
+        """Number of a feature.
+
+        Raises:
+            ValueError: There is no such feature.
+        """
+        if name not in self.features:
+            close = difflib.get_close_matches(name, self.features, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else "choose one of these"
+            raise ValueError(f"expected a feature among {', '.join(self.features)}, got {name!r}; {hint}")
+        return self.features.index(name)
+
+    def levels(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n k"]:
+        """Where codes stand along each feature: the levels that fit them best, by least squares in standard deviations."""
+        apart = self.means / self.deviations
+        return (z / self.deviations) @ torch.linalg.pinv(apart)
+
+    def moved(self, z: Float[Tensor, "*n d"], name: str, by: int | float | Tensor) -> Float[Tensor, "*n d"]:
+        """Codes whose level of a feature is changed by so much, everything else kept."""
+        return z + torch.as_tensor(by).to(z)[..., None] * self.means[self.index(name)].to(z)
+
+    def reversed(self, z: Float[Tensor, "*n d"], name: str) -> Float[Tensor, "*n d"]:
+        """Codes with a feature's level turned into its opposite."""
+        return self.moved(z, name, -2 * self.levels(z)[..., self.index(name)])
+
+    @property
+    def separations(self) -> Float[Tensor, "k"]:
+        """Distance of each feature's mean from neutral, in standard deviations."""
+        return (self.means / self.deviations).norm(dim=1)
+
+    @property
+    def overlaps(self) -> Float[Tensor, "k"]:
+        """Share of codes that the best reader takes for the wrong one of neutral and present: of exclusive features, for
+        the nearest other one.
+        """
+        apart = self.separations
+        among = [self.features.index(name) for name in self.exclusive]
+        if len(among) > 1:
+            own = (self.means / self.deviations)[among]
+            apart[among] = torch.cdist(own, own).fill_diagonal_(math.inf).min(1).values
+        return torch.special.ndtr(-apart / 2)
+
+    def observed(self, a: Float[Tensor, "n k"]) -> "SemanticPlacement":
+        """The same placement with the combinations of levels, and their frequencies, of data; rows with unknowns are passed
+        over.
+
+        Raises:
+            ValueError: No row is known as a whole, or levels contradict each other.
+        """
+        self.check(a)
+        known = a[~a.isnan().any(1)]
+        if len(known) == 0:
+            raise ValueError("expected data of which all levels are known, to count combinations, got none")
+        rows, counts = known.unique(dim=0, return_counts=True)
+        return SemanticPlacement(
+            self.features, self.latent_dim, exclusive=self.exclusive, means=self.means, scale=self.deviations,
+            combination=self.combination, combinations=rows, probs=counts / counts.sum(),
+        )  # fmt: skip
+
+    def divergence(
+        self, mean: Float[Tensor, "n d"], log_variance: Float[Tensor, "n d"], a: Float[Tensor, "n k"]
+    ) -> Float[Tensor, "n"]:
+        r"""Kullback-Leibler divergence in nats of normal laws q from p(z | a); where levels are unknown (NaN), the bound.
+
+        .. math:: \tfrac12 \sum_j \log \frac{s_j^2}{\sigma_j^2} + \frac{\sigma_j^2 + (m_j - \mu_j)^2}{s_j^2} - 1
+        """
+        unknown = a.isnan()
+        law = self.at(a.nan_to_num())
+        exact = _divergence(mean, log_variance, law.loc, law.scale)
+        rows = unknown.any(1)
+        if not rows.any():
+            return exact
+        fits = ((a[rows, None] == self.combinations.to(a)) | unknown[rows, None]).all(2)
+        if not fits.any(1).all():
+            raise ValueError(
+                "expected data with unknown levels to fit one of the combinations that occur, got others; make the "
+                "placement of `observed(a)`"
+            )
+        weights = self.probs.log().expand(len(fits), -1).masked_fill(~fits, -math.inf).log_softmax(1)
+        each = _divergence(mean[rows, None], log_variance[rows, None], self.loc, self.scale)
+        return exact.masked_scatter(rows, -(weights - each).logsumexp(1))
+
+    def check(self, a: Float[Tensor, "n k"]) -> None:
+        """Whether levels of data can be.
+
+        Raises:
+            ValueError: A level is none of -1, 0, 1 and NaN (unknown), or a datum has not exactly one exclusive feature.
+        """
+        _check_levels(a, self.features, self.exclusive)
+
+    def extra_repr(self) -> str:
+        return f"latent_dim={self.latent_dim}, features={list(self.features)}"
+
+
+def _check_levels(a: Tensor, names: Sequence[str], exclusive: Sequence[str]) -> None:
+    if a.ndim != 2 or a.shape[1] != len(names):
+        raise ValueError(f"expected levels (n, {len(names)}), got {tuple(a.shape)}; order them as `features`")
+    if not (a.isnan() | (a == 0) | (a.abs() == 1)).all():
+        raise ValueError("expected levels -1, 0, 1 or NaN (unknown) of data, got others; `at` takes any")
+    if not exclusive:
+        return
+    classes = a[:, [names.index(name) for name in exclusive]]
+    present = (classes == 1).sum(1)
+    wrong = (present > 1) | (classes == -1).any(1) | ((present == 0) & ~classes.isnan().any(1))
+    if wrong.any():
+        at = int(wrong.nonzero()[0])
+        found = [f"{name} at {level:g}" for name, level in zip(exclusive, classes[at].tolist(), strict=True) if level]
+        raise ValueError(
+            f"expected exactly one of {', '.join(exclusive)} at 1 and the others at 0, got {' and '.join(found) or 'none'} "
+            f"for datum {at}; mend its labels, or do not call these exclusive"
+        )
+
+
+def _divergence(mean: Tensor, log_variance: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
+    relative = log_variance - 2 * scale.log()
+    return 0.5 * (relative.exp() + ((mean - loc) / scale).square() - 1 - relative).sum(-1)
+
+
+def _spread(a: Float[Tensor, "*n k"], combination: Combination) -> Float[Tensor, "*n"]:
+    """Square root of v(a)."""
+    if combination == "means":
+        return torch.ones_like(a[..., 0])
+    return a.square().sum(-1).clamp(min=1).sqrt()
+
+
+def _check_names(features: Sequence[str], exclusive: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(features)
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"expected features of different names, got {', '.join(names) or 'none'}")
+    if strange := [name for name in exclusive if name not in names]:
+        raise ValueError(f"expected exclusive features among {', '.join(names)}, got {', '.join(strange)}")
+    return names
+
+
+def _in_blocks(
+    names: Sequence[str], latent_dim: int, block: int, separation: int | float | Sequence[float]
+) -> Float[Tensor, "k d"]:
+    """One mean for each feature, in coordinates of its own."""
+    k = len(names)
+    if block < 1 or k * block > latent_dim:
+        raise ValueError(
+            f"expected blocks of at least 1 coordinate that fit into {latent_dim}, got {k} of {block}; take smaller "
+            "ones, or a larger latent_dim"
+        )
+    apart = torch.full((k,), float(separation)) if isinstance(separation, int | float) else torch.tensor(separation)
+    if apart.shape != (k,) or not (apart > 0).all() or not apart.isfinite().all():
+        raise ValueError(
+            f"expected a separation above 0, or one for each of {k} features, got {separation}; at 0 a feature cannot be "
+            "told from neutral"
+        )
+    means = torch.zeros(k, latent_dim)
+    for index, distance in enumerate(apart.tolist()):
+        means[index, index * block : (index + 1) * block] = distance / math.sqrt(block)
+    return means
+
+
+def _possible(names: Sequence[str], exclusive: Sequence[str]) -> Float[Tensor, "m k"]:
+    """Every feature neutral or present, one present among the exclusive."""
+    free = [name for name in names if name not in exclusive]
+    count = 2 ** len(free) * max(1, len(exclusive))
+    if count > _MOST:
+        raise ValueError(
+            f"expected at most {_MOST} combinations of levels, got {count} for {len(names)} features; pass those that occur "
+            "as `combinations`"
+        )
+    rows = []
+    for chosen in exclusive or (None,):
+        for present in itertools.product((0.0, 1.0), repeat=len(free)):
+            of = dict(zip(free, present, strict=True))
+            rows.append([of.get(name, float(name == chosen)) for name in names])
+    return torch.tensor(rows)
