@@ -10,8 +10,9 @@ from torch.testing import assert_close
 
 from latentry.evaluation.codes import goodness_of_fit
 from latentry.evaluation.held_out_probe import probe_held_out
-from latentry.models.label_split import LabelSplit, Laws, load_label_split, save_label_split
+from latentry.models.label_split import LabelSplit, load_label_split, save_label_split
 from latentry.models.label_split_flow import CodeLaws, FlowTraining, behind_flow, refitted_prior
+from latentry.models.laws import Laws
 from latentry.networks import ConditionalFlow, Perceptron
 from latentry.priors import Normal, NormalMixture
 from latentry.training.loop import train

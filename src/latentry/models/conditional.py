@@ -28,9 +28,9 @@ from torch.nn.functional import one_hot
 from torch.optim import Adam
 
 from latentry.models.gan import discriminator_loss
-from latentry.models.label_split import laws_of_styles
 from latentry.models.label_split_losses import normal_divergence, three_term_hinge
 from latentry.models.label_split_weights import LabelSplitWeights
+from latentry.models.laws import normal_laws
 from latentry.priors import NormalMixture
 from latentry.training.loop import Update
 
@@ -89,7 +89,7 @@ class ConditionalTraining:
         shown: dict[str, Tensor] = {}
         x_hat = None
         if "encoder" in self.networks:
-            style = laws_of_styles(self._encoded(x, y))
+            style = normal_laws(self._encoded(x, y))
             assert style.log_variance is not None, "an encoder gives laws"
             x_hat = self.networks["decoder"](self.code(style.drawn(rng), y))
             reconstruction = (x_hat - x).square().mean()

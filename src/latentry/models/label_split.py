@@ -27,8 +27,7 @@ References: Zheng and Sun, "Disentangling latent space for VAE by label relevant
 """
 
 import dataclasses
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -52,6 +51,7 @@ from latentry.models.label_split_losses import (
     three_term_hinge,
 )
 from latentry.models.label_split_weights import LabelSplitWeights
+from latentry.models.laws import Laws, normal_laws
 from latentry.models.pretrained import load_pretrained, model_folder, save_pretrained
 from latentry.networks import ConditionalFlow, FlowDecoder
 from latentry.numerics.hsic import centred_alignment, gaussian_kernel
@@ -61,11 +61,8 @@ from latentry.training.loop import Update
 __all__ = [
     "LabelSplit",
     "LabelSplitTraining",
-    "Laws",
     "is_label_split",
-    "join_laws",
     "laws_of_labels",
-    "laws_of_styles",
     "load_label_split",
     "save_label_split",
 ]
@@ -73,53 +70,11 @@ __all__ = [
 _PARTS = {"decoder": ".", "label_encoder": "label-encoder", "style_encoder": "style-encoder"}
 """Folder of each network: that of the decoder is the model's own, which so serves wherever a generator is asked for."""
 _PAPERS = LabelSplitWeights()
-_WIDEST = 10.0
-"""Log variances are kept within so much of 0."""
-
-
-@dataclass(frozen=True)
-class Laws:
-    """Normal laws of codes, or codes themselves."""
-
-    mean: Float[Tensor, "n d"]
-    """Means, or the codes."""
-    log_variance: Float[Tensor, "n d"] | None
-    """Logarithms of the variances; None for codes without spread."""
-
-    def drawn(self, rng: torch.Generator) -> Float[Tensor, "n d"]:
-        """A code of each law."""
-        if self.log_variance is None:
-            return self.mean
-        noise = torch.randn(self.mean.shape, generator=rng, device=self.mean.device, dtype=self.mean.dtype)
-        return self.mean + (0.5 * self.log_variance).exp() * noise
-
-    def detached(self) -> "Laws":
-        """The same without a gradient."""
-        return Laws(self.mean.detach(), None if self.log_variance is None else self.log_variance.detach())
-
-    def to(self, device: torch.device, *, non_blocking: bool = False) -> "Laws":
-        """The same on a device."""
-        spread = None if self.log_variance is None else self.log_variance.to(device, non_blocking=non_blocking)
-        return Laws(self.mean.to(device, non_blocking=non_blocking), spread)
-
-
-def join_laws(parts: Sequence[Laws]) -> Laws:
-    """Laws one after the other, on the CPU."""
-    mean = torch.cat([part.mean.cpu() for part in parts])
-    spread = [part.log_variance.cpu() for part in parts if part.log_variance is not None]
-    return Laws(mean, torch.cat(spread) if spread else None)
-
-
-def laws_of_styles(given: Float[Tensor, "n k"], least_deviation: float = 0.0) -> Laws:
-    """The laws whose means and log variances an encoder gives side by side, none narrower than the least deviation."""
-    mean, log_variance = given.chunk(2, 1)
-    least = 2 * math.log(least_deviation) if least_deviation else -_WIDEST
-    return Laws(mean, log_variance.clamp(least, _WIDEST))
 
 
 def laws_of_labels(given: Float[Tensor, "n k"], label_dim: int) -> Laws:
     """The laws of z_s: as those of styles, or without spread where an encoder gives codes."""
-    return Laws(given, None) if given.shape[1] == label_dim else laws_of_styles(given)
+    return Laws(given, None) if given.shape[1] == label_dim else normal_laws(given)
 
 
 @dataclass(frozen=True)
@@ -173,7 +128,7 @@ class LabelSplit:
         with evaluated(self.label_encoder, self.style_encoder), torch.no_grad():
             given = [(self.label_encoder(part), self.style_encoder(part)) for part in x.split(batch_size)]
         labels, styles = (torch.cat(parts) for parts in zip(*given, strict=True))
-        return laws_of_labels(labels, self.label_dim), laws_of_styles(styles, self.least_deviation)
+        return laws_of_labels(labels, self.label_dim), normal_laws(styles, self.least_deviation)
 
     @property
     def flow(self) -> ConditionalFlow | None:
@@ -344,7 +299,7 @@ class LabelSplitTraining:
             mixture.limit_()
 
         laws = self._label_laws(x)
-        style = laws_of_styles(self.networks["style-encoder"](x), self.least_deviation)
+        style = normal_laws(self.networks["style-encoder"](x), self.least_deviation)
         z_s, z_u = laws.drawn(rng), style.drawn(rng)
         x_hat = self.networks["decoder"](torch.cat([z_s, z_u], 1))
         shown = {"accuracy": self._accuracy(laws.mean, y)}

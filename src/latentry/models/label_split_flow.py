@@ -34,7 +34,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from latentry.models.label_split import LabelSplit, Laws
+from latentry.models.label_split import LabelSplit
+from latentry.models.laws import Laws
 from latentry.networks import ConditionalFlow, FlowDecoder
 from latentry.priors import NormalMixture
 from latentry.training.loop import Update, train

@@ -12,12 +12,11 @@ from latentry.evaluation.information import active_units
 from latentry.models.label_split import (
     LabelSplit,
     LabelSplitTraining,
-    Laws,
-    join_laws,
     load_label_split,
     save_label_split,
 )
 from latentry.models.label_split_flow import CodeLaws, settled
+from latentry.models.laws import Laws, join_laws
 from latentry.networks import Perceptron, Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
 from latentry.priors import TrainedMixture
 from latentry.reports.pictures import grid, write_png

@@ -18,8 +18,9 @@ from latentry.data.images import LabelledImages
 from latentry.data.sources import load_dataset
 from latentry.interfaces import evaluated
 from latentry.models.conditional import ConditionalTraining
-from latentry.models.label_split import LabelSplit, Laws, laws_of_styles, load_label_split
+from latentry.models.label_split import LabelSplit, load_label_split
 from latentry.models.label_split_weights import LabelSplitWeights
+from latentry.models.laws import Laws, normal_laws
 from latentry.models.pretrained import load_pretrained, save_pretrained
 from latentry.networks import Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
 from latentry.priors import NormalMixture
@@ -144,7 +145,7 @@ class Model:
         assert self.encoder is not None, "asked for codes of a model without an encoder"
         labels = y.split(_AT_ONCE) if self.label_dim else [None] * len(x)
         with evaluated(self.encoder), torch.no_grad():
-            return laws_of_styles(
+            return normal_laws(
                 torch.cat([self.encoder(*_with(part, own)) for part, own in zip(x.split(_AT_ONCE), labels, strict=False)])
             )
 
