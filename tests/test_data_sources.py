@@ -24,7 +24,7 @@ def test_missing_fashion_mnist_says_how_to_get_it(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize(("word", "hint"), [("digit", "'digits'"), ("FashionMNIST", "'fashion-mnist'")])
 def test_a_misspelt_name_is_corrected(word: str, hint: str) -> None:
-    names = "'digits', 'painted-digits', 'fashion-mnist', 'hf:NAME'"
+    names = "'digits', 'painted-digits', 'stroke-digits', 'fashion-mnist', 'hf:NAME'"
     with pytest.raises(ValueError, match=f"{names} .* got '{word}'; did you mean {hint}"):
         load_dataset(word)
 

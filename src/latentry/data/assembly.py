@@ -53,6 +53,7 @@ def _labelled(name: str, shape: tuple[int, int, int], read: Callable[[Tensor], T
         class_names=labels.class_names,
         attributes=labels.attributes,
         attribute_names=labels.attribute_names,
+        zeros=labels.zeros,
         splits=complete_splits(labels.published, labels.strata),
         items=torch.arange(len(labels)),
     )

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from latentry.data.labels import Zeros
 from latentry.storage import fingerprint
 
 __all__ = ["LabelledImages", "from_pixels", "to_pixels"]
@@ -45,9 +46,11 @@ class LabelledImages:
     class_names: tuple[str, ...] = ()
     """Name of each class."""
     attributes: Int[Tensor, "n k"] | None = field(default=None, repr=False)
-    """Signed attributes of each item of the whole source, -1, 0 (unknown) or +1."""
+    """Signed attributes of each item of the whole source, -1, 0 or +1."""
     attribute_names: tuple[str, ...] = ()
     """Name of each attribute."""
+    zeros: Zeros = "unknown"
+    """What attributes of 0 mean: nothing is known, or neither +1 nor its reverse."""
     splits: dict[str, Tensor] = field(default_factory=dict, repr=False)
     """Item numbers of the fixed splits `train`, `validation` and `held-out`."""
     items: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64), repr=False)

@@ -1,17 +1,22 @@
 """What is known of each item besides its pixels: a class, signed attributes, the published split.
 
 A signed attribute is +1 (present), -1 (absent) or 0 (unknown). Sources that write nothing but 0 and 1 mean absent by 0, so
-that there 0 is read as -1; one -1 anywhere in the table means that its zeros are unknowns.
+that there 0 is read as -1; one -1 anywhere in the table means that its zeros are unknowns. Attributes that were measured are
+another matter: there -1 is the reverse of +1, and 0 lies between them (`zeros="neutral"`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-__all__ = ["Labels", "classes", "signed_attributes"]
+__all__ = ["Labels", "Zeros", "classes", "signed_attributes"]
+
+Zeros = Literal["unknown", "neutral"]
+"""What attributes of 0 mean."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,8 @@ class Labels:
     """Signed attributes of each item."""
     attribute_names: tuple[str, ...] = ()
     """Name of each attribute."""
+    zeros: Zeros = "unknown"
+    """What attributes of 0 mean."""
     published: dict[str, Tensor] = field(default_factory=dict)
     """Item numbers of the splits that the source itself defines."""
 

@@ -2,7 +2,8 @@
 
 Images are grey `(n, h, w)`, or `(n, h, w, c)`, or `(n, c, h, w)` with c = 1 or 3, the last axis tried first. Values are
 bytes 0..255, or real numbers: if none is below 0 they are taken to span [0, 1], else [-1, 1]. Names may be given as
-`class_names` and `attribute_names`; otherwise they are numbers.
+`class_names` and `attribute_names`; otherwise they are numbers. `splits` names the split of each item; `zeros`, the word
+`unknown` or `neutral`, says what attributes of 0 mean; without it they are read as in tables (`latentry.data.labels`).
 """
 
 import zipfile
@@ -17,7 +18,8 @@ from torch import Tensor
 
 from latentry.data.assembly import in_memory
 from latentry.data.images import LabelledImages, to_pixels
-from latentry.data.labels import Labels, signed_attributes
+from latentry.data.labels import Labels, Zeros, signed_attributes
+from latentry.data.splits import split_members
 
 __all__ = ["load_npz"]
 
@@ -102,9 +104,25 @@ def _labels(arrays: dict[str, np.ndarray], path: Path) -> Labels:
                 f"expected attributes -1, 0 or 1 in {path}, got {sorted(set(values.flatten().tolist()))}; recode them"
             )
         names = _names(arrays, "attribute_names", values.shape[1], path, spare=False)
-        signed = signed_attributes(values, torch.ones_like(values, dtype=torch.bool))
-        labels = replace(labels, attributes=signed, attribute_names=names)
+        zeros = _zeros(arrays, path)
+        known = torch.ones_like(values, dtype=torch.bool)
+        signed = values if zeros == "neutral" else signed_attributes(values, known)
+        labels = replace(labels, attributes=signed, attribute_names=names, zeros=zeros)
+    if "splits" in arrays:
+        words = list(map(str, arrays["splits"].flatten()))
+        if len(words) != len(arrays["x"]):
+            raise ValueError(
+                f"expected {len(arrays['x'])} splits in {path}, one per image, got {len(words)}; save both again"
+            )
+        labels = replace(labels, published=split_members(words, str(path)))
     return labels
+
+
+def _zeros(arrays: dict[str, np.ndarray], path: Path) -> Zeros:
+    word = str(arrays.get("zeros", "unknown"))
+    if word not in ("unknown", "neutral"):
+        raise ValueError(f"expected 'unknown' or 'neutral' as zeros in {path}, got {word!r}; save one of these words")
+    return "neutral" if word == "neutral" else "unknown"
 
 
 def _integers(arrays: dict[str, np.ndarray], key: str, dimensions: int, path: Path) -> Int[Tensor, "..."]:

@@ -13,11 +13,12 @@ from latentry.data.images import LabelledImages
 from latentry.data.npz import load_npz
 from latentry.data.painted_digits import painted_digits
 from latentry.data.pictures import check_format
+from latentry.data.stroke_digits import stroke_digits
 
 __all__ = ["load_dataset"]
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
-NAMES = ("digits", "painted-digits", "fashion-mnist")
+NAMES = ("digits", "painted-digits", "stroke-digits", "fashion-mnist")
 HUB = "hf:"
 
 
@@ -27,10 +28,10 @@ def load_dataset(name_or_path: str | Path, *, image_size: int | None = None, cha
     Splits that the source publishes are kept; missing ones are cut out of train, stratified by class, always alike.
 
     Args:
-        name_or_path: `digits` (bundled), `painted-digits` (the same in colour, 64 x 64), `fashion-mnist` (Debian's
-            `dataset-fashion-mnist`); a folder of IDX files, of images in one subfolder per class, of images with a
-            `labels.csv`, or laid out as CelebA; an `.npz` file; `hf:NAME`, `hf:NAME@CONFIG` or `hf:FOLDER` through the
-            package `datasets`. A folder called digits is `./digits`.
+        name_or_path: `digits` (bundled), `painted-digits` (the same in colour, 64 x 64), `stroke-digits` (the same with
+            signed attributes), `fashion-mnist` (Debian's `dataset-fashion-mnist`); a folder of IDX files, of images in one
+            subfolder per class, of images with a `labels.csv`, or laid out as CelebA; an `.npz` file; `hf:NAME`,
+            `hf:NAME@CONFIG` or `hf:FOLDER` through the package `datasets`. A folder called digits is `./digits`.
         image_size: Side of the square that images are resized and cropped to; as they are by default.
         channels: 1 for grey, 3 for colour; as the source has them by default.
 
@@ -44,6 +45,8 @@ def load_dataset(name_or_path: str | Path, *, image_size: int | None = None, cha
         return digits(image_size=image_size, channels=channels)
     if name_or_path == "painted-digits":
         return painted_digits(image_size=image_size, channels=channels)
+    if name_or_path == "stroke-digits":
+        return stroke_digits(image_size=image_size, channels=channels)
     path = _fashion_mnist() if name_or_path == "fashion-mnist" else Path(name_or_path).expanduser()
     return _reader(path)(path, image_size=image_size, channels=channels)
 
