@@ -94,8 +94,7 @@ def test_the_digits_strokes_are_what_is_measured() -> None:
     strokes = measure_strokes(data.images())
     for column, values in enumerate((strokes.thickness, strokes.slant)):
         for label in range(10):
-            ranges = [values[(found.a[:, column] == level) & (data.labels == label)] for level in (-1, 0, 1)]
-            low, middle, high = (part for part in ranges)
+            low, middle, high = (values[(found.a[:, column] == level) & (data.labels == label)] for level in (-1, 0, 1))
             assert low.max() <= middle.min()
             assert middle.max() <= high.min()
     train = featured(load_dataset("stroke-digits").split("train"), classes=False)
