@@ -87,6 +87,9 @@ if TYPE_CHECKING:
     from latentry.models.label_split import LabelSplit as LabelSplit
     from latentry.models.label_split import load_label_split as load_label_split
     from latentry.models.label_split import save_label_split as save_label_split
+    from latentry.models.semantic import SemanticModel as SemanticModel
+    from latentry.models.semantic import load_semantic as load_semantic
+    from latentry.models.semantic import save_semantic as save_semantic
     from latentry.models.pretrained import Pretrained as Pretrained
     from latentry.models.pretrained import load_pretrained as load_pretrained
     from latentry.models.pretrained import save_pretrained as save_pretrained
@@ -121,6 +124,7 @@ _HOMES = {
     "RandomProjection": "latent.measurements",
     "RecoveredCodes": "data.recovered",
     "Recovery": "latent.recovery",
+    "SemanticModel": "models.semantic",
     "StatisticalDistance": "latent.regularizers",
     "TruncatedNormalResampling": "latent.resampling",
     "WeightedSum": "latent.regularizers",
@@ -150,6 +154,7 @@ _HOMES = {
     "load_dataset": "data.sources",
     "load_inverse": "latent.inverse",
     "load_label_split": "models.label_split",
+    "load_semantic": "models.semantic",
     "load_pretrained": "models.pretrained",
     "match_labels": "latent.directions",
     "mismatch": "priors.mismatch",
@@ -174,6 +179,7 @@ _HOMES = {
     "save_basis": "latent.quasi_eigenbasis",
     "save_inverse": "latent.inverse",
     "save_label_split": "models.label_split",
+    "save_semantic": "models.semantic",
     "save_pretrained": "models.pretrained",
     "skew_rotation": "latent.operators",
     "spectral_labels": "latent.quasi_eigenbasis",

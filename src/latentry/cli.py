@@ -16,6 +16,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
+from latentry.tasks import semantic_settings as semantics
 from latentry.tasks import settings as verbs
 from latentry.tasks.reproduction import settings as reproductions
 
@@ -62,6 +63,7 @@ VERBS: dict[str, Any] = {
         "inverse": Verb(verbs.TrainInverseSettings, "train_inverse:train_inverse"),
         "encoder": Verb(verbs.TrainEncoderSettings, "train_encoder:train_encoder"),
         "label-split": Verb(verbs.TrainLabelSplitSettings, "train_label_split:train_label_split"),
+        "semantic": Verb(semantics.TrainSemanticSettings, "train_semantic:train_semantic"),
     },
 }
 

@@ -44,7 +44,7 @@ class FeaturedImages:
         """Images and levels at these positions."""
         return self.images.images(positions), self.a[torch.as_tensor(positions, dtype=torch.int64)]
 
-    def without(self, levels: Mapping[str, int]) -> "FeaturedImages":
+    def without(self, levels: Mapping[str, int | float]) -> "FeaturedImages":
         """The images that have none of these levels: what a model shall not see.
 
         Raises:
@@ -54,13 +54,13 @@ class FeaturedImages:
         for name, level in levels.items():
             column = self.a[:, _index(name, self.features)]
             if level not in (-1, 0, 1):
-                raise ValueError(f"expected a level -1, 0 or 1 of {name}, got {level}")
+                raise ValueError(f"expected a level -1, 0 or 1 of {name}, got {level:g}")
             keep &= column != level
         if not keep.any():
             raise ValueError(f"expected images without {dict(levels)}, but every one has some of it; hold less out")
         return self._take(keep)
 
-    def only(self, levels: Mapping[str, int]) -> "FeaturedImages":
+    def only(self, levels: Mapping[str, int | float]) -> "FeaturedImages":
         """The images that have all of these levels.
 
         Raises:

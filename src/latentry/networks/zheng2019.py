@@ -6,7 +6,8 @@ with `width=64`. The discriminator scores an image with a label by projection (M
 
 .. math:: D(x, y) = b + w \cdot h(x) + e_y \cdot h(x),
 
-with spectral normalisation of every layer, that of the labels included.
+with spectral normalisation of every layer, that of the labels included. Where several features come with an image, :math:`e`
+is the sum of their rows by their levels.
 
 References: Zheng and Sun, "Disentangling latent space for VAE by label relevant/irrelevant dimensions", 2019, from the
 authors' public code; Miyato and Koyama, "cGANs with projection discriminator", 2018.
@@ -148,8 +149,10 @@ class Zheng2019Decoder(nn.Module):
 class Zheng2019Discriminator(nn.Module):
     """Images `(n, channels, image_size, image_size)` with labels `(n,)` to one score each, `(n,)`, higher for real.
 
+    In place of labels there may be levels `(n, num_classes)`, of which labels are the rows with a single 1.
+
     Args:
-        num_classes: Number of labels; with 0 the score knows no labels.
+        num_classes: Number of labels or features; with 0 the score knows no labels.
         image_size: Side of the images, at least 8.
         channels: 1 for grey, 3 for colour.
         width: A quarter of the channels of the coarsest grid; the paper has 64.
@@ -178,11 +181,17 @@ class Zheng2019Discriminator(nn.Module):
         self.score = spectral_norm(nn.Linear(hidden, 1))
         self.label = spectral_norm(nn.Embedding(num_classes, hidden)) if num_classes else None
 
-    def forward(self, x: Float[Tensor, "n c h w"], y: Int[Tensor, "n"] | None = None) -> Float[Tensor, "n"]:
+    def forward(
+        self, x: Float[Tensor, "n c h w"], y: Int[Tensor, "n"] | Float[Tensor, "n k"] | None = None
+    ) -> Float[Tensor, "n"]:
         _check_labels(y, self.arguments["num_classes"])
         h = self.look(x)
         scores = self.score(h)[:, 0]
-        return scores if self.label is None else scores + (self.label(y) * h).sum(1)
+        if y is None:
+            return scores
+        of_labels: Any = self.label
+        rows = y @ of_labels.weight if y.is_floating_point() else of_labels(y)
+        return scores + (rows * h).sum(1)
 
 
 def _doubling(wide: int, narrow: int, even: int, *, bias: bool) -> nn.ConvTranspose2d:

@@ -20,6 +20,7 @@ from latentry.latent.quasi_eigenbasis import QuasiEigenbasis
 from latentry.models.classifier import predict_labels
 from latentry.models.label_split import is_label_split
 from latentry.models.pretrained import Pretrained
+from latentry.models.semantic import is_semantic
 from latentry.priors import UnlabelledPrior
 from latentry.reports.page import Picture, write_page
 from latentry.reports.pictures import grid, interleave, png, write_png
@@ -28,6 +29,7 @@ from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
 from latentry.tasks.coding import Coded, coded_images, decoded, labelled_codes, load_classifier, made_basis
 from latentry.tasks.edit_label_split import edit_label_split
+from latentry.tasks.edit_semantic import edit_semantic
 from latentry.tasks.runs import claim_folder, load_generator, pick_device, record
 from latentry.tasks.settings import EditSettings
 
@@ -97,6 +99,13 @@ def edit(settings: EditSettings) -> dict[str, Any]:
     """Write `index.html`, `after.png`, `codes.safetensors` and `results.json`; print the report."""
     if is_label_split(settings.generator):
         return edit_label_split(settings)
+    if is_semantic(settings.generator):
+        return edit_semantic(settings)
+    if settings.features or settings.reverse:
+        raise ValueError(
+            f"expected a semantic model for --features and --reverse, got {settings.generator}; `latentry train semantic` "
+            "makes one"
+        )
     if settings.swap or settings.hide:
         raise ValueError(
             f"expected a label split for --swap and --hide, got {settings.generator}; `latentry train label-split` makes one"

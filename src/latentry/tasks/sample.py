@@ -1,5 +1,6 @@
 """`latentry sample`: draw codes from a generator's prior and decode them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -7,9 +8,10 @@ from rich.console import Console
 from torch import Tensor
 
 from latentry.interfaces import evaluated
-from latentry.priors import NormalMixture, SavedPrior
+from latentry.priors import NormalMixture, SavedPrior, SemanticPlacement
 from latentry.reports.pictures import grid, write_png
 from latentry.storage import write_tensors
+from latentry.tasks.levels import parse_levels
 from latentry.tasks.runs import claim_folder, load_any_generator, pick_device, record
 from latentry.tasks.settings import SampleSettings
 
@@ -22,10 +24,10 @@ def sample(settings: SampleSettings) -> dict[str, Any]:
         raise ValueError(f"expected count and columns of at least 1, got {settings.count} and {settings.columns}")
     device = pick_device(settings.device)
     model, prior = load_any_generator(settings.generator)
-    y = _labels(settings, prior)
+    law = _law(settings, prior)
     folder = claim_folder(settings, "grid.png", "codes.safetensors")
     rng = torch.Generator().manual_seed(settings.seed)
-    z = (prior.sample(settings.count, rng=rng) if y is None else prior.sample((), y, rng=rng)).to(device)
+    z = law(settings.count, rng).to(device)
     generator = model.network.to(device)
     with evaluated(generator), torch.no_grad():
         x = torch.cat([generator(part) for part in z.split(256)])
@@ -35,14 +37,16 @@ def sample(settings: SampleSettings) -> dict[str, Any]:
     return record(folder, settings, {"grid": str(folder / "grid.png"), "codes": str(folder / "codes.safetensors")})
 
 
-def _labels(settings: SampleSettings, prior: SavedPrior) -> Tensor | None:
-    """The label of each code, where one is asked for.
+def _law(settings: SampleSettings, prior: SavedPrior) -> Callable[[int, torch.Generator], Tensor]:
+    """What draws so many codes: of all labels and features, or of those that are asked for.
 
     Raises:
-        ValueError: The prior knows no labels, or not this one.
+        ValueError: The prior knows no labels or features, or not these.
     """
+    if settings.features:
+        return _of_features(settings, prior)
     if settings.label is None:
-        return None
+        return lambda count, rng: prior.sample(count, rng=rng)
     if not isinstance(prior, NormalMixture):
         raise ValueError(
             f"expected a generator whose prior has labels for --label {settings.label}, got one of {prior!r}; train one "
@@ -50,4 +54,27 @@ def _labels(settings: SampleSettings, prior: SavedPrior) -> Tensor | None:
         )
     if not 0 <= settings.label < prior.num_classes:
         raise ValueError(f"expected a label from 0 to {prior.num_classes - 1}, got {settings.label}")
-    return torch.full((settings.count,), settings.label)
+    label = settings.label
+    return lambda count, rng: prior.sample((), torch.full((count,), label), rng=rng)
+
+
+def _of_features(settings: SampleSettings, prior: SavedPrior) -> Callable[[int, torch.Generator], Tensor]:
+    if settings.label is not None:
+        raise ValueError("expected --label or --features, got both; leave one out")
+    if not isinstance(prior, SemanticPlacement):
+        raise ValueError(
+            f"expected a generator with placed features for --features, got one of {prior!r}; train one with "
+            "`latentry train semantic`, or leave --features out"
+        )
+    levels = parse_levels(settings.features, "--features")
+    asked = prior.named(levels)
+    named = [prior.index(name) for name in levels]
+    if any(levels[name] for name in levels if name in prior.exclusive):
+        named += [prior.index(name) for name in prior.exclusive]
+
+    def draw(count: int, rng: torch.Generator) -> Tensor:
+        a = prior.combinations[torch.multinomial(prior.probs, count, replacement=True, generator=rng)]
+        a[:, named] = asked[named]
+        return prior.at(a).sample(rng=rng)
+
+    return draw

@@ -207,6 +207,9 @@ class SampleSettings(CommonSettings):
     """A shipped generator by name, or the folder of an own one."""
     label: int | None = None
     """Draw codes of this label alone, where the prior has labels."""
+    features: str = ""
+    """Draw codes at these levels of features, NAME=LEVEL with commas between, such as bold=1,italic=-0.5, for a semantic
+    model; features that are not named are drawn as they occurred in training."""
     count: int = 100
     """How many images."""
     columns: int = 10
@@ -336,6 +339,10 @@ class EditSettings(BasisSettings):
     """Give each image the look of the next one, and keep what it is; for a label split."""
     hide: str = ""
     """Hide a box TOP:LEFT:HEIGHT:WIDTH of each image and fill it in one pass; for a label split."""
+    features: str = ""
+    """Set features to levels, NAME=LEVEL with commas between, such as bold=1,italic=-0.5; for a semantic model."""
+    reverse: str = ""
+    """Turn the levels of these features into their opposites, names with commas between; for a semantic model."""
     frames: int = 7
     """Pictures of the film from each image to its edited one, both ends included."""
 

@@ -73,14 +73,14 @@ def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
         history.append({"step": step, "signs_of_collapse": signs, **_scores(split, x, y)})
         save_label_split(folder / "model", split, {**card, "metrics": history[-1]})
 
-    done = run_training(model, training, settings, folder, accelerator, validate)
+    done = run_training(model, training, settings, folder, accelerator, validate, "flow_steps")
     if settings.flow_steps:
         split = model.split()
         finished = settled(
             split,
             CodeLaws(*laws_of_images(split, training, accelerator.device)),
             training.labels,
-            folder / "flow" / f"after-{settings.loop.steps:08d}",  # a longer training has another flow
+            folder / "flow" / f"{settings.flow_steps}-after-{settings.loop.steps}",  # of another length, another flow
             steps=settings.flow_steps,
             seed=settings.seed,
             accelerator=accelerator,

@@ -1,5 +1,6 @@
 """What every training verb does: claim its folder, train with resumable checkpoints, close with a table."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ __all__ = [
     "accelerator_of",
     "claim_training",
     "finish_training",
+    "loop_identity",
     "model_card",
     "run_identity",
     "run_training",
@@ -67,8 +69,9 @@ def run_training(
     folder: Path,
     accelerator: Accelerator,
     at_checkpoint: Callable[[int], None],
+    *apart: str,
 ) -> Trained:
-    """The loop, from the last checkpoint if there is one."""
+    """The loop, from the last checkpoint if there is one; `apart` as in `run_identity`."""
     return train(
         model,
         data,
@@ -76,20 +79,30 @@ def run_training(
         folder,
         seed=settings.seed,
         accelerator=accelerator,
-        identity=run_identity(settings),
+        identity=run_identity(settings, *apart),
         at_checkpoint=at_checkpoint,
     )
 
 
-def run_identity(settings: Any) -> dict[str, Any]:
-    """The settings that decide the weights: a run may resume with more steps, another device or other bookkeeping."""
+def run_identity(settings: Any, *apart: str) -> dict[str, Any]:
+    """The settings that decide the weights: a run may resume with more steps, another device or other bookkeeping.
+
+    Args:
+        settings: Of the verb, with a `loop`.
+        apart: Settings of what comes after, which this training does not know.
+    """
     identity = settings_record(settings)
-    del identity["device"]
-    loop = identity["loop"]
-    for name in ("checkpoint_every", "keep_checkpoints", "workers", "tensorboard"):
-        del loop[name]
-    if settings.loop.schedule == "constant":
-        del loop["steps"]
+    for name in ("device", *apart):
+        del identity[name]
+    return identity | {"loop": loop_identity(settings.loop)}
+
+
+def loop_identity(loop: LoopSettings) -> dict[str, Any]:
+    """What of the course of a run decides its weights: its length too, where the rate falls towards its end."""
+    identity = dataclasses.asdict(loop)
+    passing = ("checkpoint_every", "keep_checkpoints", "workers", "tensorboard")
+    for name in (*passing, "steps") if loop.schedule == "constant" else passing:
+        del identity[name]
     return identity
 
 

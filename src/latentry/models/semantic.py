@@ -1,0 +1,293 @@
+r"""Generators whose codes bear features where they were placed (`latentry.priors.SemanticPlacement`).
+
+*Stage 1* (LSC-VAE). An encoder q(z | x) and a decoder learn to make data again, while the law of each code is drawn to that
+of its datum's levels a,
+
+.. math:: L = \frac{\lVert x - \hat x \rVert^2}{2 \sigma^2} + \beta_t \, KL(q(z | x) \,\|\, p(z | a)),
+
+which is the evidence bound of log p(x | a) with p(z | a) in place of N(0, I), for :math:`\beta_t = 1`; the divergence is
+warmed up to it, since laws far apart would else be matched before anything is encoded.
+
+*Stage 2* (LSC-GAN). The decoder becomes the generator of a GAN. A discriminator alone would let it forget what codes mean;
+so the frozen encoder reads its samples, and the generator minimises
+
+.. math:: L_{adv} + \lambda \, E_{a, \, z \sim p(z | a)} \, R(z, a, q(z | G(z)))
+
+with R the divergence :math:`KL(q \| p(z | a))` (`consistency="law"`, the reading of Kim and Cho), or the nats by which q
+misses the very code, :math:`-\log q(z | G(z))` but for a constant (`consistency="code"`), which asks for style to be kept as
+well. The discriminator may see levels beside images, so that it tells a sample that looks real from one that shows what it
+was asked for. Codes with levels that no datum had, such as the reverse of a feature, have no data to be told from: where
+`reversed_share` is above 0, so many codes are drawn at turned levels too, and only the encoder speaks of them.
+
+What Kim and Cho published says that features have normal laws of their own, that the decoder becomes the generator and that
+a divergence is added to the losses of the GAN; everything else here is our reconstruction.
+
+References: Kim and Cho, "Latent space-controllable generative adversarial network", 2019; Kingma and Welling, "Auto-encoding
+variational Bayes", 2014.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from latentry.interfaces import evaluated
+from latentry.models.gan import Objective, discriminator_loss, generator_loss, r1_penalty
+from latentry.models.laws import Laws, normal_laws
+from latentry.models.pretrained import load_pretrained, model_folder, save_pretrained
+from latentry.priors import SemanticPlacement
+from latentry.training.averaging import averaged_copy, settle_batch_norm
+from latentry.training.loop import Update
+
+__all__ = [
+    "Consistency",
+    "SemanticGANTraining",
+    "SemanticModel",
+    "SemanticVAETraining",
+    "code_error",
+    "is_semantic",
+    "load_semantic",
+    "reconstruction_error",
+    "save_semantic",
+]
+
+Consistency = Literal["law", "code"]
+
+_ENCODER = "encoder"
+"""Folder of the encoder; that of the generator is the model's own, which so serves wherever a generator is asked for."""
+
+
+@dataclass(frozen=True)
+class SemanticModel:
+    """A generator, the placement of its features, and the encoder that finds them in data."""
+
+    generator: nn.Module
+    """Codes to data: the decoder of stage 1, or what stage 2 made of it."""
+    encoder: nn.Module
+    """Data to mean and log variance of codes."""
+    placement: SemanticPlacement
+    """Law of the codes, at the combinations of levels that were trained on."""
+
+    def encode(self, x: Float[Tensor, "n *s"], batch_size: int = 500) -> Float[Tensor, "n d"]:
+        """Means of the laws of the codes of data: a first guess where `recover_codes` finds more."""
+        with evaluated(self.encoder), torch.no_grad():
+            return torch.cat([normal_laws(self.encoder(part)).mean for part in x.split(batch_size)])
+
+    def decode(self, z: Float[Tensor, "n d"], batch_size: int = 500) -> Float[Tensor, "n *s"]:
+        """Data of codes."""
+        with evaluated(self.generator), torch.no_grad():
+            return torch.cat([self.generator(part) for part in z.split(batch_size)])
+
+
+def save_semantic(folder: str | Path, model: SemanticModel, card: Mapping[str, Any], *, half: bool = False) -> None:
+    """Write both networks and the placement; the folder serves as that of a generator too.
+
+    Raises:
+        ValueError: A network is not one of `latentry.networks`.
+    """
+    save_pretrained(folder, model.generator, model.placement, card, half=half)
+    save_pretrained(Path(folder) / _ENCODER, model.encoder, None, card, half=half)
+
+
+def is_semantic(name_or_path: str | Path) -> bool:
+    """Whether a shipped model, or a folder, is what `save_semantic` writes."""
+    return (model_folder(name_or_path) / _ENCODER).is_dir()
+
+
+def load_semantic(name_or_path: str | Path) -> SemanticModel:
+    """A shipped model by its name, or what `save_semantic` wrote, by its folder.
+
+    Raises:
+        ValueError: A part is missing or of another kind.
+    """
+    generator = load_pretrained(name_or_path)
+    if not isinstance(generator.prior, SemanticPlacement):
+        raise ValueError(f"expected the folder of a semantic model, got another one in {name_or_path}; train one")
+    encoder = load_pretrained(model_folder(name_or_path) / _ENCODER)
+    return SemanticModel(generator.network, encoder.network, generator.prior)
+
+
+def reconstruction_error(x: Float[Tensor, "n *s"], x_hat: Float[Tensor, "n *s"], deviation: float) -> Float[Tensor, "n"]:
+    r"""-log p(x | z) of normal noise about the reconstruction, but for a constant: :math:`\lVert x - \hat x \rVert^2 / 2
+    \sigma^2`, in nats."""
+    return (x - x_hat).square().flatten(1).sum(1) / (2 * deviation**2)
+
+
+def code_error(z: Float[Tensor, "n d"], laws: Laws) -> Float[Tensor, "n"]:
+    r""":math:`\frac12 \sum_j (z_j - m_j)^2 / \sigma_j^2 + \log \sigma_j^2`: -log q(z), but for a constant, in nats."""
+    assert laws.log_variance is not None, "an encoder of laws"
+    return 0.5 * ((z - laws.mean).square() / laws.log_variance.exp() + laws.log_variance).sum(1)
+
+
+class SemanticVAETraining:
+    """Stage 1: the step that trains encoder and decoder on batches `(x, a)`.
+
+    Args:
+        encoder: Data to mean and log variance of codes, side by side.
+        decoder: Codes to data.
+        placement: Law of the codes for any levels; where levels are unknown, with the combinations that occur.
+        deviation: Standard deviation sigma of the data about their reconstruction, above 0.
+        warm_up: Iterations over which the divergence gains its full weight.
+        lr: Learning rate of Adam.
+        betas: Adam's decay rates.
+
+    Raises:
+        ValueError: A number is outside its range.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        placement: SemanticPlacement,
+        *,
+        deviation: float = 0.3,
+        warm_up: int = 0,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+    ) -> None:
+        if deviation <= 0 or warm_up < 0:
+            raise ValueError(f"expected deviation > 0 and warm_up >= 0, got {deviation} and {warm_up}")
+        self.placement, self.deviation, self.warm_up = placement, deviation, warm_up
+        self.networks: dict[str, nn.Module] = {"encoder": encoder, "decoder": decoder, "placement": placement}
+        self.averages: dict[str, Any] = {}
+        both = [*encoder.parameters(), *decoder.parameters()]
+        self.optimizers: dict[str, Any] = {"both": Adam(both, lr=lr, betas=betas)}
+
+    def step(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
+        """One iteration on the evidence bound."""
+        x, a = batch
+        laws = normal_laws(self.networks["encoder"](x))
+        assert laws.log_variance is not None, "the encoder gives laws"
+        x_hat = self.networks["decoder"](laws.drawn(rng))
+        error = reconstruction_error(x, x_hat, self.deviation).mean()
+        divergence = self.placement.divergence(laws.mean, laws.log_variance, a).mean()
+        weight = min(1.0, (_turns(self.optimizers["both"]) + 1) / self.warm_up) if self.warm_up else 1.0
+        update({"both": (error + weight * divergence) / x[0].numel()})
+        return {"reconstruction": error, "divergence": divergence}
+
+
+class SemanticGANTraining:
+    """Stage 2: the step that trains generator and discriminator on batches `(x, a)`, the encoder frozen.
+
+    Args:
+        generator: Codes to data: the decoder of stage 1, or a fresh network.
+        discriminator: Data, and levels if it `sees_levels`, to one score each.
+        encoder: Of stage 1; not trained unless `train_encoder`.
+        placement: Law of the codes, with the combinations of levels that occur.
+        sees_levels: Whether the discriminator is told the levels; unknown ones count as neutral.
+        consistency: What the encoder asks of samples: the law of their levels, or their very code.
+        consistency_weight: lambda, for each nat a coordinate; 0 leaves it out.
+        reversed_share: Codes at turned levels for each code of a sample, from 0 to 1.
+        train_encoder: Whether the encoder learns with the generator, from the same term.
+        objective, r1, r1_every, generator_lr, discriminator_lr, betas, ema: As in `GAN`.
+
+    Raises:
+        ValueError: A number is outside its range.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        encoder: nn.Module,
+        placement: SemanticPlacement,
+        *,
+        sees_levels: bool = True,
+        consistency: Consistency = "code",
+        consistency_weight: float = 0.1,
+        reversed_share: float = 0.0,
+        train_encoder: bool = False,
+        objective: Objective = "non-saturating",
+        r1: float = 1.0,
+        r1_every: int = 8,
+        generator_lr: float = 2e-4,
+        discriminator_lr: float = 2e-4,
+        betas: tuple[float, float] = (0.5, 0.99),
+        ema: float = 0.999,
+    ) -> None:
+        if consistency_weight < 0 or not 0 <= reversed_share <= 1:
+            raise ValueError(
+                f"expected consistency_weight >= 0 and reversed_share from 0 to 1, got {consistency_weight} and "
+                f"{reversed_share}"
+            )
+        if r1 < 0 or r1_every < 1:
+            raise ValueError(f"expected r1 >= 0 and r1_every >= 1, got {r1} and {r1_every}")
+        self.placement, self.objective, self.r1, self.r1_every = placement, objective, r1, r1_every
+        self.consistency, self.consistency_weight = consistency, consistency_weight
+        self.reversed_share, self.train_encoder, self.sees_levels = reversed_share, train_encoder, sees_levels
+        self.networks: dict[str, nn.Module] = {
+            "generator": generator, "discriminator": discriminator, "encoder": encoder, "placement": placement
+        }  # fmt: skip
+        self.averages = {"generator": averaged_copy(generator, ema)}
+        learns = [*generator.parameters(), *(encoder.parameters() if train_encoder else ())]
+        self.optimizers: dict[str, Any] = {
+            "generator": Adam(learns, lr=generator_lr, betas=betas),
+            "discriminator": Adam(discriminator.parameters(), lr=discriminator_lr, betas=betas),
+        }
+
+    def step(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
+        """One update of the discriminator, then one of the generator on the same codes."""
+        generator, discriminator = self.networks["generator"], self.networks["discriminator"]
+        x, a_real = batch
+        y = torch.multinomial(self.placement.probs, len(x), replacement=True, generator=rng)
+        a = self.placement.combinations[y]
+        z = self.placement.at(a).sample(rng=rng).to(x)
+        generated = generator(z)
+
+        penalised = self.r1 > 0 and _turns(self.optimizers["discriminator"]) % self.r1_every == 0
+        told, told_real = ((a.to(x),), (a_real.nan_to_num(),)) if self.sees_levels else ((), ())
+        real_scores = discriminator(x.requires_grad_(penalised), *told_real)
+        loss = discriminator_loss(real_scores, discriminator(generated.detach(), *told), self.objective)
+        penalty = r1_penalty(real_scores, x) if penalised else loss.new_zeros(())
+        update({"discriminator": loss + self.r1 / 2 * self.r1_every * penalty})
+
+        deceit = generator_loss(discriminator(generated, *told), self.objective)
+        total = deceit
+        shown = {"discriminator": loss, "generator": deceit, "r1": penalty}
+        if self.consistency_weight:
+            missed = self._missed(z, a, generated)
+            if count := round(self.reversed_share * len(x)):
+                turned = self._turned(a[:count], rng)
+                beyond = self.placement.at(turned).sample(rng=rng).to(x)
+                missed = torch.cat([missed, self._missed(beyond, turned, generator(beyond))])
+            shown["consistency"] = missed.mean()
+            total = total + self.consistency_weight * shown["consistency"] / z.shape[1]
+        update({"generator": total})
+        return shown
+
+    def averaged_generator(self, rng: torch.Generator, codes: int = 4096) -> nn.Module:
+        """The moving average in eval mode, its batch statistics recomputed on `codes` samples of the placement."""
+        average = self.averages["generator"].module
+        device = next(average.parameters()).device
+        settle_batch_norm(average, (self.placement.sample(256, rng=rng).to(device) for _ in range(max(1, codes // 256))))
+        return average.eval()
+
+    def _missed(self, z: Tensor, a: Tensor, generated: Tensor) -> Tensor:
+        """What the encoder finds amiss in samples, in nats each."""
+        encoder = self.networks["encoder"]
+        if self.train_encoder:
+            laws = normal_laws(encoder(generated))
+        else:
+            with evaluated(encoder):
+                laws = normal_laws(encoder(generated))
+        assert laws.log_variance is not None, "the encoder gives laws"
+        return (
+            self.placement.divergence(laws.mean, laws.log_variance, a) if self.consistency == "law" else code_error(z, laws)
+        )
+
+    def _turned(self, a: Tensor, rng: torch.Generator) -> Tensor:
+        """Levels with those of features that are not exclusive turned round, each at random, present ones into reverses."""
+        free = torch.tensor([name not in self.placement.exclusive for name in self.placement.features], device=a.device)
+        turn = torch.rand(a.shape, generator=rng, device=a.device) < 0.5
+        return torch.where(free & turn, -a, a)
+
+
+def _turns(optimizer: Any) -> int:
+    """Iterations done so far, kept by the optimiser and hence by checkpoints."""
+    return next((int(state["step"]) for state in optimizer.state.values()), 0)

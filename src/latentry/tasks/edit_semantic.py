@@ -1,0 +1,155 @@
+"""`latentry edit` with a semantic model: features of images set to levels, or turned into their reverse."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from rich.console import Console
+from torch import Tensor
+
+from latentry.latent.recovery import recover_codes
+from latentry.models.semantic import SemanticModel, load_semantic
+from latentry.priors import SemanticPlacement
+from latentry.reports.page import Picture, write_page
+from latentry.reports.pictures import grid, interleave, png, write_png
+from latentry.reports.progress import progress_bar
+from latentry.reports.tables import Table, print_table
+from latentry.storage import write_tensors
+from latentry.tasks.levels import parse_levels
+from latentry.tasks.recovery_options import Measurement, image_format
+from latentry.tasks.recovery_shards import given_images
+from latentry.tasks.runs import claim_folder, pick_device, record
+from latentry.tasks.settings import EditSettings
+
+__all__ = ["edit_semantic"]
+
+_SHOWN = 24
+"""Images with a film and a row in the table."""
+_UNFIT = ("rotate", "basis", "codes", "inverse", "reader", "swap", "hide")
+"""Settings of an edit that have no meaning here."""
+
+
+@dataclass(frozen=True)
+class _Edits:
+    """What shall become of the features of a code."""
+
+    levels: dict[str, float]
+    """Levels that features are set to."""
+    reverse: tuple[str, ...]
+    """Features whose level is turned into its opposite."""
+
+    def __call__(self, placement: SemanticPlacement, z: Float[Tensor, "n d"], share: float) -> Float[Tensor, "n d"]:
+        """Codes after a share of the way."""
+        now, moved = placement.levels(z), z
+        for name, level in self.levels.items():
+            moved = placement.moved(moved, name, share * (level - now[:, placement.index(name)]))
+        for name in self.reverse:
+            moved = placement.moved(moved, name, -2 * share * now[:, placement.index(name)])
+        return moved
+
+
+def edit_semantic(settings: EditSettings) -> dict[str, Any]:
+    """Write `index.html`, `after.png`, `codes.safetensors` and `results.json`; print the report."""
+    _check(settings)
+    device = pick_device(settings.device)
+    model = load_semantic(settings.generator)
+    for network in (model.generator, model.encoder, model.placement):
+        network.to(device)
+    edits = _edits(settings, model.placement)
+    channels, side = image_format(model.generator, model.placement)
+    images = given_images(settings, Measurement(channels, side))
+    rows = range(min(settings.count, images.count))
+    x, names = images.read(rows).to(device), images.names(rows)
+    folder = claim_folder(settings, "index.html", "after.png", "codes.safetensors")
+    z = _codes(settings, model, x)
+    film = torch.stack([edits(model.placement, z, frame / (settings.frames - 1)) for frame in range(settings.frames)], 1)
+    z_edited = film[:, -1]
+    x_hat, x_edited = model.decode(z), model.decode(z_edited)
+    found = model.placement.levels(model.encode(x_edited)).cpu()
+
+    write_tensors(folder / "codes.safetensors", {"z": z, "z_edited": z_edited})
+    write_png(folder / "after.png", grid(x_edited.cpu(), min(10, len(x_edited))), magnify=2)
+    before, after = (model.placement.levels(codes).cpu() for codes in (z, z_edited))
+    table = _table(model.placement, names, before, after, found)
+    frames = model.decode(film[:_SHOWN].flatten(0, 1)).cpu()
+    parts = [part[:_SHOWN].cpu() for part in (x, x_hat, x_edited)]
+    blocks: list[Table | Picture] = [
+        table,
+        Picture(
+            "Before and after",
+            png(grid(interleave(parts), 12), magnify=2),
+            "In turn the image, what is made of its code, and of the edited one.",
+        ),
+        Picture("Films", png(grid(frames, settings.frames), magnify=2), "Each row from a code to its edited one."),
+    ]
+    what = f"{len(x)} images with {_described(edits)}."
+    facts = [("semantic model", settings.generator), ("codes", "of the encoder" if settings.encode else "recovered")]
+    write_page(folder / "index.html", "Edited images", [what], blocks, facts)
+    levels = {
+        name: {"before": before[:, i].tolist(), "after": after[:, i].tolist(), "found": found[:, i].tolist()}
+        for i, name in enumerate(model.placement.features)
+    }
+    content = record(folder, settings, {"levels": levels})
+    console = Console(quiet=settings.json)
+    print_table(table, console)
+    console.print(f"{what} The page: {folder / 'index.html'}", highlight=False)
+    return content
+
+
+def _codes(settings: EditSettings, model: SemanticModel, x: Tensor) -> Tensor:
+    """Codes of the encoder, or those that recovery finds from there."""
+    if settings.encode:
+        return model.encode(x)
+    with progress_bar(quiet=settings.json) as track:
+        rng = torch.Generator(x.device).manual_seed(settings.seed)
+        return recover_codes(
+            model.generator, x, model.placement, start=model.encode, rng=rng, progress=track("recovering codes")
+        ).z
+
+
+def _edits(settings: EditSettings, placement: SemanticPlacement) -> _Edits:
+    levels = parse_levels(settings.features, "--features")
+    reverse = tuple(name.strip() for name in settings.reverse.split(",") if name.strip())
+    placement.named(levels)
+    for name in reverse:
+        placement.index(name)
+        if name in levels:
+            raise ValueError(f"expected {name} in --features or in --reverse, got it in both; leave one out")
+        if name in placement.exclusive:
+            raise ValueError(f"expected features that can be reversed, got {name}, which is one of exclusive ones")
+    if exclusive := [name for name in levels if name in placement.exclusive]:
+        others = [name for name in placement.exclusive if name not in levels]
+        levels |= dict.fromkeys(others, 0.0) if levels[exclusive[0]] else {}
+    return _Edits(levels, reverse)
+
+
+def _check(settings: EditSettings) -> None:
+    if settings.label is not None:
+        raise ValueError("expected --features with a semantic model, got --label; name the class there, such as 3=1")
+    if not (settings.features or settings.reverse):
+        raise ValueError("expected an edit, got none; pass --features NAME=LEVEL,... or --reverse NAME,...")
+    if unfit := [f"--{name}" for name in _UNFIT if getattr(settings, name)]:
+        raise ValueError(f"expected images and no {', '.join(unfit)} with a semantic model, whose encoder gives the codes")
+    if settings.count < 1 or settings.frames < 2:
+        raise ValueError(
+            f"expected a --count of at least 1 and --frames of at least 2, got {settings.count}, {settings.frames}"
+        )
+
+
+def _table(placement: SemanticPlacement, names: Any, before: Tensor, after: Tensor, found: Tensor) -> Table:
+    """Levels of the features that were moved, before and after, and as the encoder finds them in what was made."""
+    moved = [i for i in range(len(placement.features)) if not torch.allclose(before[:, i], after[:, i], atol=1e-4)]
+    shown = moved[:4]
+    columns = ("image", *(f"{placement.features[i]}: before, after, found" for i in shown))
+    rows = tuple(
+        (str(name), *(f"{before[row, i]:.2f}, {after[row, i]:.2f}, {found[row, i]:.2f}" for i in shown))
+        for row, name in enumerate(list(names)[:_SHOWN])
+    )
+    return Table("Edited images", columns, rows, "Found: the level that the encoder reads in the edited image.")
+
+
+def _described(edits: _Edits) -> str:
+    told = [f"{name} at {level:g}" for name, level in edits.levels.items() if level]
+    told += [f"{name} reversed" for name in edits.reverse]
+    return ", ".join(told) or "features at 0"

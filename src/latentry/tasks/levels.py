@@ -1,0 +1,28 @@
+"""Levels of features as they are written on the command line: NAME=LEVEL with commas between."""
+
+import math
+
+__all__ = ["parse_levels"]
+
+
+def parse_levels(text: str, flag: str) -> dict[str, float]:
+    """Levels by name; none in an empty text.
+
+    Raises:
+        ValueError: A part is not of that form, or names a feature again.
+    """
+    levels: dict[str, float] = {}
+    for part in text.split(",") if text.strip() else []:
+        name, _, number = (word.strip() for word in part.partition("="))
+        try:
+            level = float(number)
+        except ValueError:
+            level = math.nan
+        if not name or not math.isfinite(level):
+            raise ValueError(
+                f"expected NAME=LEVEL with commas between in {flag}, such as bold=1,italic=-0.5, got {part.strip()!r}"
+            )
+        if name in levels:
+            raise ValueError(f"expected each feature once in {flag}, got {name} again; leave one out")
+        levels[name] = level
+    return levels

@@ -1,0 +1,270 @@
+"""`latentry train semantic`: a VAE that places features, then a GAN from its decoder, in one command."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.accelerator import Accelerator
+from rich.console import Console
+from torch import Tensor, nn
+
+from latentry.data import LabelledImages, load_dataset
+from latentry.data.features import FeaturedImages, featured
+from latentry.models.laws import normal_laws
+from latentry.models.semantic import (
+    SemanticGANTraining,
+    SemanticModel,
+    SemanticVAETraining,
+    load_semantic,
+    save_semantic,
+)
+from latentry.networks import Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
+from latentry.priors import SemanticPlacement, load_prior
+from latentry.reports.pictures import grid, write_png
+from latentry.reports.tables import Table, print_table
+from latentry.tasks.levels import parse_levels
+from latentry.tasks.runs import settings_record
+from latentry.tasks.semantic_settings import TrainSemanticSettings
+from latentry.tasks.trainings import (
+    accelerator_of,
+    claim_training,
+    finish_training,
+    loop_identity,
+    model_card,
+    square_shape,
+)
+from latentry.training.loop import Trained, train
+
+__all__ = ["feature_films", "place_features", "train_semantic"]
+
+_SHOWN = 6
+"""Codes of each film in a preview."""
+_FRAMES = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
+_SCORED = 5000
+"""Most held-out images that are scored."""
+
+
+def train_semantic(settings: TrainSemanticSettings) -> dict[str, Any]:
+    """Train both stages, each from its last checkpoint; write both models, films of the features, and scores."""
+    accelerator = accelerator_of(settings, settings.vae.loop)
+    data = load_dataset(settings.data, image_size=settings.image_size, channels=settings.channels)
+    training, held_out = (_features(settings, data.split(name)) for name in ("train", "held-out"))
+    training.check_examples()
+    placement = place_features(settings, training).to(accelerator.device)
+    folder = claim_training(accelerator, settings, "vae", "gan")
+    console = Console(stderr=True, quiet=settings.json or not accelerator.is_main_process)
+    print_table(_placement_table(placement), console)
+    card = model_card(settings, training.images)
+
+    side, channels = square_shape(data)
+    torch.manual_seed(settings.seed)
+    d, width = settings.latent_dim, settings.width
+    vae = SemanticVAETraining(
+        channels_last(Zheng2019Encoder(2 * d, side, channels, width)),
+        channels_last(Zheng2019Decoder(d, side, channels, width)),
+        placement,
+        deviation=settings.vae.deviation,
+        warm_up=settings.vae.warm_up,
+        lr=settings.vae.lr,
+    )
+
+    def keep_vae(step: int) -> None:
+        _keep(SemanticModel(vae.networks["decoder"], vae.networks["encoder"], placement), folder / "vae", step, card)
+
+    stages = {"vae": _run(vae, training, settings, "vae", folder, accelerator, keep_vae)}
+
+    torch.manual_seed(settings.seed + 1)
+    fresh = channels_last(Zheng2019Decoder(d, side, channels, width)) if settings.gan.fresh else vae.networks["decoder"]
+    gan = semantic_gan(settings, fresh, vae.networks["encoder"], placement, side, channels)
+
+    def keep_gan(step: int) -> None:
+        rng = torch.Generator(accelerator.device).manual_seed(settings.seed)
+        _keep(SemanticModel(gan.averaged_generator(rng), gan.networks["encoder"], placement), folder / "gan", step, card)
+
+    stages["gan"] = _run(gan, training, settings, "gan", folder, accelerator, keep_gan)
+    if not accelerator.is_main_process:
+        return {}
+    model = load_semantic(folder / "gan" / "model")
+    scores = {
+        stage: _scores(load_semantic(folder / stage / "model"), held_out, settings.vae.deviation, settings.seed)
+        for stage in stages
+    }
+    write_png(folder / "films.png", feature_films(model, settings.seed), magnify=2)
+    save_semantic(folder / "model", model, {**card, "metrics": scores})
+    losses = {stage: {name: values[-1] for name, values in done.losses.items()} for stage, done in stages.items()}
+    result = {"model": str(folder / "model"), "held_out": scores, "losses": losses, "placement": _described(placement)}
+    return finish_training(folder, settings, result, _rows(scores, data.shape, d))
+
+
+def place_features(settings: TrainSemanticSettings, training: FeaturedImages) -> SemanticPlacement:
+    """The placement of the features, with the combinations of levels that occur in training.
+
+    Raises:
+        ValueError: The file holds no placement of these features, or a separation is of no feature.
+    """
+    if settings.placement is not None:
+        prior = load_prior(settings.placement)
+        if not isinstance(prior, SemanticPlacement) or prior.features != training.features:
+            found = ", ".join(prior.features) if isinstance(prior, SemanticPlacement) else type(prior).__name__
+            raise ValueError(
+                f"expected a placement of {', '.join(training.features)} in {settings.placement}, got {found}; save one of "
+                "these features in this order"
+            )
+        if prior.latent_dim != settings.latent_dim:
+            raise ValueError(
+                f"expected a placement in {settings.latent_dim} latents, got {prior.latent_dim}; pass --latent_dim "
+                f"{prior.latent_dim}"
+            )
+        return prior.observed(training.a)
+    separations = parse_levels(settings.separations, "--separations")
+    if strange := set(separations) - set(training.features):
+        raise ValueError(
+            f"expected separations of {', '.join(training.features)}, got {', '.join(sorted(strange))}; name a feature"
+        )
+    return SemanticPlacement(
+        training.features,
+        settings.latent_dim,
+        exclusive=training.exclusive,
+        block=settings.block,
+        separation=[separations.get(name, settings.separation) for name in training.features],
+        combination=settings.combination,
+    ).observed(training.a)
+
+
+def semantic_gan(
+    settings: TrainSemanticSettings,
+    generator: nn.Module,
+    encoder: nn.Module,
+    placement: SemanticPlacement,
+    side: int,
+    channels: int,
+) -> SemanticGANTraining:
+    """The second stage, with an untrained discriminator."""
+    own = settings.gan
+    told = len(placement.features) if own.discriminator_sees == "levels" else 0
+    return SemanticGANTraining(
+        generator,
+        channels_last(Zheng2019Discriminator(told, side, channels, settings.width)),
+        encoder,
+        placement,
+        sees_levels=told > 0,
+        consistency=own.consistency,
+        consistency_weight=own.consistency_weight,
+        reversed_share=own.reversed_share,
+        train_encoder=own.train_encoder,
+        objective=own.objective,
+        r1=own.r1,
+        r1_every=own.r1_every,
+        generator_lr=own.generator_lr,
+        discriminator_lr=own.discriminator_lr,
+        betas=own.betas,
+        ema=own.ema,
+    )
+
+
+def feature_films(model: SemanticModel, seed: int) -> Tensor:
+    """A sheet: for each feature that is no class, codes in rows and its level from -1.5 to 1.5 in columns.
+
+    Neutral is in the middle. Without such features, samples in ten columns.
+    """
+    placement = model.placement
+    device = placement.loc.device
+    rng = torch.Generator(device).manual_seed(seed)
+    free = [name for name in placement.features if name not in placement.exclusive]
+    if not free:
+        return grid(model.decode(placement.sample(100, rng=rng)), 10)
+    y = torch.multinomial(placement.probs, _SHOWN, replacement=True, generator=rng)
+    a = placement.combinations[y]
+    rows = []
+    for name in free:
+        neutral = a.clone()
+        neutral[:, placement.index(name)] = 0
+        z = placement.at(neutral).sample(rng=rng)
+        frames = torch.stack([placement.moved(z, name, level) for level in _FRAMES], 1)
+        rows.append(model.decode(frames.flatten(0, 1)))
+    return grid(torch.cat(rows), len(_FRAMES))
+
+
+def _features(settings: TrainSemanticSettings, images: LabelledImages) -> FeaturedImages:
+    """All but what is held out."""
+    given = featured(images, settings.attributes, classes=settings.classes, absent=settings.absent)
+    return given.without(parse_levels(settings.held_out, "--held_out"))
+
+
+def _run(
+    model: Any,
+    training: FeaturedImages,
+    settings: TrainSemanticSettings,
+    stage: str,
+    folder: Path,
+    accelerator: Accelerator,
+    keep: Any,
+) -> Trained:
+    """One stage, from its last checkpoint if there is one."""
+    loop = settings.vae.loop if stage == "vae" else settings.gan.loop
+    return train(
+        model, training, loop, folder / stage, seed=settings.seed, accelerator=accelerator,
+        identity=_identity(settings, stage), at_checkpoint=keep,
+    )  # fmt: skip
+
+
+def _identity(settings: TrainSemanticSettings, stage: str) -> dict[str, Any]:
+    """The settings that decide the weights of a stage; the first knows nothing of the second."""
+    identity = settings_record(settings)
+    del identity["device"]
+    identity["vae"]["loop"] = loop_identity(settings.vae.loop)
+    if stage == "vae":
+        del identity["gan"]
+        return identity
+    identity["vae"]["steps"] = settings.vae.loop.steps
+    identity["gan"]["loop"] = loop_identity(settings.gan.loop)
+    return identity
+
+
+def _keep(model: SemanticModel, home: Path, step: int, card: Mapping[str, Any]) -> None:
+    write_png(home / "previews" / f"step-{step:08d}.png", feature_films(model, 0))
+    save_semantic(home / "model", model, {**card, "metrics": {"step": step}})
+
+
+def _scores(model: SemanticModel, images: FeaturedImages, deviation: float, seed: int) -> dict[str, float]:
+    """What is made again of images, what it costs, and whether the encoder finds in samples what was asked for."""
+    few = range(min(_SCORED, len(images)))
+    x, a = images.images.images(few), images.a[: len(few)]
+    with torch.no_grad():
+        laws = normal_laws(torch.cat([model.encoder(part) for part in x.split(500)]))
+    assert laws.log_variance is not None, "the encoder gives laws"
+    rng = torch.Generator().manual_seed(seed)
+    z = model.placement.sample(1000, rng=rng)
+    asked, found = (model.placement.levels(codes) for codes in (z, model.encode(model.decode(z))))
+    return {
+        "reconstruction": (model.decode(laws.mean) - x).square().mean().item(),
+        "rate": model.placement.divergence(laws.mean, laws.log_variance, a).mean().item(),
+        "levels_missed": (asked - found).square().mean().sqrt().item(),
+    }
+
+
+def _rows(scores: Mapping[str, Mapping[str, float]], shape: tuple[int, int, int], d: int) -> tuple[tuple[str, str], ...]:
+    pixels = shape[0] * shape[1] * shape[2]
+    rows = [("pixels for each latent", f"{pixels / d:.1f}")]
+    for stage, found in scores.items():
+        rows += [
+            (f"{stage}: mean squared error of pixels, held-out", f"{found['reconstruction']:.4f}"),
+            (f"{stage}: nats of a code", f"{found['rate']:.1f}"),
+            (f"{stage}: levels found in samples, root mean square off", f"{found['levels_missed']:.2f}"),
+        ]
+    return tuple(rows)
+
+
+def _placement_table(placement: SemanticPlacement) -> Table:
+    rows = tuple(
+        (name, str(latents), f"{apart:.1f}", f"{overlap:.1%}") for name, latents, apart, overlap in _described(placement)
+    )
+    note = "Overlap: share of codes that the best reader takes for the wrong one of neutral and present."
+    return Table("Features", ("feature", "latents", "separation", "overlap"), rows, note)
+
+
+def _described(placement: SemanticPlacement) -> list[tuple[str, int, float, float]]:
+    latents = (placement.means != 0).sum(1).tolist()
+    numbers = zip(placement.separations.tolist(), placement.overlaps.tolist(), strict=True)
+    return [(name, own, *pair) for name, own, pair in zip(placement.features, latents, numbers, strict=True)]
