@@ -87,12 +87,12 @@ if TYPE_CHECKING:
     from latentry.models.label_split import LabelSplit as LabelSplit
     from latentry.models.label_split import load_label_split as load_label_split
     from latentry.models.label_split import save_label_split as save_label_split
-    from latentry.models.semantic import SemanticModel as SemanticModel
-    from latentry.models.semantic import load_semantic as load_semantic
-    from latentry.models.semantic import save_semantic as save_semantic
     from latentry.models.pretrained import Pretrained as Pretrained
     from latentry.models.pretrained import load_pretrained as load_pretrained
     from latentry.models.pretrained import save_pretrained as save_pretrained
+    from latentry.models.semantic import SemanticModel as SemanticModel
+    from latentry.models.semantic import load_semantic as load_semantic
+    from latentry.models.semantic import save_semantic as save_semantic
     from latentry.numerics.ranks import roc_auc as roc_auc
     from latentry.priors.interpolation import interpolate as interpolate
     from latentry.priors.mismatch import mismatch as mismatch
