@@ -66,7 +66,7 @@ def test_every_kind_of_denoiser_is_scored_and_told_apart_by_what_tuned_it(rehear
 def test_the_page_has_a_table_for_each_part_and_pictures_of_the_first_seed(rehearsal: tuple[Path, float]) -> None:
     page = (rehearsal[0] / "index.html").read_text()
     assert page.count("<table>") == 3
-    assert page.count("data:image/png;base64,") == 6
+    assert page.count("data:image/png;base64,") == 7
     assert "https://" not in page
 
 

@@ -238,6 +238,11 @@ _PICTURES: dict[type, tuple[tuple[str, str, str], ...]] = {
     SpaceCell: (("", "samples", "Samples of the prior."),),
     BasesCell: (
         ("", "vectors", "Decoded label vectors, one row for each basis in the order of the table."),
+        (
+            "-products",
+            "inner products",
+            "Of class means and of the vectors made of them; a basis is as good as its diagonal is clear of the rest.",
+        ),
         ("-encoded", "encoded images", "Held-out images and what the generator makes of their codes, in pairs."),
     ),
     OperatorsCell: (
@@ -269,7 +274,10 @@ def _write_page(
             path = folder / "pictures" / f"{cell.name}{ending}.png"
             blocks.append(Picture(f"{cell.name}: {what}", path.read_bytes(), caption))
         if isinstance(cell.settings, DenoisingCell):
-            caption = "Clean, corrupted, and by the best filter, recovery, and recovery in the basis; image by image."
+            caption = (
+                "Clean, corrupted (1 weak, 3 strong), and by the best filter, recovery, and recovery in the basis; "
+                "image by image."
+            )
             for path in sorted((folder / "pictures").glob(f"{cell.name}-*.png")):
                 blocks.append(Picture(path.stem, path.read_bytes(), caption))
     facts = [

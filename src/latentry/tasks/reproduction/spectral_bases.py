@@ -22,7 +22,9 @@ from latentry.latent.spectral import (
     quasi_eigenvectors_toledo2023,
     spectral_labels,
 )
+from latentry.reports.figures import heat_figure
 from latentry.reports.pictures import grid, interleave, write_png
+from latentry.storage import write_bytes
 from latentry.tasks.coding import Labelled, labelled_codes, load_classifier
 from latentry.tasks.reproduction.spectral_spaces import (
     SHOWN,
@@ -69,6 +71,8 @@ BASES: dict[str, str] = {
     "random": "random, matched",
 }
 """Bases by name, in the order of the table."""
+_COMPARED = ("loewdin", "paper")
+"""Those whose inner products are shown, of the means that they began with and of their vectors."""
 
 
 def _makers(
@@ -121,15 +125,21 @@ def hold_bases(places: Places, asked: BasesCell) -> dict[str, Any]:
     fresh = labelled_codes(bench.generator, reader, bench.prior, asked.codes, rng)
     found: dict[str, Any] = {}
     sheets = []
+    products: dict[str, Tensor] = {}
     makers = _makers(asked.encoder, bench, loewdin, encoder)
     for name in asked.bases:
         basis = makers[name]()
         found[name] = _numbers(basis, z, held_out.y, fresh, bench, reader)
         sheets.append(bench.decode(basis.vectors[: basis.num_labels] + basis.offset).cpu())
+        if name in _COMPARED:
+            means = basis.label_means - basis.offset
+            products[f"{name}: class means"] = means @ means.mT
+            products[f"{name}: vectors"] = basis.vectors @ basis.vectors.mT
         if name == "loewdin":
             found[name] |= _in_full(basis, z, held_out.y, bench, reader)
     write_png(picture_of(places, asked.name), grid(torch.cat(sheets), loewdin.num_labels), magnify=2)
     x_hat = bench.decode(z[: 4 * SHOWN])
+    write_bytes(picture_of(places, f"{asked.name}-products"), heat_figure(products))
     pairs = interleave([held_out.x[: 4 * SHOWN].cpu(), x_hat.cpu()])
     write_png(picture_of(places, f"{asked.name}-encoded"), grid(pairs, 2 * SHOWN), magnify=2)
     return {

@@ -94,7 +94,8 @@ def denoise(places: Places, asked: DenoisingCell) -> dict[str, Any]:
     encoder = load_inverse(home_of(places, asked.denoiser.name), bench.generator)
     validation, held_out = bench.images("validation", asked.validation), bench.images("held-out", asked.held_out)
     found = {}
-    for corruption in STRENGTHS[asked.corruption][-asked.denoiser.strengths :]:
+    strengths = list(enumerate(STRENGTHS[asked.corruption], 1))
+    for strength, corruption in strengths[-asked.denoiser.strengths :]:
         report = compare_denoisers(
             corruption,
             validation,
@@ -118,7 +119,7 @@ def denoise(places: Places, asked: DenoisingCell) -> dict[str, Any]:
         )
         best = [report.best((kind,), "accuracy") for kind in ("filter", "recovery", "basis")]
         rows = interleave([report.clean.cpu(), report.corrupted.clamp(-1, 1).cpu(), *(row.images.cpu() for row in best)])
-        write_png(picture_of(places, f"{asked.name}-{corruption}"), grid(rows, 2 + len(best)), magnify=2)
+        write_png(picture_of(places, f"{asked.name}-{strength}"), grid(rows, 2 + len(best)), magnify=2)
         found[str(corruption)] = {
             "clean": report.accuracy_of_clean.value,
             "gain": asdict(report.gain()),
