@@ -1,0 +1,129 @@
+"""A classifier of features: for each its level, -1, 0 or 1, and which of the exclusive ones is there.
+
+It reads in images whether they show what was asked for, and should be trained on all levels, those too that a generator was
+never shown. Features that are not exclusive have three logits each, the exclusive ones together one each.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, one_hot
+from torch.optim import AdamW
+
+from latentry.interfaces import evaluated
+from latentry.models.classifier import jitter
+from latentry.training.averaging import averaged_copy, settle_batch_norm
+from latentry.training.loop import Update
+
+__all__ = ["LevelHeads", "LevelReaderTraining", "read_levels"]
+
+
+@dataclass(frozen=True)
+class LevelHeads:
+    """Which logits belong to which feature."""
+
+    features: tuple[str, ...]
+    """Name of each feature."""
+    exclusive: tuple[str, ...] = ()
+    """Features of which a datum has exactly one."""
+
+    @property
+    def outputs(self) -> int:
+        """Number of logits."""
+        return 3 * len(self._free) + len(self.exclusive)
+
+    def loss(self, logits: Float[Tensor, "n m"], a: Float[Tensor, "n k"], smoothing: float = 0.0) -> Float[Tensor, ""]:
+        """Cross entropy summed over features, the exclusive ones as one, a mean over the data whose level is known."""
+        parts = []
+        for place, column in enumerate(self._free):
+            known = ~a[:, column].isnan()
+            if known.any():
+                levels = a[known, column].long() + 1
+                parts.append(cross_entropy(logits[known][:, 3 * place : 3 * place + 3], levels, label_smoothing=smoothing))
+        if self.exclusive:
+            classes = a[:, self._classes]
+            known = ~classes.isnan().any(1)
+            if known.any():
+                told = classes[known].argmax(1)
+                parts.append(cross_entropy(logits[known][:, 3 * len(self._free) :], told, label_smoothing=smoothing))
+        return torch.stack(parts).sum() if parts else 0 * logits.sum()
+
+    def levels(self, logits: Float[Tensor, "n m"]) -> Float[Tensor, "n k"]:
+        """The most likely level of each feature."""
+        a = logits.new_zeros(len(logits), len(self.features))
+        for place, column in enumerate(self._free):
+            a[:, column] = logits[:, 3 * place : 3 * place + 3].argmax(1) - 1.0
+        if self.exclusive:
+            first = 3 * len(self._free)
+            a[:, self._classes] = one_hot(logits[:, first:].argmax(1), len(self.exclusive)).to(a)
+        return a
+
+    def log_odds(self, logits: Float[Tensor, "n m"], name: str) -> Float[Tensor, "n"]:
+        """How sure it is of a feature that is not exclusive: the logarithm of p(1) / p(0)."""
+        place = self._free.index(self.features.index(name))
+        return logits[:, 3 * place + 2] - logits[:, 3 * place + 1]
+
+    @property
+    def _free(self) -> list[int]:
+        return [column for column, name in enumerate(self.features) if name not in self.exclusive]
+
+    @property
+    def _classes(self) -> list[int]:
+        return [self.features.index(name) for name in self.exclusive]
+
+
+def read_levels(
+    network: nn.Module, heads: LevelHeads, x: Float[Tensor, "n c h w"], batch_size: int = 1000
+) -> Float[Tensor, "n k"]:
+    """The levels that a network reads in images, in eval mode."""
+    with evaluated(network), torch.no_grad():
+        return torch.cat([heads.levels(network(part)) for part in x.split(batch_size)])
+
+
+class LevelReaderTraining:
+    """A network to logits and the step that trains it on batches `(x, a)`.
+
+    Args:
+        network: Images to as many logits as the heads have outputs.
+        heads: Which logit is whose.
+        lr: Learning rate of AdamW.
+        weight_decay: Its weight decay.
+        label_smoothing: Share of each target spread over all levels.
+        shift: Largest random shift of images, as a share of the side; nothing that could be a feature is changed.
+        ema: Decay of the weights' moving average.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        heads: LevelHeads,
+        *,
+        lr: float = 2e-3,
+        weight_decay: float = 1e-2,
+        label_smoothing: float = 0.02,
+        shift: float = 0.05,
+        ema: float = 0.995,
+    ) -> None:
+        self.heads, self.label_smoothing, self.shift = heads, label_smoothing, shift
+        self.networks: dict[str, nn.Module] = {"reader": network}
+        self.averages = {"reader": averaged_copy(network, ema)}
+        self.optimizers: dict[str, torch.optim.Optimizer] = {
+            "reader": AdamW(network.parameters(), lr=lr, weight_decay=weight_decay)
+        }
+
+    def step(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
+        """One update on shifted images."""
+        x, a = batch
+        if self.shift:
+            x = jitter(x, 0.0, 0.0, self.shift, rng)
+        loss = self.heads.loss(self.networks["reader"](x), a, self.label_smoothing)
+        update({"reader": loss})
+        return {"reader": loss}
+
+    def averaged_reader(self, x: Float[Tensor, "n c h w"]) -> nn.Module:
+        """The moving average in eval mode, its batch statistics recomputed on training images `x`."""
+        average = self.averages["reader"].module
+        settle_batch_norm(average, x.split(250))
+        return average.eval()
