@@ -56,6 +56,7 @@ VERBS: dict[str, Any] = {
         "recovery": Verb(reproductions.ReproduceRecoverySettings, "reproduction.recovery:reproduce_recovery"),
         "spectral": Verb(reproductions.ReproduceSpectralSettings, "reproduction.spectral:reproduce_spectral"),
         "label-split": Verb(reproductions.ReproduceLabelSplitSettings, "reproduction.label_split:reproduce_label_split"),
+        "semantic": Verb(reproductions.ReproduceSemanticSettings, "reproduction.semantic:reproduce_semantic"),
     },
     "train": {
         "gan": Verb(verbs.TrainGANSettings, "train:train_gan"),

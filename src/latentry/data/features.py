@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -58,7 +58,7 @@ class FeaturedImages:
             keep &= column != level
         if not keep.any():
             raise ValueError(f"expected images without {dict(levels)}, but every one has some of it; hold less out")
-        return self._take(keep)
+        return self.take(keep)
 
     def only(self, levels: Mapping[str, int | float]) -> "FeaturedImages":
         """The images that have all of these levels.
@@ -69,7 +69,7 @@ class FeaturedImages:
         keep = torch.ones(len(self), dtype=torch.bool)
         for name, level in levels.items():
             keep &= self.a[:, _index(name, self.features)] == level
-        return self._take(keep)
+        return self.take(keep)
 
     def check_examples(self) -> None:
         """Whether every feature has examples.
@@ -83,7 +83,8 @@ class FeaturedImages:
                 "leave these out, or hold less out"
             )
 
-    def _take(self, keep: Tensor) -> "FeaturedImages":
+    def take(self, keep: Bool[Tensor, "n"]) -> "FeaturedImages":
+        """Some of the images, by a mask."""
         return replace(self, images=self.images.take(self.images.items[keep]), a=self.a[keep])
 
 

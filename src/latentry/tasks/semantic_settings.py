@@ -91,6 +91,8 @@ class TrainSemanticSettings(CommonSettings):
     """File of a placement that `latentry.save_prior` wrote, with means and deviations of your own, in place of blocks."""
     width: int = 16
     """Channels of the encoder's first layer."""
+    stages: Literal["both", "vae"] = "both"
+    """Both, or the first alone; the same command with both goes on from there."""
     vae: SemanticVAESettings = field(default_factory=SemanticVAESettings)
     """The first stage."""
     gan: SemanticGANSettings = field(default_factory=SemanticGANSettings)

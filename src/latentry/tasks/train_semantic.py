@@ -57,44 +57,35 @@ def train_semantic(settings: TrainSemanticSettings) -> dict[str, Any]:
     print_table(_placement_table(placement), console)
     card = model_card(settings, training.images)
 
-    side, channels = square_shape(data)
+    shape = square_shape(data)
     torch.manual_seed(settings.seed)
-    d, width = settings.latent_dim, settings.width
-    vae = SemanticVAETraining(
-        channels_last(Zheng2019Encoder(2 * d, side, channels, width)),
-        channels_last(Zheng2019Decoder(d, side, channels, width)),
-        placement,
-        deviation=settings.vae.deviation,
-        warm_up=settings.vae.warm_up,
-        lr=settings.vae.lr,
-    )
+    vae = semantic_vae(settings, placement, *shape)
+    encoder, decoder = vae.networks["encoder"], vae.networks["decoder"]
 
     def keep_vae(step: int) -> None:
-        _keep(SemanticModel(vae.networks["decoder"], vae.networks["encoder"], placement), folder / "vae", step, card)
+        _keep(SemanticModel(decoder, encoder, placement), folder / "vae", step, card)
 
     stages = {"vae": _run(vae, training, settings, "vae", folder, accelerator, keep_vae)}
 
-    torch.manual_seed(settings.seed + 1)
-    fresh = channels_last(Zheng2019Decoder(d, side, channels, width)) if settings.gan.fresh else vae.networks["decoder"]
-    gan = semantic_gan(settings, fresh, vae.networks["encoder"], placement, side, channels)
+    if settings.stages == "both":
+        torch.manual_seed(settings.seed + 1)
+        gan = semantic_gan(settings, decoder, encoder, placement, *shape)
 
-    def keep_gan(step: int) -> None:
-        rng = torch.Generator(accelerator.device).manual_seed(settings.seed)
-        _keep(SemanticModel(gan.averaged_generator(rng), gan.networks["encoder"], placement), folder / "gan", step, card)
+        def keep_gan(step: int) -> None:
+            rng = torch.Generator(accelerator.device).manual_seed(settings.seed)
+            _keep(SemanticModel(gan.averaged_generator(rng), encoder, placement), folder / "gan", step, card)
 
-    stages["gan"] = _run(gan, training, settings, "gan", folder, accelerator, keep_gan)
+        stages["gan"] = _run(gan, training, settings, "gan", folder, accelerator, keep_gan)
     if not accelerator.is_main_process:
         return {}
-    model = load_semantic(folder / "gan" / "model")
-    scores = {
-        stage: _scores(load_semantic(folder / stage / "model"), held_out, settings.vae.deviation, settings.seed)
-        for stage in stages
-    }
+    models = {stage: load_semantic(folder / stage / "model") for stage in stages}
+    scores = {stage: _scores(model, held_out, settings.seed) for stage, model in models.items()}
+    model = models[[*stages][-1]]
     write_png(folder / "films.png", feature_films(model, settings.seed), magnify=2)
     save_semantic(folder / "model", model, {**card, "metrics": scores})
     losses = {stage: {name: values[-1] for name, values in done.losses.items()} for stage, done in stages.items()}
     result = {"model": str(folder / "model"), "held_out": scores, "losses": losses, "placement": _described(placement)}
-    return finish_training(folder, settings, result, _rows(scores, data.shape, d))
+    return finish_training(folder, settings, result, _rows(scores, data.shape, settings.latent_dim))
 
 
 def place_features(settings: TrainSemanticSettings, training: FeaturedImages) -> SemanticPlacement:
@@ -132,19 +123,35 @@ def place_features(settings: TrainSemanticSettings, training: FeaturedImages) ->
     ).observed(training.a)
 
 
+def semantic_vae(
+    settings: TrainSemanticSettings, placement: SemanticPlacement, side: int, channels: int
+) -> SemanticVAETraining:
+    """The first stage, untrained."""
+    d, width = settings.latent_dim, settings.width
+    return SemanticVAETraining(
+        channels_last(Zheng2019Encoder(2 * d, side, channels, width)),
+        channels_last(Zheng2019Decoder(d, side, channels, width)),
+        placement,
+        deviation=settings.vae.deviation,
+        warm_up=settings.vae.warm_up,
+        lr=settings.vae.lr,
+    )
+
+
 def semantic_gan(
     settings: TrainSemanticSettings,
-    generator: nn.Module,
+    decoder: nn.Module,
     encoder: nn.Module,
     placement: SemanticPlacement,
     side: int,
     channels: int,
 ) -> SemanticGANTraining:
-    """The second stage, with an untrained discriminator."""
+    """The second stage, with an untrained discriminator, and a generator of its own if it is to be fresh."""
     own = settings.gan
+    fresh = channels_last(Zheng2019Decoder(settings.latent_dim, side, channels, settings.width))
     told = len(placement.features) if own.discriminator_sees == "levels" else 0
     return SemanticGANTraining(
-        generator,
+        fresh if own.fresh else decoder,
         channels_last(Zheng2019Discriminator(told, side, channels, settings.width)),
         encoder,
         placement,
@@ -212,7 +219,7 @@ def _run(
 def _identity(settings: TrainSemanticSettings, stage: str) -> dict[str, Any]:
     """The settings that decide the weights of a stage; the first knows nothing of the second."""
     identity = settings_record(settings)
-    del identity["device"]
+    del identity["device"], identity["stages"]
     identity["vae"]["loop"] = loop_identity(settings.vae.loop)
     if stage == "vae":
         del identity["gan"]
@@ -227,7 +234,7 @@ def _keep(model: SemanticModel, home: Path, step: int, card: Mapping[str, Any]) 
     save_semantic(home / "model", model, {**card, "metrics": {"step": step}})
 
 
-def _scores(model: SemanticModel, images: FeaturedImages, deviation: float, seed: int) -> dict[str, float]:
+def _scores(model: SemanticModel, images: FeaturedImages, seed: int) -> dict[str, float]:
     """What is made again of images, what it costs, and whether the encoder finds in samples what was asked for."""
     few = range(min(_SCORED, len(images)))
     x, a = images.images.images(few), images.a[: len(few)]

@@ -25,6 +25,7 @@ from latentry.models.pretrained import load_pretrained, save_pretrained
 from latentry.networks import Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
 from latentry.priors import NormalMixture
 from latentry.storage import read_json, write_json
+from latentry.tasks.reproduction.cells import unseen
 from latentry.tasks.runs import RESULTS
 from latentry.tasks.settings import TrainLabelSplitSettings
 from latentry.tasks.train_label_split import train_label_split
@@ -204,7 +205,7 @@ def _train_conditional(asked: ModelCell, home: Path, device: str) -> dict[str, A
     accelerator = Accelerator(cpu=device == "cpu")
     done = train(
         model, training, _loop(asked), home, seed=asked.seed, accelerator=accelerator, identity=vars(asked),
-        progress=lambda done, total: None,
+        progress=unseen,
     )  # fmt: skip
     counts = torch.bincount(training.labels, minlength=training.num_classes)
     prior = model.prior(counts / counts.sum())

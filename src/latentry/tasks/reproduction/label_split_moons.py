@@ -25,6 +25,7 @@ from latentry.networks import Perceptron
 from latentry.priors import TrainedMixture
 from latentry.reports.figures import classes_figure
 from latentry.storage import write_bytes
+from latentry.tasks.reproduction.cells import unseen
 from latentry.training.loop import train
 from latentry.training.settings import LoopSettings
 
@@ -79,12 +80,12 @@ def learn_moons(folder: Path, device: str, asked: MoonsCell) -> dict[str, Any]:
         settings = LoopSettings(asked.steps, min(_BATCH, len(x)), "cosine", checkpoint_every=max(1, asked.steps // 2))
         train(
             model, _Points(x, y), settings, homes[name], seed=asked.seed, accelerator=accelerator, identity=vars(asked),
-            progress=lambda done, total: None,
+            progress=unseen,
         )  # fmt: skip
     plain = split_training.split()
     split = settled(
         plain, CodeLaws(*plain.laws(x)), y, homes["flow"], steps=max(1, asked.steps // 3), seed=asked.seed,
-        accelerator=accelerator, identity=vars(asked), progress=lambda done, total: None,
+        accelerator=accelerator, identity=vars(asked), progress=unseen,
     )  # fmt: skip
     rng = torch.Generator().manual_seed(asked.seed)
     z = split.encode(fresh, rng=rng)

@@ -39,7 +39,7 @@ from latentry.reports.pictures import grid as sheet
 from latentry.reports.pictures import write_png
 from latentry.reports.recoveries import FOUND
 from latentry.storage import read_json, read_tensors, write_tensors
-from latentry.tasks.reproduction.cells import Cell
+from latentry.tasks.reproduction.cells import Cell, unseen
 from latentry.tasks.reproduction.known_codes import code_errors
 from latentry.tasks.reproduction.recovery_comparison import chosen, fit_numbers
 from latentry.tasks.reproduction.recovery_methods import METHODS, Setting, grid, recovery_options
@@ -255,10 +255,6 @@ def gan(asked: GANCell, prior: UnlabelledPrior, side: int, channels: int) -> GAN
     )
 
 
-def _unseen(done: int, total: int) -> None:
-    """No bar: cells announce themselves."""
-
-
 def _train_gan(places: Places, asked: GANCell) -> dict[str, Any]:
     """Train and keep both networks; the generator's moving average counts."""
     home, device = places.folder / "work" / asked.name, torch.device(places.device)
@@ -279,7 +275,7 @@ def _train_gan(places: Places, asked: GANCell) -> dict[str, Any]:
         seed=asked.seed,
         accelerator=Accelerator(cpu=device.type == "cpu"),
         identity=asdict(asked),
-        progress=_unseen,
+        progress=unseen,
     )
     generator = model.averaged_generator(torch.Generator(device).manual_seed(asked.seed))
     save_pretrained(home / "generator", generator, prior, {"trained_by": "reproduce recovery", "settings": asdict(asked)})
@@ -391,7 +387,7 @@ def _fit_inverse(places: Places, asked: InverseCell) -> dict[str, Any]:
         rng=torch.Generator().manual_seed(asked.seed),
         folder=home,
         checkpoint_every=max(1, min(250, asked.steps // 2)),
-        progress=_unseen,
+        progress=unseen,
     )
     save_inverse(home, inverse)
     return asdict(inverse.report)

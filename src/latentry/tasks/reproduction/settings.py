@@ -11,14 +11,17 @@ __all__ = [
     "ReproduceLabelSplitSettings",
     "ReproducePriorsSettings",
     "ReproduceRecoverySettings",
+    "ReproduceSemanticSettings",
     "ReproduceSettings",
     "ReproduceSpectralSettings",
+    "SemanticPart",
     "SpectralPart",
 ]
 
 RecoveryPart = Literal["paper", "known-codes", "provenance"]
 SpectralPart = Literal["bases", "operators", "denoising"]
 LabelSplitPart = Literal["models", "ablations", "moons"]
+SemanticPart = Literal["models", "ablations", "rates", "stability"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,3 +258,49 @@ class ReproduceLabelSplitSettings(ReproduceSettings):
     """Most held-out images."""
     moons_steps: int = 3000
     """Iterations of the toy in two dimensions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproduceSemanticSettings(ReproduceSettings):
+    """Semantic models of Kim and Cho (2019): features placed beforehand, shown by samples, and reversed."""
+
+    out: str = "runs/reproduce-semantic"
+    """Folder for index.html, results.json, one file for each cell, and the networks."""
+    parts: tuple[SemanticPart, ...] = ("models", "ablations", "rates", "stability")
+    """What is worked out; all but the models on the first data set alone."""
+    data: tuple[str, ...] = ("stroke-digits", "runs/type-32.npz")
+    """Data sets, by name, folder or .npz file; `python scripts/build_type.py` builds the letters."""
+    held_out: tuple[str, ...] = ("thick=-1", "bold=-1")
+    """Levels of each that no generator is shown, NAME=LEVEL with commas between."""
+    latent_dims: tuple[int, ...] = (32, 64)
+    """Length of the codes of each."""
+    models: tuple[str, ...] = ()
+    """Rows of the table of models; all of them by default, `ours` always."""
+    separation: float = 4.0
+    """Distance of each feature from neutral, in standard deviations."""
+    deviation: float = 0.8
+    """Standard deviation of pixels about their reconstruction in stage 1."""
+    width: int = 16
+    """Channels of the encoders' first layer."""
+    vae_steps: int = 2000
+    """Iterations of stage 1."""
+    gan_steps: int = 2000
+    """Iterations of stage 2 and of the GANs beside it."""
+    batch_size: int = 64
+    """Images of one iteration."""
+    lr: tuple[float, float] = (5e-4, 1e-3)
+    """Learning rates of generator and discriminator."""
+    reader_width: int = 24
+    """Channels of the readers' first layers."""
+    reader_steps: int = 1500
+    """Iterations of the readers, which know all levels."""
+    count: int = 5000
+    """Samples of each model."""
+    codes: int = 200
+    """Codes that are followed along each feature."""
+    rates: tuple[int, ...] = (16, 64, 128)
+    """Further lengths of codes of stage 1."""
+    trials: int = 10
+    """Short trainings of ours and of a GAN."""
+    trial_steps: int = 300
+    """Iterations of each stage of a short training."""

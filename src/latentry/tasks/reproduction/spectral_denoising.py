@@ -10,6 +10,7 @@ from latentry.data.corruptions import OneOf
 from latentry.latent.inverse import fit_inverse, load_inverse, save_inverse
 from latentry.reports.pictures import grid, interleave, write_png
 from latentry.tasks.coding import load_classifier
+from latentry.tasks.reproduction.cells import unseen
 from latentry.tasks.reproduction.denoisers import STRENGTHS, code_filters, filters_for, recoveries_for
 from latentry.tasks.reproduction.denoising import DenoisingRow, compare_denoisers
 from latentry.tasks.reproduction.spectral_spaces import (
@@ -20,7 +21,6 @@ from latentry.tasks.reproduction.spectral_spaces import (
     coded,
     home_of,
     picture_of,
-    unseen,
 )
 
 __all__ = ["DenoiserCell", "DenoisingCell", "denoise", "fit_denoiser"]

@@ -24,6 +24,7 @@ from latentry.priors import Normal
 from latentry.reports.pictures import grid, write_png
 from latentry.storage import read_json
 from latentry.tasks.coding import Labelled, decoded, load_classifier
+from latentry.tasks.reproduction.cells import unseen
 from latentry.tasks.reproduction.denoising import Labelled as LabelledPictures
 from latentry.tasks.runs import RESULTS, load_generator
 from latentry.tasks.settings import TrainClassifierSettings, TrainEncoderSettings, TrainGANSettings
@@ -47,7 +48,6 @@ __all__ = [
     "read_labels",
     "train_generator",
     "train_guide",
-    "unseen",
 ]
 
 SHOWN = 8
@@ -123,10 +123,6 @@ def home_of(places: Places, name: str) -> Path:
 def picture_of(places: Places, name: str) -> Path:
     """Where a picture goes."""
     return places.folder / "pictures" / f"{name}.png"
-
-
-def unseen(done: int, total: int) -> None:
-    """No bar: cells announce themselves."""
 
 
 def train_generator(places: Places, asked: SpaceCell) -> dict[str, Any]:

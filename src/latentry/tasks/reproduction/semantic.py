@@ -1,0 +1,274 @@
+"""`latentry reproduce semantic`: features placed beforehand, generators that show them, and reverses that none was shown.
+
+*Models* (Kim and Cho, 2019, as reconstructed). Stage 1, stage 2 as ours and as in the paper, a GAN and a conditional GAN of
+the same networks: asked features, leakage, monotonicity, reversal, samples.
+
+*Ablations.* Ours without its parts, one at a time, on the first data set.
+
+*Rates.* Stage 1 with codes of several lengths: error of images, and nats.
+
+*Stability.* Short trainings of ours and of a GAN from many seeds.
+
+Reference: Kim and Cho, "Latent space-controllable generative adversarial network", 2019.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from latentry.data.sources import load_dataset
+from latentry.networks import Zheng2019Decoder, Zheng2019Encoder, channels_last
+from latentry.reports.page import Picture, write_page
+from latentry.reports.tables import Table
+from latentry.tasks.reproduction.cells import Cell
+from latentry.tasks.reproduction.experiment import begin
+from latentry.tasks.reproduction.semantic_models import (
+    ABLATIONS,
+    BASELINES,
+    OURS,
+    VAE,
+    GANCell,
+    ReaderCell,
+    VAECell,
+    train_reader,
+    train_stage_one,
+    train_stage_two,
+)
+from latentry.tasks.reproduction.semantic_report import (
+    features_table,
+    models_table,
+    rates_table,
+    semantic_verdict,
+    stability_table,
+)
+from latentry.tasks.reproduction.semantic_scores import ScoresCell, score_maker
+from latentry.tasks.reproduction.semantic_stability import StabilityCell, try_once
+from latentry.tasks.reproduction.settings import ReproduceSemanticSettings
+from latentry.tasks.trainings import square_shape
+
+__all__ = ["reproduce_semantic"]
+
+_PARTS = ("index.html", "cells", "pictures", "work", "stability")
+_MODELS = (VAE, OURS, *BASELINES)
+
+Found = Mapping[str, Mapping[str, dict[int, dict[str, Any]]]]
+"""Scores by data set, row and seed."""
+
+
+def reproduce_semantic(settings: ReproduceSemanticSettings) -> dict[str, Any]:
+    """Write one file for each cell, then `index.html` and `results.json`; print the cost first and the tables last."""
+    settings = _rehearsal(settings) if settings.quick else settings
+    _check(settings)
+    phases = _phases(settings)
+    experiment = begin(settings, *_PARTS)
+    folder, device = experiment.folder, experiment.device
+    results = experiment.results(phases, partial(work, folder, str(device)), _costs(settings, device))
+    found = _by_data(phases, results)
+    verdicts = [semantic_verdict(data, rows) for data, rows in found.items()]
+    lasting = [*_rates(settings, phases, results), *_trials(phases, results)]
+    _write_page(folder, settings, phases[-1], [*_tables(found, short=False), *lasting], verdicts)
+    return experiment.finish({"verdicts": verdicts, "cells": results}, [*_tables(found, short=True), *lasting], verdicts)
+
+
+def work(folder: Path, device: str, cell: Cell) -> dict[str, Any]:
+    """The result of any of these cells."""
+    do: dict[type, Callable[[Path, str, Any], dict[str, Any]]] = {
+        ReaderCell: train_reader,
+        VAECell: train_stage_one,
+        GANCell: train_stage_two,
+        ScoresCell: score_maker,
+        StabilityCell: try_once,
+    }
+    return do[type(cell.settings)](folder, device, cell.settings)
+
+
+def _rehearsal(settings: ReproduceSemanticSettings) -> ReproduceSemanticSettings:
+    parts = settings.parts if settings.parts != _ALL else ("models", "rates", "stability")
+    return dataclasses.replace(
+        settings, data=settings.data[:1], held_out=settings.held_out[:1], latent_dims=(14,), parts=parts,
+        models=settings.models or (VAE,), seeds=2, width=2, vae_steps=3, gan_steps=3, batch_size=20, reader_width=2,
+        reader_steps=3, count=120, codes=10, rates=(12,), trials=2, trial_steps=2, workers=settings.workers or 1,
+    )  # fmt: skip
+
+
+_ALL = ReproduceSemanticSettings().parts
+
+
+def _check(settings: ReproduceSemanticSettings) -> None:
+    counts = (len(settings.held_out), len(settings.latent_dims))
+    if not settings.data or set(counts) != {len(settings.data)}:
+        raise ValueError(
+            f"expected one --held_out and one of --latent_dims for each of {len(settings.data)} data sets, got {counts[0]} "
+            f"and {counts[1]}; name as many"
+        )
+    if unknown := set(settings.models) - set(_MODELS):
+        raise ValueError(
+            f"expected models among {', '.join(_MODELS)}, got {', '.join(sorted(unknown))}; choose some of these"
+        )
+    if not settings.parts:
+        raise ValueError("expected at least one part, got none; leave --parts out for all")
+    for data in settings.data:
+        if Path(data).suffix == ".npz" and not Path(data).exists():
+            raise ValueError(f"expected {data}, found none; `python scripts/build_type.py {data} --size 32` builds it")
+
+
+def _phases(settings: ReproduceSemanticSettings) -> list[list[Cell]]:
+    """All cells, those that others build on first; seed by seed, so that a part of them says something."""
+    readers = {data: ReaderCell(data, settings.reader_width, settings.reader_steps, 0) for data in settings.data}
+    first: list[Any] = list(readers.values())
+    second: list[Any] = []
+    scoring: list[Any] = []
+    for seed in range(settings.seed, settings.seed + settings.seeds):
+        for data, held_out, d in zip(settings.data, settings.held_out, settings.latent_dims, strict=True):
+            vae = _vae_cell(settings, data, held_out, d, seed, settings.vae_steps)
+            first.append(vae)
+            for row in _rows(settings, first=data == settings.data[0]):
+                maker = vae if row == VAE else GANCell(vae, row, settings.gan_steps, settings.lr)
+                second += [] if row == VAE else [maker]
+                scoring.append(ScoresCell(maker, readers[data], settings.count, settings.codes))
+    data, held_out, d = settings.data[0], settings.held_out[0], settings.latent_dims[0]
+    if "rates" in settings.parts:
+        others = [other for other in settings.rates if other != d]
+        first += [_vae_cell(settings, data, held_out, other, settings.seed, settings.vae_steps) for other in others]
+    if "stability" in settings.parts:
+        for seed in range(settings.trials):
+            half = _vae_cell(settings, data, held_out, d, seed, settings.trial_steps)
+            pair = (GANCell(half, OURS, settings.trial_steps, settings.lr),
+                    GANCell(half, "gan", 2 * settings.trial_steps, settings.lr))  # fmt: skip
+            scoring += [StabilityCell(maker, readers[data], settings.count) for maker in pair]
+    return [[Cell(asked.name, asked) for asked in phase] for phase in (first, second, scoring)]
+
+
+def _vae_cell(settings: ReproduceSemanticSettings, data: str, held_out: str, d: int, seed: int, steps: int) -> VAECell:
+    return VAECell(
+        data, held_out, seed, d, settings.separation, settings.deviation, settings.width, steps, settings.batch_size
+    )
+
+
+def _rows(settings: ReproduceSemanticSettings, *, first: bool) -> list[str]:
+    """Rows of both tables; ours stands in each. Ablations are of the first data set."""
+    models = [name for name in _MODELS if name == OURS or not settings.models or name in settings.models]
+    rows = models if "models" in settings.parts else [OURS]
+    return [*rows, *(ABLATIONS if first and "ablations" in settings.parts else ())]
+
+
+def _by_data(phases: Sequence[Sequence[Cell]], results: Mapping[str, dict[str, Any]]) -> Found:
+    found: dict[str, dict[str, dict[int, dict[str, Any]]]] = {}
+    for cell in phases[-1]:
+        if isinstance(cell.settings, ScoresCell):
+            asked = cell.settings
+            row = asked.maker.model if isinstance(asked.maker, GANCell) else VAE
+            of_row = found.setdefault(Path(asked.vae.data).stem, {}).setdefault(row, {})
+            of_row[asked.seed] = results[asked.maker.name] | results[cell.name]
+    return found
+
+
+def _tables(found: Found, *, short: bool) -> list[Table]:
+    tables = []
+    for data, rows in found.items():
+        models = {name: seeds for name, seeds in rows.items() if name not in ABLATIONS}
+        tables.append(models_table(data, models, short=short))
+        if not short:
+            tables.append(features_table(data, rows[OURS]))
+        if len(rows) > len(models):
+            ablations = {name: seeds for name, seeds in rows.items() if name == OURS or name in ABLATIONS}
+            tables.append(models_table(data, ablations, "Ablations", short))
+    return tables
+
+
+def _rates(
+    settings: ReproduceSemanticSettings, phases: Sequence[Sequence[Cell]], results: Mapping[str, dict[str, Any]]
+) -> list[Table]:
+    if "rates" not in settings.parts:
+        return []
+    data = settings.data[0]
+    rows = {
+        cell.settings.latent_dim: results[cell.name]["scores"]
+        for cell in phases[0]
+        if isinstance(cell.settings, VAECell) and (cell.settings.data, cell.settings.seed) == (data, settings.seed)
+    }
+    shape = load_dataset(data).shape
+    return [rates_table(Path(data).stem, dict(sorted(rows.items())), shape[0] * shape[1] * shape[2])]
+
+
+def _trials(phases: Sequence[Sequence[Cell]], results: Mapping[str, dict[str, Any]]) -> list[Table]:
+    rows: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for cell in phases[-1]:
+        if isinstance(cell.settings, StabilityCell):
+            maker = cell.settings.maker
+            of_data = rows.setdefault(Path(maker.vae.data).stem, {})
+            of_data.setdefault(maker.model, []).append(results[cell.name])
+    return [stability_table(data, of) for data, of in rows.items()]
+
+
+def _costs(settings: ReproduceSemanticSettings, device: torch.device) -> Callable[[Cell], float]:
+    """About the seconds of each cell, from an encoder's and a decoder's pass timed here and now."""
+    side, channels = square_shape(load_dataset(settings.data[0]))
+    d = settings.latent_dims[0]
+    encoder = channels_last(Zheng2019Encoder(2 * d, side, channels, settings.width)).to(device)
+    decoder = channels_last(Zheng2019Decoder(d, side, channels, settings.width)).to(device)
+    x = torch.zeros(settings.batch_size, channels, side, side, device=device)
+    z = torch.zeros(settings.batch_size, d, device=device)
+
+    def step() -> None:
+        encoder(x).mean().backward()
+        decoder(z).mean().backward()
+
+    step()
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - began)
+    one = min(seconds)
+
+    def cost(cell: Cell) -> float:
+        asked = cell.settings
+        if isinstance(asked, ReaderCell):
+            return asked.steps * 4 * one + 10
+        if isinstance(asked, VAECell):
+            return asked.steps * 1.2 * one + 10
+        if isinstance(asked, GANCell):
+            return asked.steps * 4 * one + 10
+        if isinstance(asked, StabilityCell):
+            return asked.maker.steps * 5 * one + 20
+        return 60 + asked.count / settings.batch_size * 20 * one
+
+    return cost
+
+
+_PICTURES = (
+    ("films", "Rows of codes for each feature, its level from -1.5 to 1.5 from left to right, neutral in the middle."),
+    ("samples", "Samples."),
+)
+
+
+def _write_page(
+    folder: Path,
+    settings: ReproduceSemanticSettings,
+    scoring: Sequence[Cell],
+    tables: Sequence[Table],
+    verdicts: Sequence[str],
+) -> None:
+    blocks: list[Table | Picture] = list(tables)
+    for cell in scoring:
+        if isinstance(cell.settings, ScoresCell) and cell.settings.seed == settings.seed:
+            for what, caption in _PICTURES:
+                path = folder / "pictures" / f"{cell.name}-{what}.png"
+                if path.exists():
+                    blocks.append(Picture(f"{cell.name.removeprefix('scores-')}: {what}", path.read_bytes(), caption))
+    hidden = (f"{level} of {Path(data).stem}" for data, level in zip(settings.data, settings.held_out, strict=True))
+    facts = [
+        ("networks", f"of Zheng and Sun (2019), width {settings.width}"),
+        ("codes", " and ".join(map(str, settings.latent_dims)) + f" latents, features {settings.separation:g} apart"),
+        ("training", f"{settings.vae_steps} and {settings.gan_steps} iterations of {settings.batch_size} images"),
+        ("held out", "; ".join(hidden)),
+        ("seeds", str(settings.seeds)),
+    ]
+    lead = ["Features have their place before anything is trained, and their reverse is where nothing was shown."]
+    write_page(folder / "index.html", "Pre-defined semantic latents", [*lead, *verdicts], blocks, facts)

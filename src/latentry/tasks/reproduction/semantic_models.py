@@ -1,0 +1,275 @@
+"""What `latentry reproduce semantic` trains: a reader of levels, stage 1, stage 2 in several ways, and GANs beside it.
+
+All have networks of one width, codes of one length, and the same batches of the same data, without the levels held out; the
+reader alone knows all levels. A GAN of a row begins from the one VAE of its data set and seed.
+"""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.accelerator import Accelerator
+from torch import nn
+
+from latentry.data.features import FeaturedImages, featured
+from latentry.data.images import LabelledImages
+from latentry.data.sources import load_dataset
+from latentry.models.gan import GAN
+from latentry.models.level_reader import LevelHeads, LevelReaderTraining, read_levels
+from latentry.models.pretrained import load_pretrained, save_pretrained
+from latentry.models.semantic import load_semantic
+from latentry.networks import PlainClassifier, Zheng2019Decoder, Zheng2019Discriminator, channels_last
+from latentry.priors import Normal, NormalMixture
+from latentry.storage import read_json
+from latentry.tasks.levels import parse_levels
+from latentry.tasks.reproduction.cells import unseen
+from latentry.tasks.runs import RESULTS
+from latentry.tasks.semantic_settings import SemanticGANSettings, SemanticVAESettings, TrainSemanticSettings
+from latentry.tasks.train_semantic import train_semantic
+from latentry.tasks.trainings import square_shape
+from latentry.training.loop import train
+from latentry.training.settings import LoopSettings
+
+__all__ = [
+    "ABLATIONS",
+    "BASELINES",
+    "GANS",
+    "OURS",
+    "TITLES",
+    "VAE",
+    "GANCell",
+    "Maker",
+    "PartedImages",
+    "ReaderCell",
+    "VAECell",
+    "images_of",
+    "load_maker",
+    "load_reader",
+    "train_reader",
+    "train_stage_one",
+    "train_stage_two",
+]
+
+OURS, VAE = "ours", "vae"
+_BETAS = (0.5, 0.9)
+_OURS: Mapping[str, Any] = {"consistency_weight": 0.3, "reversed_share": 0.5}
+
+GANS: Mapping[str, Mapping[str, Any] | None] = {
+    OURS: _OURS,
+    "paper": {**_OURS, "discriminator_sees": "images", "consistency": "law", "reversed_share": 0.0},
+    "cgan": {"fresh": True, "consistency_weight": 0.0},
+    "gan": None,
+    "fresh": {**_OURS, "fresh": True},
+    "no-consistency": {**_OURS, "consistency_weight": 0.0, "reversed_share": 0.0},
+    "no-reversed": {**_OURS, "reversed_share": 0.0},
+    "trained-encoder": {**_OURS, "train_encoder": True},
+}
+"""Settings of each second stage beyond the defaults; the plain GAN has no placement."""
+BASELINES = ("paper", "cgan", "gan")
+ABLATIONS = ("fresh", "no-consistency", "no-reversed", "trained-encoder")
+TITLES: Mapping[str, str] = {
+    VAE: "stage 1, the VAE",
+    OURS: "stage 2, ours",
+    "paper": "stage 2, as in the paper",
+    "cgan": "conditional GAN",
+    "gan": "GAN",
+    "fresh": "without the decoder to begin with",
+    "no-consistency": "without the encoder's say",
+    "no-reversed": "without reversed codes",
+    "trained-encoder": "with an encoder that learns on",
+}
+
+
+@dataclass(frozen=True)
+class ReaderCell:
+    """A classifier of all levels of one data set."""
+
+    data: str
+    width: int
+    steps: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"reader-{Path(self.data).stem}"
+
+
+@dataclass(frozen=True)
+class VAECell:
+    """Stage 1 of one data set, seed and length of codes."""
+
+    data: str
+    held_out: str
+    seed: int
+    latent_dim: int
+    separation: float
+    deviation: float
+    width: int
+    steps: int
+    batch_size: int
+
+    @property
+    def name(self) -> str:
+        return f"vae-{Path(self.data).stem}-{self.latent_dim}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class GANCell:
+    """Stage 2 of one row, or a GAN beside it."""
+
+    vae: VAECell
+    model: str
+    steps: int
+    lr: tuple[float, float]
+    """Of generator and discriminator."""
+
+    @property
+    def name(self) -> str:
+        return f"gan-{Path(self.vae.data).stem}-{self.model}-{self.vae.seed}"
+
+
+@dataclass(frozen=True)
+class Maker:
+    """A trained generator of any row, as it is scored."""
+
+    generator: nn.Module
+    prior: NormalMixture | Normal
+    """A placement, unless the model has no features."""
+
+
+@dataclass(frozen=True)
+class PartedImages:
+    """Images of a split with their levels, parted by what is held out."""
+
+    seen: FeaturedImages
+    """Those that generators may see."""
+    unseen: FeaturedImages
+    """Those with levels held out."""
+    held_out: dict[str, float]
+    """Levels held out, by feature."""
+
+
+def images_of(data: str, held_out: str, split: str) -> PartedImages:
+    """A split, parted by what is held out."""
+    every = featured(load_dataset(data).split(split))
+    levels = parse_levels(held_out, "--held_out")
+    hidden = torch.zeros(len(every), dtype=torch.bool)
+    for name, level in levels.items():
+        hidden |= every.a[:, every.features.index(name)] == level
+    return PartedImages(every.take(~hidden), every.take(hidden), levels)
+
+
+def train_reader(folder: Path, device: str, asked: ReaderCell) -> dict[str, Any]:
+    """Train on all levels; its accuracy on held-out images, of each feature."""
+    data = load_dataset(asked.data)
+    training, held_out = (featured(data.split(name)) for name in ("train", "held-out"))
+    heads = LevelHeads(training.features, training.exclusive)
+    torch.manual_seed(asked.seed)
+    model = LevelReaderTraining(channels_last(PlainClassifier(heads.outputs, data.shape[0], asked.width)), heads)
+    home = folder / "work" / asked.name
+    train(
+        model, training, _loop(asked.steps, 64, "cosine"), home, seed=asked.seed,
+        accelerator=Accelerator(cpu=device == "cpu"), identity=vars(asked), progress=unseen,
+    )  # fmt: skip
+    reader = model.averaged_reader(training.images.images(range(min(2000, len(training)))).to(device))
+    save_pretrained(home / "model", reader, None, {"features": heads.features, "exclusive": heads.exclusive})
+    found = read_levels(reader, heads, held_out.images.images().to(device)).cpu()
+    right = (found == held_out.a).double().mean(0)
+    if heads.exclusive:
+        right[[heads.features.index(name) for name in heads.exclusive]] = (
+            (found == held_out.a)[:, [heads.features.index(name) for name in heads.exclusive]].all(1).double().mean()
+        )
+    return {"held_out": dict(zip(heads.features, right.tolist(), strict=True))}
+
+
+def load_reader(folder: Path, asked: ReaderCell, device: str) -> tuple[nn.Module, LevelHeads]:
+    """What `train_reader` left."""
+    reader = load_pretrained(folder / "work" / asked.name / "model")
+    heads = LevelHeads(tuple(reader.card["features"]), tuple(reader.card["exclusive"]))
+    return reader.network.to(device), heads
+
+
+def train_stage_one(folder: Path, device: str, asked: VAECell) -> dict[str, Any]:
+    """The VAE alone."""
+    home = folder / "work" / asked.name
+    if not (home / RESULTS).exists():
+        train_semantic(replace(_settings(asked, home, device, SemanticGANSettings()), stages="vae"))
+    return {"scores": read_json(home / RESULTS)["result"]["held_out"]["vae"]}
+
+
+def train_stage_two(folder: Path, device: str, asked: GANCell) -> dict[str, Any]:
+    """A second stage from the VAE of its data set and seed, or a plain GAN."""
+    home = folder / "work" / asked.name
+    more = GANS[asked.model]
+    if more is None:
+        return _train_plain(home, device, asked)
+    if not (home / RESULTS).exists():
+        if not (home / "vae").exists():
+            shutil.copytree(folder / "work" / asked.vae.name / "vae", home / "vae")
+        own = SemanticGANSettings(
+            generator_lr=asked.lr[0], discriminator_lr=asked.lr[1], betas=_BETAS,
+            loop=_loop(asked.steps, asked.vae.batch_size, "constant"), **more,
+        )  # fmt: skip
+        train_semantic(_settings(asked.vae, home, device, own))
+    found = read_json(home / RESULTS)["result"]
+    return {"scores": found["held_out"]["gan"], "losses": found["losses"]["gan"]}
+
+
+def load_maker(folder: Path, asked: VAECell | GANCell, device: str) -> Maker:
+    """What either stage left."""
+    home = folder / "work" / asked.name
+    if isinstance(asked, GANCell) and GANS[asked.model] is None:
+        plain = load_pretrained(home / "model")
+        assert isinstance(plain.prior, Normal), "a plain GAN has a normal prior"
+        return Maker(plain.network.to(device), plain.prior.to(device))
+    model = load_semantic(home / ("vae" if isinstance(asked, VAECell) else "gan") / "model")
+    return Maker(model.generator.to(device), model.placement.to(device))
+
+
+def _train_plain(home: Path, device: str, asked: GANCell) -> dict[str, Any]:
+    data = load_dataset(asked.vae.data)
+    training = images_of(asked.vae.data, asked.vae.held_out, "train").seen
+    torch.manual_seed(asked.vae.seed + 1)
+    prior = Normal(asked.vae.latent_dim).to(torch.device(device))
+    model: Any = plain_gan(data, prior, asked.vae.width, asked.lr)
+    done = train(
+        model, training, _loop(asked.steps, asked.vae.batch_size, "constant"), home, seed=asked.vae.seed,
+        accelerator=Accelerator(cpu=device == "cpu"), identity={"model": "gan", **vars(asked.vae)}, progress=unseen,
+    )  # fmt: skip
+    generator = model.averaged_generator(torch.Generator(device).manual_seed(asked.vae.seed))
+    save_pretrained(home / "model", generator, prior, {"model": asked.model})
+    return {"losses": {name: values[-1] for name, values in done.losses.items()}}
+
+
+def plain_gan(data: LabelledImages, prior: Normal, width: int, lr: tuple[float, float]) -> GAN:
+    """An untrained GAN of the same networks."""
+    side, channels = square_shape(data)
+    defaults = SemanticGANSettings()
+    return GAN(
+        channels_last(Zheng2019Decoder(prior.latent_dim, side, channels, width)),
+        channels_last(Zheng2019Discriminator(0, side, channels, width)),
+        prior,
+        objective=defaults.objective,
+        generator_lr=lr[0],
+        discriminator_lr=lr[1],
+        betas=_BETAS,
+        ema=defaults.ema,
+    )
+
+
+def _settings(asked: VAECell, home: Path, device: str, gan: SemanticGANSettings) -> TrainSemanticSettings:
+    return TrainSemanticSettings(
+        out=str(home), seed=asked.seed, device=device, json=True, data=asked.data, held_out=asked.held_out,
+        latent_dim=asked.latent_dim, separation=asked.separation, width=asked.width, gan=gan,
+        vae=SemanticVAESettings(
+            deviation=asked.deviation, warm_up=asked.steps // 4, loop=_loop(asked.steps, asked.batch_size, "cosine")
+        ),
+    )  # fmt: skip
+
+
+def _loop(steps: int, batch_size: int, schedule: Any) -> LoopSettings:
+    every = max(1, -(-steps // 3))
+    return LoopSettings(steps, batch_size, schedule, checkpoint_every=every, keep_checkpoints=1)
