@@ -44,6 +44,8 @@ def test_what_is_unknown_teaches_nothing() -> None:
 def test_levels_are_what_the_logits_favour() -> None:
     logits = torch.tensor([[0.0, 0, 9, 9, 0, 0, 0, 9]])
     assert_close(HEADS.levels(logits), torch.tensor([[0.0, 1, 1, -1]]))
+    right = HEADS.right(HEADS.levels(logits), torch.tensor([[0.0, 0, 1, -1]]))
+    assert {name: found.tolist() for name, found in right.items()} == {"thick": [False], "slanted": [True], "class": [True]}
     assert_close(HEADS.log_odds(logits, "thick"), torch.tensor([9.0]))
     assert_close(HEADS.log_odds(logits, "slanted"), torch.tensor([0.0]))
 

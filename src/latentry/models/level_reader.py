@@ -7,7 +7,7 @@ never shown. Features that are not exclusive have three logits each, the exclusi
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 from torch.optim import AdamW
@@ -64,6 +64,13 @@ class LevelHeads:
         """How sure it is of a feature that is not exclusive: the logarithm of p(1) / p(0)."""
         place = self._free.index(self.features.index(name))
         return logits[:, 3 * place + 2] - logits[:, 3 * place + 1]
+
+    def right(self, read: Float[Tensor, "n k"], a: Float[Tensor, "n k"]) -> dict[str, Bool[Tensor, "n"]]:
+        """For each feature, and for the exclusive ones together as `class`, whether what is read is what is there."""
+        found = {self.features[column]: read[:, column] == a[:, column] for column in self._free}
+        if self.exclusive:
+            found["class"] = (read[:, self._classes] == a[:, self._classes]).all(1)
+        return found
 
     @property
     def _free(self) -> list[int]:

@@ -119,7 +119,10 @@ def _check(settings: ReproduceSemanticSettings) -> None:
 
 def _phases(settings: ReproduceSemanticSettings) -> list[list[Cell]]:
     """All cells, those that others build on first; seed by seed, so that a part of them says something."""
-    readers = {data: ReaderCell(data, settings.reader_width, settings.reader_steps, 0) for data in settings.data}
+    readers = {
+        data: ReaderCell(data, held_out, settings.reader_width, settings.reader_steps, 0)
+        for data, held_out in zip(settings.data, settings.held_out, strict=True)
+    }
     first: list[Any] = list(readers.values())
     second: list[Any] = []
     scoring: list[Any] = []

@@ -23,9 +23,10 @@ from latentry.models.pretrained import load_pretrained, save_pretrained
 from latentry.models.semantic import load_semantic
 from latentry.networks import PlainClassifier, Zheng2019Decoder, Zheng2019Discriminator, channels_last
 from latentry.priors import Normal, NormalMixture
-from latentry.storage import read_json
+from latentry.storage import read_json, write_json
 from latentry.tasks.levels import parse_levels
 from latentry.tasks.reproduction.cells import unseen
+from latentry.tasks.reproduction.semantic_reverse import real_reverses
 from latentry.tasks.runs import RESULTS
 from latentry.tasks.semantic_settings import SemanticGANSettings, SemanticVAESettings, TrainSemanticSettings
 from latentry.tasks.train_semantic import train_semantic
@@ -48,6 +49,7 @@ __all__ = [
     "images_of",
     "load_maker",
     "load_reader",
+    "real_reverses_of",
     "train_reader",
     "train_stage_one",
     "train_stage_two",
@@ -55,6 +57,7 @@ __all__ = [
 
 OURS, VAE = "ours", "vae"
 _BETAS = (0.5, 0.9)
+_REVERSES = "reverses.json"
 _OURS: Mapping[str, Any] = {"consistency_weight": 0.3, "reversed_share": 0.5}
 
 GANS: Mapping[str, Mapping[str, Any] | None] = {
@@ -88,6 +91,8 @@ class ReaderCell:
     """A classifier of all levels of one data set."""
 
     data: str
+    held_out: str
+    """Levels of which real images are measured, since generators are not shown them."""
     width: int
     steps: int
     seed: int
@@ -176,13 +181,12 @@ def train_reader(folder: Path, device: str, asked: ReaderCell) -> dict[str, Any]
     )  # fmt: skip
     reader = model.averaged_reader(training.images.images(range(min(2000, len(training)))).to(device))
     save_pretrained(home / "model", reader, None, {"features": heads.features, "exclusive": heads.exclusive})
+    images = images_of(asked.data, asked.held_out, "train")
+    real = real_reverses(images.seen, images.unseen, images.held_out)
+    write_json(home / _REVERSES, real)
     found = read_levels(reader, heads, held_out.images.images().to(device)).cpu()
-    right = (found == held_out.a).double().mean(0)
-    if heads.exclusive:
-        right[[heads.features.index(name) for name in heads.exclusive]] = (
-            (found == held_out.a)[:, [heads.features.index(name) for name in heads.exclusive]].all(1).double().mean()
-        )
-    return {"held_out": dict(zip(heads.features, right.tolist(), strict=True))}
+    right = {name: shown.double().mean().item() for name, shown in heads.right(found, held_out.a).items()}
+    return {"held_out": right, "reverses": real}
 
 
 def load_reader(folder: Path, asked: ReaderCell, device: str) -> tuple[nn.Module, LevelHeads]:
@@ -190,6 +194,12 @@ def load_reader(folder: Path, asked: ReaderCell, device: str) -> tuple[nn.Module
     reader = load_pretrained(folder / "work" / asked.name / "model")
     heads = LevelHeads(tuple(reader.card["features"]), tuple(reader.card["exclusive"]))
     return reader.network.to(device), heads
+
+
+def real_reverses_of(folder: Path, asked: ReaderCell) -> dict[str, Any]:
+    """What `train_reader` measured of real images with levels held out."""
+    found: dict[str, Any] = read_json(folder / "work" / asked.name / _REVERSES)
+    return found
 
 
 def train_stage_one(folder: Path, device: str, asked: VAECell) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from latentry.data.features import FeaturedImages
 from latentry.evaluation.extractor import CallableExtractor
 from latentry.evaluation.proportions import share
 from latentry.evaluation.samples import evaluate_samples
-from latentry.evaluation.strokes import measure_strokes
 from latentry.evaluation.structure import monotonicity
 from latentry.interfaces import evaluated
 from latentry.models.level_reader import LevelHeads, read_levels
@@ -38,7 +37,9 @@ from latentry.tasks.reproduction.semantic_models import (
     images_of,
     load_maker,
     load_reader,
+    real_reverses_of,
 )
+from latentry.tasks.reproduction.semantic_reverse import STROKES, beyond, classes_of, stroke
 from latentry.tasks.train_semantic import feature_films
 
 __all__ = ["ScoresCell", "distances", "score_maker"]
@@ -48,10 +49,6 @@ _AT_ONCE = 500
 _MOST = 10_000
 """Most real images that samples are compared with."""
 _STEPS = torch.linspace(-1.5, 1.5, 13)
-_BEYOND = 0.1
-"""Percentile of neutral images below which a measure is beyond the neutral."""
-_STROKES: Mapping[str, str] = {"thick": "thickness", "bold": "thickness", "slanted": "slant", "italic": "slant"}
-"""What is measured of features that say how something is drawn."""
 _SHOWN = 100
 
 
@@ -90,6 +87,8 @@ class _Scene:
     reader: nn.Module
     heads: LevelHeads
     images: PartedImages
+    real: Mapping[str, Any]
+    """What is known of real reverses (`real_reverses`)."""
     rng: torch.Generator
 
     def decoded(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
@@ -120,7 +119,7 @@ def score_maker(folder: Path, device: str, asked: ScoresCell) -> dict[str, Any]:
         return result
     model = SemanticModel(maker.generator, nn.Identity(), maker.prior)
     write_png(pictures / f"{asked.name}-films.png", feature_films(model, asked.seed).cpu(), magnify=2)
-    scene = _Scene(maker.generator, maker.prior, reader, heads, images, rng)
+    scene = _Scene(maker.generator, maker.prior, reader, heads, images, real_reverses_of(folder, asked.reader), rng)
     return result | _features(scene, asked)
 
 
@@ -136,7 +135,7 @@ def _features(scene: _Scene, asked: ScoresCell) -> dict[str, Any]:
     placement = scene.placement
     y = torch.multinomial(placement.probs, asked.count, replacement=True, generator=scene.rng)
     a = placement.combinations[y]
-    right = _right(scene.read(placement.at(a).sample(rng=scene.rng)), a, scene.heads)
+    right = scene.heads.right(scene.read(placement.at(a).sample(rng=scene.rng)), a)
     accuracy = {name: vars(share(shown.cpu())) for name, shown in right.items()}
     free = [name for name in placement.features if name not in placement.exclusive]
     reverses = {name: level for name, level in scene.images.held_out.items() if name in free}
@@ -149,19 +148,10 @@ def _features(scene: _Scene, asked: ScoresCell) -> dict[str, Any]:
     }
 
 
-def _right(read: Tensor, a: Tensor, heads: LevelHeads) -> dict[str, Tensor]:
-    """For each feature, and for all classes as one, whether each datum shows what was asked for."""
-    found = {name: read[:, i] == a[:, i] for i, name in enumerate(heads.features) if name not in heads.exclusive}
-    if heads.exclusive:
-        columns = [heads.features.index(name) for name in heads.exclusive]
-        found["class"] = (read[:, columns] == a[:, columns]).all(1)
-    return found
-
-
 def _leakage(scene: _Scene, a: Tensor, name: str) -> float:
     """Share of accuracy that other features lose, on average, when this one moves from neutral to present."""
     neutral, z = scene.neutral(a, name)
-    before, after = (_right(scene.read(scene.placement.moved(z, name, by)), neutral, scene.heads) for by in (0, 1))
+    before, after = (scene.heads.right(scene.read(scene.placement.moved(z, name, by)), neutral) for by in (0, 1))
     lost = [(before[other].double().mean() - after[other].double().mean()).item() for other in before if other != name]
     return fmean(lost) if lost else 0.0
 
@@ -182,45 +172,18 @@ def _reversal(scene: _Scene, a: Tensor, name: str, level: float) -> dict[str, An
     found: dict[str, Any] = {
         f"distance_of_{what}": distances(x, hidden, scene.reader)["frechet_distance"] for what, x in made.items()
     }
-    if name in _STROKES:
-        bounds = _bounds(scene.images.seen, scene.placement, name, level)
-        y, own = _classes(scene.placement, neutral), _classes(scene.placement, hidden.a)
-        shown = {what: (x, y) for what, x in made.items()} | {"truth": (hidden.images.images(), own)}
-        found |= {what: vars(share(_beyond(x, name, of, bounds, level))) for what, (x, of) in shown.items()}
+    if name in scene.real:
+        y = classes_of(neutral, scene.heads.features, scene.heads.exclusive)
+        bounds = torch.tensor(scene.real[name]["bounds"], dtype=torch.float64)
+        found |= {what: vars(share(beyond(stroke(x, name), y, bounds, level))) for what, x in made.items()}
+        found["truth"] = scene.real[name]["truth"]
     return found
-
-
-def _classes(placement: SemanticPlacement, a: Tensor) -> Tensor:
-    """Number of the class of each row of levels; 0 where there are no classes."""
-    if not placement.exclusive:
-        return torch.zeros(len(a), dtype=torch.int64)
-    return a[:, [placement.index(name) for name in placement.exclusive]].argmax(1).cpu()
-
-
-def _bounds(seen: FeaturedImages, placement: SemanticPlacement, name: str, level: float) -> Float[Tensor, "c"]:
-    """For each class, the measure of neutral training images beyond which the tenth of them lies, on the side of a level."""
-    neutral = seen.only({name: 0})
-    values = _stroke(neutral.images.images(), name)
-    y = _classes(placement, neutral.a)
-    known = ~values.isnan()
-    at = 1 - _BEYOND if level > 0 else _BEYOND
-    return torch.stack([values[known & (y == label)].quantile(at) for label in range(int(y.max()) + 1)])
-
-
-def _beyond(x: Tensor, name: str, y: Tensor, bounds: Tensor, level: float) -> Tensor:
-    values = _stroke(x, name)
-    return values > bounds[y] if level > 0 else values < bounds[y]
-
-
-def _stroke(x: Tensor, name: str) -> Float[Tensor, "n"]:
-    values: Tensor = getattr(measure_strokes(x.mean(1, keepdim=True).cpu()), _STROKES[name])
-    return values
 
 
 def _measure(name: str, scene: _Scene) -> Callable[[Tensor], Tensor]:
     """What a feature means, in numbers: of strokes, of which a blank image has none, or how sure the reader is."""
-    if name in _STROKES:
-        return lambda x: _stroke(x, name).nan_to_num().to(x)
+    if name in STROKES:
+        return lambda x: stroke(x, name).nan_to_num().to(x)
 
     def odds(x: Tensor) -> Tensor:
         with evaluated(scene.reader), torch.no_grad():
