@@ -11,7 +11,6 @@ Reference: Zheng and Sun, "Disentangling latent space for VAE by label relevant/
 """
 
 import dataclasses
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,8 +18,6 @@ from typing import Any
 
 import torch
 
-from latentry.data.sources import load_dataset
-from latentry.networks import Zheng2019Decoder, Zheng2019Encoder, channels_last
 from latentry.reports.page import Picture, write_page
 from latentry.reports.tables import Table
 from latentry.tasks.reproduction.cells import Cell
@@ -30,6 +27,7 @@ from latentry.tasks.reproduction.label_split_moons import MoonsCell, learn_moons
 from latentry.tasks.reproduction.label_split_report import codes_table, label_split_verdict, models_table
 from latentry.tasks.reproduction.label_split_scores import ScoresCell, score_model
 from latentry.tasks.reproduction.settings import ReproduceLabelSplitSettings
+from latentry.tasks.reproduction.step_cost import seconds_of_passes
 
 __all__ = ["reproduce_label_split"]
 
@@ -148,23 +146,7 @@ def _tables(found: Mapping[str, Mapping[str, dict[int, dict[str, Any]]]], *, sho
 
 def _costs(settings: ReproduceLabelSplitSettings, device: torch.device) -> Callable[[Cell], float]:
     """About the seconds of each cell, from an encoder's and a decoder's pass timed here and now."""
-    channels, side, _ = load_dataset(settings.data[0]).shape
-    encoder = channels_last(Zheng2019Encoder(settings.style_dim, side, channels, settings.width)).to(device)
-    decoder = channels_last(Zheng2019Decoder(settings.style_dim, side, channels, settings.width)).to(device)
-    x = torch.zeros(settings.batch_size, channels, side, side, device=device)
-    z = torch.zeros(settings.batch_size, settings.style_dim, device=device)
-
-    def step() -> None:
-        encoder(x).mean().backward()
-        decoder(z).mean().backward()
-
-    step()
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        step()
-        seconds.append(time.perf_counter() - began)
-    one = min(seconds)
+    one = seconds_of_passes(settings.data[0], settings.style_dim, settings.width, settings.batch_size, device)
 
     def cost(cell: Cell) -> float:
         if isinstance(cell.settings, MoonsCell):

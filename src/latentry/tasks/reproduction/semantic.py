@@ -13,7 +13,6 @@ Reference: Kim and Cho, "Latent space-controllable generative adversarial networ
 """
 
 import dataclasses
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,6 @@ from typing import Any
 import torch
 
 from latentry.data.sources import load_dataset
-from latentry.networks import Zheng2019Decoder, Zheng2019Encoder, channels_last
 from latentry.reports.page import Picture, write_page
 from latentry.reports.tables import Table
 from latentry.tasks.reproduction.cells import Cell
@@ -49,7 +47,7 @@ from latentry.tasks.reproduction.semantic_report import (
 from latentry.tasks.reproduction.semantic_scores import ScoresCell, score_maker
 from latentry.tasks.reproduction.semantic_stability import StabilityCell, try_once
 from latentry.tasks.reproduction.settings import ReproduceSemanticSettings
-from latentry.tasks.trainings import square_shape
+from latentry.tasks.reproduction.step_cost import seconds_of_passes
 
 __all__ = ["reproduce_semantic"]
 
@@ -211,24 +209,7 @@ def _trials(phases: Sequence[Sequence[Cell]], results: Mapping[str, dict[str, An
 
 def _costs(settings: ReproduceSemanticSettings, device: torch.device) -> Callable[[Cell], float]:
     """About the seconds of each cell, from an encoder's and a decoder's pass timed here and now."""
-    side, channels = square_shape(load_dataset(settings.data[0]))
-    d = settings.latent_dims[0]
-    encoder = channels_last(Zheng2019Encoder(2 * d, side, channels, settings.width)).to(device)
-    decoder = channels_last(Zheng2019Decoder(d, side, channels, settings.width)).to(device)
-    x = torch.zeros(settings.batch_size, channels, side, side, device=device)
-    z = torch.zeros(settings.batch_size, d, device=device)
-
-    def step() -> None:
-        encoder(x).mean().backward()
-        decoder(z).mean().backward()
-
-    step()
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        step()
-        seconds.append(time.perf_counter() - began)
-    one = min(seconds)
+    one = seconds_of_passes(settings.data[0], settings.latent_dims[0], settings.width, settings.batch_size, device)
 
     def cost(cell: Cell) -> float:
         asked = cell.settings
