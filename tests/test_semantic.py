@@ -17,6 +17,7 @@ from latentry.models.semantic import (
     SemanticVAETraining,
     code_error,
     is_semantic,
+    levels_error,
     load_semantic,
     reconstruction_error,
     save_semantic,
@@ -53,6 +54,11 @@ def test_errors_are_negative_log_densities_but_for_constants() -> None:
     q = Normal(mean, (log_variance / 2).exp())
     constant = D / 2 * torch.log(torch.tensor(2 * torch.pi))
     assert_close(code_error(z, Laws(mean, log_variance)) + constant, -q.log_prob(z).sum(1), check_dtype=False)
+    moved = PLACED.double().moved(z, "long", 0.5)
+    assert_close(levels_error(moved, Laws(z, None), PLACED), torch.full((5,), 0.5 * 2.0**2, dtype=torch.float64))
+    style = torch.eye(D, dtype=torch.float64)[3]
+    assert_close(levels_error(z + style, Laws(z, None), PLACED), torch.zeros(5, dtype=torch.float64))
+    PLACED.float()
     x, x_hat = torch.randn(2, 5, 2, 3, dtype=torch.float64)
     there, at_zero = (Normal(x_hat, 0.7).log_prob(data).flatten(1).sum(1) for data in (x, x_hat))
     assert_close(reconstruction_error(x, x_hat, 0.7), at_zero - there)
@@ -136,7 +142,7 @@ def test_unknown_levels_teach_too(tmp_path: Path) -> None:
     [
         {},
         {"sees_levels": False, "consistency": "law", "objective": "hinge", "r1": 0.0},
-        {"reversed_share": 0.5, "r1_every": 2},
+        {"reversed_share": 0.5, "r1_every": 2, "consistency": "levels"},
         {"train_encoder": True},
         {"consistency_weight": 0.0},
     ],

@@ -15,9 +15,11 @@ so the frozen encoder reads its samples, and the generator minimises
 
 with R the divergence :math:`KL(q \| p(z | a))` (`consistency="law"`, the reading of Kim and Cho), or the nats by which q
 misses the very code, :math:`-\log q(z | G(z))` but for a constant (`consistency="code"`), which asks for style to be kept as
-well. The discriminator may see levels beside images, so that it tells a sample that looks real from one that shows what it
-was asked for. Codes with levels that no datum had, such as the reverse of a feature, have no data to be told from: where
-`reversed_share` is above 0, so many codes are drawn at turned levels too, and only the encoder speaks of them.
+well; or how far the levels that the mean of q stands for are from those of the code, in standard deviations
+(`consistency="levels"`), which leaves style alone. The discriminator may see levels beside images, so that it tells a sample
+that looks real from one that shows what it was asked for. Codes with levels that no datum had, such as the reverse of a
+feature, have no data to be told from: where `reversed_share` is above 0, so many codes are drawn at turned levels too, and
+only the encoder speaks of them.
 
 What Kim and Cho published says that features have normal laws of their own, that the decoder becomes the generator and that
 a divergence is added to the losses of the GAN; everything else here is our reconstruction.
@@ -51,12 +53,13 @@ __all__ = [
     "SemanticVAETraining",
     "code_error",
     "is_semantic",
+    "levels_error",
     "load_semantic",
     "reconstruction_error",
     "save_semantic",
 ]
 
-Consistency = Literal["law", "code"]
+Consistency = Literal["law", "code", "levels"]
 
 _ENCODER = "encoder"
 """Folder of the encoder; that of the generator is the model's own, which so serves wherever a generator is asked for."""
@@ -124,6 +127,11 @@ def code_error(z: Float[Tensor, "n d"], laws: Laws) -> Float[Tensor, "n"]:
     return 0.5 * ((z - laws.mean).square() / laws.log_variance.exp() + laws.log_variance).sum(1)
 
 
+def levels_error(z: Float[Tensor, "n d"], laws: Laws, placement: SemanticPlacement) -> Float[Tensor, "n"]:
+    """Half the squared distance, over features, of the levels of means from those of codes, in standard deviations."""
+    return 0.5 * ((placement.levels(z) - placement.levels(laws.mean)) * placement.separations).square().sum(1)
+
+
 class SemanticVAETraining:
     """Stage 1: the step that trains encoder and decoder on batches `(x, a)`.
 
@@ -181,8 +189,8 @@ class SemanticGANTraining:
         encoder: Of stage 1; not trained unless `train_encoder`.
         placement: Law of the codes, with the combinations of levels that occur.
         sees_levels: Whether the discriminator is told the levels; unknown ones count as neutral.
-        consistency: What the encoder asks of samples: the law of their levels, or their very code.
-        consistency_weight: lambda, for each nat a coordinate; 0 leaves it out.
+        consistency: What the encoder asks of samples: the law of their levels, their very code, or the levels of that.
+        consistency_weight: lambda, for each nat a coordinate, or each squared deviation a feature; 0 leaves it out.
         reversed_share: Codes at turned levels for each code of a sample, from 0 to 1.
         train_encoder: Whether the encoder learns with the generator, from the same term.
         objective, r1, r1_every, generator_lr, discriminator_lr, betas, ema: As in `GAN`.
@@ -257,7 +265,8 @@ class SemanticGANTraining:
                 beyond = self.placement.at(turned).sample(rng=rng).to(x)
                 missed = torch.cat([missed, self._missed(beyond, turned, generator(beyond))])
             shown["consistency"] = missed.mean()
-            total = total + self.consistency_weight * shown["consistency"] / z.shape[1]
+            over = len(self.placement.features) if self.consistency == "levels" else z.shape[1]
+            total = total + self.consistency_weight * shown["consistency"] / over
         update({"generator": total})
         return shown
 
@@ -277,9 +286,9 @@ class SemanticGANTraining:
             with evaluated(encoder):
                 laws = normal_laws(encoder(generated))
         assert laws.log_variance is not None, "the encoder gives laws"
-        return (
-            self.placement.divergence(laws.mean, laws.log_variance, a) if self.consistency == "law" else code_error(z, laws)
-        )
+        if self.consistency == "law":
+            return self.placement.divergence(laws.mean, laws.log_variance, a)
+        return code_error(z, laws) if self.consistency == "code" else levels_error(z, laws, self.placement)
 
     def _turned(self, a: Tensor, rng: torch.Generator) -> Tensor:
         """Levels with those of features that are not exclusive turned round, each at random, present ones into reverses."""

@@ -31,8 +31,8 @@ class SemanticGANSettings:
     """Whether it begins with a fresh generator in place of the decoder."""
     discriminator_sees: Literal["levels", "images"] = "levels"
     """Images with the levels of their features, or images alone."""
-    consistency: Literal["code", "law"] = "code"
-    """What the encoder asks of samples: their very code, or the law of their levels, as in the paper."""
+    consistency: Literal["code", "levels", "law"] = "code"
+    """What the encoder asks of samples: their very code, its levels alone, or the law of these, as in the paper."""
     consistency_weight: float = 0.3
     """Weight of what it finds amiss, for each nat a latent; 0 leaves it out."""
     reversed_share: float = 0.0
