@@ -31,11 +31,11 @@ class SemanticGANSettings:
     """Whether it begins with a fresh generator in place of the decoder."""
     discriminator_sees: Literal["levels", "images"] = "levels"
     """Images with the levels of their features, or images alone."""
-    consistency: Literal["code", "levels", "law"] = "code"
-    """What the encoder asks of samples: their very code, its levels alone, or the law of these, as in the paper."""
-    consistency_weight: float = 0.3
-    """Weight of what it finds amiss, for each nat a latent; 0 leaves it out."""
-    reversed_share: float = 0.0
+    consistency: Literal["levels", "code", "law"] = "levels"
+    """What the encoder asks of samples: the levels of their code, all of it, or the law of the levels, as in the paper."""
+    consistency_weight: float = 1.0
+    """Weight of what it finds amiss, for each squared deviation a feature or nat a latent; 0 leaves it out."""
+    reversed_share: float = 0.5
     """Codes at reversed features for each sample, of which the encoder alone speaks, from 0 to 1."""
     train_encoder: bool = False
     """Whether the encoder learns on with the generator."""

@@ -58,21 +58,28 @@ __all__ = [
 OURS, VAE = "ours", "vae"
 _BETAS = (0.5, 0.9)
 _REVERSES = "reverses.json"
-_OURS: Mapping[str, Any] = {"consistency_weight": 0.3, "reversed_share": 0.5}
+_OURS: Mapping[str, Any] = {"consistency": "levels", "consistency_weight": 1.0, "reversed_share": 0.5}
 
 GANS: Mapping[str, Mapping[str, Any] | None] = {
     OURS: _OURS,
-    "paper": {**_OURS, "discriminator_sees": "images", "consistency": "law", "reversed_share": 0.0},
+    "paper": {
+        **_OURS,
+        "discriminator_sees": "images",
+        "consistency": "law",
+        "consistency_weight": 0.3,
+        "reversed_share": 0.0,
+    },
     "cgan": {"fresh": True, "consistency_weight": 0.0},
     "gan": None,
     "fresh": {**_OURS, "fresh": True},
     "no-consistency": {**_OURS, "consistency_weight": 0.0, "reversed_share": 0.0},
     "no-reversed": {**_OURS, "reversed_share": 0.0},
+    "whole-code": {**_OURS, "consistency": "code", "consistency_weight": 0.3},
     "trained-encoder": {**_OURS, "train_encoder": True},
 }
 """Settings of each second stage beyond the defaults; the plain GAN has no placement."""
 BASELINES = ("paper", "cgan", "gan")
-ABLATIONS = ("fresh", "no-consistency", "no-reversed", "trained-encoder")
+ABLATIONS = ("fresh", "no-consistency", "no-reversed", "whole-code", "trained-encoder")
 TITLES: Mapping[str, str] = {
     VAE: "stage 1, the VAE",
     OURS: "stage 2, ours",
@@ -82,6 +89,7 @@ TITLES: Mapping[str, str] = {
     "fresh": "without the decoder to begin with",
     "no-consistency": "without the encoder's say",
     "no-reversed": "without reversed codes",
+    "whole-code": "with the whole code asked for",
     "trained-encoder": "with an encoder that learns on",
 }
 
