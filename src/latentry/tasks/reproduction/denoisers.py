@@ -58,6 +58,7 @@ __all__ = [
     "PictureFilter",
     "Recovering",
     "code_filters",
+    "corruption_titles",
     "deconvolution_filters",
     "filters_for",
     "inpainting_filters",
@@ -76,6 +77,20 @@ STRENGTHS: dict[str, tuple[Corruption, ...]] = {
     "blur": (Blurring(Blur(1.0)), Blurring(Blur(2.0)), Blurring(Blur(3.0))),
 }
 """What methods are compared on, the strongest last: for images of 28 x 28 in [-1, 1] on a background of -1."""
+
+
+def corruption_titles() -> dict[str, str]:
+    """What tables call each corruption, by its repr: kind and strength."""
+
+    def strength(of: Any) -> float:
+        if isinstance(of, NormalNoise):
+            return of.sigma
+        if isinstance(of, SaltAndPepper):
+            return of.share
+        return of.side if isinstance(of, Occlusion) else of.operator.sigma
+
+    return {str(of): f"{kind} {strength(of):g}" for kind, several in STRENGTHS.items() for of in several}
+
 
 _STEPS, _LEARNING_RATE = 40, 0.1
 _AT_ONCE = 1000

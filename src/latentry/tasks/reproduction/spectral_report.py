@@ -5,6 +5,7 @@ from typing import Any
 
 from latentry.evaluation.seeds import SeedInterval, difference_over_seeds, mean_over_seeds
 from latentry.reports.tables import Table
+from latentry.tasks.reproduction.denoisers import STRENGTHS, corruption_titles
 from latentry.tasks.reproduction.over_seeds import Seeds, number, over, percent, signed
 from latentry.tasks.reproduction.spectral_bases import BASES
 from latentry.tasks.reproduction.spectral_operators import OPERATORS
@@ -79,7 +80,7 @@ def denoising_table(data: str, seeds: Seeds, short: bool = False) -> Table:
         "corruption", "nothing, %", "best filter, %", "recovery, %", "in the basis, %", "ours less the filter",
         "the same, told", "error: filter", "error: ours",
     )  # fmt: skip
-    body = []
+    body, titles = [], corruption_titles()
     for corruption in next(iter(seeds.values())):
 
         def accuracy(kinds: Sequence[str], corruption: str = corruption, family: str | None = None) -> SeedInterval:
@@ -90,7 +91,7 @@ def denoising_table(data: str, seeds: Seeds, short: bool = False) -> Table:
 
         body.append(
             (
-                corruption,
+                titles[corruption],
                 percent(accuracy(("filter",), family="nothing"), short),
                 percent(accuracy(("filter",)), short),
                 percent(accuracy(("recovery",)), short),
@@ -147,12 +148,18 @@ def _bases_verdict(data: str, seeds: Seeds) -> str:
         return percent(over(seeds, lambda result: result["bases"][name]["rank_one"]))
 
     first = next(iter(seeds.values()))["bases"]
-    paper = f", {rank_one('paper')} % in the paper's" if "paper" in first else ""
-    mapped = over(seeds, lambda result: result["bases"]["loewdin"]["mapped"]).value
+    paper = f", {rank_one('paper')} % in the paper's, to which the encoder was not taught" if "paper" in first else ""
+    mapped = ", ".join(
+        f"{sum(result['bases'][name]['mapped'] == 1 for result in seeds.values())} of {len(seeds)} in {title}"
+        for name, title in (("loewdin", "Loewdin's"), ("fisher", "Fisher's"))
+        if name in first
+    )
+    agreement = percent(over(seeds, lambda result: result["agreement"]))
     return (
         f"{data}: the true label has the largest of all coefficients for {rank_one('loewdin')} % of held-out "
         f"images in the Loewdin basis{paper} (the authors' own figure is 90.2 %); "
-        f"{100 * mapped:.0f} % of the label vectors show their label."
+        f"what is made of their codes shows it for {agreement} %; label vectors show all labels, one each, with so many "
+        f"seeds: {mapped}."
     )
 
 
@@ -181,9 +188,13 @@ def _operators_verdict(data: str, seeds: Seeds) -> str:
 
 def _denoising_verdict(data: str, seeds: Seeds) -> str:
     gains = {corruption: _gain(seeds, corruption) for corruption in next(iter(seeds.values()))}
-    better = [corruption for corruption, gain in gains.items() if gain.low > 0]
-    worse = [corruption for corruption, gain in gains.items() if gain.high < 0]
+    titles = corruption_titles()
+    better = [titles[corruption] for corruption, gain in gains.items() if gain.low > 0]
+    worse = [titles[corruption] for corruption, gain in gains.items() if gain.high < 0]
+    strongest = {str(several[-1]) for several in STRENGTHS.values()}
+    ahead = [corruption for corruption in gains if corruption in strongest and gains[corruption].value > 0]
     return (
         f"{data}: by accuracy, recovery is better than every classical filter against {', '.join(better) or 'nothing'}, "
-        f"worse against {', '.join(worse) or 'nothing'}."
+        f"worse against {', '.join(worse) or 'nothing'}; on average it is ahead against "
+        f"{len(ahead)} of the {len(strongest & gains.keys())} strongest."
     )
