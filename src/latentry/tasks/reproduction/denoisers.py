@@ -82,7 +82,7 @@ STRENGTHS: dict[str, tuple[Corruption, ...]] = {
 def corruption_titles() -> dict[str, str]:
     """What tables call each corruption, by its repr: kind and strength."""
 
-    def strength(of: Any) -> float:
+    def strength(of: Any) -> int | float:
         if isinstance(of, NormalNoise):
             return of.sigma
         if isinstance(of, SaltAndPepper):
