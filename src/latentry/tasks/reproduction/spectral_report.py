@@ -91,7 +91,7 @@ def denoising_table(data: str, seeds: Seeds, short: bool = False) -> Table:
 
         body.append(
             (
-                titles[corruption],
+                titles.get(corruption, corruption),
                 percent(accuracy(("filter",), family="nothing"), short),
                 percent(accuracy(("filter",)), short),
                 percent(accuracy(("recovery",)), short),
@@ -189,8 +189,8 @@ def _operators_verdict(data: str, seeds: Seeds) -> str:
 def _denoising_verdict(data: str, seeds: Seeds) -> str:
     gains = {corruption: _gain(seeds, corruption) for corruption in next(iter(seeds.values()))}
     titles = corruption_titles()
-    better = [titles[corruption] for corruption, gain in gains.items() if gain.low > 0]
-    worse = [titles[corruption] for corruption, gain in gains.items() if gain.high < 0]
+    better = [titles.get(corruption, corruption) for corruption, gain in gains.items() if gain.low > 0]
+    worse = [titles.get(corruption, corruption) for corruption, gain in gains.items() if gain.high < 0]
     strongest = {str(several[-1]) for several in STRENGTHS.values()}
     ahead = [corruption for corruption in gains if corruption in strongest and gains[corruption].value > 0]
     return (
