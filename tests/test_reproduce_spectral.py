@@ -95,9 +95,10 @@ def test_no_two_cells_share_a_name_and_each_comes_after_what_it_builds_on() -> N
 def made_up(rank_one: float, kept: float, gain: float) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Results of one seed."""
     numbers = dict.fromkeys(
-        ("rank_one", "top_three", "rank_one_absolute", "among_labels", "prior_among_labels", "mapped", "mapped_reversed"),
+        ("rank_one", "top_three", "rank_one_absolute", "among_labels", "prior_among_labels", "mapped", "mapped_at_length",
+         "mapped_reversed"),
         rank_one,
-    )
+    )  # fmt: skip
     basis = {**numbers, "energy": 0.4, "condition_number": 5.0}
     full = {**basis, "label_information": 0.9, "null_rank_one": 0.02}
     moved = {

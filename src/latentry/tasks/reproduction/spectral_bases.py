@@ -71,6 +71,8 @@ BASES: dict[str, str] = {
     "random": "random, matched",
 }
 """Bases by name, in the order of the table."""
+_LENGTHS = (1.0, 0.9, 0.8, 0.7, 0.6)
+"""Shares of the length of a typical code at which label vectors are decoded."""
 _COMPARED = ("loewdin", "paper")
 """Those whose inner products are shown, of the means that they began with and of their vectors."""
 
@@ -158,6 +160,7 @@ def _numbers(
     rows = basis.vectors[: basis.num_labels]
     places = torch.arange(basis.num_labels)
     shown, reversed_ = (read_labels(reader, bench.decode(sign * rows + basis.offset)) for sign in (1, -1))
+    length, pictured = _pictured(basis, bench)
     return {
         "rank_one": (signed == 1).double().mean().item(),
         "top_three": (signed <= 3).double().mean().item(),
@@ -167,11 +170,26 @@ def _numbers(
         "prior_rank_one": (label_ranks(basis, fresh.z, fresh.y) == 1).double().mean().item(),
         "prior_among_labels": (spectral_labels(basis, fresh.z, labels_only=True) == fresh.y).double().mean().item(),
         "mapped": (shown == places).double().mean().item(),
+        "length": length,
+        "mapped_at_length": (read_labels(reader, pictured) == places).double().mean().item(),
         "mapped_reversed": (reversed_ == places).double().mean().item(),
         "energy": energy_share(basis, z).mean().item(),
         "condition_number": basis.condition_number,
         "shows": shown.tolist(),
     }
+
+
+def _pictured(basis: QuasiEigenbasis, bench: Bench) -> tuple[float, Tensor]:
+    """Label vectors decoded at the share of their length at which the guide is surest of the label that it doubts most."""
+    rows = basis.vectors[: basis.num_labels]
+    decoded = {share: bench.decode(share * rows + basis.offset) for share in _LENGTHS}
+
+    def least(x: Tensor) -> float:
+        with evaluated(bench.guide), torch.no_grad():
+            return bench.guide(x).log_softmax(1).diagonal().min().item()
+
+    best = max(_LENGTHS, key=lambda share: least(decoded[share]))
+    return best, decoded[best]
 
 
 def _in_full(basis: QuasiEigenbasis, z: Tensor, y: Tensor, bench: Bench, reader: nn.Module) -> dict[str, Any]:
