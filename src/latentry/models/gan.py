@@ -16,19 +16,20 @@ squares generative adversarial networks", 2017; Mescheder, Geiger, Nowozin, "Whi
 converge?", 2018 (R1).
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import softplus
-from torch.optim import Adam
+from torch.optim import Adam, Optimizer
 
 from latentry.interfaces import SampledPrior
 from latentry.training.averaging import averaged_copy, settle_batch_norm
 from latentry.training.loop import Update
 
-__all__ = ["GAN", "Objective", "discriminator_loss", "generator_loss", "r1_penalty"]
+__all__ = ["GAN", "Objective", "discriminator_loss", "generator_loss", "iterations", "r1_penalty", "told_apart"]
 
 Objective = Literal["non-saturating", "hinge", "least-squares"]
 
@@ -62,6 +63,33 @@ def r1_penalty(scores: Float[Tensor, "n"], x: Float[Tensor, "n *s"]) -> Float[Te
     """
     (gradient,) = torch.autograd.grad(scores.sum(), x, create_graph=True)
     return gradient.square().flatten(1).sum(1).mean()
+
+
+def told_apart(
+    discriminator: nn.Module,
+    real: Sequence[Tensor],
+    generated: Sequence[Tensor],
+    objective: Objective,
+    *,
+    penalised: bool,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """What a discriminator minimises, and its R1 penalty where there is to be one, else 0.
+
+    Args:
+        discriminator: Data, and what comes with them, to scores.
+        real, generated: Its arguments, data first.
+        objective: Which game is played.
+        penalised: Whether the penalty is worked out.
+    """
+    x = real[0].requires_grad_(penalised)
+    real_scores = discriminator(x, *real[1:])
+    loss = discriminator_loss(real_scores, discriminator(generated[0].detach(), *generated[1:]), objective)
+    return loss, r1_penalty(real_scores, x) if penalised else loss.new_zeros(())
+
+
+def iterations(optimizer: Optimizer) -> int:
+    """Iterations done so far, kept by the optimiser and hence by checkpoints."""
+    return next((int(state["step"]) for state in optimizer.state.values()), 0)
 
 
 class GAN:
@@ -115,10 +143,8 @@ class GAN:
         z = self.prior.sample(len(x), rng=rng).to(x)
         generated = generator(z)
 
-        penalised = self.r1 > 0 and self._turn() % self.r1_every == 0
-        real_scores = discriminator(x.requires_grad_(penalised))
-        loss = discriminator_loss(real_scores, discriminator(generated.detach()), self.objective)
-        penalty = r1_penalty(real_scores, x) if penalised else loss.new_zeros(())
+        penalised = self.r1 > 0 and iterations(self.optimizers["discriminator"]) % self.r1_every == 0
+        loss, penalty = told_apart(discriminator, (x,), (generated,), self.objective, penalised=penalised)
         update({"discriminator": loss + self.r1 / 2 * self.r1_every * penalty})
 
         deceit = generator_loss(discriminator(generated), self.objective)
@@ -132,8 +158,3 @@ class GAN:
         batches = (self.prior.sample(256, rng=rng).to(device) for _ in range(max(1, codes // 256)))
         settle_batch_norm(average, batches)
         return average.eval()
-
-    def _turn(self) -> int:
-        """Iterations done so far, kept by the optimiser and hence by checkpoints."""
-        states = self.optimizers["discriminator"].state.values()
-        return next((int(state["step"]) for state in states), 0)

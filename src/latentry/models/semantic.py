@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from latentry.interfaces import evaluated
-from latentry.models.gan import Objective, discriminator_loss, generator_loss, r1_penalty
+from latentry.models.gan import Objective, generator_loss, iterations, told_apart
 from latentry.models.laws import Laws, normal_laws
 from latentry.models.pretrained import load_pretrained, model_folder, save_pretrained
 from latentry.priors import SemanticPlacement
@@ -175,7 +175,7 @@ class SemanticVAETraining:
         x_hat = self.networks["decoder"](laws.drawn(rng))
         error = reconstruction_error(x, x_hat, self.deviation).mean()
         divergence = self.placement.divergence(laws.mean, laws.log_variance, a).mean()
-        weight = min(1.0, (_turns(self.optimizers["both"]) + 1) / self.warm_up) if self.warm_up else 1.0
+        weight = min(1.0, (iterations(self.optimizers["both"]) + 1) / self.warm_up) if self.warm_up else 1.0
         update({"both": (error + weight * divergence) / x[0].numel()})
         return {"reconstruction": error, "divergence": divergence}
 
@@ -248,11 +248,9 @@ class SemanticGANTraining:
         z = self.placement.at(a).sample(rng=rng).to(x)
         generated = generator(z)
 
-        penalised = self.r1 > 0 and _turns(self.optimizers["discriminator"]) % self.r1_every == 0
+        penalised = self.r1 > 0 and iterations(self.optimizers["discriminator"]) % self.r1_every == 0
         told, told_real = ((a.to(x),), (a_real.nan_to_num(),)) if self.sees_levels else ((), ())
-        real_scores = discriminator(x.requires_grad_(penalised), *told_real)
-        loss = discriminator_loss(real_scores, discriminator(generated.detach(), *told), self.objective)
-        penalty = r1_penalty(real_scores, x) if penalised else loss.new_zeros(())
+        loss, penalty = told_apart(discriminator, (x, *told_real), (generated, *told), self.objective, penalised=penalised)
         update({"discriminator": loss + self.r1 / 2 * self.r1_every * penalty})
 
         deceit = generator_loss(discriminator(generated, *told), self.objective)
@@ -295,8 +293,3 @@ class SemanticGANTraining:
         free = torch.tensor([name not in self.placement.exclusive for name in self.placement.features], device=a.device)
         turn = torch.rand(a.shape, generator=rng, device=a.device) < 0.5
         return torch.where(free & turn, -a, a)
-
-
-def _turns(optimizer: Any) -> int:
-    """Iterations done so far, kept by the optimiser and hence by checkpoints."""
-    return next((int(state["step"]) for state in optimizer.state.values()), 0)
