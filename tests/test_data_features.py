@@ -49,6 +49,9 @@ def test_levels_are_held_out_and_picked(tmp_path: Path) -> None:
     rest = found.without({"smile": -1, "hat": -1})
     assert rest.images.items.tolist() == [2, 3, 5]
     assert_close(rest.a, torch.tensor([[0.0, 1], [1, 1], [0, 0]]))
+    seen, hidden = found.parted({"smile": -1, "hat": -1})
+    assert seen.images.items.tolist() == rest.images.items.tolist()
+    assert hidden.images.items.tolist() == [0, 1, 4]
     assert found.only({"smile": -1, "hat": 0}).images.items.tolist() == [4]
     with pytest.raises(ValueError, match="none with smile"):
         found.without({"smile": 1}).check_examples()

@@ -45,10 +45,14 @@ class FeaturedImages:
         return self.images.images(positions), self.a[torch.as_tensor(positions, dtype=torch.int64)]
 
     def without(self, levels: Mapping[str, int | float]) -> "FeaturedImages":
-        """The images that have none of these levels: what a model shall not see.
+        """The images that have none of these levels: the first part of `parted`."""
+        return self.parted(levels)[0]
+
+    def parted(self, levels: Mapping[str, int | float]) -> tuple["FeaturedImages", "FeaturedImages"]:
+        """The images that have none of these levels, and those that have some: what a model may see, and what it may not.
 
         Raises:
-            ValueError: There is no such feature or level, or no image is left.
+            ValueError: There is no such feature or level, or every image has some.
         """
         keep = torch.ones(len(self), dtype=torch.bool)
         for name, level in levels.items():
@@ -58,7 +62,7 @@ class FeaturedImages:
             keep &= column != level
         if not keep.any():
             raise ValueError(f"expected images without {dict(levels)}, but every one has some of it; hold less out")
-        return self.take(keep)
+        return self.take(keep), self.take(~keep)
 
     def only(self, levels: Mapping[str, int | float]) -> "FeaturedImages":
         """The images that have all of these levels.

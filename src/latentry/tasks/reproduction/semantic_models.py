@@ -169,10 +169,7 @@ def images_of(data: str, held_out: str, split: str) -> PartedImages:
     """A split, parted by what is held out."""
     every = featured(load_dataset(data).split(split))
     levels = parse_levels(held_out, "--held_out")
-    hidden = torch.zeros(len(every), dtype=torch.bool)
-    for name, level in levels.items():
-        hidden |= every.a[:, every.features.index(name)] == level
-    return PartedImages(every.take(~hidden), every.take(hidden), levels)
+    return PartedImages(*every.parted(levels), levels)
 
 
 def train_reader(folder: Path, device: str, asked: ReaderCell) -> dict[str, Any]:
