@@ -43,7 +43,15 @@ def test_log_prob_is_the_normal_density_times_the_determinant(flow: ConditionalF
         assert_close(flow.log_prob(row[None], companion[None])[0], expected)
 
 
-@pytest.mark.parametrize("sizes", [{"dim": 0}, {"context": 0}, {"transforms": 0}, {"bins": 1}, {"hidden": (0,)}])
+def test_what_companions_displace_is_counted_from_what_all_have_in_common(flow: ConditionalFlow) -> None:
+    z, context = pairs()
+    u = flow.first().transform((z - flow.loc) / flow.scale)
+    assert_close(flow.displaced(z, context)[1], (flow(z, context) - u).square().sum(1))
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"dim": 0}, {"context": 0}, {"transforms": 0}, {"common": 0}, {"bins": 1}, {"hidden": (0,)}]
+)
 def test_sizes_below_one_are_refused(sizes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="expected sizes of at least 1"):
         ConditionalFlow(**{"dim": 3, "context": 2, **sizes})

@@ -35,7 +35,7 @@ def leaking_laws(n: int, seed: int) -> tuple[CodeLaws, torch.Tensor]:
 @pytest.fixture(scope="module")
 def flow(tmp_path_factory: pytest.TempPathFactory) -> ConditionalFlow:
     torch.manual_seed(0)
-    model = FlowTraining(leaking_laws(3000, 1)[0], transforms=3, hidden=(32, 32), lr=1e-2)
+    model = FlowTraining(leaking_laws(3000, 1)[0], 0.0, lr=1e-2, transforms=2, common=1, hidden=(32, 32))
     folder = tmp_path_factory.mktemp("flow")
     settings = LoopSettings(400, 256, "cosine")
     train(model, leaking_laws(3000, 1)[0], settings, folder, seed=1, accelerator=Accelerator(cpu=True), identity={})
@@ -56,6 +56,36 @@ def test_behind_the_flow_codes_are_normal_and_know_nothing_of_labels(flow: Condi
     assert probe_held_out(*before, rng=rng).accuracy.value > 0.8
     assert probe_held_out(*after, rng=rng).accuracy.low < 1 / K + 0.02
     assert goodness_of_fit(after[2][0], Normal(U)).statistic < 0.05
+
+
+def displacement(price: float, folder: Path) -> float:
+    """Of codes that are an ellipse whatever the label is: nothing but what is common has to move."""
+    torch.manual_seed(0)
+    rng = torch.Generator().manual_seed(1)
+    z_s, z_u = (
+        torch.randn(2000, S, generator=rng),
+        torch.randn(2000, U, generator=rng) @ torch.tensor([[2.0, 1.0], [0.0, 0.3]]),
+    )
+    laws = CodeLaws(Laws(z_s, None), Laws(z_u, None))
+    model = FlowTraining(laws, price, transforms=2, common=2, hidden=(16,))
+    train(model, laws, LoopSettings(200, 256, "cosine"), folder, seed=1, accelerator=Accelerator(cpu=True), identity={})
+    flow = model.networks["flow"]
+    assert isinstance(flow, ConditionalFlow)
+    with torch.no_grad():
+        w = flow(z_u, z_s)
+        assert_close(flow.inverse(w, z_s), z_u, atol=1e-3, rtol=1e-3)
+        assert abs(torch.corrcoef(w.T)[0, 1]) < 0.15  # normal in either case
+        return flow.displaced(z_u, z_s)[1].mean().item()
+
+
+def test_with_a_price_the_label_displaces_no_style_that_does_not_bear_it(tmp_path: Path) -> None:
+    assert displacement(1.0, tmp_path / "dear") < 0.02
+    assert displacement(0.0, tmp_path / "free") > 0.2
+
+
+def test_a_negative_price_is_an_error() -> None:
+    with pytest.raises(ValueError, match="price of displacements of 0 or more, got -1"):
+        FlowTraining(leaking_laws(30, 1)[0], -1.0)
 
 
 def split() -> LabelSplit:

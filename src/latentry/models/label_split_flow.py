@@ -11,6 +11,12 @@ prior. A flow fitted by maximum likelihood to the codes of data minimises the le
 the entropy of the codes. It is invertible: nothing of the data is lost, reconstructions stay as they are, and the flow is
 part of the decoder from then on (`networks.flow_decoder`).
 
+The left side is least for many flows: after any of them z_u may still be turned about, otherwise for each z_s, and be normal
+still. But then one w is one look under one label and another under the next. The flow is therefore one that is common to all
+z_s, :math:`u = S(z_u)`, for whatever is not normal in all codes together, and a correction :math:`w = T_{z_s}(u)`, which
+has a price of :math:`\lambda E |w - u|^2`, the cost of optimal transport. Of maps that take the labels away it is the one
+that moves styles least.
+
 A law has no room for a finite map where codes lie on a thin surface. Codes here are *draws* of the encoder's laws, new ones
 in each iteration, and `least_deviation` of the training keeps these laws from becoming thin. Their means are no codes: they
 hold more of the data than the decoder has ever seen, and of labels too.
@@ -70,15 +76,20 @@ class FlowTraining:
 
     Args:
         laws: All laws of the training data, whose moments the flow takes as its own.
-        transforms, bins, hidden: Of the flow.
+        displacement: Price of what z_s displaces, in nats per squared deviation, not negative.
         lr: Learning rate of Adam.
+        sizes: Of `ConditionalFlow`.
+
+    Raises:
+        ValueError: The price is negative.
     """
 
-    def __init__(
-        self, laws: CodeLaws, transforms: int = 5, bins: int = 6, hidden: Sequence[int] = (64, 64), lr: float = 3e-3
-    ) -> None:
+    def __init__(self, laws: CodeLaws, displacement: float = 0.1, lr: float = 3e-3, **sizes: Any) -> None:
+        if displacement < 0:
+            raise ValueError(f"expected a price of displacements of 0 or more, got {displacement}")
+        self.displacement = displacement
         z_s, z_u = laws.labels.mean, laws.styles.mean
-        flow = ConditionalFlow(z_u.shape[1], z_s.shape[1], transforms, bins, hidden)
+        flow = ConditionalFlow(z_u.shape[1], z_s.shape[1], **sizes)
         rng = torch.Generator(z_u.device).manual_seed(0)
         flow.standardise_(laws.styles.drawn(rng).cpu(), laws.labels.drawn(rng).cpu())
         self.networks: dict[str, nn.Module] = {"flow": flow}
@@ -86,12 +97,12 @@ class FlowTraining:
         self.optimizers: dict[str, Any] = {"flow": Adam(flow.parameters(), lr=lr)}
 
     def step(self, batch: tuple[Laws, Laws], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
-        """One iteration: the mean negative log-likelihood of z_u given z_s, in nats."""
+        """One iteration: the mean negative log-likelihood of z_u given z_s, in nats, and what z_s displaces."""
         flow: Any = self.networks["flow"]
         z_s, z_u = (laws.drawn(rng) for laws in batch)
-        loss = -flow.log_prob(z_u, z_s).mean()
-        update({"flow": loss})
-        return {"negative log-likelihood": loss}
+        log_prob, displaced = (values.mean() for values in flow.displaced(z_u, z_s))
+        update({"flow": self.displacement * displaced - log_prob})
+        return {"negative log-likelihood": -log_prob, "displacement": displaced}
 
 
 def settled(

@@ -7,12 +7,14 @@ With :math:`w = T_c(z)` the law of codes given their companions is that of :math
 Where that is the law that codes have, w is N(0, I) whatever c is: it knows nothing of c, and z is found again from both.
 
 The map is a chain of couplings with rational-quadratic splines, between random orders of the coordinates, from
-`zuko <https://zuko.readthedocs.io>`_. A coupling and its inverse cost two passes through a small network each.
+`zuko <https://zuko.readthedocs.io>`_: first some that are common to all companions, :math:`u = S(z)`, then some that heed
+them, :math:`w = T_c(u)`. A coupling and its inverse cost two passes through a small network each.
 
 References: Dinh, Sohl-Dickstein, Bengio, "Density estimation using Real NVP", 2017; Durkan, Bekasov, Murray, Papamakarios,
 "Neural spline flows", 2019.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,7 +31,8 @@ class ConditionalFlow(nn.Module):
     Args:
         dim: Length of a code.
         context: Length of its companion.
-        transforms: Couplings in the chain.
+        transforms: Couplings that heed the companions.
+        common: Couplings before them that do not.
         bins: Pieces of each spline.
         hidden: Units of the hidden layers of each coupling's network.
 
@@ -42,15 +45,25 @@ class ConditionalFlow(nn.Module):
     context_loc: Tensor
     context_scale: Tensor
 
-    def __init__(self, dim: int, context: int, transforms: int = 5, bins: int = 6, hidden: Sequence[int] = (64, 64)) -> None:
+    def __init__(
+        self,
+        dim: int,
+        context: int,
+        transforms: int = 3,
+        common: int = 3,
+        bins: int = 6,
+        hidden: Sequence[int] = (64, 64),
+    ) -> None:
         from zuko.flows import NSF
 
         super().__init__()
-        sizes = {"dim": dim, "context": context, "transforms": transforms, "bins": bins, "hidden": list(hidden)}
-        if min(dim, context, transforms, *hidden) < 1 or bins < 2:
-            raise ValueError(f"expected sizes of at least 1, and 2 bins or more, got {sizes}")
-        self.arguments: dict[str, Any] = sizes
-        self.flow = NSF(dim, context, bins, transforms=transforms, hidden_features=list(hidden), passes=2, randperm=True)
+        sizes = {"dim": dim, "context": context, "transforms": transforms, "common": common, "bins": bins}
+        self.arguments: dict[str, Any] = {**sizes, "hidden": list(hidden)}
+        if min(dim, context, transforms, common, *hidden) < 1 or bins < 2:
+            raise ValueError(f"expected sizes of at least 1, and 2 bins or more, got {self.arguments}")
+        shape: dict[str, Any] = {"bins": bins, "hidden_features": list(hidden), "passes": 2, "randperm": True}
+        self.first = NSF(dim, 0, transforms=common, **shape)
+        self.then = NSF(dim, context, transforms=transforms, **shape)
         for name, size in (("loc", dim), ("scale", dim), ("context_loc", context), ("context_scale", context)):
             self.register_buffer(name, torch.full((size,), float("scale" in name)))
 
@@ -62,15 +75,24 @@ class ConditionalFlow(nn.Module):
 
     def forward(self, z: Float[Tensor, "n dim"], context: Float[Tensor, "n c"]) -> Float[Tensor, "n dim"]:
         """w, normal where the codes are as they were in training."""
-        return self._given(context).transform((z - self.loc) / self.scale)
+        return self._then(context)(self.first().transform((z - self.loc) / self.scale))
 
     def inverse(self, w: Float[Tensor, "n dim"], context: Float[Tensor, "n c"]) -> Float[Tensor, "n dim"]:
         """The codes of numbers w."""
-        return self.loc + self.scale * self._given(context).transform.inv(w)
+        return self.loc + self.scale * self.first().transform.inv(self._then(context).inv(w))
 
     def log_prob(self, z: Float[Tensor, "n dim"], context: Float[Tensor, "n c"]) -> Float[Tensor, "n"]:
         """log p(z | c), in nats."""
-        return self._given(context).log_prob((z - self.loc) / self.scale) - self.scale.log().sum()
+        return self.displaced(z, context)[0]
 
-    def _given(self, context: Tensor) -> Any:
-        return self.flow((context - self.context_loc) / self.context_scale)
+    def displaced(
+        self, z: Float[Tensor, "n dim"], context: Float[Tensor, "n c"]
+    ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
+        """log p(z | c), in nats, and |w - u|^2, by how much the companions displace each code."""
+        u, of_first = self.first().transform.call_and_ladj((z - self.loc) / self.scale)
+        w, of_then = self._then(context).call_and_ladj(u)
+        normal = -0.5 * (w.square() + math.log(2 * math.pi)).sum(1)
+        return normal + of_first + of_then - self.scale.log().sum(), (w - u).square().sum(1)
+
+    def _then(self, context: Tensor) -> Any:
+        return self.then((context - self.context_loc) / self.context_scale).transform

@@ -39,13 +39,15 @@ OURS = "ours"
 _AT_ONCE = 500
 _BETAS = (0.5, 0.9)
 _WEIGHTS: Mapping[str, float] = {
-    "likelihood": 0.01, "pull": 0.01, "divergence": 0.1, "confusion": 2.0, "adversarial": 0.1,
+    "likelihood": 0.01, "pull": 0.1, "divergence": 0.1, "confusion": 0.5, "adversarial": 0.1,
 }  # fmt: skip
 _RECIPE: Mapping[str, Any] = {
     "gan": True, "stochastic": True, "standardised": True, "least_deviation": 0.4, "sampled_styles": "others",
     "confusion_target": "class-prior", "adversary_sees": "means", "adversary_steps": 3, "adversary_hidden": (256, 256),
-    "degrees": 10.0, "scale": 0.1, "shift": 0.06,
 }  # fmt: skip
+_JITTER: Mapping[str, float] = {"degrees": 10.0, "scale": 0.1, "shift": 0.06}
+_FEW = 20_000
+"""Training images below which ours sees them jittered; with more it sees each too seldom to learn it by heart."""
 _DEPENDENCE = 10.0
 
 SPLITS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, float]]] = {
@@ -185,6 +187,8 @@ def load_model(folder: Path, asked: ModelCell, device: str, *, flow: bool = True
 def _split_settings(asked: ModelCell, home: Path, device: str) -> TrainLabelSplitSettings:
     more, weights = SPLITS[asked.model]
     given: dict[str, Any] = {"flow_steps": asked.flow_steps, **more}
+    if asked.model != "paper" and len(load_dataset(asked.data).split("train")) < _FEW:
+        given |= _JITTER
     return TrainLabelSplitSettings(
         out=str(home), seed=asked.seed, device=device, json=True, data=asked.data, label_dim=asked.label_dim,
         style_dim=asked.style_dim, width=asked.width, weights=LabelSplitWeights(**weights), lr=asked.lr, betas=_BETAS,
