@@ -221,5 +221,5 @@ def test_commands_take_radial_priors_and_name_those_that_they_do_not_take(tmp_pa
     save_pretrained(tmp_path / "radial", network, GammaRadius(2), {})
     assert isinstance(load_generator(str(tmp_path / "radial"))[1], GammaRadius)
     save_pretrained(tmp_path / "labelled", network, NormalMixture([[0.0, 0.0]], [[1.0, 1.0]]), {})
-    with pytest.raises(ValueError, match=r"without labels, got NormalMixture.*from Python"):
+    with pytest.raises(ValueError, match=r"without labels, got NormalMixture.*`recover` and `evaluate` take it"):
         load_generator(str(tmp_path / "labelled"))

@@ -20,7 +20,7 @@ from latentry.latent.solvers.adam import Adam
 from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
 from latentry.models.pretrained import load_pretrained, save_pretrained
 from latentry.networks import DCGANGenerator, PlainClassifier
-from latentry.priors import Normal
+from latentry.priors import Normal, NormalMixture
 from latentry.reports.pictures import write_png
 from latentry.storage import read_json, read_metadata
 from latentry.tasks import recovery_report, recovery_shards
@@ -77,6 +77,21 @@ def test_own_images_are_known_from_others_once_the_generator_was_asked_first(
     page = (tmp_path / "index.html").read_text()
     assert "own codes found" in page
     assert page.count("data:image/png;base64,") == 2
+
+
+def test_codes_of_a_labelled_prior_are_recovered_reported_and_evaluated(place: Path, tmp_path: Path) -> None:
+    trained = load_pretrained(place / "generator").network
+    loc = torch.tensor([[2.0, 0.0, 0.0, 0.0], [-2.0, 0.0, 0.0, 0.0]])
+    save_pretrained(tmp_path / "model", trained, NormalMixture(loc, torch.tensor([0.5, 1.0, 1.0, 1.0]).expand(2, 4)), {})
+    asked = ("--generator", tmp_path / "model", "--device=cpu", "--out")
+    assert run("recover", place / "own", *asked, tmp_path / "codes") == 0
+    result = read_json(tmp_path / "codes" / "results.json")["result"]
+    assert result["self_check"]["found"]["value"] >= 0.9
+    assert all(0 <= row["p_value"] <= 1 for row in result["images"])
+    codes = tmp_path / "codes" / "codes"
+    assert run("evaluate", *asked, tmp_path / "report", "--count=100", "--codes", codes, "--data=digits") == 0
+    rows = read_json(tmp_path / "report" / "results.json")["result"]["rows"]
+    assert rows[0]["rejected"]["value"] < 0.15
 
 
 def test_codes_lie_in_shards_that_say_how_they_were_made(place: Path, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ from jaxtyping import Float, Int
 from scipy import special
 from torch import Tensor
 
-from latentry.evaluation.coordinates import Coordinates, Lengths, coordinates, lengths
+from latentry.evaluation.coordinates import Coordinates, Lengths, coordinates, coordinates_of_prior, lengths
 from latentry.evaluation.proportions import Share, share
 from latentry.interfaces import LabelledPrior, Prior, PushforwardPrior
 from latentry.numerics.dependence import correlation_p_value, correlation_statistic
@@ -236,14 +236,14 @@ def goodness_of_fit(
     )
 
 
-def code_distances(z: Float[Tensor, "n d"], prior: Prior | PushforwardPrior) -> dict[str, Distance]:
+def code_distances(z: Float[Tensor, "n d"], prior: Prior | PushforwardPrior | LabelledPrior) -> dict[str, Distance]:
     """Kolmogorov-Smirnov ("KS"), Cramer-von Mises ("CvM") and Anderson-Darling ("AD") distance of each code to its prior.
 
     These tests alone, for codes in great numbers: in pieces that stay in the processor's cache, and so in constant memory
     beside the codes.
     """
     rows = max(1, _PIECE // z.shape[1])
-    pieces = [_statistics(coordinates(*iid_coordinates(piece, prior))) for piece in z.detach().cpu().split(rows)]
+    pieces = [_statistics(coordinates_of_prior(piece, prior)) for piece in z.detach().cpu().split(rows)]
     return _with_p_values(torch.cat(pieces, 1), z.shape[1])
 
 

@@ -17,14 +17,16 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from latentry.interfaces import LabelledPrior, Prior, PushforwardPrior
 from latentry.numerics.dependence import normal_scores
 from latentry.numerics.law import Law
+from latentry.priors.coordinates import iid_coordinates
 from latentry.priors.laws import NormalLaw
 
-__all__ = ["Coordinates", "Lengths", "coordinates", "lengths"]
+__all__ = ["Coordinates", "Lengths", "coordinates", "coordinates_of_prior", "lengths"]
 
 _DRAWS = 32_768
 
@@ -68,6 +70,28 @@ def coordinates(z: Float[Tensor, "n d"], law: Any) -> Coordinates:
         _log_tail(u.log(), u < 0.01, law, law.log_cdf, z, 1),
         _log_tail((-u).log1p_(), u > 0.99, law, law.log_sf, z, -1),
     )
+
+
+def coordinates_of_prior(
+    z: Float[Tensor, "n d"],
+    prior: Prior | PushforwardPrior | LabelledPrior,
+    y: Int[Tensor, "n"] | None = None,
+    *,
+    rng: torch.Generator | None = None,
+) -> Coordinates:
+    """Codes under the law that their prior has for each of them.
+
+    Args:
+        z: Codes.
+        prior: Their prior; a radial one is asked in normal coordinates, a labelled one given the labels.
+        y: Labels of the codes; drawn from p(y | z) where they are not given.
+        rng: Draws the labels, on the device of the codes; without one they are the same at every call.
+    """
+    if not isinstance(prior, LabelledPrior):
+        return coordinates(*iid_coordinates(z.cpu(), prior))
+    if y is None:
+        y = prior.sample_labels(z, rng=torch.Generator(z.device).manual_seed(0) if rng is None else rng)
+    return coordinates(z, prior(y)).cpu()
 
 
 def _log_tail(near: Tensor, far: Tensor, law: Any, log_tail: Callable[[Tensor], Tensor], z: Tensor, inwards: int) -> Tensor:

@@ -25,10 +25,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from latentry.evaluation.coordinates import coordinates_of_prior
 from latentry.evaluation.proportions import Share, share
 from latentry.interfaces import Generator, LabelledPrior, Prior, PushforwardPrior, evaluated
 from latentry.numerics.goodness_of_fit import ks_quantile, ks_statistic
-from latentry.priors import RadialPrior, Rule, combine, iid_coordinates
+from latentry.priors import RadialPrior, Rule, combine
 
 __all__ = ["PathCodes", "PathPoint", "evaluate_paths", "path_codes", "rejected_codes"]
 
@@ -133,12 +134,7 @@ def rejected_codes(
         y: Labels of the codes; drawn from p(y | z) where they are not given.
         rng: Draws the labels, on the device of the codes.
     """
-    z = z.detach()
-    if isinstance(prior, LabelledPrior):
-        u = prior(prior.sample_labels(z, rng=rng) if y is None else y).cdf(z.double()).cpu()
-    else:
-        elements, law = iid_coordinates(z.cpu(), prior)
-        u = law.cdf(elements.double())
+    u = coordinates_of_prior(z.detach(), prior, y, rng=rng).u
     return share(ks_statistic(u) > ks_quantile(1 - level, z.shape[1]))
 
 

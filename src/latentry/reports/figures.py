@@ -12,10 +12,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from latentry.evaluation.codes import LEVEL, GoodnessOfFit
+from latentry.evaluation.coordinates import coordinates_of_prior
 from latentry.evaluation.samples import Estimate
-from latentry.interfaces import Prior, PushforwardPrior
+from latentry.interfaces import LabelledPrior, Prior, PushforwardPrior
+from latentry.numerics.law import Law
 from latentry.priors import DensityCurves, Mismatch, NormCurves, iid_coordinates
 from latentry.priors.distribution import SampledLaw
+from latentry.priors.laws import NormalLaw
 
 __all__ = [
     "classes_figure",
@@ -62,7 +65,7 @@ def p_value_figure(fits: Mapping[str, GoodnessOfFit]) -> bytes:
     return _png(figure)
 
 
-def fit_figure(z: Float[Tensor, "n d"], prior: Prior | PushforwardPrior, fit: GoodnessOfFit) -> bytes:
+def fit_figure(z: Float[Tensor, "n d"], prior: Prior | PushforwardPrior | LabelledPrior, fit: GoodnessOfFit) -> bytes:
     """PNG of one report: elements over the prior's density, per-code p-values in their null band, every test as a bar."""
     figure = Figure(figsize=(10.4, 3.4), layout="constrained")
     elements, codes, tests = figure.subplots(1, 3, width_ratios=(1, 1, 1.1))
@@ -292,9 +295,13 @@ def _inner(curves: NormCurves) -> Bool[Tensor, "n"]:
     return (high > 1e-3) & (low < 1 - 1e-3)
 
 
-def _density(panel: Axes, z: Float[Tensor, "n d"], prior: Prior | PushforwardPrior) -> None:
+def _density(panel: Axes, z: Float[Tensor, "n d"], prior: Prior | PushforwardPrior | LabelledPrior) -> None:
     """Histogram of all elements, and the density of the prior's law; both in normal coordinates where it has these."""
-    elements, law = iid_coordinates(z, prior)
+    law: Law = NormalLaw()
+    if isinstance(prior, LabelledPrior):
+        elements = coordinates_of_prior(z, prior).scores
+    else:
+        elements, law = iid_coordinates(z, prior)
     assert isinstance(law, SampledLaw)
     low, high = law.icdf(torch.tensor([1e-4, 1 - 1e-4], dtype=torch.float64)).tolist()
     pad = 0.25 * (high - low)

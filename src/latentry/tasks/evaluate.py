@@ -15,12 +15,12 @@ from latentry.evaluation.extractor import ClassifierExtractor, RememberingExtrac
 from latentry.evaluation.paths import PathPoint, evaluate_paths
 from latentry.evaluation.samples import Estimate, SampleReport, evaluate_samples
 from latentry.models.pretrained import load_pretrained
-from latentry.priors import UnlabelledPrior
+from latentry.priors import SavedPrior
 from latentry.reports.figures import fit_figure, path_figure
 from latentry.reports.page import Picture, write_page
 from latentry.reports.tables import Table, print_table
 from latentry.storage import read_tensors
-from latentry.tasks.runs import claim_folder, load_generator, named_prior, pick_device, record
+from latentry.tasks.runs import claim_folder, load_any_generator, named_prior, pick_device, record
 from latentry.tasks.settings import EvaluateSettings
 
 __all__ = ["evaluate"]
@@ -44,7 +44,7 @@ _NOTE = (
 def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
     """Write `index.html` and `results.json`; print one row for the prior and one for each rule and step."""
     device = pick_device(settings.device)
-    model, prior = load_generator(settings.generator)
+    model, prior = load_any_generator(settings.generator)
     if settings.prior is not None:
         prior = named_prior(settings.prior, prior.latent_dim)
     generator = model.network.to(device)
@@ -134,7 +134,7 @@ def _write_page(
     folder: Path,
     settings: EvaluateSettings,
     points: tuple[PathPoint[SampleReport], ...],
-    prior: UnlabelledPrior,
+    prior: SavedPrior,
     z: Tensor | None,
     fit: GoodnessOfFit | None,
 ) -> None:

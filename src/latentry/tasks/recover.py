@@ -12,13 +12,13 @@ import torch
 from accelerate.state import PartialState
 from rich.console import Console
 
-from latentry.priors import UnlabelledPrior
+from latentry.priors import SavedPrior
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import print_table
 from latentry.tasks.recovery_options import image_format, measurement, start_from
 from latentry.tasks.recovery_report import SHOWN, SelfCheck, findings, self_check, write_report
 from latentry.tasks.recovery_shards import Processes, Recovering, given_images, own_images, recover_shards
-from latentry.tasks.runs import claim_folder, load_generator, named_prior, pick_device, record
+from latentry.tasks.runs import claim_folder, load_any_generator, named_prior, pick_device, record
 from latentry.tasks.settings import RecoverSettings
 
 __all__ = ["recover"]
@@ -35,7 +35,7 @@ def recover(settings: RecoverSettings) -> dict[str, Any]:
     """
     _check_numbers(settings)
     device, processes = _place(settings)
-    model, prior = load_generator(settings.generator)
+    model, prior = load_any_generator(settings.generator)
     if settings.prior is not None:
         prior = named_prior(settings.prior, prior.latent_dim)
     generator = model.network.to(device)
@@ -100,7 +100,7 @@ def _claim(processes: Processes, settings: RecoverSettings) -> Path:
     return Path(settings.out)
 
 
-def _facts(settings: RecoverSettings, prior: UnlabelledPrior, weights: str) -> list[tuple[str, str]]:
+def _facts(settings: RecoverSettings, prior: SavedPrior, weights: str) -> list[tuple[str, str]]:
     regularizer = settings.regularizer if settings.regularizer == "none" else f"{settings.regularizer}, {settings.weight:g}"
     return [
         ("generator", f"{settings.generator}, weights {weights}"),

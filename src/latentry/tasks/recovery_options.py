@@ -19,7 +19,7 @@ from latentry.latent.recovery import automatic_solver
 from latentry.latent.regularizers import L2, AbsoluteValue, Regularizer, StatisticalDistance
 from latentry.latent.resampling import BoundaryResampling, LogisticResampling, Resampling, TruncatedNormalResampling
 from latentry.latent.solvers import LBFGS, Adam, LevenbergMarquardt, Solver
-from latentry.priors import SavedPrior, UnlabelledPrior
+from latentry.priors import SavedPrior
 from latentry.tasks.settings import RecoverSettings, RegularizerName
 
 __all__ = ["Measurement", "difference", "image_format", "measurement", "named_regularizer", "named_solver", "start_from"]
@@ -141,7 +141,7 @@ def named_regularizer(name: RegularizerName) -> Regularizer | None:
     return plain[name] if name in plain else StatisticalDistance(name)  # type: ignore[arg-type]  # the other names are its own
 
 
-def start_from(settings: RecoverSettings, generator: nn.Module, prior: UnlabelledPrior, seen: Measurement) -> Inverse | None:
+def start_from(settings: RecoverSettings, generator: nn.Module, prior: SavedPrior, seen: Measurement) -> Inverse | None:
     """The learned start, if one is asked for, on the generator's device.
 
     Raises:

@@ -15,7 +15,7 @@ from latentry.evaluation.codes import GoodnessOfFit, goodness_of_fit
 from latentry.evaluation.proportions import Share, share
 from latentry.interfaces import evaluated
 from latentry.numerics.ranks import conformal_p_value
-from latentry.priors import UnlabelledPrior
+from latentry.priors import NormalMixture, SavedPrior
 from latentry.priors.coordinates import iid_coordinates
 from latentry.reports.figures import fit_figure
 from latentry.reports.page import Picture, write_page
@@ -84,11 +84,10 @@ class SelfCheck:
         }
 
 
-def self_check(folder: Path, z: Float[Tensor, "n d"], prior: UnlabelledPrior) -> SelfCheck:
+def self_check(folder: Path, z: Float[Tensor, "n d"], prior: SavedPrior) -> SelfCheck:
     """Hold the recovered codes of own images against the true ones."""
     recovered = load_codes(folder)
-    units, law = iid_coordinates(z, prior)
-    error = (iid_coordinates(recovered.z, prior)[0] - units).square().mean(1) / law.variance
+    error = _code_error(recovered.z, z, prior)
     return SelfCheck(
         share(error < FOUND),
         share(recovered.met),
@@ -96,6 +95,14 @@ def self_check(folder: Path, z: Float[Tensor, "n d"], prior: UnlabelledPrior) ->
         recovered.reconstruction_error,
         recovered.evaluations.double().mean().item(),
     )
+
+
+def _code_error(z_hat: Float[Tensor, "n d"], z: Float[Tensor, "n d"], prior: SavedPrior) -> Float[Tensor, "n"]:
+    """Mean squared error of each code over the prior's variance, in normal coordinates where it has these."""
+    if isinstance(prior, NormalMixture):
+        return (z_hat - z).square().mean(1) / prior().variance.mean()
+    (found, law), (true, _) = (iid_coordinates(codes, prior) for codes in (z_hat, z))
+    return (found - true).square().mean(1) / law.variance
 
 
 @dataclass(frozen=True)
@@ -199,7 +206,7 @@ class Findings:
             yield {"image": image, **{name: _number(values[row]) for name, values in columns.items()}}
 
 
-def findings(folder: Path, count: int, prior: UnlabelledPrior, check: SelfCheck | None) -> Findings:
+def findings(folder: Path, count: int, prior: SavedPrior, check: SelfCheck | None) -> Findings:
     """Read the shards of so many codes one after another and sum them up.
 
     Raises:
@@ -237,7 +244,7 @@ def write_report(
     found: Findings,
     x: Float[Tensor, "k c h w"],
     generator: nn.Module,
-    prior: UnlabelledPrior,
+    prior: SavedPrior,
     facts: Sequence[tuple[str, str]],
 ) -> None:
     """Write the page; `x` holds the first images as they are shown, one for each of the first codes."""

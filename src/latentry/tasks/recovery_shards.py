@@ -23,7 +23,7 @@ from latentry.evaluation.codes import code_distances
 from latentry.interfaces import evaluated
 from latentry.latent.recovery import recover_codes
 from latentry.models.pretrained import installed_versions
-from latentry.priors import UnlabelledPrior
+from latentry.priors import SavedPrior
 from latentry.priors.files import record as prior_record
 from latentry.storage import fingerprint
 from latentry.tasks.recovery_options import Measurement, difference, named_regularizer, named_solver
@@ -82,7 +82,7 @@ class Recovering:
 
     generator: nn.Module
     """G, on the device of the work."""
-    prior: UnlabelledPrior
+    prior: SavedPrior
     """Law of the codes."""
     options: dict[str, Any]
     """Arguments of `recover_codes`."""
@@ -96,7 +96,7 @@ class Recovering:
         cls,
         settings: RecoverSettings,
         generator: nn.Module,
-        prior: UnlabelledPrior,
+        prior: SavedPrior,
         seen: Measurement,
         start: Any,
         weights: str,
@@ -176,7 +176,7 @@ def given_images(settings: RecoverSettings | CodedImagesSettings, seen: Measurem
 
 
 def own_images(
-    settings: RecoverSettings, generator: nn.Module, prior: UnlabelledPrior, seen: Measurement
+    settings: RecoverSettings, generator: nn.Module, prior: SavedPrior, seen: Measurement
 ) -> tuple[Images, Float[Tensor, "n d"]]:
     """The generator's own images, treated as given ones are (measured, eight bits), and their codes."""
     # a seed below zero, as no shard's: a start that is the true code would find it at once
@@ -218,7 +218,7 @@ def recover_shards(
     processes.wait()
 
 
-def _p_values(z: Float[Tensor, "n d"], prior: UnlabelledPrior) -> Float[Tensor, "n"]:
+def _p_values(z: Float[Tensor, "n d"], prior: SavedPrior) -> Float[Tensor, "n"]:
     """Of each code's own elements; NaN for a code at which the generator gave NaN from every start."""
     finite = z.isfinite().all(1)
     p_value = torch.full((len(z),), torch.nan, dtype=torch.float64)

@@ -120,8 +120,8 @@ def load_generator(name_or_path: str) -> tuple[Pretrained, UnlabelledPrior]:
     model, prior = load_any_generator(name_or_path)
     if isinstance(prior, NormalMixture):
         raise ValueError(
-            f"expected a prior without labels, got {prior!r}; `latentry sample` and, for a label split, "
-            "`latentry edit` take it; from Python recovery, goodness of fit, paths and evaluation do"
+            f"expected a prior without labels, got {prior!r}; `latentry sample`, `recover` and `evaluate` take it, and "
+            "`latentry edit` where it is that of a label split or of placed features"
         )
     return model, prior
 
