@@ -10,12 +10,13 @@ import torch
 
 from latentry.evaluation.proportions import share
 from latentry.models.classifier import predict_labels
+from latentry.models.label_split import is_label_split, load_label_split, save_label_split
 from latentry.models.pretrained import load_pretrained, save_pretrained
 
 SAMPLES = 5000
 SURE = 0.8
-NAMES = ("digits-guide", "digits-judge", "digits-generator", "fashion-judge", "painted-generator")
-HALF = ("painted-generator",)
+NAMES = ("digits-guide", "digits-judge", "digits-generator", "digits-split", "fashion-judge", "painted-generator")
+HALF = ("digits-split", "painted-generator")
 """Kept in half precision, for their size."""
 
 
@@ -27,9 +28,13 @@ def main() -> None:
     arguments = parser.parse_args()
 
     for name in arguments.names:
-        model = load_pretrained(arguments.runs / name / "model")
+        trained = arguments.runs / name / "model"
+        model = load_pretrained(trained)
         card = dict(model.card)
         del card["versions"]  # written anew
+        if is_label_split(trained):
+            save_label_split(arguments.out / name, load_label_split(trained), card, half=name in HALF)
+            continue
         if name == "digits-generator":  # the judge reads no others
             assert model.prior is not None
             with torch.no_grad():

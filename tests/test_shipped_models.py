@@ -8,6 +8,7 @@ import torch
 import latentry as lt
 from latentry.data import digits
 from latentry.evaluation.proportions import share
+from latentry.evaluation.strokes import measure_strokes
 from latentry.models.classifier import predict_labels
 from latentry.models.pretrained import shipped_models
 
@@ -15,10 +16,10 @@ PACKAGE = Path(lt.__file__).parent
 CLASSIFIERS = ("digits-guide", "digits-judge")
 
 
-def test_there_are_five_and_they_fit_in_six_megabytes() -> None:
-    assert shipped_models() == ["digits-generator", *CLASSIFIERS, "fashion-judge", "painted-generator"]
+def test_there_are_six_and_they_fit_in_eight_megabytes() -> None:
+    assert shipped_models() == ["digits-generator", *CLASSIFIERS, "digits-split", "fashion-judge", "painted-generator"]
     files = [path for path in (PACKAGE / "pretrained").rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) <= 6e6
+    assert sum(path.stat().st_size for path in files) <= 8e6
     assert {path.name for path in files} == {"config.json", "model.safetensors"}
     assert (PACKAGE / "data" / "digits.npz").stat().st_size <= 4e6
 
@@ -78,6 +79,20 @@ def test_the_generator_maps_like_codes_to_like_images() -> None:
     (gradient,) = torch.autograd.grad((model.network(z) * weights).sum(), z)
     use = gradient.square().mean(0).sqrt()
     assert use.min() > 0.05 * use.max()
+
+
+def test_the_label_split_names_held_out_digits_and_carries_styles_over() -> None:
+    split = lt.load_label_split("digits-split")
+    held_out = digits().split("held-out")
+    x, y = held_out.images(), held_out.labels
+    z = split.centres(x)
+    named = share(split.label_log_probs(z).argmax(1) == y)
+    assert named.value >= 0.99
+    assert named.value == pytest.approx(lt.load_pretrained("digits-split").card["metrics"]["accuracy"]["value"], abs=0.005)
+    swapped = split.decode(split.swapped(z, z.roll(1, 0)))
+    assert share(predict_labels(lt.load_pretrained("digits-judge").network, swapped)[0] == y).value >= 0.95
+    slant = torch.stack([measure_strokes(images[:300]).slant for images in (swapped, x.roll(1, 0))])
+    assert torch.corrcoef(slant)[0, 1] > 0.5  # with the images that gave z_u
 
 
 def test_the_painted_generator_makes_64_pixel_colour_images_of_100_latents_as_varied_as_its_data() -> None:
