@@ -58,6 +58,22 @@ def test_a_cell_of_other_settings_is_refused(tmp_path: Path) -> None:
         run_cells([Cell("cell 1", Squared(5))], partial(work, tmp_path / "log"), tmp_path, workers=1, console=QUIET)
 
 
+class Named(Squared):
+    recipes = ("plain",)
+
+    @property
+    def recipe(self) -> Any:
+        return Named.recipes
+
+
+def test_a_cell_of_another_recipe_under_the_same_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(2):
+        run_cells([Cell("cell 1", Named(1))], partial(work, tmp_path / "log"), tmp_path, workers=1, console=QUIET)
+    monkeypatch.setattr(Named, "recipes", ("spiced",))
+    with pytest.raises(ValueError, match=r"cell 1\.json was made with other settings"):
+        run_cells([Cell("cell 1", Named(1))], partial(work, tmp_path / "log"), tmp_path, workers=1, console=QUIET)
+
+
 def test_the_cost_is_that_of_what_is_still_to_be_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_cells(cells(1), partial(work, tmp_path / "log"), tmp_path, workers=1, console=QUIET)
     announce(cells(1, 2, 3), tmp_path, lambda cell: 900.0 * (cell.settings.number - 1), 2, Console(width=300))

@@ -31,12 +31,13 @@ class Cell:
     name: str
     """Its name, and that of its file."""
     settings: Any
-    """A frozen dataclass with all that decides the result."""
+    """A frozen dataclass with all that decides the result; what a name in it stands for is a property `recipe`."""
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The settings as JSON gives them back."""
-        content: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self.settings)))
+        """The settings and the recipe, if there is one, as JSON gives them back."""
+        named = {"recipe": self.settings.recipe} if hasattr(self.settings, "recipe") else {}
+        content: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self.settings) | named))
         return content
 
 

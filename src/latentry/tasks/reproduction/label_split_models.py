@@ -102,6 +102,11 @@ class ModelCell:
     def name(self) -> str:
         return f"model-{Path(self.data).name}-{self.model}-{self.seed}"
 
+    @property
+    def recipe(self) -> Any:
+        """What the model's name stands for."""
+        return SPLITS[self.model] if self.model in SPLITS else CONDITIONAL[self.model]
+
 
 @dataclass(frozen=True)
 class Model:

@@ -69,6 +69,11 @@ class ScoresCell:
         row = self.model.model if self.flow else "no-flow"
         return f"scores-{Path(self.model.data).name}-{row}-{self.model.seed}"
 
+    @property
+    def recipe(self) -> Any:
+        """That of the model."""
+        return self.model.recipe
+
 
 @dataclass(frozen=True)
 class _Images:

@@ -143,6 +143,11 @@ class GANCell:
     def name(self) -> str:
         return f"gan-{Path(self.vae.data).stem}-{self.model}-{self.vae.seed}"
 
+    @property
+    def recipe(self) -> Any:
+        """What the model's name stands for."""
+        return GANS[self.model]
+
 
 @dataclass(frozen=True)
 class Maker:

@@ -68,6 +68,11 @@ class ScoresCell:
         return f"scores-{self.maker.name}"
 
     @property
+    def recipe(self) -> Any:
+        """That of the model."""
+        return self.maker.recipe if isinstance(self.maker, GANCell) else None
+
+    @property
     def vae(self) -> VAECell:
         """The first stage of the model, or its data and seed."""
         return self.maker if isinstance(self.maker, VAECell) else self.maker.vae
