@@ -84,7 +84,7 @@ class FlowTraining:
         ValueError: The price is negative.
     """
 
-    def __init__(self, laws: CodeLaws, displacement: float = 0.1, lr: float = 3e-3, **sizes: Any) -> None:
+    def __init__(self, laws: CodeLaws, displacement: float = 0.03, lr: float = 3e-3, **sizes: Any) -> None:
         if displacement < 0:
             raise ValueError(f"expected a price of displacements of 0 or more, got {displacement}")
         self.displacement = displacement
