@@ -77,7 +77,7 @@ def test_it_leaves_both_stages_films_and_numbers(model: Path) -> None:
 def test_a_run_that_stopped_in_either_stage_goes_on_as_if_it_had_not(
     model: Path, data: Path, stopped: str, tmp_path: Path
 ) -> None:
-    more = ("--data", data, "--held_out=thick=-1", "--vae.loop.schedule=constant", *TINY)
+    more = ("--data", data, "--held_out=thick=-1", "--vae.loop.schedule=constant", "--gan.loop.schedule=constant", *TINY)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert run("train", "semantic", "--out", whole, *more) == 0
     assert run("train", "semantic", "--out", parts, *more, stopped) == 0

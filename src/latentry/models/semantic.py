@@ -208,7 +208,7 @@ class SemanticGANTraining:
         *,
         sees_levels: bool = True,
         consistency: Consistency = "levels",
-        consistency_weight: float = 1.0,
+        consistency_weight: float = 4.0,
         reversed_share: float = 0.5,
         train_encoder: bool = False,
         objective: Objective = "non-saturating",

@@ -80,7 +80,7 @@ class SemanticPlacement(NormalMixture):
         *,
         exclusive: Sequence[str] = (),
         block: int = 1,
-        separation: int | float | Sequence[float] = 4.0,
+        separation: int | float | Sequence[float] = 6.0,
         means: Float[Tensor, "k d"] | Sequence[Sequence[float]] | None = None,
         scale: Float[Tensor, "d"] | Sequence[float] | None = None,
         combination: Combination = "means",

@@ -33,7 +33,7 @@ class SemanticGANSettings:
     """Images with the levels of their features, or images alone."""
     consistency: Literal["levels", "code", "law"] = "levels"
     """What the encoder asks of samples: the levels of their code, all of it, or the law of the levels, as in the paper."""
-    consistency_weight: float = 1.0
+    consistency_weight: float = 4.0
     """Weight of what it finds amiss, for each squared deviation a feature or nat a latent; 0 leaves it out."""
     reversed_share: float = 0.5
     """Codes at reversed features for each sample, of which the encoder alone speaks, from 0 to 1."""
@@ -53,7 +53,7 @@ class SemanticGANSettings:
     """Decay rates of Adam."""
     ema: float = 0.995
     """Decay of the generator's moving average."""
-    loop: LoopSettings = field(default_factory=LoopSettings)
+    loop: LoopSettings = field(default_factory=lambda: LoopSettings(schedule="cosine"))
     """Length and course of the stage."""
 
 
@@ -81,7 +81,7 @@ class TrainSemanticSettings(CommonSettings):
     """Length of a code."""
     block: int = 1
     """Latents of each feature; the others are free for style."""
-    separation: float = 4.0
+    separation: float = 6.0
     """Distance of a feature's mean from neutral, in standard deviations."""
     separations: str = ""
     """The same for some features: NAME=DISTANCE with commas between."""

@@ -58,7 +58,7 @@ __all__ = [
 OURS, VAE = "ours", "vae"
 _BETAS = (0.5, 0.9)
 _REVERSES = "reverses.json"
-_OURS: Mapping[str, Any] = {"consistency": "levels", "consistency_weight": 1.0, "reversed_share": 0.5}
+_OURS: Mapping[str, Any] = {"consistency": "levels", "consistency_weight": 4.0, "reversed_share": 0.5}
 
 GANS: Mapping[str, Mapping[str, Any] | None] = {
     OURS: _OURS,
@@ -186,7 +186,7 @@ def train_reader(folder: Path, device: str, asked: ReaderCell) -> dict[str, Any]
     model = LevelReaderTraining(channels_last(PlainClassifier(heads.outputs, data.shape[0], asked.width)), heads)
     home = folder / "work" / asked.name
     train(
-        model, training, _loop(asked.steps, 64, "cosine"), home, seed=asked.seed,
+        model, training, _loop(asked.steps, 64), home, seed=asked.seed,
         accelerator=Accelerator(cpu=device == "cpu"), identity=vars(asked), progress=unseen,
     )  # fmt: skip
     reader = model.averaged_reader(training.images.images(range(min(2000, len(training)))).to(device))
@@ -231,7 +231,7 @@ def train_stage_two(folder: Path, device: str, asked: GANCell) -> dict[str, Any]
             shutil.copytree(folder / "work" / asked.vae.name / "vae", home / "vae")
         own = SemanticGANSettings(
             generator_lr=asked.lr[0], discriminator_lr=asked.lr[1], betas=_BETAS,
-            loop=_loop(asked.steps, asked.vae.batch_size, "constant"), **more,
+            loop=_loop(asked.steps, asked.vae.batch_size), **more,
         )  # fmt: skip
         train_semantic(_settings(asked.vae, home, device, own))
     found = read_json(home / RESULTS)["result"]
@@ -256,7 +256,7 @@ def _train_plain(home: Path, device: str, asked: GANCell) -> dict[str, Any]:
     prior = Normal(asked.vae.latent_dim).to(torch.device(device))
     model: Any = plain_gan(data, prior, asked.vae.width, asked.lr)
     done = train(
-        model, training, _loop(asked.steps, asked.vae.batch_size, "constant"), home, seed=asked.vae.seed,
+        model, training, _loop(asked.steps, asked.vae.batch_size), home, seed=asked.vae.seed,
         accelerator=Accelerator(cpu=device == "cpu"), identity={"model": "gan", **vars(asked.vae)}, progress=unseen,
     )  # fmt: skip
     generator = model.averaged_generator(torch.Generator(device).manual_seed(asked.vae.seed))
@@ -285,11 +285,11 @@ def _settings(asked: VAECell, home: Path, device: str, gan: SemanticGANSettings)
         out=str(home), seed=asked.seed, device=device, json=True, data=asked.data, held_out=asked.held_out,
         latent_dim=asked.latent_dim, separation=asked.separation, width=asked.width, gan=gan,
         vae=SemanticVAESettings(
-            deviation=asked.deviation, warm_up=asked.steps // 4, loop=_loop(asked.steps, asked.batch_size, "cosine")
+            deviation=asked.deviation, warm_up=asked.steps // 4, loop=_loop(asked.steps, asked.batch_size)
         ),
     )  # fmt: skip
 
 
-def _loop(steps: int, batch_size: int, schedule: Any) -> LoopSettings:
+def _loop(steps: int, batch_size: int) -> LoopSettings:
     every = max(1, -(-steps // 3))
-    return LoopSettings(steps, batch_size, schedule, checkpoint_every=every, keep_checkpoints=1)
+    return LoopSettings(steps, batch_size, "cosine", checkpoint_every=every, keep_checkpoints=1)

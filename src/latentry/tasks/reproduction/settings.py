@@ -276,15 +276,15 @@ class ReproduceSemanticSettings(ReproduceSettings):
     """Length of the codes of each."""
     models: tuple[str, ...] = ()
     """Rows of the table of models; all of them by default, `ours` always."""
-    separation: float = 4.0
+    separation: float = 6.0
     """Distance of each feature from neutral, in standard deviations."""
     deviation: float = 0.8
     """Standard deviation of pixels about their reconstruction in stage 1."""
-    width: int = 16
+    width: int = 12
     """Channels of the encoders' first layer."""
     vae_steps: int = 2000
     """Iterations of stage 1."""
-    gan_steps: int = 2000
+    gan_steps: int = 1500
     """Iterations of stage 2 and of the GANs beside it."""
     batch_size: int = 64
     """Images of one iteration."""
