@@ -190,7 +190,7 @@ class SemanticGANTraining:
         placement: Law of the codes, with the combinations of levels that occur.
         sees_levels: Whether the discriminator is told the levels; unknown ones count as neutral.
         consistency: What the encoder asks of samples: the law of their levels, their very code, or the levels of that.
-        consistency_weight: lambda, for each nat a coordinate, or each squared deviation a feature; 0 leaves it out.
+        consistency_weight: lambda, for each nat a latent, or each squared deviation of a level; 0 leaves it out.
         reversed_share: Codes at turned levels for each code of a sample, from 0 to 1.
         train_encoder: Whether the encoder learns with the generator, from the same term.
         objective, r1, r1_every, generator_lr, discriminator_lr, betas, ema: As in `GAN`.
@@ -208,7 +208,7 @@ class SemanticGANTraining:
         *,
         sees_levels: bool = True,
         consistency: Consistency = "levels",
-        consistency_weight: float = 4.0,
+        consistency_weight: float = 0.3,
         reversed_share: float = 0.5,
         train_encoder: bool = False,
         objective: Objective = "non-saturating",
@@ -263,7 +263,7 @@ class SemanticGANTraining:
                 beyond = self.placement.at(turned).sample(rng=rng).to(x)
                 missed = torch.cat([missed, self._missed(beyond, turned, generator(beyond))])
             shown["consistency"] = missed.mean()
-            over = len(self.placement.features) if self.consistency == "levels" else z.shape[1]
+            over = 1 if self.consistency == "levels" else z.shape[1]
             total = total + self.consistency_weight * shown["consistency"] / over
         update({"generator": total})
         return shown

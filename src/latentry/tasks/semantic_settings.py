@@ -33,8 +33,8 @@ class SemanticGANSettings:
     """Images with the levels of their features, or images alone."""
     consistency: Literal["levels", "code", "law"] = "levels"
     """What the encoder asks of samples: the levels of their code, all of it, or the law of the levels, as in the paper."""
-    consistency_weight: float = 4.0
-    """Weight of what it finds amiss, for each squared deviation a feature or nat a latent; 0 leaves it out."""
+    consistency_weight: float = 0.3
+    """Weight of what it finds amiss, for each squared deviation of a level or nat a latent; 0 leaves it out."""
     reversed_share: float = 0.5
     """Codes at reversed features for each sample, of which the encoder alone speaks, from 0 to 1."""
     train_encoder: bool = False
