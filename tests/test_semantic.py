@@ -169,6 +169,13 @@ def test_turned_levels_are_reverses_of_what_is_not_exclusive(rng: torch.Generato
     assert_close(turned[:, 1:], a[:, 1:])
     assert 120 < (turned[:, 0] == -1).sum() < 280
     assert (turned[:, 0].abs() == 1).all()
+    assert_close(gan(vae(), reversed_share=1.0, turned=())._turned(a, rng), a)
+
+
+@pytest.mark.parametrize(("name", "message"), [("red", "one of which is always there"), ("lnog", "did you mean 'long'")])
+def test_features_that_cannot_be_turned_are_named(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        gan(vae(), turned=(name,))
 
 
 def test_a_discriminator_takes_levels_as_it_takes_labels() -> None:

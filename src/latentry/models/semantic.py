@@ -28,7 +28,7 @@ References: Kim and Cho, "Latent space-controllable generative adversarial netwo
 variational Bayes", 2014.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -192,11 +192,13 @@ class SemanticGANTraining:
         consistency: What the encoder asks of samples: the law of their levels, their very code, or the levels of that.
         consistency_weight: lambda, for each nat a latent, or each squared deviation of a level; 0 leaves it out.
         reversed_share: Codes at turned levels for each code of a sample, from 0 to 1.
+        turned: Features whose levels are turned there; by default all that are not exclusive. Where a reverse means nothing
+            the encoder is best pleased by dirt.
         train_encoder: Whether the encoder learns with the generator, from the same term.
         objective, r1, r1_every, generator_lr, discriminator_lr, betas, ema: As in `GAN`.
 
     Raises:
-        ValueError: A number is outside its range.
+        ValueError: A number is outside its range, or a feature to turn is unknown or exclusive.
     """
 
     def __init__(
@@ -210,6 +212,7 @@ class SemanticGANTraining:
         consistency: Consistency = "levels",
         consistency_weight: float = 0.3,
         reversed_share: float = 0.5,
+        turned: Sequence[str] | None = None,
         train_encoder: bool = False,
         objective: Objective = "non-saturating",
         r1: float = 1.0,
@@ -226,6 +229,14 @@ class SemanticGANTraining:
             )
         if r1 < 0 or r1_every < 1:
             raise ValueError(f"expected r1 >= 0 and r1_every >= 1, got {r1} and {r1_every}")
+        free = [name for name in placement.features if name not in placement.exclusive]
+        turned = free if turned is None else turned
+        if fixed := {placement.features[placement.index(name)] for name in turned} - {*free}:
+            raise ValueError(
+                f"expected features to turn among {', '.join(free)}, got {', '.join(sorted(fixed))}, one of "
+                "which is always there"
+            )
+        self.turns = [name in turned for name in placement.features]
         self.placement, self.objective, self.r1, self.r1_every = placement, objective, r1, r1_every
         self.consistency, self.consistency_weight = consistency, consistency_weight
         self.reversed_share, self.train_encoder, self.sees_levels = reversed_share, train_encoder, sees_levels
@@ -289,7 +300,6 @@ class SemanticGANTraining:
         return code_error(z, laws) if self.consistency == "code" else levels_error(z, laws, self.placement)
 
     def _turned(self, a: Tensor, rng: torch.Generator) -> Tensor:
-        """Levels with those of features that are not exclusive turned round, each at random, present ones into reverses."""
-        free = torch.tensor([name not in self.placement.exclusive for name in self.placement.features], device=a.device)
+        """Levels with those of some features turned round, each at random, present ones into reverses."""
         turn = torch.rand(a.shape, generator=rng, device=a.device) < 0.5
-        return torch.where(free & turn, -a, a)
+        return torch.where(torch.tensor(self.turns, device=a.device) & turn, -a, a)

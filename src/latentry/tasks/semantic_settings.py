@@ -37,6 +37,8 @@ class SemanticGANSettings:
     """Weight of what it finds amiss, for each squared deviation of a level or nat a latent; 0 leaves it out."""
     reversed_share: float = 0.5
     """Codes at reversed features for each sample, of which the encoder alone speaks, from 0 to 1."""
+    turned: tuple[str, ...] | None = None
+    """Features that are reversed there: by default those of --held_out, or all but the classes where none is held out."""
     train_encoder: bool = False
     """Whether the encoder learns on with the generator."""
     objective: Literal["non-saturating", "hinge", "least-squares"] = "hinge"

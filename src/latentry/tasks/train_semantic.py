@@ -159,6 +159,7 @@ def semantic_gan(
         consistency=own.consistency,
         consistency_weight=own.consistency_weight,
         reversed_share=own.reversed_share,
+        turned=_turned(settings, placement),
         train_encoder=own.train_encoder,
         objective=own.objective,
         r1=own.r1,
@@ -168,6 +169,13 @@ def semantic_gan(
         betas=own.betas,
         ema=own.ema,
     )
+
+
+def _turned(settings: TrainSemanticSettings, placement: SemanticPlacement) -> tuple[str, ...] | None:
+    """Features to reverse in stage 2; None for all but the classes."""
+    held_out = parse_levels(settings.held_out, "--held_out")
+    wanted = tuple(name for name in held_out if name not in placement.exclusive)
+    return (wanted or None) if settings.gan.turned is None else settings.gan.turned
 
 
 def feature_films(model: SemanticModel, seed: int) -> Tensor:
