@@ -210,7 +210,7 @@ class SemanticGANTraining:
         *,
         sees_levels: bool = True,
         consistency: Consistency = "levels",
-        consistency_weight: float = 0.3,
+        consistency_weight: float = 0.2,
         reversed_share: float = 0.5,
         turned: Sequence[str] | None = None,
         train_encoder: bool = False,

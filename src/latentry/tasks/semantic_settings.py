@@ -33,7 +33,7 @@ class SemanticGANSettings:
     """Images with the levels of their features, or images alone."""
     consistency: Literal["levels", "code", "law"] = "levels"
     """What the encoder asks of samples: the levels of their code, all of it, or the law of the levels, as in the paper."""
-    consistency_weight: float = 0.3
+    consistency_weight: float = 0.2
     """Weight of what it finds amiss, for each squared deviation of a level or nat a latent; 0 leaves it out."""
     reversed_share: float = 0.5
     """Codes at reversed features for each sample, of which the encoder alone speaks, from 0 to 1."""

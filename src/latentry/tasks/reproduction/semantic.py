@@ -89,7 +89,7 @@ def _rehearsal(settings: ReproduceSemanticSettings) -> ReproduceSemanticSettings
     parts = settings.parts if settings.parts != _ALL else ("models", "rates", "stability")
     return dataclasses.replace(
         settings, data=settings.data[:1], held_out=settings.held_out[:1], latent_dims=(14,), parts=parts,
-        models=settings.models or (VAE,), seeds=2, width=2, vae_steps=3, gan_steps=3, batch_size=20, reader_width=2,
+        models=settings.models or (VAE,), seeds=2, width=2, vae_steps=3, gan_steps=(3,), batch_size=20, reader_width=2,
         reader_steps=3, count=120, codes=10, rates=(12,), trials=2, trial_steps=2, workers=settings.workers or 1,
     )  # fmt: skip
 
@@ -98,11 +98,11 @@ _ALL = ReproduceSemanticSettings().parts
 
 
 def _check(settings: ReproduceSemanticSettings) -> None:
-    counts = (len(settings.held_out), len(settings.latent_dims))
+    counts = (len(settings.held_out), len(settings.latent_dims), len(settings.gan_steps))
     if not settings.data or set(counts) != {len(settings.data)}:
         raise ValueError(
-            f"expected one --held_out and one of --latent_dims for each of {len(settings.data)} data sets, got {counts[0]} "
-            f"and {counts[1]}; name as many"
+            f"expected one of --held_out, --latent_dims and --gan_steps for each of {len(settings.data)} data sets, got "
+            f"{counts[0]}, {counts[1]} and {counts[2]}; name as many"
         )
     if unknown := set(settings.models) - set(_MODELS):
         raise ValueError(
@@ -125,11 +125,13 @@ def _phases(settings: ReproduceSemanticSettings) -> list[list[Cell]]:
     second: list[Any] = []
     scoring: list[Any] = []
     for seed in range(settings.seed, settings.seed + settings.seeds):
-        for data, held_out, d in zip(settings.data, settings.held_out, settings.latent_dims, strict=True):
+        for data, held_out, d, steps in zip(
+            settings.data, settings.held_out, settings.latent_dims, settings.gan_steps, strict=True
+        ):
             vae = _vae_cell(settings, data, held_out, d, seed, settings.vae_steps)
             first.append(vae)
             for row in _rows(settings, first=data == settings.data[0]):
-                maker = vae if row == VAE else GANCell(vae, row, settings.gan_steps, settings.lr)
+                maker = vae if row == VAE else GANCell(vae, row, steps, settings.lr)
                 second += [] if row == VAE else [maker]
                 scoring.append(ScoresCell(maker, readers[data], settings.count, settings.codes))
     data, held_out, d = settings.data[0], settings.held_out[0], settings.latent_dims[0]
@@ -247,10 +249,11 @@ def _write_page(
                 if path.exists():
                     blocks.append(Picture(f"{cell.name.removeprefix('scores-')}: {what}", path.read_bytes(), caption))
     hidden = (f"{level} of {Path(data).stem}" for data, level in zip(settings.data, settings.held_out, strict=True))
+    second = " or ".join(map(str, settings.gan_steps))
     facts = [
         ("networks", f"of Zheng and Sun (2019), width {settings.width}"),
         ("codes", " and ".join(map(str, settings.latent_dims)) + f" latents, features {settings.separation:g} apart"),
-        ("training", f"{settings.vae_steps} and {settings.gan_steps} iterations of {settings.batch_size} images"),
+        ("training", f"{settings.vae_steps} and {second} iterations of {settings.batch_size} images"),
         ("held out", "; ".join(hidden)),
         ("seeds", str(settings.seeds)),
     ]

@@ -58,7 +58,7 @@ __all__ = [
 OURS, VAE = "ours", "vae"
 _BETAS = (0.5, 0.9)
 _REVERSES = "reverses.json"
-_OURS: Mapping[str, Any] = {"consistency": "levels", "consistency_weight": 0.3, "reversed_share": 0.5}
+_OURS: Mapping[str, Any] = {"consistency": "levels", "consistency_weight": 0.2, "reversed_share": 0.5}
 
 GANS: Mapping[str, Mapping[str, Any] | None] = {
     OURS: _OURS,
@@ -66,6 +66,7 @@ GANS: Mapping[str, Mapping[str, Any] | None] = {
         **_OURS,
         "discriminator_sees": "images",
         "consistency": "law",
+        "consistency_weight": 0.3,
         "reversed_share": 0.0,
     },
     "cgan": {"fresh": True, "consistency_weight": 0.0},
@@ -73,7 +74,7 @@ GANS: Mapping[str, Mapping[str, Any] | None] = {
     "fresh": {**_OURS, "fresh": True},
     "no-consistency": {**_OURS, "consistency_weight": 0.0, "reversed_share": 0.0},
     "no-reversed": {**_OURS, "reversed_share": 0.0},
-    "whole-code": {**_OURS, "consistency": "code"},
+    "whole-code": {**_OURS, "consistency": "code", "consistency_weight": 0.3},
     "trained-encoder": {**_OURS, "train_encoder": True},
 }
 """Settings of each second stage beyond the defaults; the plain GAN has no placement."""

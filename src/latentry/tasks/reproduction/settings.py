@@ -284,8 +284,8 @@ class ReproduceSemanticSettings(ReproduceSettings):
     """Channels of the encoders' first layer."""
     vae_steps: int = 2000
     """Iterations of stage 1."""
-    gan_steps: int = 1500
-    """Iterations of stage 2 and of the GANs beside it."""
+    gan_steps: tuple[int, ...] = (1500, 3000)
+    """Iterations of stage 2 and of the GANs beside it, for each data set."""
     batch_size: int = 64
     """Images of one iteration."""
     lr: tuple[float, float] = (5e-4, 1e-3)
