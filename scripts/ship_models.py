@@ -22,10 +22,9 @@ NAMES = (
     "digits-generator",
     "digits-split",
     "fashion-judge",
-    "letters-semantic",
     "painted-generator",
 )
-HALF = ("digits-split", "letters-semantic", "painted-generator")
+HALF = ("digits-split", "painted-generator")
 """Kept in half precision, for their size."""
 
 
