@@ -95,7 +95,7 @@ def unseen(done: int, total: int) -> None:
 def _worked(
     cells: Sequence[Cell], work: Callable[[Cell], dict[str, Any]], workers: int
 ) -> Iterator[tuple[Cell, dict[str, Any], float]]:
-    """Each cell with its result and the seconds it took, as they are done."""
+    """Each cell with its result and the seconds it took, as they are done; a failure comes after all others."""
     if workers == 1:
         for cell in cells:
             yield cell, *_timed(work, cell)
@@ -104,11 +104,21 @@ def _worked(
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
         pending = {pool.submit(_timed, work, cell): cell for cell in cells}
+        failures: list[BaseException] = []
         try:
             for done in as_completed(pending):
-                yield pending[done], *done.result()
+                if done.cancelled():
+                    continue
+                if (failure := done.exception()) is None:
+                    yield pending[done], *done.result()
+                else:  # cells that have not begun shall not; those at work come to their end and are kept
+                    failures.append(failure)
+                    for other in pending:
+                        other.cancel()
         finally:
-            pool.shutdown(cancel_futures=True)  # after a failure the cells that have not begun shall not
+            pool.shutdown(cancel_futures=True)
+        if failures:
+            raise failures[0]
 
 
 def _timed(work: Callable[[Cell], dict[str, Any]], cell: Cell) -> tuple[dict[str, Any], float]:
