@@ -5,7 +5,6 @@ class may be a feature, of which an image has exactly one. Where attributes of 0
 something is absent, which is neutral by default: someone who does not smile need not frown.
 """
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from latentry.data.images import LabelledImages
+from latentry.names import feature_index
 
 __all__ = ["Absent", "FeaturedImages", "featured"]
 
@@ -56,7 +56,7 @@ class FeaturedImages:
         """
         keep = torch.ones(len(self), dtype=torch.bool)
         for name, level in levels.items():
-            column = self.a[:, _index(name, self.features)]
+            column = self.a[:, feature_index(name, self.features)]
             if level not in (-1, 0, 1):
                 raise ValueError(f"expected a level -1, 0 or 1 of {name}, got {level:g}")
             keep &= column != level
@@ -72,7 +72,7 @@ class FeaturedImages:
         """
         keep = torch.ones(len(self), dtype=torch.bool)
         for name, level in levels.items():
-            keep &= self.a[:, _index(name, self.features)] == level
+            keep &= self.a[:, feature_index(name, self.features)] == level
         return self.take(keep)
 
     def check_examples(self) -> None:
@@ -107,7 +107,7 @@ def featured(
         ValueError: There is no such attribute, or no feature at all.
     """
     names = data.attribute_names if attributes is None else tuple(attributes)
-    columns = [_index(name, data.attribute_names) for name in names]
+    columns = [feature_index(name, data.attribute_names) for name in names]
     parts = []
     if columns:
         assert data.attributes is not None, "there are names"
@@ -127,11 +127,3 @@ def _levels(values: Float[Tensor, "n k"], measured: bool, absent: Absent) -> Flo
         return values
     signed = values if absent == "reverse" else values.clamp(min=0)
     return torch.where(values == 0, math.nan, signed)
-
-
-def _index(name: str, names: Sequence[str]) -> int:
-    if name not in names:
-        close = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "choose one of these"
-        raise ValueError(f"expected a feature among {', '.join(names) or 'none'}, got {name!r}; {hint}")
-    return list(names).index(name)

@@ -1,6 +1,5 @@
 """One way in for every kind of data: a name, a folder, a file or a data set of the hub."""
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from latentry.data.npz import load_npz
 from latentry.data.painted_digits import painted_digits
 from latentry.data.pictures import check_format
 from latentry.data.stroke_digits import stroke_digits
+from latentry.names import hint
 
 __all__ = ["load_dataset"]
 
@@ -74,8 +74,7 @@ def _reader(path: Path) -> Callable[..., LabelledImages]:
 
 
 def _unknown(path: Path) -> str:
-    close = difflib.get_close_matches(str(path).lower(), NAMES, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else "check the path"
     return (
-        f"expected {', '.join(map(repr, NAMES))}, 'hf:NAME' or a folder or .npz file that exists, got {str(path)!r}; {hint}"
+        f"expected {', '.join(map(repr, NAMES))}, 'hf:NAME' or a folder or .npz file that exists, got {str(path)!r}; "
+        f"{hint(str(path).lower(), NAMES, 'check the path')}"
     )

@@ -25,7 +25,6 @@ References: Kim and Cho, "Latent space-controllable generative adversarial netwo
 the Kullback Leibler divergence between Gaussian mixture models", 2007.
 """
 
-import difflib
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -35,6 +34,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from latentry.names import feature_index
 from latentry.priors.labelled import DiagonalNormal, NormalMixture
 
 __all__ = ["Combination", "SemanticPlacement"]
@@ -156,11 +156,7 @@ class SemanticPlacement(NormalMixture):
         Raises:
             ValueError: There is no such feature.
         """
-        if name not in self.features:
-            close = difflib.get_close_matches(name, self.features, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else "choose one of these"
-            raise ValueError(f"expected a feature among {', '.join(self.features)}, got {name!r}; {hint}")
-        return self.features.index(name)
+        return feature_index(name, self.features)
 
     def levels(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n k"]:
         """Where codes stand along each feature: the levels that fit them best, by least squares in standard deviations."""
