@@ -8,7 +8,8 @@ place, one for the reconstruction); encoder U once each; the decoder once forwar
 discriminator, once for a sample, back to its codes and to its weights; the adversary twice; the discriminator on three
 sheets to learn and on two to teach. Aim: an iteration takes at most 10 % more.
 
-Both are timed in turn, in seconds of the processor; medians, and the median of the ratios of neighbours.
+Both are timed in turn, in seconds of the processor; medians, and the median of the ratios of neighbours. With several
+threads these seconds count their waiting for each other, which a chain of many small operations has more of.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from latentry.storage import write_json
 from latentry.tasks.settings import TrainLabelSplitSettings
 from latentry.tasks.train_label_split import label_split_of
 from latentry.training.loop import optimizer_update
+from latentry.training.memory import keep_freed_memory
 from latentry.training.settings import LoopSettings
 
 
@@ -81,9 +83,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=15)
     parser.add_argument("--batch", type=int, default=96)
     parser.add_argument("--width", type=int, default=16)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", help="write the figures as JSON to this file")
     arguments = parser.parse_args()
 
+    torch.set_num_threads(arguments.threads)
+    keep_freed_memory()  # as the training loop does
     kinds = {"VAE": False, "VAE with a discriminator": True}
     figures = {kind: cost(gan, arguments.batch, arguments.width, arguments.runs) for kind, gan in kinds.items()}
     rows = tuple((kind, f"{1e3 * a:.1f}", f"{1e3 * b:.1f}", f"{ratio:.3f}") for kind, (a, b, ratio) in figures.items())
@@ -91,7 +96,7 @@ def main() -> None:
     print_table(Table(title, ("kind", "iteration, ms", "bare passes, ms", "ratio"), rows))
     if arguments.out:
         content = {
-            "settings": vars(arguments) | {"threads": torch.get_num_threads()},
+            "settings": vars(arguments),
             "versions": installed_versions(),
             "figures": {
                 kind: dict(zip(("iteration_s", "bare_s", "ratio"), row, strict=True)) for kind, row in figures.items()

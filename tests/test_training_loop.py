@@ -88,9 +88,10 @@ def quiet_line(**changes: Any) -> NoisyLine:
     return NoisyLine(**{"optimizer": lambda p: SGD(p, lr=0.1), "noise": 0.0, "dropout": 0.0, **changes})
 
 
-def tiny_gan() -> GAN:
+def tiny_gan(memory_format: torch.memory_format = torch.contiguous_format) -> GAN:
     torch.manual_seed(2)
-    generator, discriminator = DCGANGenerator(4, 28, 1, 2), DCGANDiscriminator(28, 1, 2, "spectral")
+    generator = DCGANGenerator(4, 28, 1, 2).to(memory_format=memory_format)  # type: ignore[call-overload]
+    discriminator = DCGANDiscriminator(28, 1, 2, "spectral").to(memory_format=memory_format)  # type: ignore[call-overload]
     return GAN(generator, discriminator, Normal(4), r1=1.0, r1_every=2, generator_lr=1e-3, discriminator_lr=1e-3)
 
 
@@ -100,6 +101,7 @@ TOYS: dict[str, tuple[Callable[[], Trainable], Callable[[], Table]]] = {
     "SGD": (lambda: NoisyLine(lambda p: SGD(p, lr=0.05)), line_data),
     "momentum": (lambda: NoisyLine(lambda p: SGD(p, lr=0.05, momentum=0.9)), line_data),
     "GAN": (tiny_gan, picture_data),
+    "GAN, channels last": (lambda: tiny_gan(torch.channels_last), picture_data),
 }
 toys = pytest.mark.parametrize("toy", TOYS)
 
@@ -545,6 +547,20 @@ def test_optimisers_with_the_same_loss_share_one_backward_pass() -> None:
     optimizer_update(optimizers)({"a": product, "b": product})
     assert len(passes) == 1
     assert (weights["a"].item(), weights["b"].item()) == (2 - 3, 3 - 2)
+
+
+def test_fused_steps_are_plain_ones_however_weights_and_gradients_lie_in_memory() -> None:
+    """Fused kernels read both as they lie: a gradient in rows, for weights with channels last, would be another one."""
+    start, slopes = torch.randn(2, 6, 4, 3, 3, generator=torch.Generator().manual_seed(7)).unbind()
+    ends = []
+    for fused in (False, True):
+        weight = start.clone(memory_format=torch.channels_last).requires_grad_()
+        update = optimizer_update({"weight": Adam([weight], lr=0.1, fused=fused)})
+        for sign in (1, 1, -1):
+            update({"weight": (weight.contiguous() * sign * slopes).sum()})
+        ends.append(weight.detach())
+    assert_close(*ends, atol=1e-6, rtol=0)
+    assert (ends[0] - start).abs().min() > 0.05
 
 
 def test_a_loss_moves_no_parameters_but_those_of_its_optimiser() -> None:

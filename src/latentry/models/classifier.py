@@ -75,7 +75,7 @@ class Classifier:
         self.extent = {"degrees": degrees, "scale": scale, "shift": shift}
         self.networks = {"classifier": network}
         self.averages = {"classifier": averaged_copy(network, ema)}
-        self.optimizers = {"classifier": AdamW(network.parameters(), lr=lr, weight_decay=weight_decay)}
+        self.optimizers = {"classifier": AdamW(network.parameters(), lr=lr, weight_decay=weight_decay, fused=True)}
 
     def step(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
         """One update on jittered images."""

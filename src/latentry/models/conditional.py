@@ -78,7 +78,7 @@ class ConditionalTraining:
         self.networks: dict[str, nn.Module] = {name: part for name, part in parts.items() if part is not None}
         self.averages: dict[str, Any] = {}
         self.optimizers: dict[str, Any] = {
-            name: Adam(part.parameters(), lr=lr, betas=betas) for name, part in self.networks.items()
+            name: Adam(part.parameters(), lr=lr, betas=betas, fused=True) for name, part in self.networks.items()
         }
 
     def step(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:

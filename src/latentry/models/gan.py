@@ -132,8 +132,8 @@ class GAN:
         self.networks = {"generator": generator, "discriminator": discriminator}
         self.averages = {"generator": averaged_copy(generator, ema)}
         self.optimizers = {
-            "generator": Adam(generator.parameters(), lr=generator_lr, betas=betas),
-            "discriminator": Adam(discriminator.parameters(), lr=discriminator_lr, betas=betas),
+            "generator": Adam(generator.parameters(), lr=generator_lr, betas=betas, fused=True),
+            "discriminator": Adam(discriminator.parameters(), lr=discriminator_lr, betas=betas, fused=True),
         }
 
     def step(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:

@@ -284,7 +284,7 @@ class LabelSplitTraining:
             trained["discriminator"] = (discriminator.parameters(), lr)
         self.averages: dict[str, Any] = {}
         self.optimizers: dict[str, Any] = {
-            name: Adam(parameters, lr=rate, betas=betas) for name, (parameters, rate) in trained.items()
+            name: Adam(parameters, lr=rate, betas=betas, fused=True) for name, (parameters, rate) in trained.items()
         }
 
     def step(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:

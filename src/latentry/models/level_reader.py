@@ -117,7 +117,7 @@ class LevelReaderTraining:
         self.networks: dict[str, nn.Module] = {"reader": network}
         self.averages = {"reader": averaged_copy(network, ema)}
         self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "reader": AdamW(network.parameters(), lr=lr, weight_decay=weight_decay)
+            "reader": AdamW(network.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
         }
 
     def step(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:

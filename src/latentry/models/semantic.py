@@ -165,7 +165,7 @@ class SemanticVAETraining:
         self.networks: dict[str, nn.Module] = {"encoder": encoder, "decoder": decoder, "placement": placement}
         self.averages: dict[str, Any] = {}
         both = [*encoder.parameters(), *decoder.parameters()]
-        self.optimizers: dict[str, Any] = {"both": Adam(both, lr=lr, betas=betas)}
+        self.optimizers: dict[str, Any] = {"both": Adam(both, lr=lr, betas=betas, fused=True)}
 
     def step(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
         """One iteration on the evidence bound."""
@@ -246,8 +246,8 @@ class SemanticGANTraining:
         self.averages = {"generator": averaged_copy(generator, ema)}
         learns = [*generator.parameters(), *(encoder.parameters() if train_encoder else ())]
         self.optimizers: dict[str, Any] = {
-            "generator": Adam(learns, lr=generator_lr, betas=betas),
-            "discriminator": Adam(discriminator.parameters(), lr=discriminator_lr, betas=betas),
+            "generator": Adam(learns, lr=generator_lr, betas=betas, fused=True),
+            "discriminator": Adam(discriminator.parameters(), lr=discriminator_lr, betas=betas, fused=True),
         }
 
     def step(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:

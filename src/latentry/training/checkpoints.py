@@ -18,6 +18,7 @@ from latentry.storage import read_json, read_tensors, write_json, write_tensors
 
 __all__ = [
     "checkpoint_path",
+    "laid_out_like",
     "optimizer_from_tensors",
     "optimizer_to_tensors",
     "prune_checkpoints",
@@ -62,6 +63,15 @@ def optimizer_from_tensors(optimizer: Optimizer, tensors: Mapping[str, Tensor], 
         index, key = name.split("/", 1)
         state.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+    for parameter, values in optimizer.state.items():
+        for key, value in values.items():
+            if value.shape == parameter.shape:
+                values[key] = laid_out_like(value, parameter)
+
+
+def laid_out_like(values: Tensor, parameter: Tensor) -> Tensor:
+    """Values in the memory format of a parameter, copied if need be: fused optimisers read both as they lie."""
+    return values if values.stride() == parameter.stride() else torch.empty_like(parameter).copy_(values)
 
 
 def random_state(rng: torch.Generator) -> dict[str, Tensor]:

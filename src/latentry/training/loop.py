@@ -29,6 +29,7 @@ from latentry.storage import read_tensors, write_tensors
 from latentry.training.batches import BatchSource, ShuffledBatches, batch_loader
 from latentry.training.checkpoints import (
     checkpoint_path,
+    laid_out_like,
     optimizer_from_tensors,
     optimizer_to_tensors,
     prune_checkpoints,
@@ -38,6 +39,7 @@ from latentry.training.checkpoints import (
     saved_checkpoints,
     write_checkpoint,
 )
+from latentry.training.memory import keep_freed_memory
 from latentry.training.settings import LoopSettings
 
 __all__ = ["Trained", "TrainingDivergedError", "Trainable", "Update", "optimizer_update", "train"]
@@ -111,6 +113,7 @@ def train(
         ValueError: The checkpoint belongs to a run of other settings or of another number of processes, or the data are
             fewer than one batch.
     """
+    keep_freed_memory()
     checkpoints = folder / "checkpoints"
     device = accelerator.device
     rng = torch.Generator(device).manual_seed(seed * 1_000_003 + accelerator.process_index)
@@ -215,7 +218,7 @@ def optimizer_update(
         for name in losses:  # no weight moves before the last gradient is known
             average([gradient for gradient in gradients[name] if gradient is not None])
             for parameter, gradient in zip(parameters[name], gradients[name], strict=True):
-                parameter.grad = gradient
+                parameter.grad = None if gradient is None else laid_out_like(gradient, parameter)
             optimizers[name].step()
 
     return update
