@@ -24,8 +24,8 @@ from latentry.data.sources import load_dataset
 from latentry.models.pretrained import installed_versions
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_json
-from latentry.tasks.settings import TrainLabelSplitSettings
 from latentry.tasks.train_label_split import label_split_of
+from latentry.tasks.train_settings import TrainLabelSplitSettings
 from latentry.training.loop import optimizer_update
 from latentry.training.memory import keep_freed_memory
 from latentry.training.settings import LoopSettings

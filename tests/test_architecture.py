@@ -26,7 +26,13 @@ FLOORS = {
     "web": 7,
     "cli": 8,
 }
-SETTINGS = ("models.label_split_weights", "tasks.settings", "tasks.reproduction.settings", "training.settings")
+SETTINGS = (
+    "models.label_split_weights",
+    "tasks.settings",
+    "tasks.train_settings",
+    "tasks.reproduction.settings",
+    "training.settings",
+)
 """Torch-free modules that the command line reads before any task runs."""
 
 

@@ -24,7 +24,7 @@ from latentry.tasks.reproduction.label_split_moons import three_moons
 from latentry.tasks.reproduction.label_split_report import codes_table, label_split_verdict, models_table
 from latentry.tasks.reproduction.label_split_scores import _kept, _others
 from latentry.tasks.reproduction.settings import ReproduceLabelSplitSettings
-from latentry.tasks.settings import TrainLabelSplitSettings
+from latentry.tasks.train_settings import TrainLabelSplitSettings
 
 
 def rehearse(out: Path, **more: Any) -> dict[str, Any]:

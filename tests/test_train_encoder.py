@@ -21,8 +21,9 @@ from latentry.networks import DCGANGenerator, PlainClassifier
 from latentry.priors import Normal
 from latentry.storage import read_json, read_tensors
 from latentry.tasks.coding import coded_images
-from latentry.tasks.settings import CodedImagesSettings, TrainEncoderSettings
+from latentry.tasks.settings import CodedImagesSettings
 from latentry.tasks.train_encoder import Jitter, _some, label_scores, recipe
+from latentry.tasks.train_settings import TrainEncoderSettings
 
 LABELS, D = 3, 8
 TINY: dict[str, Any] = {"steps": 4, "batch_size": 8, "width": 2, "checkpoint_every": 2}

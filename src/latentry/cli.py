@@ -1,4 +1,4 @@
-"""The command line: verbs, flags and config files, all read from `tasks.settings` and `tasks.reproduction.settings`.
+"""The command line: verbs, flags and config files, all read from the modules of settings below `tasks`.
 
 Values come from the defaults, then the environment (`LATENTRY_VERB__NAME`), then a file (`--config`), then the flags: what
 is said on the command line beats what was set around it. A task is imported when it runs, so that help is instant. Bad input
@@ -16,8 +16,8 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
-from latentry.tasks import semantic_settings as semantics
 from latentry.tasks import settings as verbs
+from latentry.tasks import train_settings as trainings
 from latentry.tasks.reproduction import settings as reproductions
 
 __all__ = ["main"]
@@ -59,12 +59,12 @@ VERBS: dict[str, Any] = {
         "semantic": Verb(reproductions.ReproduceSemanticSettings, "reproduction.semantic:reproduce_semantic"),
     },
     "train": {
-        "gan": Verb(verbs.TrainGANSettings, "train:train_gan"),
-        "classifier": Verb(verbs.TrainClassifierSettings, "train:train_classifier"),
-        "inverse": Verb(verbs.TrainInverseSettings, "train_inverse:train_inverse"),
-        "encoder": Verb(verbs.TrainEncoderSettings, "train_encoder:train_encoder"),
-        "label-split": Verb(verbs.TrainLabelSplitSettings, "train_label_split:train_label_split"),
-        "semantic": Verb(semantics.TrainSemanticSettings, "train_semantic:train_semantic"),
+        "gan": Verb(trainings.TrainGANSettings, "train:train_gan"),
+        "classifier": Verb(trainings.TrainClassifierSettings, "train:train_classifier"),
+        "inverse": Verb(trainings.TrainInverseSettings, "train_inverse:train_inverse"),
+        "encoder": Verb(trainings.TrainEncoderSettings, "train_encoder:train_encoder"),
+        "label-split": Verb(trainings.TrainLabelSplitSettings, "train_label_split:train_label_split"),
+        "semantic": Verb(trainings.TrainSemanticSettings, "train_semantic:train_semantic"),
     },
 }
 

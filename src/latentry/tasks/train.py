@@ -14,7 +14,7 @@ from latentry.networks import DCGANDiscriminator, DCGANGenerator, PlainClassifie
 from latentry.reports.pictures import grid, write_png
 from latentry.storage import read_json
 from latentry.tasks.runs import named_prior
-from latentry.tasks.settings import TrainClassifierSettings, TrainGANSettings
+from latentry.tasks.train_settings import TrainClassifierSettings, TrainGANSettings
 from latentry.tasks.trainings import (
     accelerator_of,
     claim_training,

@@ -23,7 +23,7 @@ from latentry.tasks.coding import load_classifier
 from latentry.tasks.encoders import PAIRS, PARTS, conclude, cost, there_and_back
 from latentry.tasks.recovery_options import image_format
 from latentry.tasks.runs import claim_folder, load_generator, pick_device
-from latentry.tasks.settings import TrainEncoderSettings
+from latentry.tasks.train_settings import TrainEncoderSettings
 
 __all__ = ["Jitter", "label_scores", "recipe", "train_encoder"]
 

@@ -11,7 +11,7 @@ from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table
 from latentry.tasks.encoders import PAIRS, PARTS, conclude, cost, there_and_back
 from latentry.tasks.runs import claim_folder, load_generator, pick_device
-from latentry.tasks.settings import TrainInverseSettings
+from latentry.tasks.train_settings import TrainInverseSettings
 
 __all__ = ["train_inverse"]
 

@@ -20,7 +20,7 @@ from latentry.models.laws import Laws, join_laws
 from latentry.networks import Perceptron, Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
 from latentry.priors import TrainedMixture
 from latentry.reports.pictures import grid, write_png
-from latentry.tasks.settings import TrainLabelSplitSettings
+from latentry.tasks.train_settings import TrainLabelSplitSettings
 from latentry.tasks.trainings import (
     accelerator_of,
     claim_training,

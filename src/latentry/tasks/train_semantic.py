@@ -25,7 +25,7 @@ from latentry.reports.pictures import grid, write_png
 from latentry.reports.tables import Table, print_table
 from latentry.tasks.levels import parse_levels
 from latentry.tasks.runs import settings_record
-from latentry.tasks.semantic_settings import TrainSemanticSettings
+from latentry.tasks.train_settings import TrainSemanticSettings
 from latentry.tasks.trainings import (
     accelerator_of,
     claim_training,

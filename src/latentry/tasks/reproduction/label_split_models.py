@@ -27,8 +27,8 @@ from latentry.priors import NormalMixture
 from latentry.storage import read_json, write_json
 from latentry.tasks.reproduction.cells import unseen
 from latentry.tasks.runs import RESULTS
-from latentry.tasks.settings import TrainLabelSplitSettings
 from latentry.tasks.train_label_split import train_label_split
+from latentry.tasks.train_settings import TrainLabelSplitSettings
 from latentry.tasks.trainings import square_shape
 from latentry.training.loop import train
 from latentry.training.settings import LoopSettings

@@ -51,8 +51,8 @@ from latentry.tasks.reproduction.cells import Cell
 from latentry.tasks.reproduction.experiment import begin
 from latentry.tasks.reproduction.settings import ReproducePriorsSettings
 from latentry.tasks.runs import RESULTS, load_generator, named_prior
-from latentry.tasks.settings import TrainGANSettings
 from latentry.tasks.train import train_gan
+from latentry.tasks.train_settings import TrainGANSettings
 from latentry.training.loop import optimizer_update
 from latentry.training.settings import LoopSettings
 

@@ -28,8 +28,8 @@ from latentry.tasks.levels import parse_levels
 from latentry.tasks.reproduction.cells import unseen
 from latentry.tasks.reproduction.semantic_reverse import real_reverses
 from latentry.tasks.runs import RESULTS
-from latentry.tasks.semantic_settings import SemanticGANSettings, SemanticVAESettings, TrainSemanticSettings
 from latentry.tasks.train_semantic import train_semantic
+from latentry.tasks.train_settings import SemanticGANSettings, SemanticVAESettings, TrainSemanticSettings
 from latentry.tasks.trainings import square_shape
 from latentry.training.loop import train
 from latentry.training.settings import LoopSettings

@@ -27,9 +27,9 @@ from latentry.tasks.coding import Labelled, decoded, load_classifier
 from latentry.tasks.reproduction.cells import unseen
 from latentry.tasks.reproduction.denoising import Labelled as LabelledPictures
 from latentry.tasks.runs import RESULTS, load_generator
-from latentry.tasks.settings import TrainClassifierSettings, TrainEncoderSettings, TrainGANSettings
 from latentry.tasks.train import train_classifier, train_gan
 from latentry.tasks.train_encoder import recipe
+from latentry.tasks.train_settings import TrainClassifierSettings, TrainEncoderSettings, TrainGANSettings
 from latentry.training.settings import LoopSettings
 
 __all__ = [
