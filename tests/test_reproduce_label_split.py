@@ -144,7 +144,7 @@ def scored(frechet: float, *, ours: bool = True) -> dict[str, Any]:
     if ours:
         result |= {
             "accuracy": {"value": 0.99}, "calibration": {"error": 0.02, "if_calibrated": 0.01}, "label_probe": probe,
-            "label_information": bounds, "components_fit": [True, False],
+            "label_information": {**bounds, "lower": -7.0}, "components_fit": [True, False],
         }  # fmt: skip
     return result
 
@@ -162,7 +162,7 @@ def test_tables_say_what_there_is_and_the_verdict_who_is_better() -> None:
     assert table.rows[1][1] == "-"
     assert table.rows[2][2:5] == ("-", "-", "-")
     codes = codes_table("toy", {name: rows[name] for name in (OURS, "cvae")})
-    assert codes.rows[0][5] == "0.50 to 1.00"
+    assert codes.rows[0][5:7] == ("0.50 to 1.00", "0.00 to 1.00")  # no information is below 0
     assert codes.rows[0][9] == "3 of 6"
     told = label_split_verdict("toy", rows)
     assert "below that of conditional VAE, above that of conditional GAN" in told

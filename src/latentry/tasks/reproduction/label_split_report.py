@@ -129,7 +129,7 @@ def codes_table(data: str, rows: Rows, title: str = "Codes") -> Table:
 
 def _bounds(seeds: Seeds, part: str) -> str:
     low, high = (over(seeds, _part(part, end)).value for end in ("lower", "upper"))
-    return f"{low:.2f} to {high:.2f}"
+    return f"{max(0.0, low):.2f} to {high:.2f}"  # no information is below 0, however loose the bound
 
 
 def label_split_verdict(data: str, rows: Rows) -> str:
