@@ -169,7 +169,8 @@ def train_model(folder: Path, device: str, asked: ModelCell) -> dict[str, Any]:
             train_label_split(_split_settings(asked, home, device))
         else:
             write_json(home / RESULTS, _train_conditional(asked, home, device))
-    return {"model": read_json(home / RESULTS)["result"]}
+    told = read_json(home / RESULTS)["result"]
+    return {"model": {name: value for name, value in told.items() if name != "model"}}  # where it lies is no finding
 
 
 def load_model(folder: Path, asked: ModelCell, device: str, *, flow: bool = True) -> Model:
