@@ -108,6 +108,8 @@ def train(
             for the checkpoint that a run goes on from, since it may have been killed in between.
         progress: Called as `progress(done, total)` after each iteration, in place of the bar on standard error.
 
+    On a CPU the process keeps to its end the memory that it frees (`keep_freed_memory`).
+
     Raises:
         TrainingDivergedError: A loss or a weight became NaN or infinite.
         ValueError: The checkpoint belongs to a run of other settings or of another number of processes, or the data are
