@@ -1,5 +1,6 @@
 """The experiment on semantic models, rehearsed: models, scores, the page, resuming, and what its numbers mean."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,18 @@ def test_the_rehearsal_leaves_a_page_and_numbers(rehearsed: tuple[Path, dict[str
     assert len(content["result"]["verdicts"]) == 1
     kept = load_semantic(out / "work" / "gan-stroke-digits-ours-0" / "gan" / "model")
     assert not (kept.placement.combinations[:, 0] == -1).any()
+
+
+def test_it_goes_on_from_results_alone(rehearsed: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    """Of a score that was lost together with all networks, those that it needs are trained again, and no others."""
+    out, content = rehearsed
+    shutil.copytree(out / "cells", tmp_path / "cells")
+    lost = "scores-gan-stroke-digits-ours-1"
+    (tmp_path / "cells" / f"{lost}.json").unlink()
+    again = rehearse(tmp_path)
+    assert again["result"]["cells"][lost] == content["result"]["cells"][lost]
+    made = {path.name for path in (tmp_path / "work").iterdir()}
+    assert made == {"reader-stroke-digits", "vae-stroke-digits-14-1", "gan-stroke-digits-ours-1"}
 
 
 def test_it_goes_on_where_it_was(rehearsed: tuple[Path, dict[str, Any]]) -> None:
@@ -188,6 +201,11 @@ def test_no_two_cells_share_a_name_and_every_row_is_trained() -> None:
     settings = replace(ReproduceSemanticSettings(), data=("stroke-digits", "type.npz"))
     names = [cell.name for phase in _phases(settings) for cell in phase]
     assert len(set(names)) == len(names)
+    before: set[str] = set()
+    for phase in _phases(settings):
+        for cell in phase:
+            assert set(getattr(cell.settings, "builds_on", ())) <= before
+        before |= {cell.name for cell in phase}
     for row in (*GANS, VAE):
         assert any(f"-{row}-" in name for name in names)
     assert not any("type" in name and any(row in name for row in ABLATIONS) for name in names)

@@ -1,10 +1,12 @@
 """Long experiments as cells: each a result of its own on disk, so that a killed run goes on where it was.
 
 A cell is a name, the settings that decide its result, and a function of them. Its result is written once, to
-`cells/NAME.json`, together with those settings; a later run with equal settings takes it from there.
+`cells/NAME.json`, together with those settings; a later run with equal settings takes it from there. What a cell leaves for
+others to build on, such as networks, may be gone by then: it is worked out again if one of those others is still to be done.
 """
 
 import dataclasses
+import itertools
 import json
 import multiprocessing
 import os
@@ -31,7 +33,11 @@ class Cell:
     name: str
     """Its name, and that of its file."""
     settings: Any
-    """A frozen dataclass with all that decides the result; what a name in it stands for is a property `recipe`."""
+    """A frozen dataclass with all that decides the result; what a name in it stands for is a property `recipe`.
+
+    A property `leaves` is the last file that the cell writes for others, in the experiment's folder; `builds_on` names the
+    cells that left what this one needs.
+    """
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -45,7 +51,7 @@ def announce(
     cells: Sequence[Cell], folder: Path, seconds_of: Callable[[Cell], float], workers: int, console: Console
 ) -> None:
     """Say what is to be done and what it will cost, before it begins."""
-    seconds = [seconds_of(cell) for cell in cells if _done(cell, folder) is None]
+    seconds = [seconds_of(cell) for cell in _to_do(cells, folder)]
     hours = sum(seconds) / 3600
     console.print(
         f"{len(cells)} cells, {len(cells) - len(seconds)} of them done. "
@@ -57,7 +63,7 @@ def announce(
 
 
 def run_cells(
-    cells: Sequence[Cell],
+    phases: Sequence[Sequence[Cell]],
     work: Callable[[Cell], dict[str, Any]],
     folder: Path,
     *,
@@ -67,7 +73,7 @@ def run_cells(
     """The results of all cells by name, those on disk and those still to be worked out, `workers` at a time.
 
     Args:
-        cells: What is to be done, in this order.
+        phases: What is to be done, in this order; all cells of a phase come before any of the next.
         work: A function at the top level of a module, as another process can import it.
         folder: Where `cells/` goes.
         workers: Processes at once, each with its share of the cores; 1 works in this process.
@@ -76,27 +82,43 @@ def run_cells(
     Raises:
         ValueError: A cell on disk was made with other settings.
     """
-    found = {cell.name: _done(cell, folder) for cell in cells}
-    to_do = [cell for cell in cells if found[cell.name] is None]
-    for index, (cell, result, seconds) in enumerate(_worked(to_do, work, workers)):
-        write_json(
-            _path(folder, cell.name),
-            {"settings": cell.identity, "versions": installed_versions(), "seconds": seconds, "result": result},
-        )
-        found[cell.name] = result
-        console.print(f"[{index + 1} of {len(to_do)}] {cell.name}: {seconds / 60:.1f} min", highlight=False)
-    return {name: result for name, result in found.items() if result is not None}
+    cells = [cell for phase in phases for cell in phase]
+    found = {cell.name: result for cell in cells if (result := _done(cell, folder)) is not None}
+    to_do = {cell.name for cell in _to_do(cells, folder)}
+    count = itertools.count(1)
+    for phase in phases:
+        for cell, result, seconds in _worked([cell for cell in phase if cell.name in to_do], work, workers):
+            write_json(
+                _path(folder, cell.name),
+                {"settings": cell.identity, "versions": installed_versions(), "seconds": seconds, "result": result},
+            )
+            found[cell.name] = result
+            console.print(f"[{next(count)} of {len(to_do)}] {cell.name}: {seconds / 60:.1f} min", highlight=False)
+    return found
 
 
 def unseen(done: int, total: int) -> None:
     """No bar of progress: cells announce themselves."""
 
 
+def _to_do(cells: Sequence[Cell], folder: Path) -> list[Cell]:
+    """Cells without a result, and those whose leavings such a cell builds on and that are gone; in the same order."""
+    to_do: list[Cell] = []
+    needed: set[str] = set()
+    for cell in reversed(cells):
+        leaves = getattr(cell.settings, "leaves", None)
+        gone = cell.name in needed and leaves is not None and not (folder / leaves).exists()
+        if gone or _done(cell, folder) is None:
+            to_do.insert(0, cell)
+            needed |= set(getattr(cell.settings, "builds_on", ()))
+    return to_do
+
+
 def _worked(
     cells: Sequence[Cell], work: Callable[[Cell], dict[str, Any]], workers: int
 ) -> Iterator[tuple[Cell, dict[str, Any], float]]:
     """Each cell with its result and the seconds it took, as they are done; a failure comes after all others."""
-    if workers == 1:
+    if workers == 1 or not cells:
         for cell in cells:
             yield cell, *_timed(work, cell)
         return

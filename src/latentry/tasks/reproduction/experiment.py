@@ -35,10 +35,7 @@ class Experiment:
     ) -> dict[str, dict[str, Any]]:
         """Results of all cells by name, phase by phase since each builds on those before it; the cost is printed first."""
         announce([cell for cells in phases for cell in cells], self.folder, seconds_of, self.workers, self.console)
-        found: dict[str, dict[str, Any]] = {}
-        for cells in phases:
-            found |= run_cells(cells, work, self.folder, workers=self.workers, console=self.console)
-        return found
+        return run_cells(phases, work, self.folder, workers=self.workers, console=self.console)
 
     def finish(self, result: dict[str, Any], tables: Sequence[Table], verdicts: Sequence[str]) -> dict[str, Any]:
         """Write `results.json`, print tables and verdicts; return what was written."""

@@ -110,11 +110,10 @@ def _phases(settings: ReproduceLabelSplitSettings) -> list[list[Cell]]:
 
 
 def _rows(settings: ReproduceLabelSplitSettings, *, first: bool) -> list[str]:
-    """Rows of both tables; ours stands in each. Ablations that need a training of their own are of the first data set."""
+    """Rows of both tables; ours stands in each. Ablations are of the first data set."""
     models = [name for name in _MODELS if name == OURS or not settings.models or name in settings.models]
     rows = models if "models" in settings.parts else [OURS]
-    ablations = ABLATIONS if first else ABLATIONS[:1]
-    return [*rows, *(ablations if "ablations" in settings.parts else ())]
+    return [*rows, *(ABLATIONS if first and "ablations" in settings.parts else ())]
 
 
 def _by_data(

@@ -103,6 +103,11 @@ class ModelCell:
         return f"model-{Path(self.data).name}-{self.model}-{self.seed}"
 
     @property
+    def leaves(self) -> str:
+        """What is there once it is trained."""
+        return f"work/{self.name}/{RESULTS}"
+
+    @property
     def recipe(self) -> Any:
         """What the model's name stands for."""
         return SPLITS[self.model] if self.model in SPLITS else CONDITIONAL[self.model]

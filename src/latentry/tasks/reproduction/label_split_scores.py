@@ -70,6 +70,11 @@ class ScoresCell:
         return f"scores-{Path(self.model.data).name}-{row}-{self.model.seed}"
 
     @property
+    def builds_on(self) -> tuple[str]:
+        """The training of the model."""
+        return (self.model.name,)
+
+    @property
     def recipe(self) -> Any:
         """That of the model."""
         return self.model.recipe

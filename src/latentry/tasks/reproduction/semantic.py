@@ -66,10 +66,11 @@ def reproduce_semantic(settings: ReproduceSemanticSettings) -> dict[str, Any]:
     experiment = begin(settings, *_PARTS)
     folder, device = experiment.folder, experiment.device
     results = experiment.results(phases, partial(work, folder, str(device)), _costs(settings, device))
-    found = _by_data(phases, results)
+    cells = [cell for phase in phases for cell in phase]
+    found = _by_data(cells, results)
     verdicts = [semantic_verdict(data, rows) for data, rows in found.items()]
-    lasting = [*_rates(settings, phases, results), *_trials(phases, results)]
-    _write_page(folder, settings, phases[-1], [*_tables(found, short=False), *lasting], verdicts)
+    lasting = [*_rates(settings, cells, results), *_trials(cells, results)]
+    _write_page(folder, settings, cells, [*_tables(found, short=False), *lasting], verdicts)
     return experiment.finish({"verdicts": verdicts, "cells": results}, [*_tables(found, short=True), *lasting], verdicts)
 
 
@@ -116,15 +117,16 @@ def _check(settings: ReproduceSemanticSettings) -> None:
 
 
 def _phases(settings: ReproduceSemanticSettings) -> list[list[Cell]]:
-    """All cells, those that others build on first; seed by seed, so that a part of them says something."""
+    """All cells, those that others build on first; whole seeds one by one, so that a part of them says something."""
     readers = {
         data: ReaderCell(data, held_out, settings.reader_width, settings.reader_steps, 0)
         for data, held_out in zip(settings.data, settings.held_out, strict=True)
     }
-    first: list[Any] = list(readers.values())
-    second: list[Any] = []
-    scoring: list[Any] = []
+    phases: list[list[Any]] = []
     for seed in range(settings.seed, settings.seed + settings.seeds):
+        first: list[Any] = list(readers.values()) if seed == settings.seed else []
+        second: list[Any] = []
+        scoring: list[Any] = []
         for data, held_out, d, steps in zip(
             settings.data, settings.held_out, settings.latent_dims, settings.gan_steps, strict=True
         ):
@@ -134,17 +136,19 @@ def _phases(settings: ReproduceSemanticSettings) -> list[list[Cell]]:
                 maker = vae if row == VAE else GANCell(vae, row, steps, settings.lr)
                 second += [] if row == VAE else [maker]
                 scoring.append(ScoresCell(maker, readers[data], settings.count, settings.codes))
+        phases += [first, second, scoring]
+    phases.append([])
     data, held_out, d = settings.data[0], settings.held_out[0], settings.latent_dims[0]
     if "rates" in settings.parts:
         others = [other for other in settings.rates if other != d]
-        first += [_vae_cell(settings, data, held_out, other, settings.seed, settings.vae_steps) for other in others]
+        phases[-1] += [_vae_cell(settings, data, held_out, other, settings.seed, settings.vae_steps) for other in others]
     if "stability" in settings.parts:
         for seed in range(settings.trials):
             half = _vae_cell(settings, data, held_out, d, seed, settings.trial_steps)
             pair = (GANCell(half, OURS, settings.trial_steps, settings.lr),
                     GANCell(half, "gan", 2 * settings.trial_steps, settings.lr))  # fmt: skip
-            scoring += [StabilityCell(maker, readers[data], settings.count) for maker in pair]
-    return [[Cell(asked.name, asked) for asked in phase] for phase in (first, second, scoring)]
+            phases[-1] += [StabilityCell(maker, readers[data], settings.count) for maker in pair]
+    return [[Cell(asked.name, asked) for asked in phase] for phase in phases]
 
 
 def _vae_cell(settings: ReproduceSemanticSettings, data: str, held_out: str, d: int, seed: int, steps: int) -> VAECell:
@@ -160,9 +164,9 @@ def _rows(settings: ReproduceSemanticSettings, *, first: bool) -> list[str]:
     return [*rows, *(ABLATIONS if first and "ablations" in settings.parts else ())]
 
 
-def _by_data(phases: Sequence[Sequence[Cell]], results: Mapping[str, dict[str, Any]]) -> Found:
+def _by_data(cells: Sequence[Cell], results: Mapping[str, dict[str, Any]]) -> Found:
     found: dict[str, dict[str, dict[int, dict[str, Any]]]] = {}
-    for cell in phases[-1]:
+    for cell in cells:
         if isinstance(cell.settings, ScoresCell):
             asked = cell.settings
             row = asked.maker.model if isinstance(asked.maker, GANCell) else VAE
@@ -184,24 +188,22 @@ def _tables(found: Found, *, short: bool) -> list[Table]:
     return tables
 
 
-def _rates(
-    settings: ReproduceSemanticSettings, phases: Sequence[Sequence[Cell]], results: Mapping[str, dict[str, Any]]
-) -> list[Table]:
+def _rates(settings: ReproduceSemanticSettings, cells: Sequence[Cell], results: Mapping[str, dict[str, Any]]) -> list[Table]:
     if "rates" not in settings.parts:
         return []
     data = settings.data[0]
     rows = {
         cell.settings.latent_dim: results[cell.name]["scores"]
-        for cell in phases[0]
+        for cell in cells
         if isinstance(cell.settings, VAECell) and (cell.settings.data, cell.settings.seed) == (data, settings.seed)
     }
     shape = load_dataset(data).shape
     return [rates_table(Path(data).stem, dict(sorted(rows.items())), shape[0] * shape[1] * shape[2])]
 
 
-def _trials(phases: Sequence[Sequence[Cell]], results: Mapping[str, dict[str, Any]]) -> list[Table]:
+def _trials(cells: Sequence[Cell], results: Mapping[str, dict[str, Any]]) -> list[Table]:
     rows: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for cell in phases[-1]:
+    for cell in cells:
         if isinstance(cell.settings, StabilityCell):
             maker = cell.settings.maker
             of_data = rows.setdefault(Path(maker.vae.data).stem, {})
@@ -237,12 +239,12 @@ _PICTURES = (
 def _write_page(
     folder: Path,
     settings: ReproduceSemanticSettings,
-    scoring: Sequence[Cell],
+    cells: Sequence[Cell],
     tables: Sequence[Table],
     verdicts: Sequence[str],
 ) -> None:
     blocks: list[Table | Picture] = list(tables)
-    for cell in scoring:
+    for cell in cells:
         if isinstance(cell.settings, ScoresCell) and cell.settings.seed == settings.seed:
             for what, caption in _PICTURES:
                 path = folder / "pictures" / f"{cell.name}-{what}.png"

@@ -109,6 +109,11 @@ class ReaderCell:
     def name(self) -> str:
         return f"reader-{Path(self.data).stem}"
 
+    @property
+    def leaves(self) -> str:
+        """What is there once it is trained."""
+        return f"work/{self.name}/{_REVERSES}"
+
 
 @dataclass(frozen=True)
 class VAECell:
@@ -128,6 +133,11 @@ class VAECell:
     def name(self) -> str:
         return f"vae-{Path(self.data).stem}-{self.latent_dim}-{self.seed}"
 
+    @property
+    def leaves(self) -> str:
+        """What is there once it is trained."""
+        return f"work/{self.name}/{RESULTS}"
+
 
 @dataclass(frozen=True)
 class GANCell:
@@ -142,6 +152,16 @@ class GANCell:
     @property
     def name(self) -> str:
         return f"gan-{Path(self.vae.data).stem}-{self.model}-{self.vae.seed}"
+
+    @property
+    def leaves(self) -> str:
+        """What is there once it is trained."""
+        return f"work/{self.name}/{RESULTS}"
+
+    @property
+    def builds_on(self) -> tuple[str, ...]:
+        """The VAE that it begins from, if it does."""
+        return (self.vae.name,) if GANS[self.model] is not None else ()
 
     @property
     def recipe(self) -> Any:
@@ -225,7 +245,10 @@ def train_stage_two(folder: Path, device: str, asked: GANCell) -> dict[str, Any]
     home = folder / "work" / asked.name
     more = GANS[asked.model]
     if more is None:
-        return _train_plain(home, device, asked)
+        if not (home / RESULTS).exists():
+            write_json(home / RESULTS, _train_plain(home, device, asked))
+        plain: dict[str, Any] = read_json(home / RESULTS)
+        return plain
     if not (home / RESULTS).exists():
         if not (home / "vae").exists():
             shutil.copytree(folder / "work" / asked.vae.name / "vae", home / "vae")

@@ -68,6 +68,11 @@ class ScoresCell:
         return f"scores-{self.maker.name}"
 
     @property
+    def builds_on(self) -> tuple[str, str]:
+        """The training of the model, and of the reader."""
+        return self.maker.name, self.reader.name
+
+    @property
     def recipe(self) -> Any:
         """That of the model."""
         return self.maker.recipe if isinstance(self.maker, GANCell) else None

@@ -40,6 +40,11 @@ class StabilityCell:
     def name(self) -> str:
         return f"stability-{self.maker.name}"
 
+    @property
+    def builds_on(self) -> tuple[str]:
+        """The training of the reader."""
+        return (self.reader.name,)
+
 
 def try_once(folder: Path, device: str, asked: StabilityCell) -> dict[str, Any]:
     """Train in a folder apart; coverage of the data, and the share of the rarest class among samples."""
