@@ -1,7 +1,6 @@
 """L-BFGS on losses whose minimum is known."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 from torch.testing import assert_close
+from toy_generators import linear, random_matrix, squashed
 
 from latentry.latent.recovery import Recovery, recover_codes
 from latentry.latent.regularizers import L2, Regularizer, StatisticalDistance
@@ -23,20 +23,12 @@ D, PIXELS = 6, 20
 
 @pytest.fixture
 def matrix(rng: torch.Generator) -> Tensor:
-    return torch.randn(PIXELS, D, dtype=torch.float64, generator=rng) / math.sqrt(D)
+    return random_matrix(PIXELS, D, rng)
 
 
 @pytest.fixture
 def prior() -> Normal:
     return Normal(D).double()
-
-
-def linear(matrix: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda z: z @ matrix.mT
-
-
-def squashed(matrix: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda z: torch.tanh(z @ matrix.mT)
 
 
 def test_a_linear_generator_gives_the_pseudo_inverse_in_a_few_steps(

@@ -1,13 +1,12 @@
 """Levenberg-Marquardt on generators whose codes are known."""
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torch.testing import assert_close
+from toy_generators import linear, random_matrix, squashed
 
 from latentry.latent.differences import Difference
 from latentry.latent.recovery import Recovery, recover_codes
@@ -21,20 +20,12 @@ D, PIXELS = 6, 40
 
 @pytest.fixture
 def matrix(rng: torch.Generator) -> Tensor:
-    return torch.randn(PIXELS, D, dtype=torch.float64, generator=rng) / math.sqrt(D)
+    return random_matrix(PIXELS, D, rng)
 
 
 @pytest.fixture
 def prior() -> Normal:
     return Normal(D).double()
-
-
-def linear(matrix: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda z: z @ matrix.mT
-
-
-def squashed(matrix: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda z: torch.tanh(z @ matrix.mT)
 
 
 def test_a_linear_generator_gives_the_pseudo_inverse_in_a_few_steps(

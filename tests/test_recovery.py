@@ -1,6 +1,5 @@
 """Recovery on generators whose answer is known, and every way to misuse it."""
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -8,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
+from toy_generators import linear, random_matrix, squashed
 
 from latentry.latent.differences import Difference
 from latentry.latent.recovery import Recovery, recover_codes
@@ -33,20 +33,12 @@ D, PIXELS = 6, 20
 
 @pytest.fixture
 def matrix(rng: torch.Generator) -> Tensor:
-    return torch.randn(PIXELS, D, dtype=torch.float64, generator=rng) / math.sqrt(D)
+    return random_matrix(PIXELS, D, rng)
 
 
 @pytest.fixture
 def prior() -> Normal:
     return Normal(D).double()
-
-
-def linear(matrix: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda z: z @ matrix.mT
-
-
-def squashed(matrix: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda z: torch.tanh(z @ matrix.mT)
 
 
 def test_recovery_from_a_linear_generator_is_the_pseudo_inverse(matrix: Tensor, prior: Normal, rng: torch.Generator) -> None:
