@@ -1,5 +1,6 @@
 """The experiment on semantic models, rehearsed: models, scores, the page, resuming, and what its numbers mean."""
 
+import dataclasses
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
+from jsonargparse import ArgumentParser
 from torch import nn
 
 from latentry.data import load_dataset
@@ -17,12 +20,24 @@ from latentry.models.semantic import load_semantic
 from latentry.priors import SemanticPlacement
 from latentry.storage import read_json
 from latentry.tasks.reproduction.semantic import _phases, reproduce_semantic
-from latentry.tasks.reproduction.semantic_models import ABLATIONS, GANS, OURS, VAE, ReaderCell, VAECell, images_of
+from latentry.tasks.reproduction.semantic_models import (
+    ABLATIONS,
+    GANS,
+    OURS,
+    VAE,
+    GANCell,
+    ReaderCell,
+    VAECell,
+    _gan_settings,
+    _settings,
+    images_of,
+)
 from latentry.tasks.reproduction.semantic_report import models_table, semantic_verdict, stability_table
 from latentry.tasks.reproduction.semantic_reverse import real_reverses
 from latentry.tasks.reproduction.semantic_scores import ScoresCell, _features, _Scene
 from latentry.tasks.reproduction.semantic_stability import sound
 from latentry.tasks.reproduction.settings import ReproduceSemanticSettings
+from latentry.tasks.train_settings import TrainSemanticSettings
 
 SIDE = 20
 
@@ -195,6 +210,19 @@ def test_tables_and_verdicts_have_a_dash_where_a_model_has_no_features(rehearsed
     assert table.rows[1][1:6] == ("-",) * 5
     assert table.rows[0][4] != "-"
     assert "aim 95" in semantic_verdict("toys", {OURS: ours, "gan": plain})
+
+
+def test_the_shipped_letters_are_trained_as_the_first_ones_of_the_experiment(tmp_path: Path) -> None:
+    """Read as the command line reads it."""
+    path = Path(__file__).parents[1] / "configs" / "letters-semantic.yaml"
+    parser = ArgumentParser()
+    parser.add_class_arguments(TrainSemanticSettings, "of")
+    given = dataclasses.asdict(parser.instantiate(parser.parse_object({"of": yaml.safe_load(path.read_text())})).of)
+    cells = [cell.settings for phase in _phases(ReproduceSemanticSettings()) for cell in phase]
+    first = next(asked for asked in cells if isinstance(asked, GANCell) and asked.vae.data == given["data"])
+    expected = dataclasses.asdict(_settings(first.vae, tmp_path, "cpu", _gan_settings(first)))
+    assert first.model == OURS
+    assert all(given[name] == expected[name] for name in given if name not in ("out", "device", "json"))
 
 
 def test_no_two_cells_share_a_name_and_every_row_is_trained() -> None:

@@ -243,8 +243,7 @@ def train_stage_one(folder: Path, device: str, asked: VAECell) -> dict[str, Any]
 def train_stage_two(folder: Path, device: str, asked: GANCell) -> dict[str, Any]:
     """A second stage from the VAE of its data set and seed, or a plain GAN."""
     home = folder / "work" / asked.name
-    more = GANS[asked.model]
-    if more is None:
+    if GANS[asked.model] is None:
         if not (home / RESULTS).exists():
             write_json(home / RESULTS, _train_plain(home, device, asked))
         plain: dict[str, Any] = read_json(home / RESULTS)
@@ -252,11 +251,7 @@ def train_stage_two(folder: Path, device: str, asked: GANCell) -> dict[str, Any]
     if not (home / RESULTS).exists():
         if not (home / "vae").exists():
             shutil.copytree(folder / "work" / asked.vae.name / "vae", home / "vae")
-        own = SemanticGANSettings(
-            generator_lr=asked.lr[0], discriminator_lr=asked.lr[1], betas=_BETAS,
-            loop=_loop(asked.steps, asked.vae.batch_size), **more,
-        )  # fmt: skip
-        train_semantic(_settings(asked.vae, home, device, own))
+        train_semantic(_settings(asked.vae, home, device, _gan_settings(asked)))
     found = read_json(home / RESULTS)["result"]
     return {"scores": found["held_out"]["gan"], "losses": found["losses"]["gan"]}
 
@@ -301,6 +296,13 @@ def plain_gan(data: LabelledImages, prior: Normal, width: int, lr: tuple[float, 
         betas=_BETAS,
         ema=defaults.ema,
     )
+
+
+def _gan_settings(asked: GANCell) -> SemanticGANSettings:
+    return SemanticGANSettings(
+        generator_lr=asked.lr[0], discriminator_lr=asked.lr[1], betas=_BETAS,
+        loop=_loop(asked.steps, asked.vae.batch_size), **(GANS[asked.model] or {}),
+    )  # fmt: skip
 
 
 def _settings(asked: VAECell, home: Path, device: str, gan: SemanticGANSettings) -> TrainSemanticSettings:
