@@ -12,11 +12,15 @@ from latentry.evaluation.proportions import share
 from latentry.models.classifier import predict_labels
 from latentry.models.label_split import is_label_split, load_label_split, save_label_split
 from latentry.models.pretrained import load_pretrained, save_pretrained
+from latentry.models.semantic import is_semantic, load_semantic, save_semantic
 
 SAMPLES = 5000
 SURE = 0.8
-NAMES = ("digits-guide", "digits-judge", "digits-generator", "digits-split", "fashion-judge", "painted-generator")
-HALF = ("digits-split", "painted-generator")
+NAMES = (
+    "digits-guide", "digits-judge", "digits-generator", "digits-split", "fashion-judge", "letters-semantic",
+    "painted-generator",
+)  # fmt: skip
+HALF = ("digits-split", "letters-semantic", "painted-generator")
 """Kept in half precision, for their size."""
 
 
@@ -34,6 +38,9 @@ def main() -> None:
         del card["versions"]  # written anew
         if is_label_split(trained):
             save_label_split(arguments.out / name, load_label_split(trained), card, half=name in HALF)
+            continue
+        if is_semantic(trained):
+            save_semantic(arguments.out / name, load_semantic(trained), card, half=name in HALF)
             continue
         if name == "digits-generator":  # the judge reads no others
             assert model.prior is not None

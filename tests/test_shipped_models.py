@@ -16,10 +16,12 @@ PACKAGE = Path(lt.__file__).parent
 CLASSIFIERS = ("digits-guide", "digits-judge")
 
 
-def test_there_are_six_and_they_fit_in_eight_megabytes() -> None:
-    assert shipped_models() == ["digits-generator", *CLASSIFIERS, "digits-split", "fashion-judge", "painted-generator"]
+def test_there_are_seven_and_they_fit_in_nine_megabytes() -> None:
+    assert shipped_models() == [
+        "digits-generator", *CLASSIFIERS, "digits-split", "fashion-judge", "letters-semantic", "painted-generator",
+    ]  # fmt: skip
     files = [path for path in (PACKAGE / "pretrained").rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) <= 8e6
+    assert sum(path.stat().st_size for path in files) <= 9e6
     assert {path.name for path in files} == {"config.json", "model.safetensors"}
     assert (PACKAGE / "data" / "digits.npz").stat().st_size <= 4e6
 
@@ -93,6 +95,24 @@ def test_the_label_split_names_held_out_digits_and_carries_styles_over() -> None
     assert share(predict_labels(lt.load_pretrained("digits-judge").network, swapped)[0] == y).value >= 0.95
     slant = torch.stack([measure_strokes(images[:300]).slant for images in (swapped, x.roll(1, 0))])
     assert torch.corrcoef(slant)[0, 1] > 0.5  # with the images that gave z_u
+
+
+def test_the_letters_were_shown_no_light_face_and_reverse_what_is_bold_all_the_same() -> None:
+    model, card = lt.load_semantic("letters-semantic"), lt.load_pretrained("letters-semantic").card
+    placement = model.placement
+    assert card["settings"]["held_out"] == "bold=-1"
+    assert placement.features[:4] == ("bold", "italic", "serif", "mono")
+    assert not (placement.combinations[:, 0] == -1).any()
+    a = torch.stack([placement.named({letter: 1}) for letter in placement.exclusive for _ in range(4)])
+    z = placement.at(a).sample(rng=torch.Generator().manual_seed(0))
+    light, regular, bold = (measure_strokes(model.decode(placement.moved(z, "bold", by))).thickness for by in (-1, 0, 1))
+    assert share(light < regular).value >= 0.98
+    assert share(regular < bold).value >= 0.98
+    assert light.mean() < 0.8 * regular.mean()
+    left, right = (measure_strokes(model.decode(placement.moved(z, "italic", by))).slant for by in (-1, 1))
+    assert share(left < right).value >= 0.95
+    found = placement.levels(model.encode(model.decode(z)))[:, len(placement.features) - 26 :]
+    assert share(found.argmax(1) == a[:, len(placement.features) - 26 :].argmax(1)).value >= 0.9
 
 
 def test_the_painted_generator_makes_64_pixel_colour_images_of_100_latents_as_varied_as_its_data() -> None:
