@@ -120,6 +120,18 @@ def test_neighbour_intervals_hold_the_mean_over_samples_of_that_size(rng: torch.
         assert all(one.low <= one.value <= one.high for one in found)
 
 
+def test_the_density_of_samples_that_collapsed_has_a_finite_interval(rng: torch.Generator) -> None:
+    """All samples but one lie in a gap, which balls of the reference reach only when half of its far rows are left out."""
+    reference = images(200, rng)
+    reference[:6] = 30 + 1e-3 * images(6, rng)
+    generated = torch.full((4000, 1, 2, 3), 15.0)
+    generated[0] = reference[:6].mean(0)
+    density = evaluate_samples(generated, reference, PIXELS, halves=8).density
+    assert 0 < density.value < 1e-3
+    assert density.low == pytest.approx(0)
+    assert density.high == pytest.approx(200 / 5)  # every sample in the ball of every row
+
+
 def test_a_share_of_none_or_all_still_has_an_interval(rng: torch.Generator) -> None:
     y = images(50, rng)
     report = evaluate_samples(y + 40, y, PIXELS)

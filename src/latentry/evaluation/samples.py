@@ -393,8 +393,8 @@ def _neighbours(
 
     precision, recall, coverage = estimate("precision", rows[0]), estimate("recall", rows[1]), estimate("coverage", rows[1])
     if found.density > 0:
-        factor = math.exp(quantile * error("density") / found.density)
-        low, high = found.density / factor, found.density * factor
+        relative, most = quantile * error("density") / found.density, rows[1] / neighbours
+        low, high = (found.density * math.exp(min(side, math.log(most / found.density))) for side in (-relative, relative))
     else:  # nothing is inside: as much as precision could still be
         low, high = 0.0, precision.high
     density = _estimate(found.density, low, high, level, "half-samples, logarithmic, for samples of this size", rows)
