@@ -70,6 +70,14 @@ def test_json_reads_back_as_it_was_written(tmp_path: Path) -> None:
     assert (tmp_path / "a.json").read_text(encoding="utf-8").endswith("}\n")
 
 
+def test_lists_of_plain_values_take_a_line_each_and_strings_stay_as_they_are(tmp_path: Path) -> None:
+    content = {"rows": [[1, -2.5], [None, True]], "said": ["a [1,\n  2] b", "{"], "of": [{"x": [1]}, []], "z": "[\n 1 \n]"}
+    write_json(tmp_path / "a.json", content)
+    assert read_json(tmp_path / "a.json") == content
+    lines = (tmp_path / "a.json").read_text(encoding="utf-8").splitlines()
+    assert lines[1:5] == ['  "rows": [', "    [1, -2.5],", "    [null, true]", "  ],"]
+
+
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_what_is_no_json_is_refused_and_the_old_file_stays(tmp_path: Path, number: float) -> None:
     path = tmp_path / "a.json"

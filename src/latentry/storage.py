@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,10 @@ __all__ = [
     "write_tensors",
     "write_text",
 ]
+
+_PLAIN_LIST = re.compile(r"\[\n\s*([^\[\]{}]*[^\[\]{}\s])\s*\]")
+"""An indented list of plain values. No string of JSON holds a line break, so that none is taken for one."""
+_BREAK = re.compile(r"\n\s*")
 
 
 @contextmanager
@@ -58,8 +63,10 @@ def write_bytes(path: str | Path, content: bytes) -> None:
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write `content` as indented JSON; NaN and infinity are refused, since they are not JSON."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    """Write `content` as indented JSON, each list of plain values on one line; NaN and infinity are refused, since they are
+    not JSON."""
+    indented = json.dumps(content, indent=2, allow_nan=False)
+    write_text(path, _PLAIN_LIST.sub(lambda found: f"[{_BREAK.sub(' ', found[1])}]", indented) + "\n")
 
 
 def read_json(path: str | Path) -> Any:

@@ -84,7 +84,7 @@ class SemanticPlacement(NormalMixture):
         means: Float[Tensor, "k d"] | Sequence[Sequence[float]] | None = None,
         scale: Float[Tensor, "d"] | Sequence[float] | None = None,
         combination: Combination = "means",
-        combinations: Float[Tensor, "m k"] | Sequence[Sequence[float]] | None = None,
+        combinations: Float[Tensor, "m k"] | Sequence[Sequence[int | float]] | None = None,
         probs: Float[Tensor, "m"] | Sequence[float] | None = None,
     ) -> None:
         names = _check_names(features, exclusive)
@@ -123,7 +123,7 @@ class SemanticPlacement(NormalMixture):
             "means": self.means.tolist(),
             "scale": self.deviations.tolist(),
             "combination": self.combination,
-            "combinations": self.combinations.tolist(),
+            "combinations": self.combinations.int().tolist(),
             "probs": self.probs.tolist(),
         }
 
