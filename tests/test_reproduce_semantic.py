@@ -17,11 +17,14 @@ from latentry.data import load_dataset
 from latentry.data.features import featured
 from latentry.models.level_reader import LevelHeads
 from latentry.models.semantic import load_semantic
+from latentry.networks import Zheng2019Decoder
 from latentry.priors import SemanticPlacement
 from latentry.storage import read_json
 from latentry.tasks.reproduction.semantic import _phases, reproduce_semantic
+from latentry.tasks.reproduction.semantic_baselines import plain_gan
 from latentry.tasks.reproduction.semantic_models import (
     ABLATIONS,
+    ALONE,
     GANS,
     OURS,
     VAE,
@@ -32,10 +35,10 @@ from latentry.tasks.reproduction.semantic_models import (
     _settings,
     images_of,
 )
-from latentry.tasks.reproduction.semantic_report import models_table, semantic_verdict, stability_table
+from latentry.tasks.reproduction.semantic_report import models_table, semantic_verdict, stability_table, tuning_table
 from latentry.tasks.reproduction.semantic_reverse import real_reverses
 from latentry.tasks.reproduction.semantic_scores import ScoresCell, _features, _Scene
-from latentry.tasks.reproduction.semantic_stability import sound
+from latentry.tasks.reproduction.semantic_trials import sound
 from latentry.tasks.reproduction.settings import ReproduceSemanticSettings
 from latentry.tasks.train_settings import TrainSemanticSettings
 
@@ -63,7 +66,7 @@ def test_the_rehearsal_leaves_a_page_and_numbers(rehearsed: tuple[Path, dict[str
     assert set(ours["reversal"]) == {"thick"}
     assert 0.85 < cells["reader-stroke-digits"]["reverses"]["thick"]["truth"]["value"] <= 1
     page = (out / "index.html").read_text()
-    assert all(said in page for said in ("stage 2, ours", "Length of codes", "Short trainings", "films"))
+    assert all(said in page for said in ("stage 2, ours", "Length of codes", "Short trainings", "Learning rates", "films"))
     assert len(content["result"]["verdicts"]) == 1
     kept = load_semantic(out / "work" / "gan-stroke-digits-ours-0" / "gan" / "model")
     assert not (kept.placement.combinations[:, 0] == -1).any()
@@ -198,6 +201,27 @@ def test_the_table_of_trials_counts_the_sound_ones() -> None:
     (row,) = stability_table("toys", {OURS: runs}).rows
     assert row[1].startswith("50.0%")
     assert row[2] == "1"
+
+
+def test_the_table_of_rates_has_a_row_for_each_gan_and_rate() -> None:
+    found = {
+        ("gan", 5e-4): {"frechet_distance": 20.0, "coverage": 0.5},
+        ("cgan", 2e-3): {"frechet_distance": 9.0, "coverage": 0.8},
+    }
+    assert [row[:3] for row in tuning_table("toys", found).rows] == [
+        ("GAN", "0.0005", "20.0"), ("conditional GAN", "0.002", "9.0"),
+    ]  # fmt: skip
+
+
+def test_gans_beside_ours_are_no_smaller_and_have_the_iterations_of_both_stages() -> None:
+    settings = ReproduceSemanticSettings()
+    cells = [cell.settings for phase in _phases(replace(settings, data=("stroke-digits", "type.npz"))) for cell in phase]
+    makers = [asked for asked in cells if isinstance(asked, GANCell)]
+    assert {asked.steps - asked.vae.steps in settings.gan_steps for asked in makers if asked.model in ALONE} == {True}
+    seen = images_of("stroke-digits", "thick=-1", "train").seen
+    alone = plain_gan(seen, settings.latent_dims[0], settings.width, settings.gan_lr, torch.device("cpu"))
+    decoder = Zheng2019Decoder(settings.latent_dims[0], width=settings.width)
+    assert sum(w.numel() for w in alone.networks["generator"].parameters()) > sum(w.numel() for w in decoder.parameters())
 
 
 def test_tables_and_verdicts_have_a_dash_where_a_model_has_no_features(rehearsed: tuple[Path, dict[str, Any]]) -> None:

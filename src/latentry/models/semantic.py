@@ -210,17 +210,17 @@ class SemanticGANTraining:
         *,
         sees_levels: bool = True,
         consistency: Consistency = "levels",
-        consistency_weight: float = 0.2,
+        consistency_weight: float = 0.07,
         reversed_share: float = 0.5,
         turned: Sequence[str] | None = None,
         train_encoder: bool = False,
         objective: Objective = "non-saturating",
-        r1: float = 1.0,
+        r1: float = 0.5,
         r1_every: int = 8,
-        generator_lr: float = 2e-4,
-        discriminator_lr: float = 2e-4,
-        betas: tuple[float, float] = (0.5, 0.99),
-        ema: float = 0.999,
+        generator_lr: float = 1e-3,
+        discriminator_lr: float = 1e-3,
+        betas: tuple[float, float] = (0.0, 0.99),
+        ema: float = 0.995,
     ) -> None:
         if consistency_weight < 0 or not 0 <= reversed_share <= 1:
             raise ValueError(

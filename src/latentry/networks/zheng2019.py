@@ -6,15 +6,16 @@ with `width=64`. The discriminator scores an image with a label by projection (M
 
 .. math:: D(x, y) = b + w \cdot h(x) + e_y \cdot h(x),
 
-with spectral normalisation of every layer, that of the labels included. Where several features come with an image, :math:`e`
-is the sum of their rows by their levels.
+with spectral normalisation of every layer, that of the labels included, or without any (for R1). Where several features come
+with an image, :math:`e` is the sum of their rows by their levels.
 
 References: Zheng and Sun, "Disentangling latent space for VAE by label relevant/irrelevant dimensions", 2019, from the
 authors' public code; Miyato and Koyama, "cGANs with projection discriminator", 2018.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -156,30 +157,44 @@ class Zheng2019Discriminator(nn.Module):
         image_size: Side of the images, at least 8.
         channels: 1 for grey, 3 for colour.
         width: A quarter of the channels of the coarsest grid; the paper has 64.
+        norm: Spectral normalisation (Miyato et al., 2018), or none (with R1).
 
     Raises:
         ValueError: An argument is outside its range, or labels are given that were not announced, or the other way round.
     """
 
-    def __init__(self, num_classes: int, image_size: int = 28, channels: int = 1, width: int = 64) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        image_size: int = 28,
+        channels: int = 1,
+        width: int = 64,
+        norm: Literal["spectral", "none"] = "spectral",
+    ) -> None:
         super().__init__()
         if num_classes < 0:
             raise ValueError(f"expected num_classes >= 0, got {num_classes}")
         _check(image_size, channels, width=width)
         self.arguments: dict[str, Any] = {
-            "num_classes": num_classes, "image_size": image_size, "channels": channels, "width": width
+            "num_classes": num_classes, "image_size": image_size, "channels": channels, "width": width, "norm": norm
         }  # fmt: skip
         sides = _sides(image_size)
         widths = [max(1, width // 2), *_widths(2 * width, len(sides) - 1)]
         widths = [min(wide, _WIDEST * width) for wide in widths]
-        layers: list[nn.Module] = [spectral_norm(nn.Conv2d(channels, widths[0], 5, padding=2)), nn.LeakyReLU(_SLOPE)]
+        normed: Callable[[nn.Module], nn.Module] = spectral_norm if norm == "spectral" else nn.Identity()
+        layers: list[nn.Module] = [normed(nn.Conv2d(channels, widths[0], 5, padding=2)), nn.LeakyReLU(_SLOPE)]
         for narrow, wide in pairwise(widths):
-            layers += [spectral_norm(nn.Conv2d(narrow, wide, 5, stride=2, padding=2)), nn.LeakyReLU(_SLOPE)]
+            layers += [normed(nn.Conv2d(narrow, wide, 5, stride=2, padding=2)), nn.LeakyReLU(_SLOPE)]
         hidden = _HIDDEN // 2 * width
-        layers += [nn.Flatten(1), spectral_norm(nn.Linear(widths[-1] * sides[-1] ** 2, hidden)), nn.LeakyReLU(_SLOPE)]
+        layers += [nn.Flatten(1), normed(nn.Linear(widths[-1] * sides[-1] ** 2, hidden)), nn.LeakyReLU(_SLOPE)]
         self.look = nn.Sequential(*layers)
-        self.score = spectral_norm(nn.Linear(hidden, 1))
-        self.label = spectral_norm(nn.Embedding(num_classes, hidden)) if num_classes else None
+        self.score = normed(nn.Linear(hidden, 1))
+        self.label = None
+        if num_classes:
+            rows = nn.Embedding(num_classes, hidden)
+            if norm == "none":
+                nn.init.normal_(rows.weight, std=hidden**-0.5)
+            self.label = normed(rows)
 
     def forward(
         self, x: Float[Tensor, "n c h w"], y: Int[Tensor, "n"] | Float[Tensor, "n k"] | None = None

@@ -152,7 +152,7 @@ def semantic_gan(
     told = len(placement.features) if own.discriminator_sees == "levels" else 0
     return SemanticGANTraining(
         fresh if own.fresh else decoder,
-        channels_last(Zheng2019Discriminator(told, side, channels, settings.width)),
+        channels_last(Zheng2019Discriminator(told, side, channels, settings.width, own.discriminator_norm)),
         encoder,
         placement,
         sees_levels=told > 0,

@@ -251,7 +251,7 @@ class SemanticGANSettings:
     """Images with the levels of their features, or images alone."""
     consistency: Literal["levels", "code", "law"] = "levels"
     """What the encoder asks of samples: the levels of their code, all of it, or the law of the levels, as in the paper."""
-    consistency_weight: float = 0.2
+    consistency_weight: float = 0.07
     """Weight of what it finds amiss, for each squared deviation of a level or nat a latent; 0 leaves it out."""
     reversed_share: float = 0.5
     """Codes at reversed features for each sample, of which the encoder alone speaks, from 0 to 1."""
@@ -259,17 +259,19 @@ class SemanticGANSettings:
     """Features that are reversed there: by default those of --held_out, or all but the classes where none is held out."""
     train_encoder: bool = False
     """Whether the encoder learns on with the generator."""
-    objective: Literal["non-saturating", "hinge", "least-squares"] = "hinge"
+    discriminator_norm: Literal["spectral", "none"] = "none"
+    """Normalisation of the discriminator."""
+    objective: Literal["non-saturating", "hinge", "least-squares"] = "non-saturating"
     """Which game is played."""
-    r1: float = 0.0
-    """Weight of the R1 gradient penalty beside the discriminator's spectral norm; 0 leaves it out."""
+    r1: float = 0.5
+    """Weight of the R1 gradient penalty; 0 leaves it out."""
     r1_every: int = 8
     """Iterations between two penalties."""
-    generator_lr: float = 5e-4
+    generator_lr: float = 1e-3
     """Learning rate of the generator."""
     discriminator_lr: float = 1e-3
     """Learning rate of the discriminator."""
-    betas: tuple[float, float] = (0.5, 0.9)
+    betas: tuple[float, float] = (0.0, 0.99)
     """Decay rates of Adam."""
     ema: float = 0.995
     """Decay of the generator's moving average."""

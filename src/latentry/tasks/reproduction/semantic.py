@@ -1,7 +1,7 @@
 """`latentry reproduce semantic`: features placed beforehand, generators that show them, and reverses that none was shown.
 
-*Models* (Kim and Cho, 2019, as reconstructed). Stage 1, stage 2 as ours and as in the paper, a GAN and a conditional GAN of
-the same networks: asked features, leakage, monotonicity, reversal, samples.
+*Models* (Kim and Cho, 2019, as reconstructed). Stage 1, stage 2 as ours and as in the paper, a GAN and a conditional GAN
+with the iterations of both stages: asked features, leakage, monotonicity, reversal, samples.
 
 *Ablations.* Ours without its parts, one at a time, on the first data set.
 
@@ -9,10 +9,13 @@ the same networks: asked features, leakage, monotonicity, reversal, samples.
 
 *Stability.* Short trainings of ours and of a GAN from many seeds.
 
+*Tuning.* Learning rates of the GANs, on validation images of the first data set.
+
 Reference: Kim and Cho, "Latent space-controllable generative adversarial network", 2019.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -27,6 +30,7 @@ from latentry.tasks.reproduction.cells import Cell
 from latentry.tasks.reproduction.experiment import begin
 from latentry.tasks.reproduction.semantic_models import (
     ABLATIONS,
+    ALONE,
     BASELINES,
     OURS,
     VAE,
@@ -43,15 +47,16 @@ from latentry.tasks.reproduction.semantic_report import (
     rates_table,
     semantic_verdict,
     stability_table,
+    tuning_table,
 )
 from latentry.tasks.reproduction.semantic_scores import ScoresCell, score_maker
-from latentry.tasks.reproduction.semantic_stability import StabilityCell, try_once
+from latentry.tasks.reproduction.semantic_trials import TUNING_SEED, StabilityCell, TuningCell, try_once, try_rate
 from latentry.tasks.reproduction.settings import ReproduceSemanticSettings
 from latentry.tasks.reproduction.step_cost import seconds_of_passes
 
 __all__ = ["reproduce_semantic"]
 
-_PARTS = ("index.html", "cells", "pictures", "work", "stability")
+_PARTS = ("index.html", "cells", "pictures", "work", "stability", "tuning")
 _MODELS = (VAE, OURS, *BASELINES)
 
 Found = Mapping[str, Mapping[str, dict[int, dict[str, Any]]]]
@@ -69,7 +74,7 @@ def reproduce_semantic(settings: ReproduceSemanticSettings) -> dict[str, Any]:
     cells = [cell for phase in phases for cell in phase]
     found = _by_data(cells, results)
     verdicts = [semantic_verdict(data, rows) for data, rows in found.items()]
-    lasting = [*_rates(settings, cells, results), *_trials(cells, results)]
+    lasting = [*_rates(settings, cells, results), *_trials(cells, results), *_tuning(cells, results)]
     _write_page(folder, settings, cells, [*_tables(found, short=False), *lasting], verdicts)
     return experiment.finish({"verdicts": verdicts, "cells": results}, [*_tables(found, short=True), *lasting], verdicts)
 
@@ -82,16 +87,18 @@ def work(folder: Path, device: str, cell: Cell) -> dict[str, Any]:
         GANCell: train_stage_two,
         ScoresCell: score_maker,
         StabilityCell: try_once,
+        TuningCell: try_rate,
     }
     return do[type(cell.settings)](folder, device, cell.settings)
 
 
 def _rehearsal(settings: ReproduceSemanticSettings) -> ReproduceSemanticSettings:
-    parts = settings.parts if settings.parts != _ALL else ("models", "rates", "stability")
+    parts = settings.parts if settings.parts != _ALL else ("models", "rates", "stability", "tuning")
     return dataclasses.replace(
         settings, data=settings.data[:1], held_out=settings.held_out[:1], latent_dims=(14,), parts=parts,
         models=settings.models or (VAE,), seeds=2, width=2, vae_steps=3, gan_steps=(3,), batch_size=20, reader_width=2,
-        reader_steps=3, count=120, codes=10, rates=(12,), trials=2, trial_steps=2, workers=settings.workers or 1,
+        reader_steps=3, count=120, codes=10, rates=(12,), trials=2, trial_steps=2, gan_rates=settings.gan_rates[:1],
+        workers=settings.workers or 1,
     )  # fmt: skip
 
 
@@ -133,7 +140,7 @@ def _phases(settings: ReproduceSemanticSettings) -> list[list[Cell]]:
             vae = _vae_cell(settings, data, held_out, d, seed, settings.vae_steps)
             first.append(vae)
             for row in _rows(settings, first=data == settings.data[0]):
-                maker = vae if row == VAE else GANCell(vae, row, steps, settings.lr)
+                maker = vae if row == VAE else _gan_cell(settings, vae, row, steps)
                 second += [] if row == VAE else [maker]
                 scoring.append(ScoresCell(maker, readers[data], settings.count, settings.codes))
         phases += [first, second, scoring]
@@ -145,9 +152,13 @@ def _phases(settings: ReproduceSemanticSettings) -> list[list[Cell]]:
     if "stability" in settings.parts:
         for seed in range(settings.trials):
             half = _vae_cell(settings, data, held_out, d, seed, settings.trial_steps)
-            pair = (GANCell(half, OURS, settings.trial_steps, settings.lr),
-                    GANCell(half, "gan", 2 * settings.trial_steps, settings.lr))  # fmt: skip
+            pair = (_gan_cell(settings, half, model, settings.trial_steps) for model in (OURS, "gan"))
             phases[-1] += [StabilityCell(maker, readers[data], settings.count) for maker in pair]
+    if "tuning" in settings.parts:
+        vae = _vae_cell(settings, data, held_out, d, TUNING_SEED, settings.vae_steps)
+        for model, rate in itertools.product(ALONE, settings.gan_rates):
+            maker = GANCell(vae, model, settings.gan_steps[0], (rate, rate))
+            phases[-1].append(TuningCell(maker, readers[data], settings.count))
     return [[Cell(asked.name, asked) for asked in phase] for phase in phases]
 
 
@@ -155,6 +166,13 @@ def _vae_cell(settings: ReproduceSemanticSettings, data: str, held_out: str, d: 
     return VAECell(
         data, held_out, seed, d, settings.separation, settings.deviation, settings.width, steps, settings.batch_size
     )
+
+
+def _gan_cell(settings: ReproduceSemanticSettings, vae: VAECell, model: str, steps: int) -> GANCell:
+    """A second stage of so many iterations; a GAN alone has those of both stages."""
+    if model in ALONE:
+        return GANCell(vae, model, vae.steps + steps, (settings.gan_lr, settings.gan_lr))
+    return GANCell(vae, model, steps, settings.lr)
 
 
 def _rows(settings: ReproduceSemanticSettings, *, first: bool) -> list[str]:
@@ -211,6 +229,15 @@ def _trials(cells: Sequence[Cell], results: Mapping[str, dict[str, Any]]) -> lis
     return [stability_table(data, of) for data, of in rows.items()]
 
 
+def _tuning(cells: Sequence[Cell], results: Mapping[str, dict[str, Any]]) -> list[Table]:
+    found: dict[str, dict[tuple[str, float], dict[str, Any]]] = {}
+    for cell in cells:
+        if isinstance(cell.settings, TuningCell):
+            maker = cell.settings.maker
+            found.setdefault(Path(maker.vae.data).stem, {})[maker.model, maker.lr[0]] = results[cell.name]
+    return [tuning_table(data, of) for data, of in found.items()]
+
+
 def _costs(settings: ReproduceSemanticSettings, device: torch.device) -> Callable[[Cell], float]:
     """About the seconds of each cell, from an encoder's and a decoder's pass timed here and now."""
     one = seconds_of_passes(settings.data[0], settings.latent_dims[0], settings.width, settings.batch_size, device)
@@ -223,7 +250,7 @@ def _costs(settings: ReproduceSemanticSettings, device: torch.device) -> Callabl
             return asked.steps * 1.2 * one + 10
         if isinstance(asked, GANCell):
             return asked.steps * 4 * one + 10
-        if isinstance(asked, StabilityCell):
+        if isinstance(asked, StabilityCell | TuningCell):
             return asked.maker.steps * 5 * one + 20
         return 60 + asked.count / settings.batch_size * 20 * one
 

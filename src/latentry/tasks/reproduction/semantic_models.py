@@ -1,7 +1,7 @@
 """What `latentry reproduce semantic` trains: a reader of levels, stage 1, stage 2 in several ways, and GANs beside it.
 
-All have networks of one width, codes of one length, and the same batches of the same data, without the levels held out; the
-reader alone knows all levels. A GAN of a row begins from the one VAE of its data set and seed.
+All have codes of one length and the same data, without the levels held out; the reader alone knows all levels. A second
+stage begins from the one VAE of its data set and seed; GANs beside it have no first stage (`semantic_baselines`).
 """
 
 import shutil
@@ -15,27 +15,26 @@ from accelerate.accelerator import Accelerator
 from torch import nn
 
 from latentry.data.features import FeaturedImages, featured
-from latentry.data.images import LabelledImages
 from latentry.data.sources import load_dataset
-from latentry.models.gan import GAN
 from latentry.models.level_reader import LevelHeads, LevelReaderTraining, read_levels
 from latentry.models.pretrained import load_pretrained, save_pretrained
 from latentry.models.semantic import load_semantic
-from latentry.networks import PlainClassifier, Zheng2019Decoder, Zheng2019Discriminator, channels_last
+from latentry.networks import PlainClassifier, channels_last
 from latentry.priors import Normal, NormalMixture
 from latentry.storage import read_json, write_json
 from latentry.tasks.levels import parse_levels
 from latentry.tasks.reproduction.cells import unseen
+from latentry.tasks.reproduction.semantic_baselines import RECIPE, conditional_gan, plain_gan
 from latentry.tasks.reproduction.semantic_reverse import real_reverses
 from latentry.tasks.runs import RESULTS
 from latentry.tasks.train_semantic import train_semantic
 from latentry.tasks.train_settings import SemanticGANSettings, SemanticVAESettings, TrainSemanticSettings
-from latentry.tasks.trainings import square_shape
 from latentry.training.loop import train
 from latentry.training.settings import LoopSettings
 
 __all__ = [
     "ABLATIONS",
+    "ALONE",
     "BASELINES",
     "GANS",
     "OURS",
@@ -56,28 +55,29 @@ __all__ = [
 ]
 
 OURS, VAE = "ours", "vae"
-_BETAS = (0.5, 0.9)
 _REVERSES = "reverses.json"
-_OURS: Mapping[str, Any] = {"consistency": "levels", "consistency_weight": 0.2, "reversed_share": 0.5}
+_OURS: Mapping[str, Any] = {**RECIPE, "consistency": "levels", "consistency_weight": 0.07, "reversed_share": 0.5}
 
-GANS: Mapping[str, Mapping[str, Any] | None] = {
+GANS: Mapping[str, Mapping[str, Any]] = {
     OURS: _OURS,
     "paper": {
         **_OURS,
         "discriminator_sees": "images",
         "consistency": "law",
-        "consistency_weight": 0.3,
+        "consistency_weight": 0.1,
         "reversed_share": 0.0,
     },
-    "cgan": {"fresh": True, "consistency_weight": 0.0},
-    "gan": None,
+    "cgan": RECIPE,
+    "gan": RECIPE,
     "fresh": {**_OURS, "fresh": True},
     "no-consistency": {**_OURS, "consistency_weight": 0.0, "reversed_share": 0.0},
     "no-reversed": {**_OURS, "reversed_share": 0.0},
-    "whole-code": {**_OURS, "consistency": "code", "consistency_weight": 0.3},
+    "whole-code": {**_OURS, "consistency": "code", "consistency_weight": 0.1},
     "trained-encoder": {**_OURS, "train_encoder": True},
 }
-"""Settings of each second stage beyond the defaults; the plain GAN has no placement."""
+"""Settings of each second stage beyond the defaults, and of the GANs that have no first stage."""
+ALONE = ("cgan", "gan")
+"""Those."""
 BASELINES = ("paper", "cgan", "gan")
 ABLATIONS = ("fresh", "no-consistency", "no-reversed", "whole-code", "trained-encoder")
 TITLES: Mapping[str, str] = {
@@ -141,7 +141,7 @@ class VAECell:
 
 @dataclass(frozen=True)
 class GANCell:
-    """Stage 2 of one row, or a GAN beside it."""
+    """Stage 2 of one row, or a GAN beside it, which has of its VAE only the data, the seed and the codes."""
 
     vae: VAECell
     model: str
@@ -161,7 +161,7 @@ class GANCell:
     @property
     def builds_on(self) -> tuple[str, ...]:
         """The VAE that it begins from, if it does."""
-        return (self.vae.name,) if GANS[self.model] is not None else ()
+        return (self.vae.name,) if self.model not in ALONE else ()
 
     @property
     def recipe(self) -> Any:
@@ -241,13 +241,13 @@ def train_stage_one(folder: Path, device: str, asked: VAECell) -> dict[str, Any]
 
 
 def train_stage_two(folder: Path, device: str, asked: GANCell) -> dict[str, Any]:
-    """A second stage from the VAE of its data set and seed, or a plain GAN."""
+    """A second stage from the VAE of its data set and seed, or a GAN alone."""
     home = folder / "work" / asked.name
-    if GANS[asked.model] is None:
+    if asked.model in ALONE:
         if not (home / RESULTS).exists():
-            write_json(home / RESULTS, _train_plain(home, device, asked))
-        plain: dict[str, Any] = read_json(home / RESULTS)
-        return plain
+            write_json(home / RESULTS, _train_alone(home, device, asked))
+        alone: dict[str, Any] = read_json(home / RESULTS)
+        return alone
     if not (home / RESULTS).exists():
         if not (home / "vae").exists():
             shutil.copytree(folder / "work" / asked.vae.name / "vae", home / "vae")
@@ -259,49 +259,39 @@ def train_stage_two(folder: Path, device: str, asked: GANCell) -> dict[str, Any]
 def load_maker(folder: Path, asked: VAECell | GANCell, device: str) -> Maker:
     """What either stage left."""
     home = folder / "work" / asked.name
-    if isinstance(asked, GANCell) and GANS[asked.model] is None:
-        plain = load_pretrained(home / "model")
-        assert isinstance(plain.prior, Normal), "a plain GAN has a normal prior"
-        return Maker(plain.network.to(device), plain.prior.to(device))
+    if isinstance(asked, GANCell) and asked.model in ALONE:
+        alone = load_pretrained(home / "model")
+        assert isinstance(alone.prior, Normal | NormalMixture), "a GAN alone has a normal prior or a placement"
+        return Maker(alone.network.to(device), alone.prior.to(device))
     model = load_semantic(home / ("vae" if isinstance(asked, VAECell) else "gan") / "model")
     return Maker(model.generator.to(device), model.placement.to(device))
 
 
-def _train_plain(home: Path, device: str, asked: GANCell) -> dict[str, Any]:
-    data = load_dataset(asked.vae.data)
-    training = images_of(asked.vae.data, asked.vae.held_out, "train").seen
-    torch.manual_seed(asked.vae.seed + 1)
-    prior = Normal(asked.vae.latent_dim).to(torch.device(device))
-    model: Any = plain_gan(data, prior, asked.vae.width, asked.lr)
+def _train_alone(home: Path, device: str, asked: GANCell) -> dict[str, Any]:
+    """A GAN without a first stage."""
+    own = asked.vae
+    training = images_of(own.data, own.held_out, "train").seen
+    torch.manual_seed(own.seed + 1)
+    lr, on = asked.lr[0], torch.device(device)
+    if asked.model == "gan":
+        model: Any = plain_gan(training, own.latent_dim, own.width, lr, on)
+    else:
+        model = conditional_gan(training, own.latent_dim, own.width, own.separation, lr, on)
+    identity = {"model": asked.model, "lr": lr, **vars(own)}
     done = train(
-        model, training, _loop(asked.steps, asked.vae.batch_size), home, seed=asked.vae.seed,
-        accelerator=Accelerator(cpu=device == "cpu"), identity={"model": "gan", **vars(asked.vae)}, progress=unseen,
+        model, training, _loop(asked.steps, own.batch_size), home, seed=own.seed,
+        accelerator=Accelerator(cpu=device == "cpu"), identity=identity, progress=unseen,
     )  # fmt: skip
-    generator = model.averaged_generator(torch.Generator(device).manual_seed(asked.vae.seed))
+    generator = model.averaged_generator(torch.Generator(device).manual_seed(own.seed))
+    prior = model.prior if asked.model == "gan" else model.placement
     save_pretrained(home / "model", generator, prior, {"model": asked.model})
     return {"losses": {name: values[-1] for name, values in done.losses.items()}}
 
 
-def plain_gan(data: LabelledImages, prior: Normal, width: int, lr: tuple[float, float]) -> GAN:
-    """An untrained GAN of the same networks."""
-    side, channels = square_shape(data)
-    defaults = SemanticGANSettings()
-    return GAN(
-        channels_last(Zheng2019Decoder(prior.latent_dim, side, channels, width)),
-        channels_last(Zheng2019Discriminator(0, side, channels, width)),
-        prior,
-        objective=defaults.objective,
-        generator_lr=lr[0],
-        discriminator_lr=lr[1],
-        betas=_BETAS,
-        ema=defaults.ema,
-    )
-
-
 def _gan_settings(asked: GANCell) -> SemanticGANSettings:
     return SemanticGANSettings(
-        generator_lr=asked.lr[0], discriminator_lr=asked.lr[1], betas=_BETAS,
-        loop=_loop(asked.steps, asked.vae.batch_size), **(GANS[asked.model] or {}),
+        generator_lr=asked.lr[0], discriminator_lr=asked.lr[1],
+        loop=_loop(asked.steps, asked.vae.batch_size), **GANS[asked.model],
     )  # fmt: skip
 
 

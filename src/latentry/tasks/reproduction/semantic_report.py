@@ -11,9 +11,9 @@ from latentry.evaluation.seeds import SeedInterval
 from latentry.reports.tables import Table
 from latentry.tasks.reproduction.over_seeds import Seeds, fine, number, over, percent, signed
 from latentry.tasks.reproduction.semantic_models import OURS, TITLES
-from latentry.tasks.reproduction.semantic_stability import sound
+from latentry.tasks.reproduction.semantic_trials import sound
 
-__all__ = ["features_table", "models_table", "rates_table", "semantic_verdict", "stability_table"]
+__all__ = ["features_table", "models_table", "rates_table", "semantic_verdict", "stability_table", "tuning_table"]
 
 _NONE = "-"
 Rows = Mapping[str, Seeds]
@@ -135,6 +135,16 @@ def stability_table(data: str, rows: Mapping[str, Sequence[dict[str, Any]]]) -> 
         )
     columns = ("model", "sound", "diverged", "least coverage", "rarest class, least share")
     return Table(f"Short trainings: {data}", columns, tuple(body), "Sound: coverage of 0.1 and every class at 0.01 or more.")
+
+
+def tuning_table(data: str, rows: Mapping[tuple[str, float], Mapping[str, float]]) -> Table:
+    """What each learning rate gives the GANs without a first stage: one seed, distances to validation images."""
+    body = tuple(
+        (TITLES[name], f"{rate:g}", f"{found['frechet_distance']:.1f}", f"{100 * found['coverage']:.1f}")
+        for (name, rate), found in rows.items()
+    )
+    note = "A seed that no other table has; distances to validation images."
+    return Table(f"Learning rates of the GANs: {data}", ("model", "rate", "Frechet distance", "coverage, %"), body, note)
 
 
 def semantic_verdict(data: str, rows: Rows) -> str:

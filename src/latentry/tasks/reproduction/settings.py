@@ -21,7 +21,7 @@ __all__ = [
 RecoveryPart = Literal["paper", "known-codes", "provenance"]
 SpectralPart = Literal["bases", "operators", "denoising"]
 LabelSplitPart = Literal["models", "ablations", "moons"]
-SemanticPart = Literal["models", "ablations", "rates", "stability"]
+SemanticPart = Literal["models", "ablations", "rates", "stability", "tuning"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,7 +266,7 @@ class ReproduceSemanticSettings(ReproduceSettings):
 
     out: str = "runs/reproduce-semantic"
     """Folder for index.html, results.json, one file for each cell, and the networks."""
-    parts: tuple[SemanticPart, ...] = ("models", "ablations", "rates", "stability")
+    parts: tuple[SemanticPart, ...] = ("models", "ablations", "rates", "stability", "tuning")
     """What is worked out; all but the models on the first data set alone."""
     data: tuple[str, ...] = ("stroke-digits", "runs/type-32.npz")
     """Data sets, by name, folder or .npz file; `python scripts/build_type.py` builds the letters."""
@@ -285,11 +285,15 @@ class ReproduceSemanticSettings(ReproduceSettings):
     vae_steps: int = 2000
     """Iterations of stage 1."""
     gan_steps: tuple[int, ...] = (1500, 3000)
-    """Iterations of stage 2 and of the GANs beside it, for each data set."""
+    """Iterations of stage 2, for each data set; the GANs beside it have those of stage 1 as well."""
     batch_size: int = 64
     """Images of one iteration."""
-    lr: tuple[float, float] = (5e-4, 1e-3)
-    """Learning rates of generator and discriminator."""
+    lr: tuple[float, float] = (1e-3, 1e-3)
+    """Learning rates of generator and discriminator in stage 2."""
+    gan_lr: float = 2e-3
+    """Learning rate of both networks of the GANs."""
+    gan_rates: tuple[float, ...] = (5e-4, 1e-3, 2e-3, 4e-3)
+    """Learning rates that are tried for them, on validation images."""
     reader_width: int = 24
     """Channels of the readers' first layers."""
     reader_steps: int = 1500
@@ -302,5 +306,5 @@ class ReproduceSemanticSettings(ReproduceSettings):
     """Further lengths of codes of stage 1."""
     trials: int = 10
     """Short trainings of ours and of a GAN."""
-    trial_steps: int = 300
+    trial_steps: int = 600
     """Iterations of each stage of a short training."""
