@@ -165,4 +165,4 @@ def semantic_verdict(data: str, rows: Rows) -> str:
             f"their distance to the truth is {number(over(seeds, _nearer))} of that of neutral samples (aim below 1)"
         )
     best = min(rows, key=lambda name: over(rows[name], lambda result: result["samples"]["frechet_distance"]).value)
-    return f"{data}: {', '.join(parts)}; the least Frechet distance has {TITLES[best]}."
+    return f"{data}: {', '.join(parts)}; of the models in the table {TITLES[best]} has the least Frechet distance."
