@@ -1,8 +1,8 @@
 """GANs beside the semantic models of `latentry reproduce semantic`: a plain one, and one that is told the levels.
 
-They have no first stage and no encoder. The decoder of the semantic models gives nearly one image for all codes where a
-discriminator alone teaches it; so these have DCGAN's generator, with at least as many weights, and the recipe of the shipped
-`digits-generator` (non-saturating, R1). Their learning rate is tried on validation images (`semantic_tuning`).
+They have no first stage and no encoder. Where a discriminator alone teaches it, the decoder of the semantic models covers
+little of the data, or nearly one image; so these have DCGAN's generator, with at least as many weights, and the recipe of
+the shipped `digits-generator` (non-saturating, R1). Their learning rate is tried on validation images (`semantic_trials`).
 """
 
 from collections.abc import Mapping
