@@ -42,7 +42,7 @@ from latentry.tasks.reproduction.semantic_models import (
 from latentry.tasks.reproduction.semantic_reverse import STROKES, beyond, classes_of, stroke
 from latentry.tasks.train_semantic import feature_films
 
-__all__ = ["ScoresCell", "distances", "score_maker"]
+__all__ = ["ScoresCell", "decoded", "distances", "score_maker"]
 
 _METRICS = ("frechet_distance", "kernel_distance", "precision", "recall", "coverage")
 _AT_ONCE = 500
@@ -102,7 +102,7 @@ class _Scene:
     rng: torch.Generator
 
     def decoded(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
-        return _decoded(self.generator, z)
+        return decoded(self.generator, z)
 
     def read(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """Levels that samples show."""
@@ -121,7 +121,7 @@ def score_maker(folder: Path, device: str, asked: ScoresCell) -> dict[str, Any]:
     reader, heads = load_reader(folder, asked.reader, device)
     images = images_of(asked.vae.data, asked.vae.held_out, "train")
     rng = torch.Generator(device).manual_seed(asked.seed)
-    x = _decoded(maker.generator, maker.prior.sample(asked.count, rng=rng))
+    x = decoded(maker.generator, maker.prior.sample(asked.count, rng=rng))
     pictures = folder / "pictures"
     write_png(pictures / f"{asked.name}-samples.png", grid(x[:_SHOWN].cpu(), 10), magnify=2)
     result: dict[str, Any] = {"samples": distances(x, images.seen, reader)}
@@ -202,6 +202,7 @@ def _measure(name: str, scene: _Scene) -> Callable[[Tensor], Tensor]:
     return odds
 
 
-def _decoded(generator: nn.Module, z: Tensor) -> Tensor:
+def decoded(generator: nn.Module, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
+    """Samples of codes, in eval mode, a few hundred at a time."""
     with evaluated(generator), torch.no_grad():
         return torch.cat([generator(part) for part in z.split(_AT_ONCE)])

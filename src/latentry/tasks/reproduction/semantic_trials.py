@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentry.interfaces import evaluated
 from latentry.models.level_reader import read_levels
 from latentry.tasks.reproduction.semantic_models import (
     GANCell,
@@ -23,7 +22,7 @@ from latentry.tasks.reproduction.semantic_models import (
     train_stage_one,
     train_stage_two,
 )
-from latentry.tasks.reproduction.semantic_scores import distances
+from latentry.tasks.reproduction.semantic_scores import decoded, distances
 from latentry.training.loop import TrainingDivergedError
 
 __all__ = ["TUNING_SEED", "StabilityCell", "TuningCell", "sound", "try_once", "try_rate"]
@@ -31,55 +30,44 @@ __all__ = ["TUNING_SEED", "StabilityCell", "TuningCell", "sound", "try_once", "t
 TUNING_SEED = 100
 _LEAST_COVERAGE = 0.1
 _RAREST = 0.01
-_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
-class StabilityCell:
-    """One short training; GANs without a first stage have the iterations of both."""
+class _Trial:
+    """One training, and what looks at it."""
 
     maker: GANCell
     reader: ReaderCell
     count: int
     """Samples that are looked at."""
+
+    @property
+    def recipe(self) -> Any:
+        """That of the model."""
+        return self.maker.recipe
+
+    @property
+    def builds_on(self) -> tuple[str]:
+        """The training of the reader."""
+        return (self.reader.name,)
+
+
+@dataclass(frozen=True)
+class StabilityCell(_Trial):
+    """One short training; GANs without a first stage have the iterations of both."""
 
     @property
     def name(self) -> str:
         return f"stability-{self.maker.name}"
 
-    @property
-    def recipe(self) -> Any:
-        """That of the model."""
-        return self.maker.recipe
-
-    @property
-    def builds_on(self) -> tuple[str]:
-        """The training of the reader."""
-        return (self.reader.name,)
-
 
 @dataclass(frozen=True)
-class TuningCell:
+class TuningCell(_Trial):
     """One learning rate of one GAN."""
-
-    maker: GANCell
-    reader: ReaderCell
-    count: int
-    """Samples that are looked at."""
 
     @property
     def name(self) -> str:
         return f"tuning-{self.maker.name}-{self.maker.lr[0]:g}"
-
-    @property
-    def recipe(self) -> Any:
-        """That of the model."""
-        return self.maker.recipe
-
-    @property
-    def builds_on(self) -> tuple[str]:
-        """The training of the reader."""
-        return (self.reader.name,)
 
 
 def try_once(folder: Path, device: str, asked: StabilityCell) -> dict[str, Any]:
@@ -120,5 +108,4 @@ def sound(result: dict[str, Any]) -> bool:
 def _samples(apart: Path, device: str, asked: GANCell, count: int) -> Float[Tensor, "n c h w"]:
     maker = load_maker(apart, asked, device)
     rng = torch.Generator(device).manual_seed(asked.vae.seed)
-    with evaluated(maker.generator), torch.no_grad():
-        return torch.cat([maker.generator(part) for part in maker.prior.sample(count, rng=rng).split(_AT_ONCE)])
+    return decoded(maker.generator, maker.prior.sample(count, rng=rng))
