@@ -1,7 +1,8 @@
 """What `latentry reproduce semantic` trains: a reader of levels, stage 1, stage 2 in several ways, and GANs beside it.
 
 All have codes of one length and the same data, without the levels held out; the reader alone knows all levels. A second
-stage begins from the one VAE of its data set and seed; GANs beside it have no first stage (`semantic_baselines`).
+stage begins from the one VAE of its data set and seed; GANs beside it have no first stage (`semantic_baselines`) and the
+iterations of both. `longer` is ours with as many rounds against a discriminator as those, at their rate.
 """
 
 import shutil
@@ -37,6 +38,7 @@ __all__ = [
     "ALONE",
     "BASELINES",
     "GANS",
+    "LONGER",
     "OURS",
     "TITLES",
     "VAE",
@@ -54,12 +56,13 @@ __all__ = [
     "train_stage_two",
 ]
 
-OURS, VAE = "ours", "vae"
+OURS, LONGER, VAE = "ours", "longer", "vae"
 _REVERSES = "reverses.json"
 _OURS: Mapping[str, Any] = {**RECIPE, "consistency": "levels", "consistency_weight": 0.07, "reversed_share": 0.5}
 
 GANS: Mapping[str, Mapping[str, Any]] = {
     OURS: _OURS,
+    LONGER: _OURS,
     "paper": {
         **_OURS,
         "discriminator_sees": "images",
@@ -83,6 +86,7 @@ ABLATIONS = ("fresh", "no-consistency", "no-reversed", "whole-code", "trained-en
 TITLES: Mapping[str, str] = {
     VAE: "stage 1, the VAE",
     OURS: "stage 2, ours",
+    LONGER: "stage 2, ours, rate and rounds of the GANs",
     "paper": "stage 2, as in the paper",
     "cgan": "conditional GAN",
     "gan": "GAN",

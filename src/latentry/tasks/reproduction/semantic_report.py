@@ -10,7 +10,7 @@ from latentry.evaluation.proportions import share
 from latentry.evaluation.seeds import SeedInterval
 from latentry.reports.tables import Table
 from latentry.tasks.reproduction.over_seeds import Seeds, fine, number, over, percent, signed
-from latentry.tasks.reproduction.semantic_models import OURS, TITLES
+from latentry.tasks.reproduction.semantic_models import TITLES
 from latentry.tasks.reproduction.semantic_trials import sound
 
 __all__ = ["features_table", "models_table", "rates_table", "semantic_verdict", "stability_table", "tuning_table"]
@@ -80,8 +80,8 @@ def models_table(data: str, rows: Rows, title: str = "Models", short: bool = Fal
     return table.only(0, 1, 2, 3, 4, 5, 6, 8) if short else table
 
 
-def features_table(data: str, seeds: Seeds) -> Table:
-    """Each feature of ours."""
+def features_table(data: str, model: str, seeds: Seeds) -> Table:
+    """Each feature of one model."""
     first = next(iter(seeds.values()))
     columns = (
         "feature",
@@ -106,7 +106,7 @@ def features_table(data: str, seeds: Seeds) -> Table:
             entry("reversal", percent, lambda result: result["reversal"][name]["truth"]["value"]) if turned else _NONE,
         )
 
-    return Table(f"Features of ours: {data}", columns, tuple(map(row, first["accuracy"])))
+    return Table(f"Features of {TITLES[model]}: {data}", columns, tuple(map(row, first["accuracy"])))
 
 
 def rates_table(data: str, rows: Mapping[int, Mapping[str, Any]], pixels: int) -> Table:
@@ -147,9 +147,9 @@ def tuning_table(data: str, rows: Mapping[tuple[str, float], Mapping[str, float]
     return Table(f"Learning rates of the GANs: {data}", ("model", "rate", "Frechet distance", "coverage, %"), body, note)
 
 
-def semantic_verdict(data: str, rows: Rows) -> str:
-    """What was reached against what was aimed at."""
-    seeds = rows[OURS]
+def semantic_verdict(data: str, rows: Rows, model: str) -> str:
+    """What a model reached against what was aimed at."""
+    seeds = rows[model]
 
     def told(interval: SeedInterval, aim: str) -> str:
         return f"{percent(interval)} (aim {aim})"
@@ -165,4 +165,5 @@ def semantic_verdict(data: str, rows: Rows) -> str:
             f"their distance to the truth is {number(over(seeds, _nearer))} of that of neutral samples (aim below 1)"
         )
     best = min(rows, key=lambda name: over(rows[name], lambda result: result["samples"]["frechet_distance"]).value)
-    return f"{data}: {', '.join(parts)}; of the models in the table {TITLES[best]} has the least Frechet distance."
+    least = f"of the models in the table {TITLES[best]} has the least Frechet distance"
+    return f"{data}, {TITLES[model]}: {', '.join(parts)}; {least}."
