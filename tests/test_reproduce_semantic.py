@@ -269,7 +269,7 @@ def test_no_two_cells_share_a_name_and_every_row_is_trained() -> None:
     ("changed", "message"),
     [
         ({"held_out": ("thick=-1", "bold=-1", "x=1"), "quick": False}, "one of --held_out"),
-        ({"models": ("wgan",)}, "among vae, ours, longer, paper, cgan, gan, got wgan"),
+        ({"models": ("wgan",)}, "among vae, longer, ours, paper, cgan, gan, got wgan"),
         ({"parts": ()}, "leave --parts out"),
         ({"data": ("missing.npz",), "held_out": ("thick=-1",), "latent_dims": (16,)}, "scripts/build_type.py missing.npz"),
     ],

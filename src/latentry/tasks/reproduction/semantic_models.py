@@ -85,8 +85,8 @@ BASELINES = ("paper", "cgan", "gan")
 ABLATIONS = ("fresh", "no-consistency", "no-reversed", "whole-code", "trained-encoder")
 TITLES: Mapping[str, str] = {
     VAE: "stage 1, the VAE",
-    OURS: "stage 2, ours",
-    LONGER: "stage 2, ours, rate and rounds of the GANs",
+    LONGER: "stage 2, ours",
+    OURS: "stage 2, ours, shorter",
     "paper": "stage 2, as in the paper",
     "cgan": "conditional GAN",
     "gan": "GAN",
