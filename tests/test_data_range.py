@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from latentry.data.digits import digits
-from latentry.latent.data_range import apparent_range, check_range
+from latentry.numerics.data_range import apparent_range, check_range
 
 SCALES: dict[str, Callable[[Tensor], Tensor]] = {
     "[0, 255]": lambda v: v,

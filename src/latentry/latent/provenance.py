@@ -35,8 +35,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentry.interfaces import Generator, SampledPrior, evaluated
-from latentry.latent.data_range import check_range, on_eight_bit_grid
 from latentry.latent.recovery import recover_codes
+from latentry.numerics.data_range import check_range, on_eight_bit_grid
 from latentry.numerics.ranks import conformal_p_value
 
 __all__ = ["Provenance", "is_from"]

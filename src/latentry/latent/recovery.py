@@ -33,7 +33,6 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from latentry.interfaces import Generator, SampledPrior, check_generator, evaluated, module_of
-from latentry.latent.data_range import check_range, on_eight_bit_grid
 from latentry.latent.differences import Difference, Norm, Target
 from latentry.latent.regularizers import Regularizer
 from latentry.latent.solvers.adam import Adam
@@ -44,6 +43,7 @@ from latentry.latent.solvers.prior_frame import PriorFrame, prior_frame
 from latentry.latent.solvers.rows import join, take
 from latentry.latent.solvers.solver import Solver
 from latentry.networks import folded
+from latentry.numerics.data_range import check_range, on_eight_bit_grid
 
 __all__ = ["Recovery", "automatic_solver", "recover_codes"]
 
