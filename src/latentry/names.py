@@ -1,9 +1,45 @@
-"""Names that people give, and what to say of one that is not known."""
+"""Names that people give: how any of them is shown, and what to say of one that is not known."""
 
 import difflib
+import os
+import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["feature_index", "hint"]
+__all__ = ["feature_index", "hint", "printable"]
+
+_JOINERS = "\u200c\u200d"
+"""Of Persian words and of composed emoji: invisible, and part of how a name is written."""
+
+
+def printable(text: str | os.PathLike[str], width: int | None = None) -> str:
+    r"""A name as every console, table, figure, page and record can show it: valid Unicode on one line.
+
+    Bytes that are not UTF-8, control characters, line breaks and marks that turn the direction of writing are written as
+    escapes; letters of all scripts stay. What has a markup of its own (rich, HTML, TeX) escapes that besides.
+
+    Args:
+        text: A name or a path.
+        width: Most characters; a longer name loses its middle. No limit by default.
+
+    Example:
+        >>> printable("tab\there, byte \udcff, 猫 [bold]")
+        'tab\\there, byte \\xff, 猫 [bold]'
+        >>> printable("a-very-long-name.png", width=11)
+        'a-ver…e.png'
+    """
+    shown = "".join(map(_shown, os.fspath(text)))
+    if width is None or len(shown) <= width:
+        return shown
+    kept = max(width - 1, 0)
+    return shown[: kept - kept // 2] + "…" + shown[len(shown) - kept // 2 :]
+
+
+def _shown(letter: str) -> str:
+    if letter.isprintable() or letter in _JOINERS or unicodedata.category(letter) == "Zs":
+        return letter
+    if "\udc80" <= letter <= "\udcff":  # how Python holds a byte of a file name that is not UTF-8
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    return letter.encode("unicode_escape").decode("ascii")
 
 
 def hint(name: str, known: Sequence[str], otherwise: str) -> str:
