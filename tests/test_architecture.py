@@ -13,6 +13,7 @@ FLOORS = {
     "numerics": 0,
     "interfaces": 1,
     "names": 1,
+    "paths": 1,
     "storage": 1,
     "priors": 2,
     "networks": 2,
