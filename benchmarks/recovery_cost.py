@@ -24,7 +24,7 @@ from timing import paired, processor_seconds
 from torch import Tensor, nn
 
 import latentry as lt
-from latentry.interfaces import evaluated
+from latentry.holding import evaluated
 from latentry.latent.recovery import recover_codes
 from latentry.latent.regularizers import Distance
 from latentry.models.pretrained import installed_versions

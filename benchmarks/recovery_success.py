@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 import latentry as lt
-from latentry.interfaces import evaluated
+from latentry.holding import evaluated
 from latentry.models.pretrained import installed_versions
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_json

@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "latentry"
 FLOORS = {
     "numerics": 0,
     "interfaces": 1,
+    "holding": 1,
     "names": 1,
     "paths": 1,
     "storage": 1,

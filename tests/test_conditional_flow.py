@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from latentry.interfaces import check_generator
+from latentry.holding import check_generator
 from latentry.latent.recovery import recover_codes
 from latentry.models.pretrained import load_pretrained, save_pretrained
 from latentry.networks import ConditionalFlow, FlowDecoder, Perceptron

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
-from latentry.interfaces import FeatureExtractor, Generator, Prior, check_generator, evaluated, module_of
+from latentry.holding import check_generator, evaluated, module_of
+from latentry.interfaces import FeatureExtractor, Generator, Prior
 from latentry.networks import DCGANGenerator
 from latentry.priors import Normal
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from latentry.evaluation.codes import goodness_of_fit
-from latentry.interfaces import LabelledPrior, check_generator
+from latentry.holding import check_generator
+from latentry.interfaces import LabelledPrior
 from latentry.latent.recovery import recover_codes
 from latentry.models.label_split import (
     LabelSplit,

@@ -39,7 +39,7 @@ from torch import Tensor
 from latentry.evaluation.estimates import Estimate, ratio_estimate
 from latentry.evaluation.proportions import Share, share
 from latentry.evaluation.structure import SubspaceCapture, subspace_capture
-from latentry.interfaces import evaluated
+from latentry.holding import evaluated
 
 __all__ = [
     "BasisNull",

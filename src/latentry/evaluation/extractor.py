@@ -19,7 +19,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from latentry.interfaces import FeatureExtractor, evaluated, module_of
+from latentry.holding import evaluated, module_of
+from latentry.interfaces import FeatureExtractor
 from latentry.storage import fingerprint
 
 __all__ = [

@@ -46,7 +46,8 @@ from latentry.evaluation.estimates import Estimate, mean_estimate, ratio_estimat
 from latentry.evaluation.proportions import Share, share
 from latentry.evaluation.strokes import stroke_attributes
 from latentry.evaluation.structure import EditLeakage, edit_leakage
-from latentry.interfaces import FeatureExtractor, LabelledPrior, Prior, PushforwardPrior, evaluated
+from latentry.holding import evaluated
+from latentry.interfaces import FeatureExtractor, LabelledPrior, Prior, PushforwardPrior
 
 __all__ = [
     "MatchedStrength",

@@ -27,7 +27,8 @@ from torch import Tensor
 
 from latentry.evaluation.coordinates import coordinates_of_prior
 from latentry.evaluation.proportions import Share, share
-from latentry.interfaces import Generator, LabelledPrior, Prior, PushforwardPrior, evaluated
+from latentry.holding import evaluated
+from latentry.interfaces import Generator, LabelledPrior, Prior, PushforwardPrior
 from latentry.numerics.goodness_of_fit import ks_quantile, ks_statistic
 from latentry.priors import RadialPrior, Rule, combine
 

@@ -42,7 +42,8 @@ from torch import Tensor
 
 from latentry.evaluation.estimates import Estimate, mean_estimate, median_estimate, ratio_estimate
 from latentry.evaluation.proportions import Share, share
-from latentry.interfaces import Generator, evaluated
+from latentry.holding import evaluated
+from latentry.interfaces import Generator
 
 __all__ = [
     "AttributeShift",

@@ -30,7 +30,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from latentry.interfaces import FeatureExtractor, evaluated
+from latentry.holding import evaluated
+from latentry.interfaces import FeatureExtractor
 
 __all__ = ["Difference", "Norm", "Target"]
 
@@ -61,7 +62,7 @@ class Target:
 class Difference:
     """Mean squared or mean absolute difference of pixels, of features, or of both, after a measurement and under a mask.
 
-    A solver holds `operator` and `extractor` in eval mode, as it does the generator (`interfaces.evaluated`).
+    A solver holds `operator` and `extractor` in eval mode, as it does the generator (`holding.evaluated`).
 
     Raises:
         ValueError: There is no such norm, or a weight is negative, not finite, or leaves nothing to compare.

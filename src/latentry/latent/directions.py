@@ -24,7 +24,8 @@ from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from latentry.interfaces import Generator, SampledPrior, evaluated
+from latentry.holding import evaluated
+from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.label_draws import codes_like
 from latentry.latent.quasi_eigenbasis import QuasiEigenbasis

@@ -18,7 +18,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from latentry.interfaces import FeatureExtractor, Generator, evaluated
+from latentry.holding import evaluated
+from latentry.interfaces import FeatureExtractor, Generator
 
 __all__ = ["DiscriminatorLoss"]
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam, Optimizer
 
-from latentry.interfaces import Generator, SampledPrior, evaluated, module_of
+from latentry.holding import evaluated, module_of
+from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.prior_scale import Scale
 from latentry.networks import ConvolutionalEncoder, VectorEncoder, channels_last
 from latentry.storage import read_json, write_json

@@ -45,7 +45,8 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
-from latentry.interfaces import Generator, SampledPrior, check_generator, evaluated
+from latentry.holding import check_generator, evaluated
+from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.encoder_fitting import (
     AT_ONCE,
     Course,

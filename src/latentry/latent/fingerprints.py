@@ -1,6 +1,7 @@
 """Which generator was it? A hash of its weights, that a result carries so as not to be used with another."""
 
-from latentry.interfaces import Generator, module_of
+from latentry.holding import module_of
+from latentry.interfaces import Generator
 from latentry.storage import fingerprint
 
 __all__ = ["fingerprint_of"]

@@ -35,7 +35,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
-from latentry.interfaces import Generator, SampledPrior, check_generator, evaluated
+from latentry.holding import check_generator, evaluated
+from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.encoder_fitting import (
     Course,
     Pairs,

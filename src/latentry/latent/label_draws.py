@@ -15,7 +15,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from latentry.interfaces import Generator, SampledPrior, evaluated, module_of
+from latentry.holding import evaluated, module_of
+from latentry.interfaces import Generator, SampledPrior
 from latentry.numerics.group_moments import GroupMoments, group_moments, merge_groups
 
 __all__ = ["Labeller", "Labelled", "Weighting", "codes_like", "labelled_codes", "labelled_data", "labelling"]

@@ -34,7 +34,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentry.interfaces import Generator, SampledPrior, evaluated
+from latentry.holding import evaluated
+from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.recovery import recover_codes
 from latentry.numerics.data_range import check_range, on_eight_bit_grid
 from latentry.numerics.ranks import conformal_p_value

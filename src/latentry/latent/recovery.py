@@ -32,7 +32,8 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from latentry.interfaces import Generator, SampledPrior, check_generator, evaluated, module_of
+from latentry.holding import check_generator, evaluated, module_of
+from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.differences import Difference, Norm, Target
 from latentry.latent.regularizers import Regularizer
 from latentry.latent.solvers.adam import Adam

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 from torch.optim import AdamW
 
-from latentry.interfaces import evaluated
+from latentry.holding import evaluated
 from latentry.training.averaging import averaged_copy, settle_batch_norm
 from latentry.training.loop import Update
 

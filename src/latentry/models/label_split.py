@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Adam
 
-from latentry.interfaces import evaluated
+from latentry.holding import evaluated
 from latentry.models.classifier import jitter
 from latentry.models.label_split_losses import (
     component_divergence,

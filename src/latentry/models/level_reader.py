@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 from torch.optim import AdamW
 
-from latentry.interfaces import evaluated
+from latentry.holding import evaluated
 from latentry.models.classifier import jitter
 from latentry.training.averaging import averaged_copy, settle_batch_norm
 from latentry.training.loop import Update

@@ -38,7 +38,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from latentry.interfaces import evaluated
+from latentry.holding import evaluated
 from latentry.models.gan import Objective, generator_loss, iterations, told_apart
 from latentry.models.laws import Laws, normal_laws
 from latentry.models.pretrained import load_pretrained, model_folder, save_pretrained

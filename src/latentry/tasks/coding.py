@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from latentry.data.recovered import load_codes
 from latentry.data.sources import load_dataset
-from latentry.interfaces import evaluated
+from latentry.holding import evaluated
 from latentry.latent.boundaries import boundary_directions, fisher_directions
 from latentry.latent.directions import activation_directions, first_weight_directions, match_labels, random_directions
 from latentry.latent.fingerprints import fingerprint_of

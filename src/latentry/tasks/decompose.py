@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from latentry.evaluation.basis import BasisReport, evaluate_basis
 from latentry.evaluation.estimates import Estimate
 from latentry.evaluation.proportions import Share
-from latentry.interfaces import evaluated
+from latentry.holding import evaluated
 from latentry.latent.spectral import QuasiEigenbasis, label_ranks, save_basis, spectral_labels
 from latentry.reports.figures import heat_figure, spectrum_figure
 from latentry.reports.page import Picture, write_page

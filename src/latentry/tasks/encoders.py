@@ -8,7 +8,7 @@ from jaxtyping import Float
 from rich.console import Console
 from torch import Tensor, nn
 
-from latentry.interfaces import evaluated
+from latentry.holding import evaluated
 from latentry.latent.inverse import Inverse, InverseReport, save_inverse
 from latentry.reports.pictures import grid, interleave, write_png
 from latentry.reports.tables import Table, print_table

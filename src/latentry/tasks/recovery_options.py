@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentry.data.pictures import Picture, common_shape, read_pictures
-from latentry.interfaces import evaluated
+from latentry.holding import evaluated
 from latentry.latent.differences import Difference
 from latentry.latent.inverse import Inverse, load_inverse
 from latentry.latent.likelihood import NegativeLogPrior, NormShell

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from latentry.data.recovered import load_codes, read_codes, shard_paths
 from latentry.evaluation.codes import GoodnessOfFit, goodness_of_fit
 from latentry.evaluation.proportions import Share, share
-from latentry.interfaces import evaluated
+from latentry.holding import evaluated
 from latentry.numerics.ranks import conformal_p_value
 from latentry.priors import NormalMixture, SavedPrior
 from latentry.priors.coordinates import iid_coordinates

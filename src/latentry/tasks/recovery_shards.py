@@ -20,7 +20,7 @@ from latentry.data.pictures import expand_paths, load_images
 from latentry.data.recovered import RecoveredCodes, read_codes, shard_path, write_codes
 from latentry.data.sources import load_dataset
 from latentry.evaluation.codes import code_distances
-from latentry.interfaces import evaluated
+from latentry.holding import evaluated
 from latentry.latent.recovery import recover_codes
 from latentry.models.pretrained import installed_versions
 from latentry.priors import SavedPrior

@@ -7,7 +7,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from latentry.interfaces import evaluated
+from latentry.holding import evaluated
 from latentry.priors import NormalMixture, SavedPrior, SemanticPlacement
 from latentry.reports.pictures import grid, write_png
 from latentry.storage import write_tensors

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from latentry.data.sources import load_dataset
 from latentry.evaluation.codes import goodness_of_fit
 from latentry.evaluation.proportions import Share, share
-from latentry.interfaces import evaluated
+from latentry.holding import evaluated
 from latentry.latent.recovery import Recovery, recover_codes
 from latentry.latent.regularizers import L2, Regularizer, StatisticalDistance
 from latentry.latent.solvers import Adam, LevenbergMarquardt

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from latentry.interfaces import evaluated
+from latentry.holding import evaluated
 from latentry.latent.inverse import fit_inverse
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table

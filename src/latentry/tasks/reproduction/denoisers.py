@@ -41,7 +41,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentry.data.corruptions import Blurring, Corruption, NormalNoise, Occlusion, SaltAndPepper
-from latentry.interfaces import Generator, SampledPrior, evaluated
+from latentry.holding import evaluated
+from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.differences import Difference, Norm
 from latentry.latent.likelihood import NegativeLogPrior
 from latentry.latent.measurements import Blur

@@ -26,7 +26,8 @@ from torch import Tensor
 from latentry.data.corruptions import Corruption, Occlusion
 from latentry.evaluation.estimates import Estimate, mean_estimate
 from latentry.evaluation.proportions import Share, share
-from latentry.interfaces import Generator, evaluated
+from latentry.holding import evaluated
+from latentry.interfaces import Generator
 from latentry.tasks.reproduction.denoisers import CONTRASTS, CodeFilter, Contrast, Observed, PictureFilter, Recovering
 
 __all__ = ["DenoisingReport", "DenoisingRow", "Labelled", "Target", "compare_denoisers", "observe"]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from latentry.data.images import LabelledImages
 from latentry.data.sources import load_dataset
-from latentry.interfaces import evaluated
+from latentry.holding import evaluated
 from latentry.models.conditional import ConditionalTraining
 from latentry.models.label_split import LabelSplit, load_label_split
 from latentry.models.label_split_weights import LabelSplitWeights

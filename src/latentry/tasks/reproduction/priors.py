@@ -24,7 +24,7 @@ from latentry.data.sources import load_dataset
 from latentry.evaluation.extractor import ClassifierExtractor, RememberingExtractor
 from latentry.evaluation.paths import evaluate_paths
 from latentry.evaluation.samples import SampleReport, evaluate_samples
-from latentry.interfaces import evaluated
+from latentry.holding import evaluated
 from latentry.models.gan import GAN
 from latentry.models.pretrained import load_pretrained
 from latentry.networks import DCGANDiscriminator, DCGANGenerator, channels_last

@@ -23,7 +23,7 @@ from latentry.data.sources import load_dataset
 from latentry.evaluation.codes import goodness_of_fit
 from latentry.evaluation.extractor import ClassifierExtractor
 from latentry.evaluation.samples import evaluate_samples
-from latentry.interfaces import evaluated
+from latentry.holding import evaluated
 from latentry.latent.inverse import Inverse, fit_inverse, load_inverse, save_inverse
 from latentry.latent.provenance import is_from
 from latentry.latent.recovery import Recovery, recover_codes

@@ -24,7 +24,7 @@ from latentry.evaluation.extractor import CallableExtractor
 from latentry.evaluation.proportions import share
 from latentry.evaluation.samples import evaluate_samples
 from latentry.evaluation.structure import monotonicity
-from latentry.interfaces import evaluated
+from latentry.holding import evaluated
 from latentry.models.level_reader import LevelHeads, read_levels
 from latentry.models.semantic import SemanticModel
 from latentry.priors import SemanticPlacement

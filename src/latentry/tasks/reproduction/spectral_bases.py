@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from latentry.evaluation.basis import evaluate_basis
-from latentry.interfaces import evaluated
+from latentry.holding import evaluated
 from latentry.latent.boundaries import boundary_directions, fisher_directions
 from latentry.latent.directions import activation_directions, first_weight_directions, match_labels, random_directions
 from latentry.latent.inverse import Inverse

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from latentry.data.images import LabelledImages
 from latentry.data.sources import load_dataset
-from latentry.interfaces import evaluated
+from latentry.holding import evaluated
 from latentry.latent.encoding import fit_encoder
 from latentry.latent.inverse import Inverse, fit_inverse, load_inverse, save_inverse
 from latentry.latent.spectral import QuasiEigenbasis, load_basis, quasi_eigenvectors, save_basis
