@@ -262,6 +262,24 @@ def test_bad_input_ends_with_code_2_one_sentence_and_no_traceback(
     assert not (tmp_path / "out" / "results.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("setting", "place"), [("loop", "file"), ("loop", "flag"), ("loop", "environment"), ("data", "file"), ("betas", "file")]
+)
+def test_no_setting_imports_a_module(
+    setting: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "stranger.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w').close()\nKind = int")
+    monkeypatch.syspath_prepend(tmp_path)
+    value = {"class_path": "stranger.Kind", "init_args": {}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({setting: value}))
+    if place == "environment":
+        monkeypatch.setenv(f"LATENTRY_TRAIN__GAN__{setting.upper()}", json.dumps(value))
+    extra = {"file": ["--config", tmp_path / "config.yaml"], "flag": [f"--{setting}", json.dumps(value)]}.get(place, [])
+    assert run("train", "gan", *extra, "--out", tmp_path / "out") == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert not (tmp_path / "imported").exists()
+
+
 @pytest.mark.parametrize("verb", [name for name, verb in VERBS.items() if isinstance(verb, Verb)])
 def test_every_verb_explains_each_of_its_settings(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(verb, "--help") == 0

@@ -24,7 +24,8 @@ __all__ = ["main"]
 
 _ENVIRONMENT: dict[str, Any] = {"default_env": True, "env_prefix": "LATENTRY"}
 
-set_parsing_settings(docstring_parse_attribute_docstrings=True)
+# no setting is a class: whatever a file, a flag or the environment names, nothing is imported because of it
+set_parsing_settings(docstring_parse_attribute_docstrings=True, import_path_denylist=["*"])
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,10 @@ VERBS: dict[str, Any] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 on success, 1 when the work itself failed, 2 for bad input."""
     parser = _parser()
-    parsed = parser.parse_args(_without_images(sys.argv[1:] if arguments is None else arguments))
+    try:
+        parsed = parser.parse_args(_without_images(sys.argv[1:] if arguments is None else arguments))
+    except ImportError:
+        return _fail("expected numbers, words and lists as settings, got a class_path; no setting imports anything", 2)
     try:
         verb, values = _chosen(VERBS, parser.instantiate(parsed))
         settings = verb.settings(**values)
