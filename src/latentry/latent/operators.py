@@ -42,6 +42,8 @@ over its own elements. Every code ends on plus or minus one and the same vector:
 *Translation* along the normal of a linear boundary is the edit of Shen et al.; a direction from which others are projected
 out does not move along these. It changes the norm.
 
+All operators are differentiable in codes, vectors and angles. They take what `numerics.inputs` says, numpy arrays among it.
+
 References: Toledo-Marin and Glazier, "Using deep LSD to build operators in GANs latent space with meaning in real space",
 2023; Golub and Van Loan, "Matrix computations", 2013, ch. 5 (rotations, reflections); Shen et al., "Interpreting the latent
 space of GANs for semantic face editing", 2020 (InterFaceGAN: translation, conditional directions).
@@ -53,6 +55,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import one_hot
+
+from latentry.numerics.inputs import checked
 
 __all__ = [
     "conditional_direction",
@@ -81,10 +85,11 @@ _STEP = 0.02
 """Radians that `rotate_to_margin` goes at once."""
 
 
+@checked(differentiable=True)
 def rotate(
     z: Float[Tensor, "n d"],
     plane: Float[Tensor, "2 d"] | Float[Tensor, "n 2 d"],
-    angle: float | Float[Tensor, "n"],
+    angle: float | Float[Tensor, ""] | Float[Tensor, "n"],
     *,
     centre: Float[Tensor, "d"] | None = None,
 ) -> Float[Tensor, "n d"]:
@@ -113,6 +118,7 @@ def rotate(
     return z + ((cos - 1) * c_a - sin * c_b) * a + ((cos - 1) * c_b + sin * c_a) * b
 
 
+@checked(differentiable=True)
 def rotation_matrix(plane: Float[Tensor, "2 d"], angle: float) -> Float[Tensor, "d d"]:
     """The matrix R of `rotate`: `rotate(z, plane, angle)` is `z @ rotation_matrix(plane, angle).mT`.
 
@@ -122,6 +128,7 @@ def rotation_matrix(plane: Float[Tensor, "2 d"], angle: float) -> Float[Tensor, 
     return rotate(torch.eye(plane.shape[1], dtype=plane.dtype, device=plane.device), plane, angle).mT
 
 
+@checked(differentiable=True)
 def phase(z: Float[Tensor, "n d"], plane: Float[Tensor, "2 d"] | Float[Tensor, "n 2 d"]) -> Float[Tensor, "n"]:
     """Angle of each code's component in a plane, in (-pi, pi], 0 along its first axis and pi / 2 along its second.
 
@@ -132,6 +139,7 @@ def phase(z: Float[Tensor, "n d"], plane: Float[Tensor, "2 d"] | Float[Tensor, "
     return torch.atan2(_component(z, b), _component(z, a)).squeeze(1)
 
 
+@checked(differentiable=True)
 def rotate_to_phase(
     z: Float[Tensor, "n d"],
     plane: Float[Tensor, "2 d"] | Float[Tensor, "n 2 d"],
@@ -153,8 +161,11 @@ def rotate_to_phase(
     return rotate(z, plane, angle - phase(z if centre is None else z - centre, plane), centre=centre)
 
 
+@checked(differentiable=True)
 def rotate_towards(
-    z: Float[Tensor, "n d"], target: Float[Tensor, "d"] | Float[Tensor, "n d"], angle: float | Float[Tensor, "n"]
+    z: Float[Tensor, "n d"],
+    target: Float[Tensor, "d"] | Float[Tensor, "n d"],
+    angle: float | Float[Tensor, ""] | Float[Tensor, "n"],
 ) -> Float[Tensor, "n d"]:
     """Turn each code towards a direction in the plane of both, and no further than onto it.
 
@@ -180,6 +191,7 @@ def rotate_towards(
     return _at_angle(z, u, norm, (apart - theta.reshape(-1, 1)).clamp(min=0))
 
 
+@checked(differentiable=True)
 def rotate_to_component(
     z: Float[Tensor, "n d"], target: Float[Tensor, "d"] | Float[Tensor, "n d"], component: float
 ) -> Float[Tensor, "n d"]:
@@ -200,6 +212,7 @@ def rotate_to_component(
     return torch.where(along >= component, z, _at_angle(z, u, norm, wanted))
 
 
+@checked(differentiable=True)
 def rotate_within(
     z: Float[Tensor, "n d"],
     rows: Float[Tensor, "k d"],
@@ -230,12 +243,13 @@ def rotate_within(
     return z - inside + _at_angle(inside, u, inside.norm(dim=1, keepdim=True), (1 - share) * apart)
 
 
+@checked(differentiable=True)
 def rotate_to_margin(
     z: Float[Tensor, "n d"],
     weights: Float[Tensor, "k d"],
     bias: Float[Tensor, "k"],
     y: Int[Tensor, "n"],
-    margin: float | Float[Tensor, "n"],
+    margin: float | Float[Tensor, ""] | Float[Tensor, "n"],
     *,
     most: float = math.pi / 2,
 ) -> Float[Tensor, "n d"]:
@@ -273,6 +287,7 @@ def rotate_to_margin(
     return z
 
 
+@checked(differentiable=True)
 def rotate_along(
     z: Float[Tensor, "n d"], path: Float[Tensor, "k d"], t: float, *, centre: Float[Tensor, "d"] | None = None
 ) -> Float[Tensor, "n d"]:
@@ -297,6 +312,7 @@ def rotate_along(
     return z
 
 
+@checked(differentiable=True)
 def skew_rotation(z: Float[Tensor, "n d"], skew: Float[Tensor, "d d"], t: float = 1.0) -> Float[Tensor, "n d"]:
     """Turn codes by exp(t A) for a skew-symmetric A: a rotation in up to d / 2 planes at once.
 
@@ -313,6 +329,7 @@ def skew_rotation(z: Float[Tensor, "n d"], skew: Float[Tensor, "d d"], t: float 
     return z @ torch.linalg.matrix_exp(t * skew.double()).mT.to(z)
 
 
+@checked(differentiable=True)
 def transition(
     z: Float[Tensor, "n d"], a: Float[Tensor, "d"], b: Float[Tensor, "d"], *, standardise: bool = True
 ) -> Float[Tensor, "n d"]:
@@ -337,10 +354,11 @@ def transition(
     return (moved - moved.mean(1, keepdim=True)) / moved.std(1, keepdim=True)
 
 
+@checked(differentiable=True)
 def translate(
     z: Float[Tensor, "n d"],
     direction: Float[Tensor, "d"] | Float[Tensor, "n d"],
-    step: float | Float[Tensor, "n"],
+    step: float | Float[Tensor, ""] | Float[Tensor, "n"],
 ) -> Float[Tensor, "n d"]:
     """Move codes along a direction by a length; for a boundary's normal the edit of InterFaceGAN. The norm changes.
 
@@ -357,6 +375,7 @@ def translate(
     return z + torch.as_tensor(step, dtype=z.dtype, device=z.device).reshape(-1, 1) * _directions(z, direction)
 
 
+@checked(differentiable=True)
 def conditional_direction(direction: Float[Tensor, "*n d"], conditions: Float[Tensor, "k d"]) -> Float[Tensor, "*n d"]:
     """Unit vectors along what is left of directions when others are projected out: moves that leave those alone.
 
@@ -372,6 +391,7 @@ def conditional_direction(direction: Float[Tensor, "*n d"], conditions: Float[Te
     return (left / left.norm(dim=1, keepdim=True)).reshape(direction.shape)
 
 
+@checked(differentiable=True)
 def translate_to_margin(
     z: Float[Tensor, "n d"],
     weights: Float[Tensor, "k d"],
@@ -406,6 +426,7 @@ def translate_to_margin(
     return z + step[:, None] * u
 
 
+@checked(differentiable=True)
 def reflect(z: Float[Tensor, "n d"], normal: Float[Tensor, "d"] | Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
     """Mirror codes at the hyperplane through 0 with this normal, of any length; its own inverse, and keeps the norm.
 
@@ -418,6 +439,7 @@ def reflect(z: Float[Tensor, "n d"], normal: Float[Tensor, "d"] | Float[Tensor, 
     return z - 2 * _component(z, u) * u
 
 
+@checked(differentiable=True)
 def project_onto(z: Float[Tensor, "n d"], rows: Float[Tensor, "k d"]) -> Float[Tensor, "n d"]:
     """The component of codes in the span of rows, which need be neither orthogonal nor independent.
 
@@ -431,6 +453,7 @@ def project_onto(z: Float[Tensor, "n d"], rows: Float[Tensor, "k d"]) -> Float[T
     return z @ span.mT @ span
 
 
+@checked(differentiable=True)
 def project_out(z: Float[Tensor, "n d"], rows: Float[Tensor, "k d"]) -> Float[Tensor, "n d"]:
     """What of codes is orthogonal to rows.
 

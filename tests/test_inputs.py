@@ -1,0 +1,94 @@
+"""What users pass for a tensor is that tensor, or is refused with one sentence."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+import latentry as lt
+from latentry.numerics.inputs import as_attributes
+
+PLANE = torch.eye(4)[[0, 2]]
+
+
+@pytest.fixture
+def z() -> Tensor:
+    return torch.randn(3, 4)
+
+
+def test_arrays_and_lists_are_the_tensors_they_hold(z: Tensor) -> None:
+    turned = lt.rotate(z, PLANE, 0.3)
+    frozen = np.asarray(z)[::-1].astype(">f4")[::-1]
+    frozen.flags.writeable = False
+    for codes in (z.numpy(), z.numpy()[:, ::-1][:, ::-1], frozen, z.tolist(), list(z), tuple(z.tolist())):
+        assert_close(lt.rotate(codes, PLANE.tolist(), np.float32(0.3)), turned)  # type: ignore[arg-type]
+    assert_close(lt.rotate(z.expand(3, 4).mT.contiguous().mT, PLANE.numpy(), torch.tensor(0.3)), turned)  # type: ignore[arg-type]
+    assert lt.rotate([[1, 0, 0, 0]], PLANE.double(), 0.3).dtype == torch.float64  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_single_and_given_back_in_half(z: Tensor, half: torch.dtype) -> None:
+    codes, plane = z.to(half), PLANE.to(half)
+    assert torch.equal(lt.rotate(codes, plane, 0.3), lt.rotate(codes.float(), PLANE, 0.3).to(half))
+    assert lt.rotate(codes, PLANE, 0.3).dtype == torch.float32  # promoted, as torch does
+
+
+def test_operators_keep_the_graph_of_codes_and_of_angles(z: Tensor) -> None:
+    angle = torch.tensor(0.3, requires_grad=True)
+    codes = z.clone().requires_grad_()
+    lt.rotate(codes, PLANE, angle).square().sum().backward()
+    assert_close(codes.grad, 2 * z)  # the norm is kept
+    assert angle.grad is not None
+    assert abs(angle.grad.item()) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda z: z.long(), r"expected z as a tensor of floating type .*got torch.int64 .*\.float\(\)"),
+        (lambda z: z > 0, r"got torch.bool .*\.float\(\)"),
+        (lambda z: z + 1j, r"got torch.complex64 .*\.real"),
+        (lambda z: z[0], r"expected z .*\(n, d\), got torch.float32 of shape \(4,\).*z\[None\]"),
+        (lambda z: z[..., None], r"got torch.float32 of shape \(3, 4, 1\)"),
+        (lambda z: z[:, :0], "without an axis of length 0"),
+        (lambda z: z[:, :3], r"expected plane .*\(2, d\) or \(n, 2, d\), got torch.float32 of shape \(2, 4\) beside z of \(3, 3\)"),
+        (lambda z: z.index_fill(0, torch.tensor(1), torch.nan), "expected finite z, got NaN or infinity in 1 of 3"),
+        (lambda z: z.to_sparse(), r"dense tensor .*\.to_dense\(\)"),
+        (lambda z: z.to("meta"), "one without values"),
+        (lambda z: None, "got None"),
+        (lambda z: "codes", "got 'codes'"),
+        (lambda z: [[1.0], [1.0, 2.0]], "expected z as a tensor, an array or a list of numbers"),
+        (lambda z: np.array(["a", "b"]), "expected z as a tensor, an array or a list of numbers"),
+        (lambda z: {"z": z}, "got dict"),
+    ],
+)
+def test_what_are_no_codes_is_refused_with_the_way_out(change, message: str, z: Tensor) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match=message):
+        lt.rotate(change(z), PLANE, 0.3)
+
+
+@pytest.mark.parametrize("angle", [torch.nan, "0.3", None, torch.zeros(2, 2), [0.1, 0.2]])
+def test_what_is_no_angle_is_refused(angle: object, z: Tensor) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        lt.rotate(z, PLANE, angle)  # type: ignore[arg-type]
+
+
+def test_labels_of_any_type_are_the_same_labels(z: Tensor) -> None:
+    weights, bias, y = torch.randn(2, 4), torch.zeros(2), torch.tensor([0, 1, 1])
+    moved = lt.translate_to_margin(z, weights, bias, y, 0.5)
+    for labels in (y.bool(), y.int(), y.to(torch.uint8), y.float(), y.numpy(), y.tolist(), y.numpy().astype(bool)):
+        assert_close(lt.translate_to_margin(z, weights, bias, labels, 0.5), moved)  # type: ignore[arg-type]
+    for labels, message in ((torch.eye(2)[y].long(), r"argmax\(1\)"), (y + 0.5, "expected whole numbers as y")):
+        with pytest.raises(ValueError, match=message):
+            lt.translate_to_margin(z, weights, bias, labels, 0.5)
+
+
+def test_attributes_are_minus_one_zero_and_one_or_bools() -> None:
+    a = torch.tensor([[1, -1], [-1, 0]])
+    assert torch.equal(as_attributes(a.int()), a)
+    assert torch.equal(as_attributes(a > 0), torch.tensor([[1, -1], [-1, -1]]))
+    with pytest.raises(ValueError, match=r"got 0 and 1 alone.*a\.bool\(\)"):
+        as_attributes(torch.tensor([[0, 1], [1, 0]]))
+    with pytest.raises(ValueError, match="expected attributes -1, 0 or 1"):
+        as_attributes(torch.tensor([0, 2]))
