@@ -11,10 +11,12 @@ PACKAGE = Path(__file__).parents[1] / "src" / "latentry"
 
 FLOORS = {
     "numerics": 0,
+    "array_files": 1,
     "interfaces": 1,
     "holding": 1,
     "names": 1,
     "paths": 1,
+    "records": 1,
     "storage": 1,
     "priors": 2,
     "networks": 2,

@@ -20,20 +20,23 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from latentry.array_files import read_npy, read_npz
 from latentry.priors.iid import IIDPrior
+from latentry.priors.matlab_file import read_mat
 from latentry.storage import read_json
 
 __all__ = ["Tabulated", "TabulatedLaw", "read_table"]
 
 _MASS_NAMES = ("probs", "pdf", "p")
 _SUMS_TO_ONE = 1e-6
+_MOST_BYTES = 2**23
+"""Of a table on disk: a million masses."""
 
 
 @dataclass(frozen=True)
@@ -281,21 +284,29 @@ def read_table(path: str | Path) -> tuple[Float[Tensor, "n"], tuple[float, float
         raise ValueError(f"expected a table as {', '.join(_READERS)}, got {path}; save it as one of these")
     if not path.is_file():
         raise ValueError(f"expected a table at {path}, found no such file; check the path")
-    try:
-        content = _READERS[path.suffix](path)
-    except (OSError, EOFError, TypeError, ValueError, NotImplementedError, BadZipFile) as error:
-        raise ValueError(f"{path} is not a whole {path.suffix} file ({error}); copy or save it again") from None
+    content = {name: _numbers(value) for name, value in _READERS[path.suffix](path).items()}
     probs = torch.from_numpy(np.array(_vector(content, path), dtype=np.float64))
-    if not probs.isfinite().all() or (probs < 0).any() or probs.sum() <= 0:
+    total = probs.sum()
+    if not (probs.isfinite().all() and (probs >= 0).all() and 0 < total < math.inf):
         raise ValueError(f"expected finite masses >= 0 that are not all zero in {path}; clip or repair the table")
-    ends = [float(np.squeeze(content[name])) for name in ("low", "high") if name in content]
-    return probs / probs.sum(), ((ends[0], ends[1]) if len(ends) == 2 else None)
+    ends = [content[name] for name in ("low", "high") if name in content]
+    if any(end.size != 1 for end in ends):
+        raise ValueError(f"expected one number each as low and high in {path}, got others; save the two ends of the table")
+    return probs / total, ((ends[0].item(), ends[1].item()) if len(ends) == 2 else None)
 
 
-def _vector(content: Mapping[str, Any], path: Path) -> Any:
+def _numbers(value: Any) -> np.ndarray:
+    """Real numbers as an array, without axes of length 1; an empty one for anything else."""
+    try:
+        found = np.squeeze(np.asarray(value))
+    except (OverflowError, ValueError):  # lists of unequal lengths
+        return np.empty((0, 0))
+    return found.astype(np.float64) if found.dtype.kind in "iuf" else np.empty((0, 0))
+
+
+def _vector(content: Mapping[str, np.ndarray], path: Path) -> np.ndarray:
     named = [name for name in _MASS_NAMES if name in content]
-    vectors = {name: np.squeeze(np.asarray(value)) for name, value in content.items() if not isinstance(value, str)}
-    vectors = {name: v for name, v in vectors.items() if v.ndim == 1 and v.size > 1 and np.issubdtype(v.dtype, np.number)}
+    vectors = {name: v for name, v in content.items() if v.ndim == 1 and v.size > 1}
     chosen = [name for name in named if name in vectors] or list(vectors)
     if len(chosen) != 1:
         raise ValueError(
@@ -306,24 +317,25 @@ def _vector(content: Mapping[str, Any], path: Path) -> Any:
 
 
 def _read_npy(path: Path) -> Mapping[str, Any]:
-    return {"probs": np.load(path, allow_pickle=False)}
+    return {"probs": read_npy(path, most=_MOST_BYTES)}
 
 
 def _read_npz(path: Path) -> Mapping[str, Any]:
-    with np.load(path, allow_pickle=False) as archive:
-        return dict(archive)
+    return read_npz(path, most=_MOST_BYTES)
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:
+    if path.stat().st_size > 4 * _MOST_BYTES:
+        raise ValueError(f"expected a table of at most {4 * _MOST_BYTES} bytes, got {path}; take fewer bins")
     content = read_json(path)
     content = content.get("arguments", content) if isinstance(content, dict) else {"probs": content}
+    if not isinstance(content, dict):
+        raise ValueError(f"expected a list of masses, or masses by name, in {path}, got {type(content).__name__}")
     return {name: value for name, value in content.items() if name in (*_MASS_NAMES, "low", "high")}
 
 
 def _read_mat(path: Path) -> Mapping[str, Any]:
-    from scipy.io import loadmat
-
-    return {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
+    return read_mat(path, most=_MOST_BYTES)
 
 
 _READERS = {".npy": _read_npy, ".npz": _read_npz, ".json": _read_json, ".mat": _read_mat}
