@@ -5,8 +5,30 @@ from typing import Any
 from torch import nn
 
 from latentry import networks
+from latentry.records import class_name, rebuilt
 
 __all__ = ["from_record", "record"]
+
+_CLASSES: dict[str, type] = {
+    kind.__name__: kind
+    for kind in (
+        networks.Cho2020Discriminator,
+        networks.Cho2020Generator,
+        networks.ConditionalFlow,
+        networks.ConvolutionalEncoder,
+        networks.DCGANDiscriminator,
+        networks.DCGANGenerator,
+        networks.FlowDecoder,
+        networks.Perceptron,
+        networks.PlainClassifier,
+        networks.ResidualClassifier,
+        networks.VectorEncoder,
+        networks.Zheng2019Decoder,
+        networks.Zheng2019Discriminator,
+        networks.Zheng2019Encoder,
+    )
+}
+"""All that a file may name."""
 
 
 def record(network: nn.Module) -> dict[str, Any]:
@@ -15,13 +37,8 @@ def record(network: nn.Module) -> dict[str, Any]:
     Raises:
         ValueError: The network is not of a class that `latentry.networks` offers, so that no name could find it again.
     """
-    name = type(network).__name__
-    if getattr(networks, name, None) is not type(network):
-        raise ValueError(
-            f"expected a class that latentry.networks offers, got {name}; save your own module with safetensors and pass it "
-            "to the functions of latentry as it is"
-        )
-    return {"class": name, "arguments": network.arguments}
+    way_out = "save your own module with safetensors and pass it to the functions of latentry as it is"
+    return {"class": class_name(network, _CLASSES, "latentry.networks", way_out), "arguments": network.arguments}
 
 
 def from_record(content: Any) -> nn.Module:
@@ -30,10 +47,5 @@ def from_record(content: Any) -> nn.Module:
     Raises:
         ValueError: The record names no network of this version, or its arguments do not fit.
     """
-    try:
-        network: nn.Module = getattr(networks, content["class"])(**content["arguments"])
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"expected the class and the arguments of a network of this version of latentry ({error}); save it again"
-        ) from None
+    network: nn.Module = rebuilt(content, _CLASSES, "network")
     return network

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from latentry import priors
-from latentry.priors.iid import IIDPrior
+from latentry.priors.designer import Designed
+from latentry.priors.iid import HalfUniformHalfNormal, IIDPrior, Normal, TruncatedCauchy, Uniform
 from latentry.priors.labelled import NormalMixture
-from latentry.priors.radial import RadialPrior
+from latentry.priors.placement import SemanticPlacement
+from latentry.priors.radial import GammaRadius, LogUniformRadius, RadialPrior, SphericalCauchy
 from latentry.priors.tabulated import Tabulated
+from latentry.records import class_name, rebuilt
 from latentry.storage import read_json, write_json
 
 __all__ = ["SavedPrior", "UnlabelledPrior", "from_record", "load_prior", "record", "save_prior"]
@@ -18,6 +20,25 @@ UnlabelledPrior = IIDPrior | RadialPrior
 SavedPrior = UnlabelledPrior | NormalMixture
 """Priors that a name and arguments describe."""
 
+_CLASSES: dict[str, type] = {
+    kind.__name__: kind
+    for kind in (
+        Designed,
+        GammaRadius,
+        HalfUniformHalfNormal,
+        LogUniformRadius,
+        Normal,
+        NormalMixture,
+        RadialPrior,
+        SemanticPlacement,
+        SphericalCauchy,
+        Tabulated,
+        TruncatedCauchy,
+        Uniform,
+    )
+}
+"""All that a file may name."""
+
 
 def record(prior: SavedPrior) -> dict[str, Any]:
     """The prior's class and arguments, as JSON can hold them.
@@ -25,11 +46,7 @@ def record(prior: SavedPrior) -> dict[str, Any]:
     Raises:
         ValueError: The prior is not of a class that `latentry.priors` offers, so that no name could find it again.
     """
-    name = type(prior).__name__
-    if getattr(priors, name, None) is not type(prior):
-        raise ValueError(
-            f"expected a class that latentry.priors offers, got {name}; pass your own prior to latentry's functions as it is"
-        )
+    name = class_name(prior, _CLASSES, "latentry.priors", "pass your own prior to latentry's functions as it is")
     return {"class": name, "arguments": prior.arguments()}
 
 
@@ -39,15 +56,7 @@ def from_record(content: Any) -> SavedPrior:
     Raises:
         ValueError: The record names no prior of this version, or its arguments do not fit.
     """
-    try:
-        kind = getattr(priors, content["class"])
-        prior = kind(**content["arguments"])
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"expected the class and the arguments of a prior of this version of latentry ({error}); save it again"
-        ) from None
-    if not isinstance(prior, SavedPrior):
-        raise ValueError(f"expected a prior, got {content['class']}; choose one of latentry.priors")
+    prior: SavedPrior = rebuilt(content, _CLASSES, "prior")
     return prior
 
 
@@ -68,8 +77,10 @@ def load_prior(path: str | Path, latent_dim: int | None = None) -> SavedPrior:
     """
     content = read_json(path) if Path(path).suffix == ".json" else None
     if isinstance(content, dict) and "class" in content:
-        arguments = content.get("arguments", {})
-        return from_record({**content, "arguments": arguments | ({} if latent_dim is None else {"latent_dim": latent_dim})})
+        prior = from_record(content)
+        if latent_dim is None or latent_dim == prior.latent_dim:
+            return prior
+        return from_record({**content, "arguments": {**prior.arguments(), "latent_dim": latent_dim}})
     if latent_dim is None:
         raise ValueError(f"{path} is a bare table and says nothing of the length of a code; pass latent_dim")
     return Tabulated.from_file(path, latent_dim)

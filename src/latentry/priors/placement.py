@@ -36,6 +36,7 @@ from torch import Tensor
 
 from latentry.names import feature_index
 from latentry.priors.labelled import DiagonalNormal, NormalMixture
+from latentry.priors.prior_module import checked_latent_dim
 
 __all__ = ["Combination", "SemanticPlacement"]
 
@@ -43,6 +44,8 @@ Combination = Literal["means", "codes"]
 
 _MOST = 4096
 """Combinations that are written out unasked."""
+_MOST_NUMBERS = 2**28
+"""Of all means together."""
 
 
 class SemanticPlacement(NormalMixture):
@@ -88,6 +91,8 @@ class SemanticPlacement(NormalMixture):
         probs: Float[Tensor, "m"] | Sequence[float] | None = None,
     ) -> None:
         names = _check_names(features, exclusive)
+        if len(names) * checked_latent_dim(latent_dim) > _MOST_NUMBERS:
+            raise ValueError(f"expected at most {_MOST_NUMBERS} numbers for means, got {len(names)} of {latent_dim}")
         placed = _in_blocks(names, latent_dim, block, separation) if means is None else torch.as_tensor(means)
         placed = placed if placed.is_floating_point() else placed.to(torch.get_default_dtype())
         if placed.shape != (len(names), latent_dim) or not placed.isfinite().all():
@@ -107,6 +112,11 @@ class SemanticPlacement(NormalMixture):
         _check_levels(rows, names, exclusive)
         if rows.isnan().any():
             raise ValueError("expected known levels in every combination, got NaN; leave out what is not known")
+        if len(rows) * latent_dim > _MOST_NUMBERS:
+            raise ValueError(
+                f"expected at most {_MOST_NUMBERS} numbers for the means of all combinations, got {len(rows)} of "
+                f"{latent_dim}; pass those combinations that occur, or take shorter codes"
+            )
         spread = _spread(rows, combination)
         super().__init__(rows @ placed, spread[:, None] * deviations, probs)
         self.features, self.exclusive, self.combination = names, tuple(exclusive), combination

@@ -1,5 +1,6 @@
 """What priors without labels share: a module that returns a distribution, and forwards to it."""
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,7 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-__all__ = ["PriorModule"]
+__all__ = ["PriorModule", "checked_latent_dim"]
+
+_MOST_ELEMENTS = 2**31
 
 
 class PriorModule(nn.Module):
@@ -19,16 +22,14 @@ class PriorModule(nn.Module):
         latent_dim: Number of coordinates d, at least 1.
 
     Raises:
-        ValueError: `latent_dim` is below 1.
+        ValueError: `latent_dim` is no whole number of at least 1.
     """
 
     _like: Tensor
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
-        if latent_dim < 1:
-            raise ValueError(f"expected latent_dim >= 1, got {latent_dim}")
-        self.latent_dim = latent_dim
+        self.latent_dim = checked_latent_dim(latent_dim)
         self.register_buffer("_like", torch.empty(0), persistent=False)
 
     def arguments(self) -> dict[str, Any]:
@@ -69,3 +70,18 @@ class PriorModule(nn.Module):
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={value}" for name, value in self.arguments().items())
+
+
+def checked_latent_dim(latent_dim: Any) -> int:
+    """The number of coordinates of a code, if it is one.
+
+    Raises:
+        ValueError: It is no whole number from 1 on, or larger than any code.
+    """
+    try:
+        found = operator.index(latent_dim)
+    except TypeError:
+        found = 0
+    if isinstance(latent_dim, bool) or not 1 <= found <= _MOST_ELEMENTS:
+        raise ValueError(f"expected a whole number latent_dim >= 1, and at most {_MOST_ELEMENTS}, got {latent_dim!r}")
+    return found

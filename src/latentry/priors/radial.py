@@ -35,10 +35,11 @@ from latentry.priors.laws import HalfUniformHalfNormalLaw, NormalLaw, UniformLaw
 from latentry.priors.prior_module import PriorModule
 from latentry.priors.radius_laws import CauchyRadiusLaw, LogUniformLaw, NakagamiLaw
 from latentry.priors.tabulated import TabulatedLaw
+from latentry.records import class_name, rebuilt
 
 __all__ = ["GammaRadius", "LogUniformRadius", "RadialDistribution", "RadialPrior", "SphericalCauchy"]
 
-_LAWS = {
+_LAWS: dict[str, type] = {
     law.__name__: law
     for law in (CauchyRadiusLaw, HalfUniformHalfNormalLaw, LogUniformLaw, NakagamiLaw, NormalLaw, TabulatedLaw, UniformLaw)
 }
@@ -167,6 +168,7 @@ class RadialPrior(PriorModule):
     def arguments(self) -> dict[str, Any]:
         """What the constructor was given, as JSON can hold it."""
         law: Any = self.radius_law
+        class_name(law, _LAWS, "latentry.priors", "a law of your own cannot be saved; save a table of it (TabulatedLaw)")
         return {
             "latent_dim": self.latent_dim,
             "radius_law": {"class": type(law).__name__, "arguments": dataclasses.asdict(law)},
@@ -275,11 +277,10 @@ def _mean_log(law: SampledLaw) -> float:
 
 
 def _law_by_name(record: Mapping[str, Any]) -> SampledLaw:
-    if record.get("class") not in _LAWS:
+    if not isinstance(record.get("class"), str) or record["class"] not in _LAWS:
         raise ValueError(f"expected the name of a law among {sorted(_LAWS)}, got {record.get('class')!r}")
-    # JSON gives tuples back as lists
-    arguments: Any = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in record["arguments"].items()
-    }
-    law: SampledLaw = _LAWS[record["class"]](**arguments)
+    arguments = record.get("arguments")
+    if isinstance(arguments, Mapping):  # JSON gives tuples back as lists
+        arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
+    law: SampledLaw = rebuilt({"class": record["class"], "arguments": arguments}, _LAWS, "law of norms")
     return law
