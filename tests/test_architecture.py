@@ -14,6 +14,7 @@ FLOORS = {
     "array_files": 1,
     "interfaces": 1,
     "holding": 1,
+    "memory": 1,
     "names": 1,
     "paths": 1,
     "records": 1,

@@ -1,13 +1,17 @@
 import io
+import pickle
+from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 
-from latentry.data import assembly
+from latentry.data import load_dataset, survey
 from latentry.data.assembly import in_memory, streamed
 from latentry.data.labels import Labels
 from latentry.data.pictures import Picture
+from latentry.training.batches import _as_it_is
 
 LABELS = Labels(torch.arange(9) % 3, tuple("abc"))
 
@@ -29,8 +33,28 @@ def test_reading_nothing_gives_nothing() -> None:
     assert streamed("toys", picture, LABELS, image_size=None, channels=None).images([]).shape == (0, 1, 4, 4)
 
 
+@pytest.mark.parametrize("name", ["digits", "painted-digits", "stroke-digits", "folder"])
+def test_what_was_pickled_reads_the_same_pixels(tmp_path: Path, name: str) -> None:
+    if name == "folder":
+        (tmp_path / "cat").mkdir()
+        Image.new("L", (4, 4), 7).save(tmp_path / "cat/a.png")
+    data = load_dataset(tmp_path if name == "folder" else name, image_size=32 if name == "painted-digits" else None)
+    part = data.take(data.items[:3])
+    assert pickle.loads(pickle.dumps(part)).fingerprint() == part.fingerprint()
+
+
+def test_a_worker_that_is_started_anew_reads_the_same_batches() -> None:
+    data = load_dataset("digits").split("validation").take(torch.arange(6))
+    with_workers = {"num_workers": 1, "multiprocessing_context": "spawn"}
+    read, spawned = (
+        [x for x, _ in DataLoader(data, batch_size=2, collate_fn=_as_it_is, generator=torch.Generator(), **how)]  # type: ignore[arg-type]
+        for how in ({}, with_workers)
+    )
+    assert torch.stack(read).equal(torch.stack(spawned))
+
+
 def test_few_headers_are_read_first_and_the_others_judged_when_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assembly, "HEADERS", 3)
+    monkeypatch.setattr(survey, "HEADERS", 3)
     opened: list[int] = []
 
     def odd_one_out(item: int) -> Picture:

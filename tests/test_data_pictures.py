@@ -9,13 +9,18 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from latentry.data import from_pixels, load_images
-from latentry.data.pictures import Picture, common_shape, convert_pixels, read_pictures
+from latentry.data.pictures import Picture, convert_pixels, read_pictures
+from latentry.data.survey import survey
 
 
 def picture(image: Image.Image, name: str = "picture", **options: object) -> Picture:
     buffer = io.BytesIO()
     image.save(buffer, format=str(options.pop("format", "PNG")), **options)
     return Picture(name, buffer.getvalue())
+
+
+def common_shape(pictures: list[Picture], image_size: int | None, channels: int | None) -> tuple[int, int, int]:
+    return survey(pictures.__getitem__, len(pictures), image_size, channels).shape
 
 
 def value(image: Image.Image, channels: int) -> list[int]:
@@ -114,7 +119,7 @@ def noise() -> Image.Image:
         cut(picture(noise(), format="GIF")),
         b"no image",
         b"",
-        picture(Image.fromarray(np.zeros((2, 2), dtype=np.float32)), format="TIFF").file,
+        picture(Image.fromarray(np.full((2, 2), 1.5, dtype=np.float32)), format="TIFF").file,
         picture(Image.fromarray(np.full((2, 2), 70000, dtype=np.int32)), format="TIFF").file,
     ],
     ids=["half a png", "half a jpeg", "half a gif", "text", "nothing", "floats", "32 bits"],

@@ -32,7 +32,7 @@ def test_zero_is_absent_in_a_table_of_zeros_and_ones(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cell", ["0.5", "yes", "2"])
 def test_an_attribute_that_is_no_sign_is_named(tmp_path: Path, cell: str) -> None:
     table = read_csv(written(tmp_path, f"file,hat\na,1\nb,{cell}\n"))
-    with pytest.raises(ValueError, match=rf"table\.csv, got '{cell}' for 'hat' in row 2; recode"):
+    with pytest.raises(ValueError, match=rf"table\.csv, got '{cell}' for 'hat' in line 3; recode"):
         table.attributes(["hat"])
 
 
@@ -40,7 +40,7 @@ def test_an_attribute_that_is_no_sign_is_named(tmp_path: Path, cell: str) -> Non
     ("text", "message"),
     [
         ("", "found an empty file"),
-        ("file,label\na,1\nb\n", "expected 2 cells in each row of .*table.csv, got 1 in row 2"),
+        ("file,label\na,1\nb\n", "expected 2 cells in each row of .*table.csv, got 1 in line 3"),
     ],
 )
 def test_a_table_that_is_cut_short_is_named(tmp_path: Path, text: str, message: str) -> None:
@@ -57,7 +57,7 @@ def test_text_that_is_no_utf8_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("column", "message"),
-    [("label", "column 'label' in .*table.csv, got columns"), ("kind", "expected a kind .* none in row 2")],
+    [("label", "column 'label' in .*table.csv, got columns"), ("kind", "expected a kind .* none in line 3")],
 )
 def test_a_missing_column_or_cell_is_named(tmp_path: Path, column: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -66,5 +66,5 @@ def test_a_missing_column_or_cell_is_named(tmp_path: Path, column: str, message:
 
 def test_a_listed_file_that_does_not_exist_is_named(tmp_path: Path) -> None:
     table = read_csv(written(tmp_path, "file,label\ntable.csv,x\ngone.png,x\n"))
-    with pytest.raises(ValueError, match=r"gone\.png that .*table\.csv lists, found none"):
+    with pytest.raises(ValueError, match=r"gone\.png that .*table\.csv lists in line 3, found none"):
         existing_files(table, tmp_path, "file")

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from latentry.cli import main
-from latentry.data.pictures import load_images
 from latentry.data.recovered import load_codes
+from latentry.data.survey import load_images
 from latentry.latent.measurements import Downsample
 from latentry.latent.solvers.adam import Adam
 from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt

@@ -3,7 +3,7 @@
 import os.path
 from pathlib import Path
 
-__all__ = ["user_path"]
+__all__ = ["folder_name", "user_path"]
 
 
 def user_path(text: str | Path) -> Path:
@@ -19,3 +19,8 @@ def user_path(text: str | Path) -> Path:
     if "\0" in str(text):
         raise ValueError(f"expected a path without null characters, got {str(text)!r}; correct it")
     return Path(os.path.expanduser(text))  # noqa: PTH111  # Path.expanduser takes the file ./~ for the home folder
+
+
+def folder_name(folder: Path) -> str:
+    """What a folder is called, be it written as `.` or `..`."""
+    return folder.name if folder.name not in ("", "..") else folder.resolve().name

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from latentry.data.folder import load_files
+from latentry.data.folder import load_files, unlisted
 from latentry.data.images import SPLITS, LabelledImages
 from latentry.data.labels import Labels
 from latentry.data.splits import split_members
 from latentry.data.tables import Table, existing_files, read_csv, read_words
+from latentry.paths import folder_name
 
 __all__ = ["is_celeba_folder", "load_celeba"]
 
@@ -42,8 +43,15 @@ def load_celeba(folder: Path, *, image_size: int | None = None, channels: int | 
     table = _attribute_table(path)
     names = tuple(name for name in table.columns if name != FILE)
     labels = Labels(attributes=table.attributes(names), attribute_names=names, published=_published(folder, table))
+    images = _image_folder(folder)
+    files = existing_files(table, images, FILE)
     return load_files(
-        folder.name, existing_files(table, _image_folder(folder), FILE), labels, image_size=image_size, channels=channels
+        folder_name(folder),
+        files,
+        labels,
+        image_size=image_size,
+        channels=channels,
+        notes=unlisted(images, files, path.name),
     )
 
 
@@ -58,13 +66,13 @@ def _image_folder(folder: Path) -> Path:
 def _attribute_table(path: Path) -> Table:
     if path.suffix == ".csv":
         return read_csv(path)
-    lines = read_words(path)
+    lines, numbers = read_words(path)
     if len(lines) < 3 or lines[0] != [str(len(lines) - 2)]:
         raise ValueError(
             f"expected the number of images in line 1 of {path}, names in line 2 and then as many lines, got "
             f"{' '.join(lines[0]) if lines else 'nothing'!r} and {max(len(lines) - 2, 0)} lines; copy the file again"
         )
-    return Table(path, (FILE, *lines[1]), lines[2:])
+    return Table(path, (FILE, *lines[1]), lines[2:], numbers[2:])
 
 
 def _published(folder: Path, table: Table) -> dict[str, Tensor]:
@@ -72,8 +80,8 @@ def _published(folder: Path, table: Table) -> dict[str, Tensor]:
     path = _listed(folder, PARTITION)
     if path is None:
         return {}
-    partition = read_csv(path) if path.suffix == ".csv" else Table(path, (FILE, "partition"), read_words(path))
-    words = dict(zip(partition.column(FILE), partition.column("partition"), strict=True))
+    partition = read_csv(path) if path.suffix == ".csv" else Table(path, (FILE, "partition"), *read_words(path))
+    words = dict(zip(partition.column(FILE, unique=True), partition.column("partition"), strict=True))
     splits = {str(number): name for number, name in enumerate(SPLITS)}
     return split_members([_split(words, splits, file, path) for file in table.column(FILE)], str(path))
 

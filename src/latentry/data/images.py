@@ -3,6 +3,7 @@
 Pixels are stored as uint8 and handed out as float32 in [-1, 1], value v becoming 2 v / 255 - 1.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,10 +12,13 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from latentry.data.labels import Zeros
+from latentry.memory import check_memory
 from latentry.storage import fingerprint
 
 __all__ = ["LabelledImages", "from_pixels", "to_pixels"]
 
+_BYTES = 9
+"""For each value while images are read: 1 as stored, and twice 4 as real numbers."""
 SPLITS = ("train", "validation", "held-out")
 
 
@@ -55,6 +59,8 @@ class LabelledImages:
     """Item numbers of the fixed splits `train`, `validation` and `held-out`."""
     items: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64), repr=False)
     """Numbers of the items in this view of the source, int64 `(m,)`."""
+    notes: tuple[str, ...] = field(default=(), repr=False)
+    """What of the source was left out, what was done to its images, and what was decided where it does not say."""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -102,7 +108,7 @@ class LabelledImages:
     def images(self, positions: Sequence[int] | Tensor | None = None) -> Float[Tensor, "m c h w"]:
         """Images at these positions of the view (all of them by default), float32 in [-1, 1]."""
         chosen = self.items if positions is None else self.items[torch.as_tensor(positions, dtype=torch.int64)]
-        return from_pixels(self.read(chosen))
+        return self._read(chosen)
 
     def __getitem__(self, position: int) -> tuple[Tensor, Tensor]:
         x, y = self.__getitems__([position])
@@ -113,7 +119,21 @@ class LabelledImages:
         chosen = self.items[torch.as_tensor(positions, dtype=torch.int64)]
         targets = self.y if self.y is not None else self.attributes
         assert targets is not None, "a source has classes or attributes"
-        return from_pixels(self.read(chosen)), targets[chosen]
+        return self._read(chosen), targets[chosen]
+
+    def check_shape(self, shape: tuple[int, int, int]) -> None:
+        """Make sure that the images have a shape, such as that of what a generator makes.
+
+        Raises:
+            ValueError: They have another.
+        """
+        if self.shape != shape:
+            channels, height, width = shape
+            size = f"image_size={height}" if height == width else "another size"
+            raise ValueError(
+                f"expected images of shape {shape} as the generator makes them, got {self.shape} in {self.name}; load them "
+                f"with channels={channels} and {size}"
+            )
 
     def fingerprint(self) -> str:
         """Hash of the items of this view, their classes and attributes; reads every image once."""
@@ -126,3 +146,8 @@ class LabelledImages:
         blocks = [fingerprint({"pixels": self.read(self.items[start : start + 4096])}) for start in starts]
         parts["pixels"] = torch.tensor([list(block.encode()) for block in blocks], dtype=torch.uint8)
         return fingerprint(parts)
+
+    def _read(self, items: Tensor) -> Float[Tensor, "m c h w"]:
+        bytes_each = _BYTES * math.prod(self.shape)
+        check_memory(len(items) * bytes_each, f"{len(items):,} images of {self.name}", "take fewer or smaller ones at once")
+        return from_pixels(self.read(items))

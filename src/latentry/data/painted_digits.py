@@ -5,6 +5,7 @@ What a digit gets is drawn once from a fixed seed, so that the data are the same
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -14,6 +15,7 @@ from torch.nn.functional import affine_grid, grid_sample
 from latentry.data.digits import digits
 from latentry.data.images import LabelledImages, to_pixels
 from latentry.data.pictures import convert_pixels
+from latentry.data.survey import changes
 
 __all__ = ["painted_digits"]
 
@@ -28,15 +30,32 @@ def painted_digits(*, image_size: int | None = None, channels: int | None = None
     """The bundled digits as colour pictures, 64 x 64, with the classes and splits of `digits`."""
     plain = digits()
     traits = torch.rand(len(plain), _TRAITS, generator=torch.Generator().manual_seed(_SEED))
-
-    def read(items: Int[Tensor, "m"]) -> UInt8[Tensor, "m c h w"]:
-        coverage = (plain.images(items) + 1) / 2
-        return convert_pixels(to_pixels(2 * _paint(coverage, traits[items]) - 1), image_size, channels)
-
     shape = (channels or 3, image_size or SIDE, image_size or SIDE)
     return LabelledImages(
-        "painted-digits", shape, read, plain.y, plain.class_names, splits=plain.splits, items=torch.arange(len(plain))
+        "painted-digits",
+        shape,
+        _Painter(plain, traits, image_size, channels),
+        plain.y,
+        plain.class_names,
+        splits=plain.splits,
+        items=torch.arange(len(plain)),
+        notes=changes({(3, SIDE, SIDE): len(plain)}, shape, len(plain)),
     )
+
+
+@dataclass(frozen=True)
+class _Painter:
+    """Pixels of items, painted when they are asked for."""
+
+    plain: LabelledImages
+    traits: Float[Tensor, "n k"]
+    image_size: int | None
+    channels: int | None
+
+    def __call__(self, items: Int[Tensor, "m"]) -> UInt8[Tensor, "m c h w"]:
+        coverage = (self.plain.images(items) + 1) / 2
+        painted = to_pixels(2 * _paint(coverage, self.traits[items]) - 1)
+        return convert_pixels(painted, self.image_size, self.channels)
 
 
 def _paint(coverage: Float[Tensor, "m 1 28 28"], traits: Float[Tensor, "m k"]) -> Float[Tensor, "m 3 64 64"]:

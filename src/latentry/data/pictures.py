@@ -1,14 +1,16 @@
 """From encoded pictures to pixels of one shape, with Pillow.
 
 Grey or colour: with `channels` 1 or 3 every picture is converted, whatever it was. Transparency is laid on white, a palette
-is resolved, 16-bit grey is scaled to 8 bits, a camera's rotation (EXIF) is applied, and of an animation the first frame is
-taken. With `image_size` the shorter side is brought to that size and the longer one cropped about the centre, with Lanczos'
-filter, whose support grows with the reduction, so that no aliasing arises.
+is resolved, grey of 16 bits is scaled to 8 by the depth that it uses (`latentry.data.picture_depth`), a camera's rotation is
+applied, stored as EXIF or as XMP in any format, and of several frames the first is taken. With `image_size` the shorter side
+is brought to that size and the longer one cropped about the centre, with Lanczos' filter, whose support grows with the
+reduction, so that no aliasing arises. Before anything is decoded its size is read from the header, and refused beyond
+`PIL.Image.MAX_IMAGE_PIXELS` or the memory that is free.
 """
 
 import os
-import struct
-from collections.abc import Iterable, Iterator, Sequence
+import stat
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,27 +19,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 
-from latentry.data.images import from_pixels
+from latentry.data.picture_depth import BinaryFile, Depth, eight_bits, floats_as_bytes, png_chunks
+from latentry.data.picture_files import picture_formats
+from latentry.memory import check_memory
 
-__all__ = [
-    "Picture",
-    "check_format",
-    "common_shape",
-    "convert_pixels",
-    "expand_paths",
-    "image_files",
-    "load_images",
-    "read_pictures",
-]
+__all__ = ["Header", "Picture", "check_format", "convert_pixels", "largest_value", "read_header", "read_pictures"]
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
-BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
+GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 THREADS = min(4, os.cpu_count() or 1)
+_SIDEWAYS = (5, 6, 7, 8)
+_TELLING = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
+_DECODING = 12
+"""Bytes for each pixel of a picture while it is decoded."""
 
 Shape = tuple[int, int, int]
 
@@ -50,33 +47,20 @@ class Picture:
     file: Path | bytes
 
 
-def load_images(paths: Sequence[str | Path], *, image_size: int, channels: int) -> Float[Tensor, "n c h w"]:
-    """Images from files and folders (read with their subfolders, sorted), square, float32 in [-1, 1].
+@dataclass(frozen=True)
+class Header:
+    """What is known of a picture before it is decoded."""
 
-    Raises:
-        ValueError: There is no image at a path, a file is no whole image, or `channels` is neither 1 nor 3.
-    """
-    check_format(image_size, channels)
-    shape = (channels, image_size, image_size)
-    return from_pixels(read_pictures([Picture(str(file), file) for file in expand_paths(paths)], shape, fit=True))
-
-
-def expand_paths(paths: Sequence[str | Path]) -> list[Path]:
-    """The image files that these paths of files and folders stand for, in the order that `load_images` reads them.
-
-    Raises:
-        ValueError: There are no paths, or a folder has no image.
-    """
-    files = [file for path in paths for file in _expanded(Path(path).expanduser())]
-    if not files:
-        raise ValueError("expected paths of images or folders, got none; name at least one")
-    return files
-
-
-def image_files(folder: Path) -> list[Path]:
-    """The images in a folder and its subfolders, sorted; hidden files and folders are left out."""
-    found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
-    return [file for file in found if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
+    name: str
+    """What errors call it."""
+    shape: Shape
+    """Channels, height and width, upright."""
+    depth: Depth | None = None
+    """Of its values, where they are grey of 16 bits."""
+    deep_colours: bool = False
+    """Whether its colours have 16 bits, of which Pillow gives the upper 8."""
+    frames: bool = False
+    """Whether it has more than one frame."""
 
 
 def check_format(image_size: int | None, channels: int | None) -> None:
@@ -91,36 +75,50 @@ def check_format(image_size: int | None, channels: int | None) -> None:
         raise ValueError(f"expected a positive image_size, got {image_size}; leave it out to keep the source's own")
 
 
-def common_shape(pictures: Iterable[Picture], image_size: int | None, channels: int | None) -> Shape:
-    """The shape that all pictures will have, from their headers alone; colour if any of them is in colour.
+def read_header(picture: Picture) -> Header:
+    """What the header of a picture says.
 
     Raises:
-        ValueError: There is no picture, a header cannot be read, or sizes differ and there is no `image_size`.
+        ValueError: There is no picture, it is broken, or has too many pixels.
     """
-    shapes = {_header(picture): picture.name for picture in pictures}
-    if not shapes:
-        raise ValueError("expected at least one picture, got none; check the folder")
-    first, *others = {(height, width): name for (_, height, width), name in shapes.items()}.items()
-    if image_size is None and others:
-        raise ValueError(_sizes_differ(first, others[0]))
-    height, width = (image_size, image_size) if image_size else first[0]
-    return channels or max(depth for depth, _, _ in shapes), height, width
+    with _opened(picture) as (image, chunks):
+        grey = image.mode in GREY_MODES
+        width, height = image.size[::-1] if _lies_sideways(image, chunks) else image.size
+        return Header(
+            picture.name,
+            (1 if grey else 3, height, width),
+            depth=Depth.of(image, chunks) if image.mode.startswith("I") else None,
+            deep_colours=not grey and _has_deep_samples(image),
+            frames=image.format != "MPO" and bool(getattr(image, "is_animated", False)),
+        )
 
 
-def read_pictures(pictures: Sequence[Picture], shape: Shape, *, fit: bool) -> UInt8[Tensor, "n c h w"]:
+def largest_value(picture: Picture) -> int:
+    """The largest value of the pixels of a picture as they are stored.
+
+    Raises:
+        ValueError: The picture is broken.
+    """
+    with _opened(picture) as (image, _):
+        return int(np.asarray(image).max())
+
+
+def read_pictures(pictures: Sequence[Picture], shape: Shape, *, fit: bool, bits: int = 16) -> UInt8[Tensor, "n c h w"]:
     """Pixels of pictures, decoded by a few threads.
 
     Args:
         pictures: What to decode.
         shape: Channels, height and width of the result.
         fit: Whether a picture of another size is resized and cropped; an error otherwise.
+        bits: How many bits the values of grey pictures of 16 bits use that do not declare it.
 
     Raises:
         ValueError: A picture is broken, or of another size and not to be fitted.
     """
+    check_memory(len(pictures) * int(np.prod(shape)), f"{len(pictures):,} images", "read fewer at once, or smaller ones")
     pixels = torch.empty(len(pictures), *shape, dtype=torch.uint8)
     with ThreadPoolExecutor(THREADS) as pool:
-        for row, image in zip(pixels, pool.map(lambda picture: _read(picture, shape, fit), pictures), strict=True):
+        for row, image in zip(pixels, pool.map(lambda picture: _read(picture, shape, fit, bits), pictures), strict=True):
             row.copy_(image)
     return pixels
 
@@ -136,45 +134,67 @@ def convert_pixels(
     return torch.stack([_fitted(Image.fromarray(image.permute(1, 2, 0).squeeze(2).numpy()), shape) for image in pixels])
 
 
-def _expanded(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    if files := image_files(path):
-        return files
-    raise ValueError(
-        f"expected images in the folder {path}, found none; it must hold files that end in {', '.join(SUFFIXES)}"
-    )
-
-
 @contextmanager
-def _opened(picture: Picture) -> Iterator[Image.Image]:
-    """A picture whose header is read; what goes wrong with it in the block becomes one error that names it."""
+def _opened(picture: Picture) -> Iterator[tuple[Image.Image, dict[bytes, bytes]]]:
+    """A picture and the chunks of a PNG; whatever goes wrong with it in the block becomes one error that names it."""
     try:
-        with Image.open(BytesIO(picture.file) if isinstance(picture.file, bytes) else picture.file) as image:
-            yield image
+        with _file(picture) as file:
+            chunks = png_chunks(file)
+            file.seek(0)
+            with Image.open(file, formats=picture_formats()) as image:
+                _check_size(image)
+                yield image, chunks
     except FileNotFoundError:
         raise ValueError(f"expected an image at {picture.name}, found none; check its name") from None
-    except BROKEN as error:
+    except Exception as error:  # a decoder may raise anything over broken bytes
         raise ValueError(
             f"expected a whole image of 8 or 16 bits in {picture.name}, got {type(error).__name__}: {error}; "
             "replace or remove the file"
         ) from None
 
 
-def _header(picture: Picture) -> Shape:
-    with _opened(picture) as image:
-        turned = "exif" in image.info and image.getexif().get(ExifTags.Base.Orientation, 1) > 4
-        width, height = image.size[::-1] if turned else image.size
-        return (1 if image.mode in GREY_MODES else 3), height, width
+def _file(picture: Picture) -> BinaryFile:
+    if isinstance(picture.file, bytes):
+        return BytesIO(picture.file)
+    if not stat.S_ISREG(picture.file.stat().st_mode):  # a pipe would wait for ever
+        raise ValueError("it is a folder, pipe, socket or device")
+    return picture.file.open("rb")
 
 
-def _read(picture: Picture, shape: Shape, fit: bool) -> UInt8[Tensor, "c h w"]:
-    with _opened(picture) as image:
-        upright = ImageOps.exif_transpose(image) if "exif" in image.info else image
+def _check_size(image: Image.Image) -> None:
+    width, height = image.size
+    if Image.MAX_IMAGE_PIXELS is not None and width * height > Image.MAX_IMAGE_PIXELS:
+        raise ValueError(
+            f"its {width} x {height} pixels are more than the {Image.MAX_IMAGE_PIXELS:,} of PIL.Image.MAX_IMAGE_PIXELS"
+        )
+    check_memory(_DECODING * width * height * THREADS, f"pictures of {width} x {height}", "make them smaller")
+
+
+def _lies_sideways(image: Image.Image, chunks: dict[bytes, bytes]) -> bool:
+    """Whether the orientation exchanges width and height, which Pillow does by itself for the tag of a TIFF."""
+    if image.format == "PNG" and not any(name in chunks for name in _TELLING):
+        return False  # Pillow would decode all of it to look
+    if ExifTags.Base.Orientation in getattr(image, "tag_v2", {}):
+        return False
+    return image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS
+
+
+def _has_deep_samples(image: Image.Image) -> bool:
+    """Whether each channel is stored with 16 bits."""
+    return image.format in ("PNG", "TIFF") and ";16" in str([tile.args for tile in getattr(image, "tile", ())])
+
+
+def _read(picture: Picture, shape: Shape, fit: bool, bits: int) -> UInt8[Tensor, "c h w"]:
+    with _opened(picture) as (image, chunks):
+        depth = Depth.of(image, chunks)
+        upright = _eight_bit(ImageOps.exif_transpose(image), depth.bits or bits, depth.inverted)
         size = (upright.height, upright.width)
         if fit or size == shape[1:]:
             return _fitted(upright, shape)
-    raise ValueError(_sizes_differ((shape[1:], "the first images"), (size, picture.name)))
+    raise ValueError(
+        f"expected images of one size, got {shape[2]} x {shape[1]} in the first images and {size[1]} x {size[0]} in "
+        f"{picture.name}; pass image_size to resize and crop them"
+    )
 
 
 def _fitted(image: Image.Image, shape: Shape) -> UInt8[Tensor, "c h w"]:
@@ -184,27 +204,18 @@ def _fitted(image: Image.Image, shape: Shape) -> UInt8[Tensor, "c h w"]:
     return torch.from_numpy(np.array(fitted)).reshape(height, width, channels).permute(2, 0, 1)
 
 
-def _plain(image: Image.Image, mode: str) -> Image.Image:
-    """An image as 8-bit grey (L) or colour (RGB), without palette, transparency or 16-bit grey."""
+def _eight_bit(image: Image.Image, bits: int, inverted: bool) -> Image.Image:
+    """An image of 16 bits or real numbers as grey of 8 bits; others as they are."""
     if image.mode.startswith("I"):
-        image = Image.fromarray(_eight_bits(np.asarray(image)))
-    elif image.mode == "F":
-        raise ValueError("its pixels are floating point numbers")
-    elif image.has_transparency_data:
+        return Image.fromarray(eight_bits(np.asarray(image), bits, inverted=inverted))
+    if image.mode == "F":
+        return Image.fromarray(floats_as_bytes(np.asarray(image)))
+    return image
+
+
+def _plain(image: Image.Image, mode: str) -> Image.Image:
+    """An image as 8-bit grey (L) or colour (RGB), without palette or transparency."""
+    if image.has_transparency_data:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
     return image.convert(mode)
-
-
-def _eight_bits(grey: np.ndarray) -> np.ndarray:
-    if grey.min() < 0 or grey.max() > 65535:
-        raise ValueError("its pixels need more than 16 bits")
-    return ((grey.astype(np.int64) + 128) // 257).astype(np.uint8)
-
-
-def _sizes_differ(one: tuple[tuple[int, int], str], other: tuple[tuple[int, int], str]) -> str:
-    ((height, width), name), ((other_height, other_width), other_name) = one, other
-    return (
-        f"expected images of one size, got {width} x {height} in {name} and {other_width} x {other_height} in {other_name}; "
-        "pass image_size to resize and crop them"
-    )

@@ -2,14 +2,14 @@
 
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentry.data.pictures import Picture, common_shape, read_pictures
+from latentry.data.pictures import Picture
+from latentry.data.survey import survey
 from latentry.holding import evaluated
 from latentry.latent.differences import Difference
 from latentry.latent.inverse import Inverse, load_inverse
@@ -19,6 +19,7 @@ from latentry.latent.recovery import automatic_solver
 from latentry.latent.regularizers import L2, AbsoluteValue, Regularizer, StatisticalDistance
 from latentry.latent.resampling import BoundaryResampling, LogisticResampling, Resampling, TruncatedNormalResampling
 from latentry.latent.solvers import LBFGS, Adam, LevenbergMarquardt, Solver
+from latentry.paths import user_path
 from latentry.priors import SavedPrior
 from latentry.tasks.settings import RecoverSettings, RegularizerName
 
@@ -84,13 +85,14 @@ def measurement(settings: RecoverSettings, channels: int, size: int) -> Measurem
 
 
 def _mask(path: str, size: int) -> Float[Tensor, "1 h w"]:
-    picture = Picture(path, Path(path).expanduser())
-    shape = common_shape([picture], None, 1)
-    if shape != (1, size, size):
+    picture = Picture(path, user_path(path))
+    plan = survey(lambda _: picture, 1, None, 1)
+    _, height, width = plan.shape
+    if (height, width) != (size, size):
         raise ValueError(
-            f"expected a mask of {size} x {size} pixels as the images have, got {shape[2]} x {shape[1]} in {path}; resize it"
+            f"expected a mask of {size} x {size} pixels as the images have, got {width} x {height} in {path}; resize it"
         )
-    return (read_pictures([picture], shape, fit=False)[0] >= _WHITE).float()
+    return (plan.read([picture])[0] >= _WHITE).float()
 
 
 def named_solver(settings: RecoverSettings, latent_dim: int) -> Solver | Literal["auto"]:

@@ -16,9 +16,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentry.data.images import from_pixels, to_pixels
-from latentry.data.pictures import expand_paths, load_images
 from latentry.data.recovered import RecoveredCodes, read_codes, shard_path, write_codes
 from latentry.data.sources import load_dataset
+from latentry.data.survey import open_images
 from latentry.evaluation.codes import code_distances
 from latentry.holding import evaluated
 from latentry.latent.recovery import recover_codes
@@ -74,6 +74,8 @@ class Images:
     """Where they come from."""
     read: Callable[[range], Float[Tensor, "n c h w"]]
     """Images in [-1, 1]."""
+    notes: tuple[str, ...] = ()
+    """What of them was left out, and what was done to them."""
 
 
 @dataclass(frozen=True)
@@ -163,16 +165,10 @@ def given_images(settings: RecoverSettings | CodedImagesSettings, seen: Measurem
     if bool(settings.images) == (settings.data is not None):
         raise ValueError("expected images: files or folders of them, or one data set with --data; not both")
     if settings.data is None:
-        files = expand_paths(settings.images)
-        if missing := next((file for file in files if not file.is_file()), None):  # told now, not after hours of work
-            raise ValueError(f"expected an image at {missing}, found none; check its name")
-        return Images(
-            len(files),
-            lambda rows: [str(files[row]) for row in rows],
-            lambda rows: load_images([files[row] for row in rows], image_size=seen.size, channels=seen.channels),
-        )
+        source = open_images(settings.images, image_size=seen.size, channels=seen.channels)
+        return Images(len(source), lambda rows: [source.pictures[row].name for row in rows], source.images, source.notes)
     data = load_dataset(settings.data, image_size=seen.size, channels=seen.channels).split(settings.split)
-    return Images(len(data), lambda rows: [f"{data.name} {row}" for row in rows], data.images)
+    return Images(len(data), lambda rows: [f"{data.name} {row}" for row in rows], data.images, data.notes)
 
 
 def own_images(
