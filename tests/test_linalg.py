@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from latentry.numerics.linalg import congruent_lower, gram, symmetric_eigh
+from latentry.numerics.linalg import congruent_lower, gram, symmetric_eigh, with_fixed_signs
 from latentry.numerics.moments import merge_all, merge_moments, moments
 
 
@@ -64,3 +64,26 @@ def test_bad_rows_and_a_covariance_of_one_row_are_refused() -> None:
         moments(torch.zeros(0, 3))
     with pytest.raises(ValueError, match="at least two rows"):
         _ = moments(torch.zeros(1, 3)).covariance
+
+
+def test_rounding_has_no_say_in_a_sign(rng: torch.Generator) -> None:
+    """Axes of a Hadamard matrix, whose entries are all as large: noise of 1e-15 must not turn any of them round."""
+    hadamard = torch.tensor([[1.0]], dtype=torch.float64)
+    for _ in range(3):
+        hadamard = torch.cat([torch.cat([hadamard, hadamard], 1), torch.cat([hadamard, -hadamard], 1)])
+    axes = hadamard / 8**0.5
+    scatter = axes.mT @ torch.arange(8, 0, -1, dtype=torch.float64).diag() @ axes
+    _, expected = symmetric_eigh(scatter)
+    assert_close(expected[0], torch.full((8,), 8**-0.5, dtype=torch.float64))  # the first of all
+    for _ in range(20):
+        noise = 1e-15 * torch.randn(8, 8, generator=rng, dtype=torch.float64)
+        _, found = symmetric_eigh(scatter + noise + noise.mT)
+        assert_close(found, expected, rtol=0, atol=1e-12)
+    _, single = symmetric_eigh(scatter.float())
+    assert_close(single.double(), expected, rtol=0, atol=1e-5)
+
+
+def test_signs_of_rows_are_those_of_their_largest_entry() -> None:
+    rows = torch.tensor([[0.1, -3.0, 2.0], [2.0, -2.0, 1.0], [-2.0, 2.0, 2.0], [0.0, 0.0, 0.0]])
+    assert torch.equal(with_fixed_signs(rows), rows * torch.tensor([[-1.0], [1.0], [-1.0], [1.0]]))
+    assert with_fixed_signs(rows[:0]).shape == (0, 3)

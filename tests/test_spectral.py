@@ -11,6 +11,8 @@ from torch.nn.functional import normalize, one_hot
 from torch.testing import assert_close
 
 import latentry as lt
+from latentry.latent.boundaries import boundary_directions, fisher_directions
+from latentry.latent.directions import principal_directions
 from latentry.latent.spectral import (
     basis_from_codes,
     energy_share,
@@ -318,3 +320,38 @@ def test_the_shipped_digits_have_a_direction_for_each_digit() -> None:
     assert (away != torch.arange(10)).all()  # the other way lies another digit: the sign counts
     assert basis.generator_fingerprint == shipped.fingerprint
     assert min(basis.counts) >= 40
+
+
+def attributes_of(y: Tensor) -> Tensor:
+    """Two attributes: label 0 or 1 against the others, and even labels against odd ones."""
+    return 2 * torch.stack([y < 2, y % 2 == 0], 1).long() - 1
+
+
+@pytest.mark.parametrize(
+    "find",
+    [
+        basis_from_codes,
+        lambda z, y: basis_from_codes(z, y, centred=False, orthogonalization="gram-schmidt"),
+        lambda z, y: boundary_directions(z, y, model="ridge"),
+        lambda z, y: boundary_directions(z, attributes_of(y)),
+        fisher_directions,
+        lambda z, y: principal_directions(z),
+    ],
+    ids=["loewdin", "gram-schmidt", "labels", "attributes", "fisher", "pca"],
+)
+def test_every_row_of_a_basis_keeps_its_sign_under_rounding_and_in_another_memory_layout(
+    find: Callable[[Tensor, Tensor], lt.QuasiEigenbasis],
+) -> None:
+    """Codes with spreads of their own along axes whose entries are all equally large, so that every tie is there."""
+    z, y = clusters()
+    spreads = torch.linspace(0.2, 2.0, D, dtype=torch.float64)
+    mix = (torch.eye(D, dtype=torch.float64) - 2 / D) @ turned().double()
+    z = (z + spreads * torch.randn(len(z), D, dtype=torch.float64, generator=seeded(8))) @ mix
+    expected = find(z, y).vectors
+    layouts = [z.mT.contiguous().mT, z.repeat_interleave(2, 1)[:, ::2], z.flip(0).flip(0)]
+    noisy = [z + 1e-15 * torch.randn(z.shape, generator=seeded(seed), dtype=torch.float64) for seed in range(5)]
+    for codes in (*layouts, *noisy):
+        assert_close(find(codes, y).vectors, expected, rtol=0, atol=1e-6)
+    order = torch.randperm(len(z), generator=seeded(9))
+    assert_close(find(z[order], y[order]).vectors, expected, rtol=0, atol=1e-6)
+    assert_close(find(z.float(), y).vectors.double(), expected, rtol=0, atol=0.02)

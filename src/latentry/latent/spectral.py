@@ -51,7 +51,7 @@ from latentry.latent.quasi_eigenbasis import (
     spectral_labels,
 )
 from latentry.numerics.group_moments import group_moments, merge_all_groups
-from latentry.numerics.linalg import symmetric_eigh
+from latentry.numerics.linalg import symmetric_eigh, with_fixed_signs
 from latentry.numerics.orthogonalization import complete, gram_schmidt, loewdin, orthogonal_complement
 
 __all__ = [
@@ -313,12 +313,15 @@ def lifted(centred_means: Float[Tensor, "k d"], within: Float[Tensor, "d d"]) ->
 
 
 def principal_rest(rows: Float[Tensor, "k d"], scatter: Float[Tensor, "d d"]) -> Float[Tensor, "c d"]:
-    """Orthonormal principal directions of a scatter beside given rows, the widest first."""
+    """Orthonormal principal directions of a scatter beside given rows, the widest first, with their largest entry positive.
+
+    Signs are set here: those of axes in the complement depend on its basis, which is any.
+    """
     beside = orthogonal_complement(rows)
     if len(beside) == 0:
         return beside
     _, axes = symmetric_eigh(beside @ scatter @ beside.mT)
-    return axes.mT @ beside
+    return with_fixed_signs(axes.mT @ beside)
 
 
 def _check_options(orthogonalization: str, complement: str, complements: tuple[str, ...], blocks: int | None) -> None:

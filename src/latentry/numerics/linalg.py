@@ -1,8 +1,9 @@
 r"""Symmetric matrices: one eigendecomposition with fixed order and sign, and products at half their price.
 
 An eigenvector is known up to its sign, and LAPACK's choice changes with the machine. Here eigenvalues fall, and the entry of
-largest magnitude in each eigenvector is positive, so that a basis is the same wherever it is computed. (Within a repeated
-eigenvalue any rotation is as good as another, and nothing can fix it.)
+largest magnitude in each eigenvector is positive, so that a basis is the same wherever it is computed. Of entries of equal
+magnitude, but for a part in ten thousand, the first one counts: an axis such as (1, -1) would else take its sign from
+rounding. (Within a repeated eigenvalue any rotation is as good as another, and nothing can fix it.)
 
 A product that is known to be symmetric needs only one triangle: half of :math:`X^T X`, and for a lower triangular L, by
 strips of columns, a third of the two full products in :math:`L^T S L`.
@@ -12,10 +13,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["congruent_lower", "gram", "symmetric_eigh"]
+__all__ = ["congruent_lower", "gram", "symmetric_eigh", "with_fixed_signs"]
 
 STRIP = 256
 """Columns worked on at once: enough for a matrix product at full speed, few enough to skip most of the other triangle."""
+
+_TIE = 1e-4
+"""Entries whose sizes differ by a smaller share are as large as each other."""
 
 
 def symmetric_eigh(a: Float[Tensor, "d d"]) -> tuple[Float[Tensor, "d"], Float[Tensor, "d d"]]:
@@ -28,8 +32,16 @@ def symmetric_eigh(a: Float[Tensor, "d d"]) -> tuple[Float[Tensor, "d"], Float[T
         raise ValueError("expected a finite symmetric matrix, got NaN or infinity; look for them in the data")
     values, vectors = torch.linalg.eigh(a)
     values, vectors = values.flip(-1), vectors.flip(-1)
-    largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
-    return values, vectors * torch.where(largest < 0, -1.0, 1.0).to(vectors)
+    return values, with_fixed_signs(vectors.mT).mT
+
+
+def with_fixed_signs(rows: Float[Tensor, "k d"]) -> Float[Tensor, "k d"]:
+    """Rows with the sign that makes their largest entry positive, the first of those that are as large."""
+    if rows.numel() == 0:
+        return rows
+    sizes = rows.abs()
+    first = (sizes >= (1 - _TIE) * sizes.amax(1, keepdim=True)).double().argmax(1, keepdim=True)
+    return rows * torch.where(rows.gather(1, first) < 0, -1.0, 1.0).to(rows)
 
 
 def gram(x: Float[Tensor, "n d"]) -> Float[Tensor, "d d"]:
