@@ -50,6 +50,70 @@ def test_tiled_values_are_the_definitions(
     assert neighbour_metrics(generated, reference, k) == counted(generated, reference, k)
 
 
+def in_whole_numbers(generated: Tensor, reference: Tensor, k: int) -> NeighbourMetrics:
+    """The definitions for whole numbers, whose squared distances are whole numbers too."""
+    g, r = generated.long(), reference.long()
+    squares = [(a[:, None] - b).square().sum(2) for a, b in ((g, g), (r, r), (r, g))]
+    radius_g, radius_r = (own.sort(1).values[:, k] for own in squares[:2])
+    in_reference, in_generated = squares[2] < radius_r[:, None], squares[2] < radius_g
+    return NeighbourMetrics(
+        precision=in_reference.any(0).double().mean().item(),
+        recall=in_generated.any(1).double().mean().item(),
+        density=in_reference.sum(0).double().mean().item() / k,
+        coverage=in_reference.any(1).double().mean().item(),
+    )
+
+
+def keeps(dtype: torch.dtype, unit: float, shift: float) -> bool:
+    """Whether values stay where they are in this dtype: in half precision exactly, else up to a thousandth of a unit."""
+    values = unit * torch.arange(4, dtype=torch.float64) + shift
+    moved = (values.to(dtype).double() - values).abs().max()
+    return bool(moved == 0 if dtype.itemsize == 2 else moved < 1e-3 * unit)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "unit", "shift"),
+    [
+        (dtype, unit, shift)
+        for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+        for unit in (1.0, 0.1, 1 / 3, 0.125)
+        for shift in (0.0, 0.7, -1 / 3, 100.0, 1e4)
+        if keeps(dtype, unit, shift)
+    ],
+)
+def test_ties_of_discrete_features_are_ties_wherever_they_lie(
+    dtype: torch.dtype, unit: float, shift: float, rng: torch.Generator
+) -> None:
+    """Equal to arithmetic in whole numbers, in every unit and after every shift that leaves the values apart."""
+    for d, k in ((2, 1), (3, 5), (12, 3)):
+        generated, reference = (torch.randint(0, 4, (rows, d), generator=rng) for rows in (60, 70))
+        found = neighbour_metrics(*((unit * rows.double() + shift).to(dtype) for rows in (generated, reference)), k)
+        assert found == in_whole_numbers(generated, reference, k)
+
+
+def test_distances_keep_their_digits_far_from_the_rest(rng: torch.Generator) -> None:
+    """Clusters that lie a hundred million apart, and one row far out: squares of these have no digits left for distances."""
+    generated, reference = (torch.randint(0, 100, (rows, 3), generator=rng) for rows in (60, 70))
+    expected = in_whole_numbers(generated, reference, 3)
+    for rows in (generated, reference):
+        rows[::2, 0] += 10**8
+    apart = in_whole_numbers(generated, reference, 3)
+    assert apart != expected
+    tenths = [rows.double() / 10 for rows in (generated, reference)]
+    assert neighbour_metrics(*tenths, 3) == apart
+    for rows, more in ((generated, 5 * 10**8), (reference, -5 * 10**8)):
+        rows[5] += more
+    tenths = [rows.double() / 10 for rows in (generated, reference)]
+    assert neighbour_metrics(*tenths, 3) == in_whole_numbers(generated, reference, 3)
+
+
+def test_features_that_are_not_finite_are_refused() -> None:
+    x = torch.randn(12, 2)
+    for bad in (torch.nan, torch.inf):
+        with pytest.raises(ValueError, match=r"expected .*generated"):
+            neighbour_metrics(x.clone().index_fill_(0, torch.tensor([3]), bad), x, 2)
+
+
 def test_exchanging_the_samples_exchanges_precision_and_recall(rng: torch.Generator) -> None:
     generated, reference = torch.randn(50, 3, generator=rng) * 0.5, torch.randn(60, 3, generator=rng)
     there, back = neighbour_metrics(generated, reference), neighbour_metrics(reference, generated)
