@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
 
 from latentry.evaluation.codes import goodness_of_fit
+from latentry.names import printable
 from latentry.priors import HalfUniformHalfNormal, IIDPrior, Normal, Uniform
+from latentry.reports.consoles import PlainConsole
 from latentry.reports.figures import histogram_figure, p_value_figure
 from latentry.reports.page import Picture, write_page
 from latentry.reports.pictures import grid, interleave, png, write_png
@@ -67,8 +68,30 @@ def test_the_page_holds_tables_and_pictures_and_lets_no_markup_through(tmp_path:
 
 
 def test_a_table_prints_all_it_holds() -> None:
-    console = Console(file=io.StringIO(), width=80)
+    console = PlainConsole(file=io.StringIO(), width=80)
     print_table(TABLE, console)
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     for text in ("A title", "name", "value", "plain", "2", "A note."):
         assert text in shown
+
+
+NAMES = (
+    "[bold]loud[/bold].png",
+    "[/red].png",
+    ":smile:.png",
+    "猫 é.png",
+    "$x_1$.png",
+    "two\nlines\x1b[31m.png",
+    "\udcff.png",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_shown_as_it_is_wherever_it_stands(name: str) -> None:
+    console = PlainConsole(file=io.StringIO(), width=60)
+    print_table(Table(name, ("name", name), ((name, "1"), ("q" * 200, "2")), name), console)
+    console.print(f"Results: {'folder/' * 20}{name}")
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert shown.count(printable(name)) == 5  # title, heading, cell, note, and the sentence, which is not broken
+    assert shown.count("q") == 200
+    assert shown.encode("utf-8")

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from rich import box
-from rich.console import Console
 from rich.table import Table as RichTable
+
+from latentry.reports.consoles import PlainConsole
 
 __all__ = ["Table", "print_table"]
 
@@ -24,7 +25,7 @@ class Table:
         return Table(self.title, names, tuple(tuple(row[index] for index in columns) for row in self.rows))
 
 
-def print_table(table: Table, console: Console | None = None) -> None:
+def print_table(table: Table, console: PlainConsole | None = None) -> None:
     """Print to the console; the first column is left-aligned, the others right."""
     shown = RichTable(
         title=table.title,
@@ -35,7 +36,7 @@ def print_table(table: Table, console: Console | None = None) -> None:
         padding=(0, 1, 0, 0),
     )
     for index, heading in enumerate(table.columns):
-        shown.add_column(heading, justify="left" if index == 0 else "right")
+        shown.add_column(heading, justify="left" if index == 0 else "right", overflow="fold")
     for row in table.rows:
         shown.add_row(*row)
-    (console or Console()).print(shown)
+    (console or PlainConsole()).print(shown, soft_wrap=False)

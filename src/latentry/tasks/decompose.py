@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from rich.console import Console
 from torch import Tensor, nn
 
 from latentry.evaluation.basis import BasisReport, evaluate_basis
@@ -13,6 +12,7 @@ from latentry.evaluation.estimates import Estimate
 from latentry.evaluation.proportions import Share
 from latentry.holding import evaluated
 from latentry.latent.spectral import QuasiEigenbasis, label_ranks, save_basis, spectral_labels
+from latentry.reports.consoles import PlainConsole
 from latentry.reports.figures import heat_figure, spectrum_figure
 from latentry.reports.page import Picture, write_page
 from latentry.reports.pictures import grid, interleave, png
@@ -42,7 +42,7 @@ def decompose(settings: DecomposeSettings) -> dict[str, Any]:
     generator = model.network.to(device)
     classifier = load_classifier(settings.classifier, device)
     reader = classifier if settings.reader is None else load_classifier(settings.reader, device)
-    console = Console(quiet=settings.json)
+    console = PlainConsole(quiet=settings.json)
     with progress_bar(quiet=settings.json) as track:
         basis = made_basis(settings, model, prior, classifier, track("drawing codes of each label"))
         coded = coded_images(settings, generator, prior, track("coding images"))
@@ -89,8 +89,8 @@ def decompose(settings: DecomposeSettings) -> dict[str, Any]:
     content = record(folder, settings, _numbers(basis, report) | ({} if coded is None else _image_numbers(basis, coded)))
     for table in tables:
         print_table(table, console)
-    console.print(_sentence(basis, report), highlight=False)
-    console.print(f"Basis and page: {folder}", highlight=False)
+    console.print(_sentence(basis, report))
+    console.print(f"Basis and page: {folder}")
     return content
 
 

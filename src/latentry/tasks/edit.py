@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from rich.console import Console
 from torch import Tensor, nn
 
 from latentry.evaluation.operators import OperatorReport, PriorKept, evaluate_operator, prior_kept
@@ -22,6 +21,7 @@ from latentry.models.label_split import is_label_split
 from latentry.models.pretrained import Pretrained
 from latentry.models.semantic import is_semantic
 from latentry.priors import UnlabelledPrior
+from latentry.reports.consoles import PlainConsole
 from latentry.reports.page import Picture, write_page
 from latentry.reports.pictures import grid, interleave, png, write_png
 from latentry.reports.progress import progress_bar
@@ -117,7 +117,7 @@ def edit(settings: EditSettings) -> dict[str, Any]:
     classifier = load_classifier(settings.classifier, device)
     reader = classifier if settings.reader is None else load_classifier(settings.reader, device)
     _check_label(settings.label, generator, classifier, prior)
-    console = Console(quiet=settings.json)
+    console = PlainConsole(quiet=settings.json)
     with progress_bar(quiet=settings.json) as track:
         basis = None
         if turns or settings.basis is not None:
@@ -149,8 +149,8 @@ def edit(settings: EditSettings) -> dict[str, Any]:
     content = record(folder, settings, _numbers(coded, outcome))
     for table in tables:
         print_table(table, console)
-    console.print(sentence, highlight=False)
-    console.print(f"Codes and page: {folder}", highlight=False)
+    console.print(sentence)
+    console.print(f"Codes and page: {folder}")
     return content
 
 

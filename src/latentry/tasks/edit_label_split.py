@@ -3,12 +3,12 @@
 from typing import Any
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from latentry.evaluation.proportions import Share, share
 from latentry.latent.measurements import hide_box
 from latentry.models.label_split import LabelSplit, load_label_split
+from latentry.reports.consoles import PlainConsole
 from latentry.reports.page import Picture, write_page
 from latentry.reports.pictures import grid, interleave, png, write_png
 from latentry.reports.tables import Table, print_table
@@ -66,9 +66,9 @@ def edit_label_split(settings: EditSettings) -> dict[str, Any]:
     write_page(folder / "index.html", "Edited images", [what], blocks, facts)
     result = {"reached": vars(reached), "read_before": y.tolist(), "read_after": y_edited.tolist()}
     content = record(folder, settings, result)
-    console = Console(quiet=settings.json)
+    console = PlainConsole(quiet=settings.json)
     print_table(table, console)
-    console.print(f"{what} The page: {folder / 'index.html'}", highlight=False)
+    console.print(f"{what} The page: {folder / 'index.html'}")
     return content
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from rich.console import Console
 from torch import Tensor
 
 from latentry.latent.recovery import recover_codes
 from latentry.models.semantic import SemanticModel, load_semantic
 from latentry.priors import SemanticPlacement
+from latentry.reports.consoles import PlainConsole
 from latentry.reports.page import Picture, write_page
 from latentry.reports.pictures import grid, interleave, png, write_png
 from latentry.reports.progress import progress_bar
@@ -91,9 +91,9 @@ def edit_semantic(settings: EditSettings) -> dict[str, Any]:
         for i, name in enumerate(model.placement.features)
     }
     content = record(folder, settings, {"levels": levels})
-    console = Console(quiet=settings.json)
+    console = PlainConsole(quiet=settings.json)
     print_table(table, console)
-    console.print(f"{what} The page: {folder / 'index.html'}", highlight=False)
+    console.print(f"{what} The page: {folder / 'index.html'}")
     return content
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from rich.console import Console
 from torch import Tensor, nn
 
 from latentry.holding import evaluated
 from latentry.latent.inverse import Inverse, InverseReport, save_inverse
+from latentry.reports.consoles import PlainConsole
 from latentry.reports.pictures import grid, interleave, write_png
 from latentry.reports.tables import Table, print_table
 from latentry.tasks.runs import record
@@ -49,7 +49,7 @@ def conclude(
     if x.ndim == 4:
         write_png(folder / "pairs.png", grid(interleave([x.cpu(), x_hat.cpu()]), 2 * _PAIRS_A_ROW), magnify=2)
     content = record(folder, settings, result)
-    console = Console(quiet=settings.json)
+    console = PlainConsole(quiet=settings.json)
     print_table(table, console)
-    console.print(f"The inverse: {folder}", highlight=False)
+    console.print(f"The inverse: {folder}")
     return content

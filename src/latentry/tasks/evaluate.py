@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from latentry.data.recovered import load_codes
@@ -16,6 +15,7 @@ from latentry.evaluation.paths import PathPoint, evaluate_paths
 from latentry.evaluation.samples import Estimate, SampleReport, evaluate_samples
 from latentry.models.pretrained import load_pretrained
 from latentry.priors import SavedPrior
+from latentry.reports.consoles import PlainConsole
 from latentry.reports.figures import fit_figure, path_figure
 from latentry.reports.page import Picture, write_page
 from latentry.reports.tables import Table, print_table
@@ -74,13 +74,13 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
     )
     fit = None if z is None else goodness_of_fit(z, prior)
 
-    console = Console(quiet=settings.json)
-    print_table(_table(points, intervals=False), console)
-    if fit is not None:
-        console.print(fit.verdict, highlight=False)
     _write_page(folder, settings, points, prior, z, fit)
     content = record(folder, settings, _numbers(points, fit) | {"generator": model.fingerprint, "prior": repr(prior)})
-    console.print(f"The report with figures: {folder / 'index.html'}", highlight=False)
+    console = PlainConsole(quiet=settings.json)
+    print_table(_table(points, intervals=False), console)
+    if fit is not None:
+        console.print(fit.verdict)
+    console.print(f"The report with figures: {folder / 'index.html'}")
     return content
 
 

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from latentry.priors import (
     Mismatch,
     Summary,
@@ -17,6 +15,7 @@ from latentry.priors import (
     norm_curves,
     summarize,
 )
+from latentry.reports.consoles import PlainConsole
 from latentry.reports.figures import comparison_figure, prior_figure
 from latentry.reports.tables import Table, print_table
 from latentry.storage import read_json, write_bytes
@@ -42,12 +41,13 @@ def show(settings: PriorShowSettings) -> dict[str, Any]:
     folder = claim_folder(settings, "prior.png")
     log_scale = summary.kurtosis > HEAVY if settings.log_scale is None else settings.log_scale
     draw(folder / "prior.png", prior, settings.t, log_scale=log_scale)
+    content = record(folder, settings, plain(numbers(prior, summary, found)))
 
-    console = Console(quiet=settings.json)
+    console = PlainConsole(quiet=settings.json)
     print_table(_summary_table(settings.prior, summary), console)
     print_table(step_table(found), console)
-    console.print(f"The figure: {folder / 'prior.png'}", highlight=False)
-    return record(folder, settings, plain(numbers(prior, summary, found)))
+    console.print(f"The figure: {folder / 'prior.png'}")
+    return content
 
 
 def compare(settings: PriorCompareSettings) -> dict[str, Any]:
@@ -60,13 +60,14 @@ def compare(settings: PriorCompareSettings) -> dict[str, Any]:
     summaries = {name: summarize(prior) for name, prior in priors.items()}
     folder = claim_folder(settings, "priors.png")
     write_bytes(folder / "priors.png", comparison_figure(found))
+    rows = {name: numbers(prior, summaries[name], found[name]) for name, prior in priors.items()}
+    content = record(folder, settings, plain({"priors": rows}))
 
-    console = Console(quiet=settings.json)
+    console = PlainConsole(quiet=settings.json)
     for index in range(len(settings.t)):
         print_table(_comparison_table(found, summaries, index), console)
-    console.print(f"The figure: {folder / 'priors.png'}", highlight=False)
-    rows = {name: numbers(prior, summaries[name], found[name]) for name, prior in priors.items()}
-    return record(folder, settings, plain({"priors": rows}))
+    console.print(f"The figure: {folder / 'priors.png'}")
+    return content
 
 
 def _prior(name_or_path: str, latent_dim: int | None) -> UnlabelledPrior:

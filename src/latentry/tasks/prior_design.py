@@ -4,9 +4,8 @@ import dataclasses
 import math
 from typing import Any
 
-from rich.console import Console
-
 from latentry.priors import Design, Tabulated, design_interpolable, mismatch, save_prior, summarize
+from latentry.reports.consoles import PlainConsole
 from latentry.reports.tables import Table, print_table
 from latentry.tasks.prior import HEAVY, draw, numbers, plain, step_table
 from latentry.tasks.runs import claim_folder, record
@@ -43,13 +42,14 @@ def design(settings: PriorDesignSettings) -> dict[str, Any]:
     save_prior(folder / "prior.json", prior, design=plain(dataclasses.asdict(report)))
     summary = summarize(prior)
     draw(folder / "prior.png", prior, settings.t, log_scale=summary.kurtosis > HEAVY)
+    result = {"prior": str(folder / "prior.json"), "design": dataclasses.asdict(report)} | numbers(prior, summary, found)
+    content = record(folder, settings, plain(result))
 
-    console = Console(quiet=settings.json)
+    console = PlainConsole(quiet=settings.json)
     print_table(_design_table(report), console)
     print_table(step_table(found), console)
-    console.print(f"The prior: {folder / 'prior.json'}, for --prior of `latentry train gan`", highlight=False)
-    result = {"prior": str(folder / "prior.json"), "design": dataclasses.asdict(report)} | numbers(prior, summary, found)
-    return record(folder, settings, plain(result))
+    console.print(f"The prior: {folder / 'prior.json'}, for --prior of `latentry train gan`")
+    return content
 
 
 def _design_table(report: Design) -> Table:

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 from accelerate.state import PartialState
-from rich.console import Console
 
 from latentry.priors import SavedPrior
+from latentry.reports.consoles import PlainConsole
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import print_table
 from latentry.tasks.recovery_options import image_format, measurement, start_from
@@ -45,7 +45,7 @@ def recover(settings: RecoverSettings) -> dict[str, Any]:
     work = Recovering.by(settings, generator, prior, seen, start, model.fingerprint)
     folder = _claim(processes, settings)
     quiet = settings.json or processes.index > 0
-    console = Console(quiet=quiet)
+    console = PlainConsole(quiet=quiet)
 
     check: SelfCheck | None = None
     if settings.self_check:
@@ -56,7 +56,7 @@ def recover(settings: RecoverSettings) -> dict[str, Any]:
             )
         check = self_check(folder / _OWN, z, prior)
         for sentence in check.sentences:
-            console.print(sentence, highlight=False)
+            console.print(sentence)
     with progress_bar(quiet=quiet) as track:
         recover_shards(images, work, folder / _CODES, processes, track(f"recovering {images.count:,} codes"))
     if processes.index > 0:
@@ -72,8 +72,8 @@ def recover(settings: RecoverSettings) -> dict[str, Any]:
     )
     print_table(found.table(), console)
     print_table(found.success_table(), console)
-    console.print(found.sentences[-1], highlight=False)
-    console.print(f"Codes and report: {folder}", highlight=False)
+    console.print(found.sentences[-1])
+    console.print(f"Codes and report: {folder}")
     return content
 
 

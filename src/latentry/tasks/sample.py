@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from latentry.holding import evaluated
 from latentry.priors import NormalMixture, SavedPrior, SemanticPlacement
+from latentry.reports.consoles import PlainConsole
 from latentry.reports.pictures import grid, write_png
 from latentry.storage import write_tensors
 from latentry.tasks.levels import parse_levels
@@ -33,8 +33,10 @@ def sample(settings: SampleSettings) -> dict[str, Any]:
         x = torch.cat([generator(part) for part in z.split(256)])
     write_png(folder / "grid.png", grid(x.cpu(), settings.columns), magnify=2)
     write_tensors(folder / "codes.safetensors", {"z": z, "x": x}, {"generator": model.fingerprint, "prior": repr(prior)})
-    Console(quiet=settings.json).print(f"Images and codes: {folder}", highlight=False)
-    return record(folder, settings, {"grid": str(folder / "grid.png"), "codes": str(folder / "codes.safetensors")})
+    result = {"grid": str(folder / "grid.png"), "codes": str(folder / "codes.safetensors")}
+    content = record(folder, settings, result)
+    PlainConsole(quiet=settings.json).print(f"Images and codes: {folder}")
+    return content
 
 
 def _law(settings: SampleSettings, prior: SavedPrior) -> Callable[[int, torch.Generator], Tensor]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from torch import Tensor, nn
 
 from latentry.data.sources import load_dataset
@@ -20,6 +19,7 @@ from latentry.latent.solvers import Adam, LevenbergMarquardt
 from latentry.models.classifier import predict_labels
 from latentry.models.pretrained import load_pretrained
 from latentry.priors import UnlabelledPrior
+from latentry.reports.consoles import PlainConsole
 from latentry.reports.figures import histogram_figure, p_value_figure
 from latentry.reports.page import Picture, write_page
 from latentry.reports.pictures import grid, write_png
@@ -92,12 +92,12 @@ def study(settings: StudySettings) -> dict[str, Any]:
     _write_report(folder, settings, targets, outcomes, tables, prior, result)
     content = record(folder, settings, result)
 
-    console = Console(quiet=settings.json)
+    console = PlainConsole(quiet=settings.json)
     for table in tables.values():
         print_table(table, console)
     for verdict in _verdicts(outcomes["real"]):
-        console.print(verdict, highlight=False)
-    console.print(f"The report with pictures: {folder / 'index.html'}", highlight=False)
+        console.print(verdict)
+    console.print(f"The report with pictures: {folder / 'index.html'}")
     return content
 
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from latentry.data import LabelledImages, load_dataset
@@ -19,6 +18,7 @@ from latentry.models.label_split_flow import CodeLaws, settled
 from latentry.models.laws import Laws, join_laws
 from latentry.networks import Perceptron, Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
 from latentry.priors import TrainedMixture
+from latentry.reports.consoles import PlainConsole
 from latentry.reports.pictures import grid, write_png
 from latentry.tasks.train_settings import TrainLabelSplitSettings
 from latentry.tasks.trainings import (
@@ -61,7 +61,7 @@ def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
     shown = validation.images(range(min(_SHOWN, len(validation)))).to(accelerator.device)
     scored = min(_SCORED, len(validation))
     x, y = validation.images(range(scored)).to(accelerator.device), validation.labels[:scored]
-    console = Console(stderr=True, quiet=settings.json)
+    console = PlainConsole(stderr=True, quiet=settings.json)
     history: list[dict[str, Any]] = []
 
     def validate(step: int) -> None:
@@ -69,7 +69,7 @@ def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
         write_png(folder / "previews" / f"step-{step:08d}.png", label_table(split, shown))
         signs = collapse_signs(split, x)
         for sign in signs:
-            console.print(f"step {step}: {sign}", highlight=False)
+            console.print(f"step {step}: {sign}")
         history.append({"step": step, "signs_of_collapse": signs, **_scores(split, x, y)})
         save_label_split(folder / "model", split, {**card, "metrics": history[-1]})
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from accelerate.accelerator import Accelerator
-from rich.console import Console
 from torch import Tensor, nn
 
 from latentry.data import LabelledImages, load_dataset
@@ -21,6 +20,7 @@ from latentry.models.semantic import (
 )
 from latentry.networks import Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
 from latentry.priors import SemanticPlacement, load_prior
+from latentry.reports.consoles import PlainConsole
 from latentry.reports.pictures import grid, write_png
 from latentry.reports.tables import Table, print_table
 from latentry.tasks.levels import parse_levels
@@ -53,7 +53,7 @@ def train_semantic(settings: TrainSemanticSettings) -> dict[str, Any]:
     training.check_examples()
     placement = place_features(settings, training).to(accelerator.device)
     folder = claim_training(accelerator, settings, "vae", "gan")
-    console = Console(stderr=True, quiet=settings.json or not accelerator.is_main_process)
+    console = PlainConsole(stderr=True, quiet=settings.json or not accelerator.is_main_process)
     print_table(_placement_table(placement), console)
     card = model_card(settings, training.images)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from accelerate.accelerator import Accelerator
-from rich.console import Console
 
 from latentry.data import LabelledImages
+from latentry.reports.consoles import PlainConsole
 from latentry.reports.tables import Table, print_table
 from latentry.tasks.runs import claim_folder, pick_device, record, settings_record
 from latentry.tasks.settings import CommonSettings
@@ -111,7 +111,7 @@ def finish_training(
 ) -> dict[str, Any]:
     """Record the result and close with a table: what was reached, and where the model lies."""
     content = record(folder, settings, result)
-    console = Console(quiet=settings.json)
+    console = PlainConsole(quiet=settings.json)
     print_table(Table("Trained", ("what", "value"), rows), console)
-    console.print(f"The model: {folder / 'model'}", highlight=False)
+    console.print(f"The model: {folder / 'model'}")
     return content

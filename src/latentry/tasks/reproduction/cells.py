@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from latentry.models.pretrained import installed_versions
+from latentry.reports.consoles import PlainConsole
 from latentry.storage import read_json, write_json
 
 __all__ = ["Cell", "announce", "run_cells", "unseen"]
@@ -48,7 +48,7 @@ class Cell:
 
 
 def announce(
-    cells: Sequence[Cell], folder: Path, seconds_of: Callable[[Cell], float], workers: int, console: Console
+    cells: Sequence[Cell], folder: Path, seconds_of: Callable[[Cell], float], workers: int, console: PlainConsole
 ) -> None:
     """Say what is to be done and what it will cost, before it begins."""
     seconds = [seconds_of(cell) for cell in _to_do(cells, folder)]
@@ -58,7 +58,6 @@ def announce(
         f"Each takes up to about {max(seconds, default=0.0) / 60:.1f} min: "
         f"{hours:.1f} h of computing, {hours / workers:.1f} h with {workers} at a time. "
         "It may be stopped at any time; the same command goes on.",
-        highlight=False,
     )
 
 
@@ -68,7 +67,7 @@ def run_cells(
     folder: Path,
     *,
     workers: int,
-    console: Console,
+    console: PlainConsole,
 ) -> dict[str, dict[str, Any]]:
     """The results of all cells by name, those on disk and those still to be worked out, `workers` at a time.
 
@@ -93,7 +92,7 @@ def run_cells(
                 {"settings": cell.identity, "versions": installed_versions(), "seconds": seconds, "result": result},
             )
             found[cell.name] = result
-            console.print(f"[{next(count)} of {len(to_do)}] {cell.name}: {seconds / 60:.1f} min", highlight=False)
+            console.print(f"[{next(count)} of {len(to_do)}] {cell.name}: {seconds / 60:.1f} min")
     return found
 
 

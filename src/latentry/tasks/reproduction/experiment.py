@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
+from latentry.reports.consoles import PlainConsole
 from latentry.reports.tables import Table, print_table
 from latentry.tasks.reproduction.cells import Cell, announce, run_cells
 from latentry.tasks.reproduction.settings import ReproduceSettings
@@ -25,7 +25,7 @@ class Experiment:
     folder: Path
     device: torch.device
     workers: int
-    console: Console
+    console: PlainConsole
 
     def results(
         self,
@@ -43,8 +43,8 @@ class Experiment:
         for table in tables:
             print_table(table, self.console)
         for sentence in verdicts:
-            self.console.print(sentence, highlight=False)
-        self.console.print(f"The page with tables and figures: {self.folder / 'index.html'}", highlight=False)
+            self.console.print(sentence)
+        self.console.print(f"The page with tables and figures: {self.folder / 'index.html'}")
         return content
 
 
@@ -63,4 +63,4 @@ def begin(settings: ReproduceSettings, *parts: str) -> Experiment:
     device = pick_device(settings.device)
     workers = settings.workers or (os.cpu_count() or 1 if device.type == "cpu" else 1)
     folder = claim_folder(settings, *parts, goes_on=True)
-    return Experiment(settings, folder, device, workers, Console(quiet=settings.json))
+    return Experiment(settings, folder, device, workers, PlainConsole(quiet=settings.json))

@@ -1,0 +1,61 @@
+"""The command line: verbs, flags and config files, all read from the modules of settings below `tasks`.
+
+Values come from the defaults, then the environment (`LATENTRY_VERB__NAME`), then a file (`--config`), then the flags: what
+is said on the command line beats what was set around it. A task is imported when it runs, so that help is instant.
+
+How a command ends: 0 when it did its work, 1 when the work failed, 2 for what the user can set right (a word, a file, a
+folder, a full disk), 70 for what nobody foresaw, 130 for Ctrl-C, 141 when nobody read the output to its end. Every end but
+the first is one sentence on standard error, the last one is silent; `LATENTRY_DEBUG=1` adds the traceback.
+"""
+
+import importlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from latentry.cli.endings import MISUSED, ending, listening
+from latentry.cli.parser import UsageError, refuse_unknown_variables, verb_and_values, verbs_parser
+from latentry.cli.verbs import VERBS, Verb
+
+__all__ = ["VERBS", "Verb", "main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    with listening() as listened:
+        try:
+            code = _run(sys.argv[1:] if arguments is None else arguments)
+        except SystemExit as left:  # help and version
+            code = left.code if isinstance(left.code, int) else MISUSED if left.code else 0
+        except (Exception, KeyboardInterrupt) as error:
+            if os.environ.get("LATENTRY_DEBUG", "0") not in ("", "0"):
+                traceback.print_exception(error)
+            message, code = ending(error)
+            print(f"latentry: {message}", file=sys.stderr)
+    return listened.code(code)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    parser = verbs_parser()
+    try:
+        words, verb, values = verb_and_values(parser, parser.parse_args(_without_images(arguments)))
+    except ImportError:
+        raise UsageError("expected numbers, words and lists as settings, got a class_path; nothing is imported") from None
+    refuse_unknown_variables(words, verb, os.environ)
+    settings = verb.settings(**values)
+    module, function = verb.function.split(":")
+    result: Any = getattr(importlib.import_module(f"latentry.tasks.{module}"), function)(settings)
+    if settings.json and result:
+        print(json.dumps(result))
+    return 0
+
+
+def _without_images(arguments: Sequence[str]) -> list[str]:
+    """`edit --images A B` says what `edit A B` says: images need no flag, and may have one."""
+    verb = VERBS.get(arguments[0]) if arguments else None
+    if not isinstance(verb, Verb) or verb.positional != "images":
+        return [*arguments]
+    return [word.removeprefix("--images=") for word in arguments if word != "--images"]

@@ -1,0 +1,129 @@
+"""How a command ends: the exit code and the one sentence of every error, and output that nobody reads to its end."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Any, cast
+
+from latentry.cli.parser import UsageError
+from latentry.names import printable
+
+__all__ = ["FAILED", "INTERRUPTED", "MISUSED", "UNFORESEEN", "UNREAD", "Listened", "ending", "listening"]
+
+FAILED, MISUSED, UNFORESEEN, INTERRUPTED, UNREAD = 1, 2, 70, 130, 141
+
+_LONG = 200
+"""Most letters of a path in a sentence."""
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "alloc_cpu")
+"""How torch says it, whose errors are RuntimeErrors on a CPU."""
+
+
+def ending(error: BaseException) -> tuple[str, int]:
+    """The sentence for an error that ends a command, and the exit code."""
+    text = printable(" ".join(str(error).split()))
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; the same command goes on from the last checkpoint where the verb keeps one", INTERRUPTED
+    if isinstance(error, UsageError):
+        return text, MISUSED
+    if isinstance(error, UnicodeError):
+        return f"expected text in UTF-8, got something else ({text}); save the file or name in UTF-8", MISUSED
+    if isinstance(error, ValueError):
+        return text, MISUSED
+    if isinstance(error, OSError) or type(error).__name__ == "SafetensorError":  # what safetensors makes of an OSError
+        return _of_system(error, text), MISUSED
+    if _is_out_of_memory(error, text):
+        return f"out of memory ({text or 'no more to be had'}); take fewer or smaller items at once", FAILED
+    if isinstance(error, ArithmeticError):
+        return text, FAILED
+    return (
+        f"unforeseen {type(error).__name__}: {text or 'no message'}; this is a fault of Latentry, please report it with the "
+        "command and the traceback that LATENTRY_DEBUG=1 shows",
+        UNFORESEEN,
+    )
+
+
+def _of_system(error: BaseException, text: str) -> str:
+    """What the operating system refused, on which file."""
+    reason = printable(getattr(error, "strerror", None) or text or type(error).__name__)
+    names = [getattr(error, name, None) for name in ("filename", "filename2")]
+    files = " and ".join(
+        printable(os.fsdecode(name), _LONG) for name in names if isinstance(name, str | bytes | os.PathLike)
+    )
+    place = f" with {files}" if files else ""
+    return f"the system refused to work{place} ({reason}); see to the file, its folder, their permissions and the disk"
+
+
+def _is_out_of_memory(error: BaseException, text: str) -> bool:
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(said in text for said in _OUT_OF_MEMORY)
+    )
+
+
+class _Output:
+    """A stream that never fails: what it cannot write is left out and remembered, so that no work is lost for it."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.error: OSError | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        if self._stream is not None and self.error is None:
+            encoding = self.encoding or "utf-8"
+            with self._remembering():
+                self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        return len(text)
+
+    def flush(self) -> None:
+        if self._stream is not None and self.error is None:
+            with self._remembering():
+                self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream is not None and self._stream.isatty()
+
+    @property
+    def encoding(self) -> str | None:
+        return getattr(self._stream, "encoding", None)
+
+    @contextmanager
+    def _remembering(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.error = error
+            if self._stream in (sys.__stdout__, sys.__stderr__) and self._stream is not None:
+                # what is still in its buffer would fail again when the interpreter ends
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, self._stream.fileno())
+                os.close(nowhere)
+
+
+class Listened:
+    """What became of the output of a command."""
+
+    def __init__(self, out: _Output, err: _Output) -> None:
+        self._out, self._err = out, err
+
+    def code(self, code: int) -> int:
+        """The exit code of a command that would have left with this one."""
+        if code or self._out.error is None:
+            return code
+        if isinstance(self._out.error, BrokenPipeError):
+            return UNREAD
+        reason = self._out.error.strerror or type(self._out.error).__name__
+        self._err.write(f"latentry: the work is done, but what it says could not be written ({reason})\n")
+        return FAILED
+
+
+@contextmanager
+def listening() -> Iterator[Listened]:
+    """In this block nothing that is printed can stop the work, and every character can be printed somehow."""
+    out, err = _Output(sys.stdout), _Output(sys.stderr)
+    with redirect_stdout(cast(Any, out)), redirect_stderr(cast(Any, err)):
+        yield Listened(out, err)
+        out.flush()
+        err.flush()

@@ -1,0 +1,254 @@
+"""The parser of the command line: flags and config files from dataclasses of settings, every refusal one sentence."""
+
+import argparse
+import contextlib
+import dataclasses
+import re
+import typing
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from jsonargparse import ArgumentParser, set_loader, set_parsing_settings
+
+from latentry.cli.help import FullHelp, ShortHelp
+from latentry.cli.verbs import VERBS, Verb
+from latentry.names import hint
+
+__all__ = ["UsageError", "refuse_unknown_variables", "verb_and_values", "verbs_parser"]
+
+_PREFIX = "LATENTRY"
+_ENVIRONMENT: dict[str, Any] = {"default_env": True, "env_prefix": _PREFIX}
+
+
+class UsageError(Exception):
+    """A word, a file or a variable of the environment says what no verb understands; the message says which."""
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML as its version 1.2 has it: `no` and `on` are words, `3:8:45` and dates are too; true and false are not."""
+
+
+_PlainLoader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("null", r"null|Null|NULL|~|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", [*"tTfF"]),
+    ("int", r"[-+]?[0-9]+|0x[0-9a-fA-F]+", [*"-+0123456789"]),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", [*"-+.0123456789"]),
+    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", [*"-+."]),
+    ("merge", r"<<", ["<"]),
+):
+    _PlainLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})$"), _first)
+
+
+def _load(text: str, path: str = "") -> Any:
+    """Values from YAML.
+
+    Raises:
+        ValueError: This is a file, and holds no settings.
+    """
+    content = yaml.load(text, Loader=_PlainLoader)
+    if path and not isinstance(content, dict):
+        held = "nothing" if content is None else f"a {type(content).__name__}"
+        raise ValueError(f"expected settings, NAME: VALUE on each line, got {held}")
+    return content
+
+
+# no setting is a class: whatever a file, a flag or the environment names, nothing is imported because of it
+set_parsing_settings(
+    docstring_parse_attribute_docstrings=True, add_print_completion_argument=True, import_path_denylist=["*"]
+)
+set_loader("yaml", _load, exceptions=(yaml.YAMLError, ValueError))
+
+
+class _Parser(ArgumentParser):
+    """A parser whose refusals are raised, for one place to tell them."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=ShortHelp, **{**_ENVIRONMENT, **options})
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        if not self.exit_on_error:  # a parser inside a parser, which tries
+            super().error(message, ex)
+        refusing = getattr(ex, "subcommand_parser", None) or self
+        raise UsageError(f"{_plain(message)}; `{_words(refusing)} --help` lists what there is") from None
+
+    def parse_path(self, cfg_path: Any, *rest: Any, **options: Any) -> Any:
+        """Settings from a file, whose name every refusal says."""
+        with _naming(str(cfg_path)):
+            self._refuse_unknown(Path(cfg_path).read_text(encoding="utf-8"))
+            return super().parse_path(cfg_path, *rest, **options)
+
+    def _refuse_unknown(self, text: str) -> None:
+        """Name the first key that is no setting; jsonargparse names some, and fails on others."""
+        with contextlib.suppress(ValueError, yaml.YAMLError):  # which it tells itself
+            known = [action.dest for action in self._actions]
+            for key in _keys(_load(text)):
+                if key not in known:
+                    advice = hint(key, known, f"`{_words(self)} --help_all` lists the settings")
+                    raise UsageError(f"expected settings of `{_words(self)}`, got {key!r}; {advice}")
+
+
+def _keys(content: Any, above: str = "") -> Iterator[str]:
+    """Keys of mappings, with dots where one is within another."""
+    for key, value in content.items() if isinstance(content, dict) else ():
+        yield f"{above}{key}"
+        yield from _keys(value, f"{above}{key}.")
+
+
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: expected text in UTF-8, got something else ({error}); save it as UTF-8") from None
+
+
+def _words(parser: ArgumentParser) -> str:
+    """`latentry train gan` of a parser that calls itself `latentry [options] train [options] gan`."""
+    return parser.prog.replace(" [options]", "")
+
+
+def _plain(message: str) -> str:
+    """A refusal of jsonargparse in the words of this command line."""
+    text = " ".join(message.split())
+    text = re.sub(r'Parser key "([^"]+)":', lambda found: f"--{found[1]}:", text)
+    text = re.sub(r"<class '(\w+)'>", lambda found: _KINDS.get(found[1], found[1]), text)
+    text = re.sub(r"(?:typing\.)?Literal\[([^]]*)\]", lambda found: found[1].replace("'", "").replace(", ", " or "), text)
+    text = re.sub(_UNION, lambda found: f"expected {found[1].replace(', ', ' or ')}, got {found[2] or 'nothing'}", text)
+    text = re.sub(_CHOICE, lambda found: f"expected a command, one of {found[1]}, got none", text)
+    text = re.sub(r"\bExpected (?:a )?", "expected ", text.replace("Problems parsing config: ", ""))
+    return text.replace(". Got value:", ", got").rstrip(".")
+
+
+_UNION = re.compile(r"Does not validate against any of the Union subtypes Subtypes: \[([^]]*)\] .* Given value: ?(.*)")
+_CHOICE = re.compile(r'expected "(?:\w+\.)?command" to be one of \{(.*)\}, but it was not provided')
+_KINDS = {"int": "a whole number", "float": "a number", "str": "a word", "bool": "true or false", "NoneType": "null"}
+
+
+def verbs_parser() -> ArgumentParser:
+    """The parser of all verbs."""
+    parser = _Parser(
+        prog="latentry",
+        description="Carpentry for latent spaces.",
+        version=version("latentry"),
+        epilog="A setting comes from its default, the environment (LATENTRY_TRAIN__GAN__LOOP__STEPS=10 for --loop.steps of "
+        "`latentry train gan`), a file (--config) or its flag; the later beats the earlier.",
+    )
+    _add_commands(parser, VERBS)
+    return parser
+
+
+def _add_commands(parser: ArgumentParser, tree: dict[str, Any]) -> None:
+    commands = parser.add_subcommands(required=True, dest="command")
+    for name, verb in tree.items():
+        if isinstance(verb, Verb):
+            child = _verb_parser(verb)
+            commands.add_subcommand(name, child, help=_first_line(child))
+        else:  # jsonargparse wants the outer level complete before the inner one
+            child = _Parser(description=f"Kinds of `{name}`.")
+            commands.add_subcommand(name, child, help=child.description)
+            _add_commands(child, verb)
+
+
+def _first_line(parser: ArgumentParser) -> str:
+    return (parser.description or "").split("\n\n")[0]
+
+
+class _ShowAll(argparse._HelpAction):
+    """Help on every setting, at full length."""
+
+    def __call__(self, parser: Any, *rest: Any) -> None:
+        parser.formatter_class = FullHelp
+        super().__call__(parser, *rest)
+
+
+def _verb_parser(verb: Verb) -> ArgumentParser:
+    description = (verb.settings.__doc__ or "").strip()
+    parser = _Parser(description=description)
+    parser.add_argument("--help_all", action=_ShowAll, default=argparse.SUPPRESS, help="Show every setting, at full length.")
+    parser.add_argument("--config", action="config", help="YAML file with any of these settings.")
+    if verb.positional:
+        given = next(field for field in dataclasses.fields(verb.settings) if field.name == verb.positional)
+        several = given.type == list[str]
+        required = given.default_factory is dataclasses.MISSING
+        count: dict[str, Any] = {"nargs": "+" if required else "*"} if several else {}
+        default: dict[str, Any] = {} if required else {"default": []}
+        meaning = f"{verb.positional.capitalize()}: {verb.meaning}."
+        parser.add_argument(verb.positional, type=str, help=meaning, **count, **default)
+    flags = {"json": "Print the result as JSON for machines.", "force": "Replace an earlier result in the same folder."}
+    names = {field.name for field in dataclasses.fields(verb.settings)}
+    if "quick" in names:
+        flags["quick"] = "A rehearsal in less than a minute: everything at the smallest size, numbers without meaning."
+    if "encode" in names:
+        flags["encode"] = "Take the codes that the inverse gives, without recovery."
+    if "full" in names:
+        flags["full"] = "The paper's whole grid, for a GPU."
+    skip = {*flags, verb.positional} if verb.positional else {*flags}
+    parser.add_class_arguments(verb.settings, skip=skip, as_group=False)
+    for flag, text in flags.items():  # flags without a value, which a typed bool would ask for
+        parser.add_argument(f"--{flag}", action="store_true", help=text)
+    return parser
+
+
+def verb_and_values(parser: ArgumentParser, parsed: Any) -> tuple[str, Verb, dict[str, Any]]:
+    """The words of the verb that was asked for, the verb, and what it was told.
+
+    Raises:
+        UsageError: A setting is null that needs a value, or a flag is neither true nor false.
+    """
+    words, verb, told = _chosen(VERBS, parser.instantiate(parsed))
+    values = {name: value for name, value in vars(told).items() if name != "config"}
+    if empty := next(_nulls(verb.settings, values), None):
+        raise UsageError(f"--{empty}: expected a value, got null; leave it out for its default")
+    for name, kind in typing.get_type_hints(verb.settings).items():
+        if kind is bool and not isinstance(values[name], bool):  # of a file: jsonargparse takes any word for a flag's value
+            word = str(values[name]).lower()
+            if word not in _WORDS:
+                raise UsageError(f"--{name}: expected true or false, got {values[name]!r}")
+            values[name] = _WORDS[word]
+    return words, verb, values
+
+
+_WORDS = {"yes": True, "on": True, "1": True, "no": False, "off": False, "0": False}
+
+
+def _chosen(tree: Mapping[str, Any], parsed: Any, words: str = "") -> tuple[str, Verb, Any]:
+    chosen, told, words = tree[parsed.command], parsed[parsed.command], f"{words} {parsed.command}".strip()
+    return _chosen(chosen, told, words) if isinstance(chosen, dict) else (words, chosen, told)
+
+
+def _nulls(settings: type, values: Mapping[str, Any]) -> Iterator[str]:
+    """Settings that are None and may not be."""
+    allowed = typing.get_type_hints(settings)
+    for name, value in values.items():
+        if dataclasses.is_dataclass(value):
+            yield from (f"{name}.{inner}" for inner in _nulls(type(value), vars(value)))
+        elif value is None and type(None) not in typing.get_args(allowed[name]):
+            yield name
+
+
+def refuse_unknown_variables(words: str, verb: Verb, environment: Mapping[str, str]) -> None:
+    """Make sure that every variable of the environment that names this verb names one of its settings too.
+
+    Raises:
+        UsageError: There is no such setting.
+    """
+    prefix = f"{_PREFIX}_{words.replace(' ', '__').replace('-', '_').upper()}__"
+    known = [prefix + name.replace(".", "__").upper() for name in ("config", *_names(verb.settings))]
+    for variable in environment:
+        if variable.startswith(prefix) and variable not in known:
+            advice = hint(variable, known, f"`latentry {words} --help_all` lists the settings")
+            raise UsageError(f"expected a setting of `latentry {words}` in the environment, got {variable}; {advice}")
+
+
+def _names(settings: type) -> Iterator[str]:
+    """Settings by name, those of settings within them with dots."""
+    for name, kind in typing.get_type_hints(settings).items():
+        yield name
+        if dataclasses.is_dataclass(kind):
+            yield from (f"{name}.{inner}" for inner in _names(typing.cast(type, kind)))

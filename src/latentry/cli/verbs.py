@@ -1,0 +1,63 @@
+"""The verbs: where each one lives and what it can be told."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from latentry.tasks import settings as verbs
+from latentry.tasks import train_settings as trainings
+from latentry.tasks.reproduction import settings as reproductions
+
+__all__ = ["VERBS", "Verb", "flat"]
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One command: where it lives and what it can be told."""
+
+    settings: type[verbs.CommonSettings]
+    function: str
+    positional: str | None = None
+    """A setting given without a flag: one word, or several where the setting is a list."""
+    meaning: str = "files or folders"
+    """What it stands for."""
+
+
+VERBS: dict[str, Any] = {
+    "study": Verb(verbs.StudySettings, "study:study"),
+    "recover": Verb(verbs.RecoverSettings, "recover:recover", positional="images"),
+    "decompose": Verb(verbs.DecomposeSettings, "decompose:decompose", positional="images"),
+    "edit": Verb(verbs.EditSettings, "edit:edit", positional="images"),
+    "sample": Verb(verbs.SampleSettings, "sample:sample"),
+    "evaluate": Verb(verbs.EvaluateSettings, "evaluate:evaluate"),
+    "prior": {
+        "design": Verb(verbs.PriorDesignSettings, "prior_design:design"),
+        "show": Verb(verbs.PriorShowSettings, "prior:show", positional="prior", meaning="a name or a file"),
+        "compare": Verb(verbs.PriorCompareSettings, "prior:compare", positional="priors", meaning="names or files"),
+    },
+    "reproduce": {
+        "priors": Verb(reproductions.ReproducePriorsSettings, "reproduction.priors:reproduce_priors"),
+        "recovery": Verb(reproductions.ReproduceRecoverySettings, "reproduction.recovery:reproduce_recovery"),
+        "spectral": Verb(reproductions.ReproduceSpectralSettings, "reproduction.spectral:reproduce_spectral"),
+        "label-split": Verb(reproductions.ReproduceLabelSplitSettings, "reproduction.label_split:reproduce_label_split"),
+        "semantic": Verb(reproductions.ReproduceSemanticSettings, "reproduction.semantic:reproduce_semantic"),
+    },
+    "train": {
+        "gan": Verb(trainings.TrainGANSettings, "train:train_gan"),
+        "classifier": Verb(trainings.TrainClassifierSettings, "train:train_classifier"),
+        "inverse": Verb(trainings.TrainInverseSettings, "train_inverse:train_inverse"),
+        "encoder": Verb(trainings.TrainEncoderSettings, "train_encoder:train_encoder"),
+        "label-split": Verb(trainings.TrainLabelSplitSettings, "train_label_split:train_label_split"),
+        "semantic": Verb(trainings.TrainSemanticSettings, "train_semantic:train_semantic"),
+    },
+}
+
+
+def flat(tree: dict[str, Any] = VERBS) -> dict[str, Verb]:
+    """Every verb by its words, such as `train gan`."""
+    found: dict[str, Verb] = {}
+    for name, verb in tree.items():
+        if isinstance(verb, Verb):
+            found[name] = verb
+        else:
+            found |= {f"{name} {inner}": one for inner, one in flat(verb).items()}
+    return found
