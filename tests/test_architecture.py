@@ -11,11 +11,12 @@ PACKAGE = Path(__file__).parents[1] / "src" / "latentry"
 
 FLOORS = {
     "numerics": 0,
+    "names": 0,
     "array_files": 1,
+    "display": 1,
     "interfaces": 1,
     "holding": 1,
     "memory": 1,
-    "names": 1,
     "paths": 1,
     "records": 1,
     "storage": 1,

@@ -6,12 +6,14 @@ Pixels are stored as uint8 and handed out as float32 in [-1, 1], value v becomin
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from latentry.data.labels import Zeros
+from latentry.display import Facts, Shown
 from latentry.memory import check_memory
 from latentry.storage import fingerprint
 
@@ -19,6 +21,7 @@ __all__ = ["LabelledImages", "from_pixels", "to_pixels"]
 
 _BYTES = 9
 """For each value while images are read: 1 as stored, and twice 4 as real numbers."""
+_DRAWN = 12
 SPLITS = ("train", "validation", "held-out")
 
 
@@ -32,8 +35,8 @@ def to_pixels(x: Float[Tensor, "*s"]) -> UInt8[Tensor, "*s"]:
     return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
-@dataclass(frozen=True)
-class LabelledImages:
+@dataclass(frozen=True, repr=False)
+class LabelledImages(Shown):
     """Images of one shape with one class each, with signed attributes, or both.
 
     Items are read through `read`, so that the same type serves arrays in memory and folders of any size.
@@ -64,6 +67,24 @@ class LabelledImages:
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def _facts(self) -> Facts:
+        channels, height, width = self.shape
+        kind = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
+        rows = [("splits", ", ".join(f"{name} {len(items):,}" for name, items in self.splits.items()))]
+        for what, names in (("classes", self.class_names), ("attributes", self.attribute_names)):
+            if names:
+                rows.append((what, f"{len(names)}: {', '.join(names[:10])}{', ...' if len(names) > 10 else ''}"))
+        return Facts(f"{self.name}: {len(self):,} {kind} images of {height} x {width}", tuple(rows))
+
+    def _draw(self, figure: Any) -> None:
+        """A dozen images, evenly from the first to the last, with the names of their classes."""
+        from latentry.display.drawing import draw_images
+
+        positions = torch.linspace(0, len(self) - 1, min(_DRAWN, len(self))).round().long()
+        x = self.images(positions)
+        names = [] if self.y is None else [self.class_names[y] for y in self.labels[positions].tolist()]
+        draw_images(figure, [("", x)], names)
 
     @property
     def num_classes(self) -> int:

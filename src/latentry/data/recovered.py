@@ -8,11 +8,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from latentry.display import Facts, Shown, number
 from latentry.storage import read_metadata, read_tensors, write_tensors
 
 __all__ = ["RecoveredCodes", "load_codes", "read_codes", "shard_path", "shard_paths", "write_codes"]
@@ -24,8 +26,8 @@ _OWN = ("shard", "images", "versions")
 """Metadata that may differ between shards of one recovery."""
 
 
-@dataclass(frozen=True)
-class RecoveredCodes:
+@dataclass(frozen=True, repr=False)
+class RecoveredCodes(Shown):
     """Codes and what is known of each; one row for each image."""
 
     z: Float[Tensor, "n d"]
@@ -49,6 +51,32 @@ class RecoveredCodes:
 
     def __len__(self) -> int:
         return len(self.z)
+
+    def _facts(self) -> Facts:
+        n = len(self)
+        errors = self.reconstruction_error.double()
+        median = number(errors.nanmedian().item()) if n else "none"
+        return Facts(
+            f"{n:,} recovered codes of {self.z.shape[1]:,} elements",
+            (
+                ("met", f"{int(self.met.sum())} of {n}"),
+                ("mean squared error", f"median {median}"),
+                ("codes with a p-value above 0.05", f"{int((self.p_value > 0.05).sum())} of {n}"),
+                ("images", ", ".join(self.names[:2]) + (", ..." if n > 2 else "")),
+                ("prior", self.metadata.get("prior", "not known")),
+                ("generator", self.metadata.get("generator", "not known")),
+            ),
+        )
+
+    def _draw(self, figure: Any) -> None:
+        from latentry.display.drawing import FILL, draw_errors
+
+        errors, values = figure.subplots(1, 2)
+        draw_errors(errors, self.reconstruction_error, "mean squared error")
+        p = self.p_value[self.p_value.isfinite()].double().cpu()
+        values.hist(p.numpy(), bins=20, range=(0, 1), color=FILL)
+        values.set_xlabel("p-value of a code in the prior", fontsize=8)
+        values.tick_params(labelsize=7)
 
 
 _TENSORS = tuple(name.name for name in fields(RecoveredCodes) if name.name not in ("names", "metadata"))

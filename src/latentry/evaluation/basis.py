@@ -36,6 +36,7 @@ from jaxtyping import Float, Int
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from latentry.display import Facts, Shown, Told, interval, number, percent
 from latentry.evaluation.estimates import Estimate, ratio_estimate
 from latentry.evaluation.proportions import Share, share
 from latentry.evaluation.structure import SubspaceCapture, subspace_capture
@@ -62,8 +63,8 @@ _TOP = 3
 _BINS = 15
 
 
-@dataclass(frozen=True)
-class LabelMap:
+@dataclass(frozen=True, repr=False)
+class LabelMap(Told):
     """What decoded vectors show."""
 
     label: Int[Tensor, "m"]
@@ -74,8 +75,8 @@ class LabelMap:
     """Share of samples of the prior that take this label when the vector is added; None without samples."""
 
 
-@dataclass(frozen=True)
-class LabelRanks:
+@dataclass(frozen=True, repr=False)
+class LabelRanks(Told):
     """Where the true label stands among the coefficients of codes."""
 
     rank: Int[Tensor, "n"]
@@ -120,8 +121,8 @@ class SpectralCalibration:
     """Expected calibration error, in [0, 1]."""
 
 
-@dataclass(frozen=True)
-class BasisReport:
+@dataclass(frozen=True, repr=False)
+class BasisReport(Shown):
     """Whether the directions of a basis do what their names say; fields of a kind stand beside their null."""
 
     num_labels: int
@@ -165,6 +166,45 @@ class BasisReport:
     def one_to_one(self) -> bool:
         """Whether each labelled row shows its own label."""
         return self.mapped.value == 1
+
+    def _facts(self) -> Facts:
+        m, k = len(self.plus.label), self.num_labels
+
+        def beside(found: Share | Estimate, null: Estimate) -> str:
+            return f"{interval(found.value, found.low, found.high)}, of random vectors {number(null.value)}"
+
+        return Facts(
+            f"Basis of {m} vectors, {k} of which bear labels",
+            (
+                ("vectors that show their label", beside(self.mapped, self.null.mapped)),
+                ("codes with their label at rank one", beside(self.signed.first, self.null.signed_first)),
+                ("the same by absolute value", beside(self.absolute.first, self.null.absolute_first)),
+                ("energy in the labelled vectors", beside(self.energy, self.null.energy)),
+                ("label right by these alone", str(self.calibration.accuracy)),
+                ("condition number", number(self.condition_number)),
+                ("largest cosine of two vectors", number(self.overlap)),
+            ),
+            f"{round(self.mapped.value * k)} of {k} labels have a vector that shows them when it is decoded, and "
+            f"{percent(self.signed.first.value)} of fresh codes have their own label as the largest of {m} coefficients.",
+        )
+
+    def _draw(self, figure: Any) -> None:
+        from latentry.display.drawing import ACCENT, draw_bars
+
+        null = self.null
+        pairs: dict[str, tuple[Share | Estimate, Estimate]] = {
+            "vectors that show their label": (self.mapped, null.mapped),
+            "codes with their label at rank one": (self.signed.first, null.signed_first),
+            "the same by absolute value": (self.absolute.first, null.absolute_first),
+            "energy in the labelled vectors": (self.energy, null.energy),
+        }
+        panel = figure.subplots()
+        draw_bars(panel, {name: (e.value, e.low, e.high) for name, (e, _) in pairs.items()}, "share, with 95 % interval")
+        for row, (_, random) in enumerate(pairs.values()):
+            panel.plot([random.low, random.high], [row, row], color=ACCENT, linewidth=5, alpha=0.8,
+                       label="random vectors" if row == 0 else None)  # fmt: skip
+        panel.set_xlim(0, 1.02)
+        panel.legend(fontsize=7, frameon=False)
 
 
 def evaluate_basis(

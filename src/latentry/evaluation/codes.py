@@ -40,12 +40,14 @@ of fit test); Palmer et al., "Auto-encoding goodness of fit", 2023 (uniformity o
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from scipy import special
 from torch import Tensor
 
+from latentry.display import Facts, Shown, number, percent
 from latentry.evaluation.coordinates import Coordinates, Lengths, coordinates, coordinates_of_prior, lengths
 from latentry.evaluation.proportions import Share, share
 from latentry.interfaces import LabelledPrior, Prior, PushforwardPrior
@@ -109,8 +111,8 @@ class Check:
     """What is wrong with the codes if the test says no."""
 
 
-@dataclass(frozen=True)
-class GoodnessOfFit:
+@dataclass(frozen=True, repr=False)
+class GoodnessOfFit(Shown):
     """How well codes fit a prior."""
 
     statistic: float
@@ -160,15 +162,41 @@ class GoodnessOfFit:
     def verdict(self) -> str:
         """One sentence, which names what is most wrong."""
         if self.passes:
-            return "These codes look like samples of the prior."
+            return f"These codes look like samples of the prior: none of {len(self.checks)} tests tells them from these."
         worst = self.worst
         p = f"p = {worst.adjusted_p_value:.1g}" if worst.adjusted_p_value > 1e-12 else "p < 1e-12"
         count = len(self.code_p_value)
         small = f"; among {count} codes even small faults show" if count > OFFICIAL_COUNT else ""
         return (
             f"These codes do not look like samples of the prior: {worst.finding} "
-            f"({worst.effect}; {worst.name}, corrected {p}){small}."
+            f"({worst.effect}; test: {worst.name}, corrected {p}){small}."
         )
+
+    def _facts(self) -> Facts:
+        failed = [check.name for check in self.checks if check.adjusted_p_value < LEVEL]
+        return Facts(
+            f"Goodness of fit of {len(self.code_p_value):,} codes: {'passes' if self.passes else 'does not pass'}",
+            (
+                (
+                    "tests that say no",
+                    f"{len(failed)} of {len(self.checks)}" + (f" ({', '.join(failed)})" if failed else ""),
+                ),
+                ("smallest corrected p-value", number(self.worst.adjusted_p_value)),
+                ("mean of the elements", f"{self.mean:.3f}, of the prior {self.prior_mean:.3f}"),
+                ("standard deviation", f"{self.std:.3f}, of the prior {self.prior_std:.3f}"),
+                ("Wasserstein distance to the prior", number(self.wasserstein)),
+                ("codes rejected one by one at 5 %", f"{percent(self.rejected.value)}, of the prior's own 5 %"),
+            ),
+            self.verdict,
+        )
+
+    def _draw(self, figure: Any) -> None:
+        from latentry.evaluation.fit_panels import draw_codes, draw_tests
+
+        figure.set_size_inches(7.6, 3.4)
+        codes, tests = figure.subplots(1, 2)
+        draw_codes(codes, self)
+        draw_tests(tests, self, LEVEL)
 
 
 def goodness_of_fit(
@@ -320,8 +348,8 @@ def _check(name: str, statistic: float, p_value: float, effect: str, finding: st
 
 def _elements(view: _View, pooled: dict[str, Distance]) -> Iterator[Check]:
     effect = (
-        f"mean {view.mean:.3f} for {view.prior_mean:.3f}, std {view.std:.3f} for {view.prior_std:.3f}, "
-        f"W1 {view.wasserstein:.2g}"
+        f"mean {view.mean:.3f} where the prior has {view.prior_mean:.3f}, standard deviation {view.std:.3f} where it has "
+        f"{view.prior_std:.3f}, Wasserstein distance {view.wasserstein:.2g}"
     )
     for name in _accurate(view.z.numel()):
         fit = pooled[name]

@@ -41,6 +41,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.special import ndtri
 from torch import Tensor
 
+from latentry.display import Told
 from latentry.evaluation.codes import GoodnessOfFit, goodness_of_fit
 from latentry.evaluation.estimates import Estimate, mean_estimate, ratio_estimate
 from latentry.evaluation.proportions import Share, share
@@ -64,8 +65,8 @@ _ROWS = 512
 """Data that go through a classifier or an extractor at once."""
 
 
-@dataclass(frozen=True)
-class OperatorReport:
+@dataclass(frozen=True, repr=False)
+class OperatorReport(Told):
     """What an operator did to data that it was to give labels."""
 
     success: Share
@@ -139,8 +140,8 @@ def evaluate_operator(
     )
 
 
-@dataclass(frozen=True)
-class PriorKept:
+@dataclass(frozen=True, repr=False)
+class PriorKept(Told):
     """Whether moved codes could still have come from the prior."""
 
     before: GoodnessOfFit

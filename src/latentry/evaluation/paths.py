@@ -25,6 +25,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from latentry.display import Facts, Shown, Told, percent
 from latentry.evaluation.coordinates import coordinates_of_prior
 from latentry.evaluation.proportions import Share, share
 from latentry.holding import evaluated
@@ -32,7 +33,7 @@ from latentry.interfaces import Generator, LabelledPrior, Prior, PushforwardPrio
 from latentry.numerics.goodness_of_fit import ks_quantile, ks_statistic
 from latentry.priors import RadialPrior, Rule, combine
 
-__all__ = ["PathCodes", "PathPoint", "evaluate_paths", "path_codes", "rejected_codes"]
+__all__ = ["PathCodes", "PathPoint", "PathReport", "evaluate_paths", "path_codes", "rejected_codes"]
 
 _RULES: tuple[Rule, ...] = get_args(Rule)
 _STEPS = (0.1, 0.25, 0.5)
@@ -43,8 +44,8 @@ Labels = Literal["same", "independent"]
 Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True)
-class PathCodes:
+@dataclass(frozen=True, repr=False)
+class PathCodes(Told):
     """Codes of one rule and one set of weights."""
 
     rule: Rule | None
@@ -57,7 +58,7 @@ class PathCodes:
     """Labels of the codes where the prior has any and each combination stays within one component."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PathPoint(Generic[Answer]):
     """What `evaluate_paths` found for one rule and one set of weights."""
 
@@ -74,6 +75,50 @@ class PathPoint(Generic[Answer]):
     def t(self) -> float | None:
         """The step between two codes; None at the prior and for other combinations."""
         return self.weights[1] if len(self.weights) == 2 else None
+
+    @property
+    def name(self) -> str:
+        """Where the codes lie."""
+        if self.rule is None:
+            return "prior"
+        place = f"t = {self.t:g}" if self.t is not None else ", ".join(f"{weight:.3g}" for weight in self.weights)
+        return f"{self.rule}, {place}"
+
+    def __repr__(self) -> str:
+        distance = getattr(self.samples, "frechet_distance", None)
+        measured = "" if distance is None else f", Frechet distance {distance}"
+        return f"PathPoint({self.name}: {percent(self.rejected.value)} of codes rejected{measured})"
+
+
+class PathReport(Shown, tuple[PathPoint[Any], ...]):
+    """A generator at its prior and along paths: a `PathPoint` for the prior, then one for every rule and step."""
+
+    __slots__ = ()
+
+    def _facts(self) -> Facts:
+        rows = tuple((point.name, _told(point)) for point in self)
+        worst = max(self[1:], key=lambda point: point.rejected.value, default=None)
+        meaning = ""
+        if worst is not None:
+            meaning = (
+                f"A test at 5 % rejects {percent(self[0].rejected.value)} of the prior's own codes; between codes, at most "
+                f"{percent(worst.rejected.value)} ({worst.name})."
+            )
+        return Facts(f"A generator at its prior and at {len(self) - 1} places between codes", rows, meaning)
+
+    def _draw(self, figure: Any) -> None:
+        from latentry.display.drawing import GUIDE, draw_bars
+
+        figure.set_size_inches(7.2, 0.9 + 0.24 * len(self))
+        distances = {point.name: getattr(point.samples, "frechet_distance", None) for point in self}
+        known = {name: (found.value, found.low, found.high) for name, found in distances.items() if found is not None}
+        panels = figure.subplots(1, 1 + bool(known), squeeze=False)[0]
+        shares = {point.name: (point.rejected.value, point.rejected.low, point.rejected.high) for point in self}
+        draw_bars(panels[0], shares, "share of codes rejected at 5 %")
+        panels[0].axvline(0.05, color=GUIDE, linewidth=1, linestyle="--")
+        if known:
+            draw_bars(panels[1], known, "Frechet distance")
+            panels[1].set_yticks([])
 
 
 def path_codes(
@@ -152,7 +197,7 @@ def evaluate_paths(
     batch_size: int = 1024,
     labels: Labels = "same",
     rng: torch.Generator | None = None,
-) -> tuple[PathPoint[Answer], ...]:
+) -> PathReport:
     """Judge a generator at its prior and along paths between its codes.
 
     Reference: Singh et al. (2019), there for linear interpolation.
@@ -178,10 +223,15 @@ def evaluate_paths(
         return None if metric is None else metric(torch.cat([generator(part) for part in z.split(batch_size)]), reference)
 
     with evaluated(generator), torch.no_grad():
-        return tuple(
+        return PathReport(
             PathPoint(codes.rule, codes.weights, rejected_codes(codes.z, prior, y=codes.y, rng=rng), measured(codes.z))
             for codes in path_codes(prior, rules=rules, t=t, combinations=combinations, n=n, labels=labels, rng=rng)
         )
+
+
+def _told(point: PathPoint[Any]) -> str:
+    distance = getattr(point.samples, "frechet_distance", None)
+    return f"{percent(point.rejected.value)} rejected" + ("" if distance is None else f", Frechet distance {distance}")
 
 
 def _drawn(

@@ -39,6 +39,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from latentry.display import Facts, Shown, interval, number, percent
 from latentry.evaluation.extractor import Extraction, Extractor, Fingerprint, as_extractor
 from latentry.evaluation.proportions import wilson_interval
 from latentry.interfaces import FeatureExtractor
@@ -81,8 +82,8 @@ class Estimate:
         return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
 
 
-@dataclass(frozen=True)
-class SampleReport:
+@dataclass(frozen=True, repr=False)
+class SampleReport(Shown):
     """Generated samples against reference samples."""
 
     frechet_distance: Estimate
@@ -114,6 +115,37 @@ class SampleReport:
     def estimates(self) -> dict[str, Estimate]:
         """All numbers by name."""
         return {name: value for name, value in vars(self).items() if isinstance(value, Estimate)}
+
+    @property
+    def meaning(self) -> str:
+        """Two sentences: how many samples pass for data, and how much of the data's variety they have."""
+        return (
+            f"{percent(self.precision.value)} of the generated samples lie among the data, and {percent(self.recall.value)} "
+            f"of the data among the generated samples, as {self.extractor.name} sees them. "
+            f"The Frechet distance is {number(self.frechet_distance.value)}, where 0 means no difference."
+        )
+
+    def _facts(self) -> Facts:
+        sizes = self.frechet_distance
+        rows = [
+            (name.replace("_", " "), interval(found.value, found.low, found.high)) for name, found in self.estimates.items()
+        ]
+        return Facts(
+            f"{sizes.generated:,} generated samples against {sizes.reference:,}, "
+            f"with {self.frechet_distance.level:.0%} intervals",
+            tuple(rows),
+            self.meaning,
+        )
+
+    def _draw(self, figure: Any) -> None:
+        from latentry.display.drawing import GUIDE, draw_bars
+
+        panel = figure.subplots()
+        names = ("precision", "recall", "density", "coverage")
+        draw_bars(panel, {name: (e.value, e.low, e.high) for name in names if (e := self.estimates[name])}, "1 is best")
+        panel.axvline(1, color=GUIDE, linewidth=1, linestyle="--")
+        found = self.frechet_distance
+        panel.set_title(f"Frechet distance {interval(found.value, found.low, found.high)}", fontsize=9)
 
 
 def evaluate_samples(

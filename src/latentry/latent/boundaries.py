@@ -24,13 +24,14 @@ biological classification", 1948.
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
+from latentry.display import Facts, Shown
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.quasi_eigenbasis import QuasiEigenbasis
@@ -51,14 +52,23 @@ LinearModel = Literal["logistic", "ridge"]
 """Classifier whose boundary it is."""
 
 
-@dataclass(frozen=True, eq=False)
-class LinearClassifier:
+@dataclass(frozen=True, eq=False, repr=False)
+class LinearClassifier(Shown):
     """Scores of labels that are linear in a code, :math:`s(z) = W z + b`."""
 
     weights: Float[Tensor, "k d"]
     """W, one row for each label."""
     bias: Float[Tensor, "k"]
     """b."""
+
+    def _facts(self) -> Facts:
+        k, d = self.weights.shape
+        return Facts(f"Linear scores of {k} labels, of codes with {d} elements")
+
+    def _draw(self, figure: Any) -> None:
+        from latentry.display.drawing import draw_matrix
+
+        draw_matrix(figure.subplots(), self.weights, "weight of each element (across) in the score of each label")
 
     def margin(self, z: Float[Tensor, "n d"], y: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
         """By how much the score of label y leads that of its strongest rival; negative where it does not lead."""

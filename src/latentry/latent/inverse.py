@@ -28,6 +28,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
@@ -35,6 +36,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
+from latentry.display import Facts, Shown, Told, number, percent
 from latentry.holding import check_generator, evaluated
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.encoder_fitting import (
@@ -63,8 +65,8 @@ _VALIDATION_CODES = 1024
 _WEIGHTS, _CONFIG = "inverse.safetensors", "inverse.json"
 
 
-@dataclass(frozen=True)
-class DataReport:
+@dataclass(frozen=True, repr=False)
+class DataReport(Told):
     """How an encoder does on data that no code is known of."""
 
     reconstruction_error: float
@@ -79,8 +81,8 @@ class DataReport:
     """Whether the data had no part in the training."""
 
 
-@dataclass(frozen=True)
-class InverseReport:
+@dataclass(frozen=True, repr=False)
+class InverseReport(Shown):
     """How good an inverse is, and what it took."""
 
     code_error: float
@@ -94,9 +96,34 @@ class InverseReport:
     data: DataReport | None = None
     """How it does on data, where it was fitted to these (`fit_encoder`)."""
 
+    def _facts(self) -> Facts:
+        on_data = () if self.data is None else (("mean squared error on data", number(self.data.reconstruction_error)),)
+        return Facts(
+            "Report on a learned inverse",
+            (
+                ("mean squared error of codes", f"{number(self.code_error)}, where a guess of the mean has 1"),
+                *on_data,
+                ("passes of the generator", f"{self.forwards:,}"),
+                ("seconds of training", number(round(self.seconds))),
+            ),
+            f"It explains {percent(max(0.0, 1 - self.code_error))} of the variance of codes that it has not seen.",
+        )
 
-@dataclass(frozen=True)
-class Inverse:
+    def _draw(self, figure: Any) -> None:
+        from latentry.display.drawing import GUIDE, LINE
+
+        panel = figure.subplots()
+        steps, errors = zip(*(self.course or ((0, self.code_error),)), strict=True)
+        panel.plot(steps, errors, color=LINE, linewidth=1.6, marker="o", markersize=3)
+        panel.axhline(1, color=GUIDE, linewidth=1, linestyle="--")
+        panel.set_ylim(0, None)
+        panel.set_xlabel("training step", fontsize=8)
+        panel.set_ylabel("error of fresh codes", fontsize=8)
+        panel.tick_params(labelsize=7)
+
+
+@dataclass(frozen=True, repr=False)
+class Inverse(Shown):
     """What `fit_inverse` or `fit_encoder` learned: call it on data for codes."""
 
     encoder: nn.Module
@@ -110,6 +137,20 @@ class Inverse:
     report: InverseReport
     variational: bool = False
     """Whether the encoder gives each datum a law of its codes; calling it gives their mean."""
+
+    def _facts(self) -> Facts:
+        told = self.report._facts()
+        shape = " x ".join(map(str, self.data_shape))
+        rows = (
+            ("encoder", type(self.encoder).__name__ + (", variational" if self.variational else "")),
+            ("prior", repr(self.prior)),
+            ("generator", self.generator_fingerprint or "not known"),
+            *told.rows,
+        )
+        return Facts(f"Inverse from data of {shape} to codes of {self.prior.latent_dim} elements", rows, told.meaning)
+
+    def _draw(self, figure: Any) -> None:
+        self.report._draw(figure)
 
     def __call__(self, x: Shaped[Tensor, "n *s"]) -> Float[Tensor, "n d"]:
         """Codes of data, in the dtype and on the device of the data; no gradient.

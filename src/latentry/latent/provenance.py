@@ -31,9 +31,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from latentry.display import Facts, Shown, number
 from latentry.holding import evaluated
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.recovery import recover_codes
@@ -44,6 +45,8 @@ __all__ = ["Provenance", "is_from"]
 
 _FEWEST = 19
 """Own samples below which no image could have a p-value of 0.05."""
+_LEVEL = 0.05
+"""P-values up to this are called small."""
 _ROWS = 256
 """Codes that go through the generator at once."""
 
@@ -59,8 +62,8 @@ class Recovered(Protocol):
     def reconstruction_error(self) -> Tensor: ...
 
 
-@dataclass(frozen=True)
-class Provenance:
+@dataclass(frozen=True, repr=False)
+class Provenance(Shown):
     """Whether images can be told from a generator's own."""
 
     score: Float[Tensor, "n"]
@@ -75,6 +78,62 @@ class Provenance:
     """What the generator makes of them."""
     eight_bit: bool
     """Whether images and own samples were both rounded to eight bits."""
+
+    @property
+    def _foreign(self) -> Bool[Tensor, "n"]:
+        return self.p_value.double() <= _LEVEL + 1e-6
+
+    @property
+    def verdict(self) -> str:
+        """One or two sentences: how many images are foreign to the generator, and how sure that is."""
+        n, foreign = len(self.p_value), int(self._foreign.sum())
+        chance = f"{_LEVEL:.0%} of a generator's own images are"
+        if n == 1:
+            p = number(self.p_value.item(), 2)
+            if foreign:
+                return (
+                    f"This image was probably not made by this generator (p = {p}; {chance} recovered as badly by chance)."
+                )
+            return f"This image cannot be told from the generator's own (p = {p}). Very plain images cannot either."
+        if not foreign:
+            return f"None of {n} images can be told from the generator's own. Very plain images cannot either."
+        return (
+            f"{foreign} of {n} images were probably not made by this generator (p of {_LEVEL:g} or less; {chance} by "
+            f"chance); {n - foreign} cannot be told from its own."
+        )
+
+    def _facts(self) -> Facts:
+        n, k = len(self.score), len(self.own_scores)
+        low, middle, high = self.p_value.quantile(torch.tensor([0, 0.5, 1]).to(self.p_value)).tolist()
+        errors = tuple(number(scores.exp().median().item()) for scores in (self.score, self.own_scores))
+        return Facts(
+            f"Provenance of {n:,} {'image' if n == 1 else 'images'}, beside {k:,} of the generator's own",
+            (
+                ("p-value of 0.05 or less", f"{int(self._foreign.sum())} of {n}"),
+                ("p-values", f"{number(low)} to {number(high)}, median {number(middle)}"),
+                ("median error of the images", f"{errors[0]}, of own ones {errors[1]}"),
+                ("compared after rounding to 8 bits", "yes" if self.eight_bit else "no"),
+            ),
+            self.verdict,
+        )
+
+    def _draw(self, figure: Any) -> None:
+        from latentry.display.drawing import BAD, FILL, LINE
+
+        panel = figure.subplots()
+        finite = self.own_scores[self.own_scores.isfinite()].double().cpu()
+        panel.hist(finite.numpy(), bins=30, color=FILL, label="the generator's own")
+        for foreign, colour, name in ((False, LINE, "not told from them"), (True, BAD, "p of 0.05 or less")):
+            scores = self.score[self._foreign == foreign].double().cpu()
+            scores = scores[scores.isfinite()]
+            if len(scores):
+                at = panel.get_xaxis_transform()  # ticks along the foot
+                panel.plot(scores.numpy(), torch.full_like(scores, 0.03).numpy(), "|", color=colour, markersize=14,
+                           markeredgewidth=2, transform=at, label=f"{len(scores)} given images, {name}")  # fmt: skip
+        panel.set_xlabel("logarithm of the mean squared error", fontsize=8)
+        panel.set_ylabel("own images", fontsize=8)
+        panel.tick_params(labelsize=7)
+        panel.legend(fontsize=7, frameon=False)
 
 
 def is_from(

@@ -20,12 +20,14 @@ Reference: Toledo-Marín, Glazier, "Using deep LSD to build operators in GANs la
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, softshrink
 
+from latentry.display import Facts, Shown, number
 from latentry.interfaces import Generator
 from latentry.latent.fingerprints import fingerprint_of
 from latentry.numerics.orthogonalization import gram_schmidt
@@ -38,8 +40,8 @@ _ORTHOGONAL = 1e-4
 _TENSORS, _NOTES = "basis.safetensors", "basis.json"
 
 
-@dataclass(frozen=True, eq=False)
-class QuasiEigenbasis:
+@dataclass(frozen=True, eq=False, repr=False)
+class QuasiEigenbasis(Shown):
     """Named directions of a latent space."""
 
     vectors: Float[Tensor, "m d"]
@@ -60,6 +62,32 @@ class QuasiEigenbasis:
     """Hash of the generator's weights; None if it is not known or was no module."""
     prior: str | None = None
     """Law of its codes, where known."""
+
+    def _facts(self) -> Facts:
+        m, k = len(self.vectors), self.num_labels
+        counts = f"{min(self.counts):,} to {max(self.counts):,}" if self.counts else "none"
+        aligned = () if not k else (("least cosine of a vector and its label's mean", number(self.alignment.min().item())),)
+        return Facts(
+            f"Basis ({self.method}) of {m} vectors with {self.latent_dim} elements",
+            (
+                ("vectors that bear a label", f"{k}"),
+                ("orthogonal", "yes" if self.orthogonal else "no"),
+                ("codes behind a label's mean", counts),
+                ("condition number", number(self.condition_number)),
+                *aligned,
+                ("generator", self.generator_fingerprint or "not known"),
+            ),
+            "A code is a sum of these vectors: `basis.coefficients(z)` gives how much it holds of each.",
+        )
+
+    def _draw(self, figure: Any) -> None:
+        from latentry.display.drawing import draw_matrix
+
+        panels = figure.subplots(1, 1 + bool(self.num_labels), squeeze=False)[0]
+        draw_matrix(panels[-1], self.vectors @ self.vectors.mT, "inner products of the vectors")
+        if self.num_labels:
+            means = self.label_means - self.offset
+            draw_matrix(panels[0], means @ means.mT, "of the labels' mean codes")
 
     @property
     def latent_dim(self) -> int:

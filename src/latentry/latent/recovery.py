@@ -26,12 +26,14 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from latentry.display import Facts, Shown
+from latentry.display import number as short
 from latentry.holding import check_generator, evaluated, module_of
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.differences import Difference, Norm, Target
@@ -46,6 +48,9 @@ from latentry.latent.solvers.solver import Solver
 from latentry.networks import folded
 from latentry.numerics.data_range import check_range, on_eight_bit_grid
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 __all__ = ["Recovery", "automatic_solver", "recover_codes"]
 
 _TRIAL_CODES = 64
@@ -57,14 +62,16 @@ _NEARLY = 25.0
 it, wrong ones mostly at hundreds."""
 _ALIKE = 1.1
 """How much larger than the least loss another start's may be to count as good as it."""
+_AGREE = 1e-2
+"""Mean squared distance of codes, in units of the prior's variance, below which starts agree."""
 _SAME = 1e-4
 """Largest difference of two forms of a generator, over its largest value, that rounding may make."""
 _MOST_LATENTS = 1024
 """Longest codes for which a Jacobian is the default."""
 
 
-@dataclass(frozen=True)
-class Recovery:
+@dataclass(frozen=True, repr=False)
+class Recovery(Shown):
     """What `recover_codes` found for each data point."""
 
     z: Float[Tensor, "n d"]
@@ -89,6 +96,48 @@ class Recovery:
     near 0 where starts agree, so that the code is unique as far as they can tell; NaN where no other did as well."""
     evaluations: Int[Tensor, "n"]
     """Cost of each data point over all its starts: 1 for a forward pass or a column of a Jacobian, 2 for a gradient."""
+
+    def _facts(self) -> Facts:
+        n, d = self.z.shape
+        met = int(self.met.sum())
+        error = self.reconstruction_error.double().nan_to_num(nan=math.inf)
+        compared = self.disagreement[~self.disagreement.isnan()]
+        agree = (
+            f"{int((compared < _AGREE).sum())} of {len(compared)} that have a second one" if len(compared) else "not known"
+        )
+        left = {n: "", 0: " What is kept is the nearest that was found."}.get(
+            met, " For the others, what is kept is the nearest that was found."
+        )
+        return Facts(
+            f"Recovery of {n:,} {'code' if n == 1 else 'codes'} with {d:,} elements",
+            (
+                ("made again up to rounding (met)", f"{met} of {n}"),
+                ("searches that converged", f"{int(self.converged.sum())} of {n}"),
+                ("mean squared error", f"median {short(error.median().item())}, largest {short(error.max().item())}"),
+                ("as good starts that agree", agree),
+                ("cost of one", f"{short(round(self.evaluations.double().mean().item()))} evaluations of the generator"),
+            ),
+            f"The generator makes {'none' if met == 0 else met} of these {n:,} data up to rounding.{left}",
+        )
+
+    def plot(self, x: Shaped[Tensor, "n *s"] | None = None) -> "Figure":
+        """A matplotlib figure: what the generator makes of the codes, below the data if they are given; and the errors.
+
+        Args:
+            x: The data that were given to `recover_codes`.
+        """
+        from latentry.display.drawing import Drawing, are_images, draw_errors, draw_images, finished
+
+        figure = Drawing(figsize=(6.4, 3.2), layout="constrained")
+        if are_images(self.x_hat):
+            given = [] if x is None else [("given", x)]
+            marks = [
+                "met" if met else f"{error:.1g}" for met, error in zip(self.met, self.reconstruction_error, strict=True)
+            ]
+            draw_images(figure, [*given, ("recovered", self.x_hat)], marks)
+        else:
+            draw_errors(figure.subplots(), self.reconstruction_error, "mean squared error")
+        return finished(figure)
 
 
 def recover_codes(

@@ -39,6 +39,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Adam
 
+from latentry.display import Facts, Shown
 from latentry.holding import evaluated
 from latentry.models.classifier import jitter
 from latentry.models.label_split_losses import (
@@ -77,8 +78,8 @@ def laws_of_labels(given: Float[Tensor, "n k"], label_dim: int) -> Laws:
     return Laws(given, None) if given.shape[1] == label_dim else normal_laws(given)
 
 
-@dataclass(frozen=True)
-class LabelSplit:
+@dataclass(frozen=True, repr=False)
+class LabelSplit(Shown):
     """Trained encoders and decoder, with the law of their codes."""
 
     label_encoder: nn.Module
@@ -93,6 +94,32 @@ class LabelSplit:
     """Length of z_s, which comes first."""
     least_deviation: float = 0.0
     """Of the laws of z_u."""
+
+    def _facts(self) -> Facts:
+        d = self.prior.latent_dim
+        return Facts(
+            f"Label split: codes of {d} elements, the first {self.label_dim} of which know the label",
+            (
+                ("labels", f"{self.prior.num_classes}"),
+                ("decoder", type(self.decoder).__name__),
+                ("encoders", f"{type(self.label_encoder).__name__}, {type(self.style_encoder).__name__}"),
+                ("flow over the style", "no" if self.flow is None else "yes"),
+            ),
+            "`split.relabelled(z, y)` gives codes another label, `split.swapped(z, other)` another look.",
+        )
+
+    def _draw(self, figure: Any) -> None:
+        from latentry.display.drawing import are_images, draw_images, draw_samples
+
+        k = self.prior.num_classes
+        rng = torch.Generator(self.prior.loc.device).manual_seed(0)
+        styles = self.prior.sample((), torch.zeros(3, dtype=torch.int64, device=self.prior.loc.device), rng=rng)
+        labels = torch.arange(k, device=styles.device)
+        rows = [self.decode(self.relabelled(style.expand(k, -1), labels)) for style in styles]
+        if are_images(rows[0]):
+            draw_images(figure, [(f"look {row}", x) for row, x in enumerate(rows, 1)], [str(label) for label in range(k)])
+        else:
+            draw_samples(figure, torch.cat(rows))
 
     def encode(
         self, x: Float[Tensor, "n *s"], batch_size: int = 500, *, rng: torch.Generator | None = None

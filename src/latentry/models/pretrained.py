@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from latentry.display import Facts, Shown
+from latentry.interfaces import evaluated
 from latentry.networks import channels_last
 from latentry.networks import files as network_files
 from latentry.priors import files
@@ -20,11 +22,12 @@ from latentry.storage import fingerprint, read_json, read_tensors, write_json, w
 
 __all__ = ["Pretrained", "installed_versions", "load_pretrained", "model_folder", "save_pretrained", "shipped_models"]
 
+_DRAWN = 30
 _SHIPPED = Path(__file__).parents[1] / "pretrained"
 
 
-@dataclass(frozen=True)
-class Pretrained:
+@dataclass(frozen=True, repr=False)
+class Pretrained(Shown):
     """A network with all that is known of it."""
 
     network: nn.Module
@@ -35,6 +38,37 @@ class Pretrained:
     """Its model card: configuration, data fingerprint, seed, metrics, versions."""
     fingerprint: str
     """Hash of its weights as they were loaded."""
+
+    def _facts(self) -> Facts:
+        parameters = sum(parameter.numel() for parameter in self.network.parameters())
+        data = self.card.get("data", {})
+        kind = "network without a prior" if self.prior is None else "generator"
+        known = (("prior", repr(self.prior)),) if self.prior is not None else ()
+        trained = ((f"trained on {data['items']:,} items of", str(data["name"])),) if {"name", "items"} <= {*data} else ()
+        return Facts(
+            f"Saved {kind}: {type(self.network).__name__}",
+            (("parameters", f"{parameters:,}"), *known, *trained, ("weights", self.fingerprint)),
+            "`network` is the module" + (" and `prior` the distribution of its codes." if known else "."),
+        )
+
+    def _picture(self) -> str:
+        return "" if self.prior is None else super()._picture()
+
+    def _draw(self, figure: Any) -> None:
+        """Samples, where it is a generator of images.
+
+        Raises:
+            ValueError: It is none.
+        """
+        from latentry.display.drawing import draw_samples
+
+        if self.prior is None:
+            raise ValueError("expected a generator to draw samples of, got a network without a prior; print it instead")
+        device = next(self.network.parameters()).device
+        z = self.prior.sample(_DRAWN, rng=torch.Generator().manual_seed(0)).to(device)
+        with evaluated(self.network), torch.no_grad():
+            x = self.network(z)
+        draw_samples(figure, x)
 
 
 def shipped_models() -> list[str]:

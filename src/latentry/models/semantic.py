@@ -38,6 +38,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from latentry.display import Facts, Shown
 from latentry.holding import evaluated
 from latentry.models.gan import Objective, generator_loss, iterations, told_apart
 from latentry.models.laws import Laws, normal_laws
@@ -61,12 +62,13 @@ __all__ = [
 
 Consistency = Literal["law", "code", "levels"]
 
+_DRAWN, _LEVELS = 6, (-1.0, -0.5, 0.0, 0.5, 1.0)
 _ENCODER = "encoder"
 """Folder of the encoder; that of the generator is the model's own, which so serves wherever a generator is asked for."""
 
 
-@dataclass(frozen=True)
-class SemanticModel:
+@dataclass(frozen=True, repr=False)
+class SemanticModel(Shown):
     """A generator, the placement of its features, and the encoder that finds them in data."""
 
     generator: nn.Module
@@ -75,6 +77,36 @@ class SemanticModel:
     """Data to mean and log variance of codes."""
     placement: SemanticPlacement
     """Law of the codes, at the combinations of levels that were trained on."""
+
+    def _facts(self) -> Facts:
+        names = ", ".join(self.placement.features)
+        return Facts(
+            f"Semantic model: codes of {self.placement.latent_dim} elements with {len(self.placement.features)} features",
+            (
+                ("features", names if len(names) < 70 else f"{names[:66]}..."),
+                ("generator", type(self.generator).__name__),
+                ("encoder", type(self.encoder).__name__),
+            ),
+            "`placement.moved(z, name, by)` moves a feature of codes, `decode(z)` shows them.",
+        )
+
+    def _draw(self, figure: Any) -> None:
+        """A row for each of the first features, at levels from -1 to 1."""
+        from latentry.display.drawing import are_images, draw_images, draw_samples
+
+        placed = self.placement
+        rng = torch.Generator(placed.loc.device).manual_seed(0)
+        names = [name for name in placed.features if name not in placed.exclusive] or list(placed.features)
+        z = placed.sample((), torch.zeros(1, dtype=torch.int64, device=placed.loc.device), rng=rng)
+        rows = []
+        for name in names[:_DRAWN]:
+            now = placed.levels(z)[:, placed.index(name)]
+            moved = torch.cat([placed.moved(z, name, level - now) for level in _LEVELS])
+            rows.append((name, self.decode(moved)))
+        if are_images(rows[0][1]):
+            draw_images(figure, rows, [f"{level:g}" for level in _LEVELS])
+        else:
+            draw_samples(figure, torch.cat([x for _, x in rows]))
 
     def encode(self, x: Float[Tensor, "n *s"], batch_size: int = 500) -> Float[Tensor, "n d"]:
         """Means of the laws of the codes of data: a first guess where `recover_codes` finds more."""

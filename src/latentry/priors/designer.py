@@ -31,6 +31,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from latentry.display import Told
 from latentry.numerics.combination import GridCombination, continuous_divergence
 from latentry.numerics.constrained import Minimum, minimise_worst
 from latentry.priors.designer_feasibility import can_hold_std, check_feasible, explain_infeasible, largest_std
@@ -51,8 +52,8 @@ _REVIVED = 0.01
 Start = Literal["cauchy", "uniform", "laplace"]
 
 
-@dataclass(frozen=True)
-class Design:
+@dataclass(frozen=True, repr=False)
+class Design(Told):
     """How a prior was designed, and what came of it."""
 
     combinations: tuple[tuple[float, ...], ...]

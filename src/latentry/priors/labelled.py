@@ -16,6 +16,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
+from latentry.display import Facts, Shown
+
 __all__ = ["DiagonalNormal", "NormalMixture", "NormalMixtureDistribution", "TrainedMixture"]
 
 
@@ -118,7 +120,7 @@ class NormalMixtureDistribution(Distribution):
         return self.joint_log_probs(value).logsumexp(-1)
 
 
-class NormalMixture(nn.Module):
+class NormalMixture(Shown, nn.Module):
     """p(z) with one normal component, of independent coordinates, for each label.
 
     Components may differ in a few coordinates only. Samples take the dtype and the device that the prior was moved to.
@@ -211,6 +213,16 @@ class NormalMixture(nn.Module):
 
     def extra_repr(self) -> str:
         return f"latent_dim={self.latent_dim}, num_classes={self.num_classes}"
+
+    __repr__ = nn.Module.__repr__
+
+    def _facts(self) -> Facts:
+        return Facts(repr(self), (("elements of a code", f"{self.latent_dim:,}"), ("labels", f"{self.num_classes:,}")))
+
+    def _draw(self, figure: Any) -> None:
+        from latentry.priors.panels import draw_components
+
+        draw_components(figure.subplots(), self)
 
 
 class TrainedMixture(nn.Module):

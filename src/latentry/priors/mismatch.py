@@ -36,6 +36,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from latentry.display import Facts, Shown, Told, number, percent
 from latentry.interfaces import Prior
 from latentry.numerics.norm_law import norm_cdfs
 from latentry.numerics.pair_density import (
@@ -70,8 +71,8 @@ _SHOWN = 5e-4
 """Probability beyond each end of a density curve."""
 
 
-@dataclass(frozen=True)
-class Mismatch:
+@dataclass(frozen=True, repr=False)
+class Mismatch(Shown):
     """What `mismatch` found, for one t or for several: tensors have the shape of t, in double precision."""
 
     t: Float[Tensor, "*t"]
@@ -91,9 +92,43 @@ class Mismatch:
     norm_distance: Float[Tensor, "*t"]
     """Kolmogorov-Smirnov distance between the laws of the norm of whole codes."""
 
+    def _facts(self) -> Facts:
+        columns = (self.t, self.divergence, self.total_variation_low, self.total_variation_high, self.norm_distance)
+        points = list(zip(*(column.flatten().tolist() for column in columns), strict=True))
+        rows = tuple(
+            (
+                f"t = {t:g}",
+                f"divergence {number(kl)} nats, total variation {number(low)} to {number(high)}, norms {number(ks)}",
+            )
+            for t, kl, low, high, ks in points[:8]
+        )
+        t, _, low, high, _ = max(points, key=lambda point: point[2])
+        return Facts(
+            f"Mismatch of codes between two codes, {self.latent_dim} elements",
+            rows,
+            f"At t = {t:g} the best test tells codes on the line from codes of the prior with an advantage of "
+            f"{percent(low)}" + (f" to {percent(high)}" if high - low > 1e-3 else "") + " over a guess.",
+        )
 
-@dataclass(frozen=True)
-class DensityCurves:
+    def _draw(self, figure: Any) -> None:
+        from latentry.display.drawing import FILL, LINE
+
+        panel = figure.subplots()
+        order = self.t.flatten().argsort()
+        t, low, high, norms = (
+            column.flatten()[order].cpu().numpy()
+            for column in (self.t, self.total_variation_low, self.total_variation_high, self.norm_distance)
+        )
+        panel.fill_between(t, low, high, color=FILL, alpha=0.6, linewidth=0, label="total variation of codes, its bounds")
+        panel.plot(t, norms, color=LINE, marker="o", markersize=3, linewidth=1.4, label="distance of the norms")
+        panel.set_ylim(0, 1.02)
+        panel.set_xlabel("step between two codes", fontsize=8)
+        panel.tick_params(labelsize=7)
+        panel.legend(fontsize=7, frameon=False)
+
+
+@dataclass(frozen=True, repr=False)
+class DensityCurves(Told):
     """Densities at the prior and between its codes: of a coordinate, or of the norm of an isotropic code."""
 
     x: Float[Tensor, "n"]
@@ -106,8 +141,8 @@ class DensityCurves:
     """Whether x is the norm of a code."""
 
 
-@dataclass(frozen=True)
-class NormCurves:
+@dataclass(frozen=True, repr=False)
+class NormCurves(Told):
     """Distribution functions of the norm at the prior and at one step between its codes."""
 
     norm: Float[Tensor, "n"]

@@ -8,12 +8,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from latentry.display import Facts, Shown
+
 __all__ = ["PriorModule", "checked_latent_dim"]
 
 _MOST_ELEMENTS = 2**31
 
 
-class PriorModule(nn.Module):
+class PriorModule(Shown, nn.Module):
     """p(z) as a module; `forward` gives the distribution.
 
     Samples take the dtype and the device that the prior was moved to with `.to(...)`. Labels are passed over.
@@ -70,6 +72,16 @@ class PriorModule(nn.Module):
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={value}" for name, value in self.arguments().items())
+
+    __repr__ = nn.Module.__repr__
+
+    def _facts(self) -> Facts:
+        return Facts(repr(self), (("elements of a code", f"{self.latent_dim:,}"),))
+
+    def _draw(self, figure: Any) -> None:
+        from latentry.priors.panels import draw_law
+
+        draw_law(figure.subplots(), self)
 
 
 def checked_latent_dim(latent_dim: Any) -> int:

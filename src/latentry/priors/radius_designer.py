@@ -31,6 +31,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from latentry.display import Told
 from latentry.numerics.constrained import Evaluation, minimise_worst
 from latentry.numerics.masses import Masses, roughness
 from latentry.numerics.radius_combination import RadiusCombination
@@ -40,8 +41,8 @@ from latentry.priors.tabulated import TabulatedLaw
 __all__ = ["RadiusDesign", "design_radial", "design_radius"]
 
 
-@dataclass(frozen=True)
-class RadiusDesign:
+@dataclass(frozen=True, repr=False)
+class RadiusDesign(Told):
     """A law of norms that `design_radius` made, and what came of it."""
 
     law: TabulatedLaw

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from latentry.display import Told
 from latentry.interfaces import Prior
 from latentry.priors.quadrature import law_nodes, law_of
 from latentry.priors.radial import RadialPrior
@@ -19,8 +20,8 @@ __all__ = ["Summary", "summarize"]
 _LEVELS = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 
 
-@dataclass(frozen=True)
-class Summary:
+@dataclass(frozen=True, repr=False)
+class Summary(Told):
     """Numbers of the law of one coordinate; of the law of the norm for isotropic codes, whose coordinates are dependent."""
 
     law: str
