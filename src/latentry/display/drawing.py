@@ -20,8 +20,8 @@ from torch import Tensor
 from latentry.names import printable
 
 __all__ = [
-    "ACCENT", "BAD", "BAND", "CHART", "FILL", "GUIDE", "INK", "LINE", "PALETTE", "QUIET", "Drawing", "are_images", "draw_bars",
-    "draw_errors", "draw_images", "draw_matrix", "draw_samples", "finished", "plain", "png_of", "shown_range",
+    "ACCENT", "BAD", "BAND", "CHART", "FILL", "GUIDE", "INK", "LINE", "PALETTE", "QUIET", "Drawing", "are_images",
+    "draw_bars", "draw_errors", "draw_images", "draw_matrix", "draw_samples", "finished", "plain", "png_of", "shown_range",
 ]  # fmt: skip
 
 PALETTE = (
@@ -77,7 +77,7 @@ def finished(figure: Figure) -> Any:
     return figure
 
 
-def png_of(figure: Figure, dpi: float = 100) -> bytes:
+def png_of(figure: Figure, dpi: int = 100) -> bytes:
     """A figure as PNG on white; equal figures give equal bytes.
 
     Pages know it by its title for a chart, whose colours are turned on a dark ground.

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from latentry.display import Facts, Shown
-from latentry.interfaces import evaluated
+from latentry.holding import evaluated
 from latentry.networks import channels_last
 from latentry.networks import files as network_files
 from latentry.priors import files

@@ -1,18 +1,32 @@
 """Figures of codes against their prior."""
 
-import io
-import math
 from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from latentry.display.drawing import (
+    ACCENT,
+    BAD,
+    BAND,
+    FILL,
+    GUIDE,
+    INK,
+    LINE,
+    PALETTE,
+    QUIET,
+    draw_bars,
+    draw_matrix,
+    finished,
+    plain,
+    png_of,
+)  # fmt: skip
 from latentry.evaluation.codes import LEVEL, GoodnessOfFit
 from latentry.evaluation.coordinates import coordinates_of_prior
+from latentry.evaluation.fit_panels import draw_codes, draw_tests
 from latentry.evaluation.samples import Estimate
 from latentry.interfaces import LabelledPrior, Prior, PushforwardPrior
 from latentry.numerics.law import Law
@@ -37,6 +51,8 @@ __all__ = [
 ]
 
 _PANEL = (3.1, 2.5)
+_DOTS = 150
+"""Dots per inch: sharp on screens of high resolution."""
 _LEAST_SHOWN = 1e-6
 """Divergences and densities below this share of the largest are drawn there."""
 
@@ -46,7 +62,7 @@ def histogram_figure(codes: Mapping[str, Float[Tensor, "n d"]], prior: Prior | P
     figure = Figure(figsize=(_PANEL[0] * len(codes), _PANEL[1]), layout="constrained")
     for panel, (name, z) in zip(figure.subplots(1, len(codes), squeeze=False)[0], codes.items(), strict=True):
         _density(panel, z, prior)
-        panel.set_title(f"{name}: std {z.std(correction=0).item():.3f}", fontsize=9)
+        panel.set_title(f"{plain(name)}: std {z.std(correction=0).item():.3f}", fontsize=9)
     return _png(figure)
 
 
@@ -54,10 +70,10 @@ def p_value_figure(fits: Mapping[str, GoodnessOfFit]) -> bytes:
     """PNG of sorted per-code p-values against their expected place; true samples follow the diagonal."""
     figure = Figure(figsize=(4.2, 3.2), layout="constrained")
     axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color="#888888", linewidth=1, linestyle="--", label="samples of the prior")
+    axes.plot([0, 1], [0, 1], color=GUIDE, linewidth=1, linestyle="--", label="samples of the prior")
     for name, fit in fits.items():
         ordered = fit.code_p_value.sort().values
-        axes.plot((torch.arange(len(ordered)) + 0.5) / len(ordered), ordered, linewidth=1.6, label=name)
+        axes.plot((torch.arange(len(ordered)) + 0.5) / len(ordered), ordered, linewidth=1.6, label=plain(name))
     axes.set_xlabel("share of codes", fontsize=8)
     axes.set_ylabel("p-value of the code", fontsize=8)
     axes.tick_params(labelsize=7)
@@ -70,31 +86,9 @@ def fit_figure(z: Float[Tensor, "n d"], prior: Prior | PushforwardPrior | Labell
     figure = Figure(figsize=(10.4, 3.4), layout="constrained")
     elements, codes, tests = figure.subplots(1, 3, width_ratios=(1, 1, 1.1))
     _density(elements, z, prior)
-    elements.set_title(f"std {fit.std:.3f} for {fit.prior_std:.3f}, W1 {fit.wasserstein:.2g}", fontsize=9)
-
-    place = (torch.arange(len(fit.code_p_value)) + 0.5) / len(fit.code_p_value)
-    low, high = fit.p_value_band.unbind(1)
-    codes.fill_between(place, low, high, color="#dddddd", linewidth=0, label="95 % of samples of the prior")
-    codes.plot(place, fit.code_p_value.sort().values, color="#2f5d91", linewidth=1.6, label="these codes")
-    codes.set(xlim=(0, 1), ylim=(0, 1))
-    codes.set_xlabel("share of codes", fontsize=8)
-    codes.set_ylabel("p-value of the code", fontsize=8)
-    codes.set_title("codes one by one (Kolmogorov-Smirnov)", fontsize=9)
-    codes.legend(fontsize=7, frameon=False, loc="upper left")
-
-    # evidence against the prior grows to the right; what true samples show in 99 of 100 reports stays left of the line
-    evidence = [-math.log10(max(check.adjusted_p_value, 1e-12)) for check in fit.checks]
-    colors = ["#b3402a" if check.adjusted_p_value < LEVEL else "#9db8d9" for check in fit.checks]
-    tests.barh([check.name for check in fit.checks], evidence, color=colors)
-    tests.axvline(-math.log10(LEVEL), color="#888888", linewidth=1, linestyle="--")
-    tests.set_xlim(0, max(3.0, 1.05 * max(evidence)))
-    tests.invert_yaxis()
-    ticks = [tick for tick in (0, 2, 4, 6, 8, 10, 12) if tick <= tests.get_xlim()[1]]
-    tests.set_xticks(ticks, ["1" if tick == 0 else f"1e-{tick}" for tick in ticks])
-    tests.set_xlabel("p-value corrected for all tests; below 0.01 fails", fontsize=8)
-    tests.set_title("passes" if fit.passes else "does not pass", fontsize=9)
-    for panel in (elements, codes, tests):
-        panel.tick_params(labelsize=7)
+    elements.set_title(f"deviation {fit.std:.3f}, of the prior {fit.prior_std:.3f}", fontsize=9)
+    draw_codes(codes, fit)
+    draw_tests(tests, fit, LEVEL)
     return _png(figure)
 
 
@@ -102,14 +96,7 @@ def path_figure(distances: Mapping[str, Estimate]) -> bytes:
     """PNG with one bar and interval for each place where samples were drawn."""
     figure = Figure(figsize=(7.2, 0.8 + 0.24 * len(distances)), layout="constrained")
     axes = figure.subplots()
-    values = [estimate.value for estimate in distances.values()]
-    sides = [
-        [max(0.0, e.value - e.low) for e in distances.values()],
-        [max(0.0, e.high - e.value) for e in distances.values()],
-    ]
-    axes.barh(list(distances), values, xerr=sides, color="#9db8d9", error_kw={"elinewidth": 1})
-    axes.invert_yaxis()
-    axes.tick_params(labelsize=7)
+    draw_bars(axes, {name: (e.value, e.low, e.high) for name, e in distances.items()}, "Frechet distance, 95 % interval")
     return _png(figure)
 
 
@@ -117,11 +104,11 @@ def step_figure(panels: Mapping[str, Mapping[str, Mapping[float, float]]], label
     """PNG with one panel for each data set: a number against the step between two codes, one line for each prior."""
     figure = Figure(figsize=(4.6 * len(panels), 3.4), layout="constrained")
     for panel, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        panel.axhspan(0.9, 1.1, color="#eeeeee", linewidth=0)
+        panel.axhspan(0.9, 1.1, color=BAND, linewidth=0)
         for name, values in lines.items():
             steps = sorted(values)
-            panel.plot(steps, [values[step] for step in steps], marker="o", markersize=3, linewidth=1.4, label=name)
-        panel.set_title(title, fontsize=9)
+            panel.plot(steps, [values[step] for step in steps], marker="o", markersize=3, linewidth=1.4, label=plain(name))
+        panel.set_title(plain(title), fontsize=9)
         panel.set_xlabel("step between two codes", fontsize=8)
         panel.set_ylabel(label, fontsize=8)
         panel.tick_params(labelsize=7)
@@ -135,10 +122,10 @@ def trade_off_figure(points: Mapping[str, tuple[float, float]], across: str, up:
     axes = figure.subplots()
     x, y = zip(*points.values(), strict=True)
     ends = [min(*x, *y) * 0.95, max(*x, *y) * 1.05]
-    axes.plot(ends, ends, color="#888888", linewidth=1, linestyle="--")
-    axes.scatter(x, y, s=18, color="#2f5d91")
+    axes.plot(ends, ends, color=GUIDE, linewidth=1, linestyle="--")
+    axes.scatter(x, y, s=18, color=LINE)
     for name, (left, height) in points.items():
-        axes.annotate(name, (left, height), xytext=(4, 3), textcoords="offset points", fontsize=7)
+        axes.annotate(plain(name), (left, height), xytext=(4, 3), textcoords="offset points", fontsize=7)
     axes.set(xscale="log", yscale="log")
     axes.set_xlabel(across, fontsize=8)
     axes.set_ylabel(up, fontsize=8)
@@ -151,25 +138,26 @@ def scatter_figure(panels: Mapping[str, Mapping[str, tuple[float, float]]], acro
     figure = Figure(figsize=(4.8 * len(panels), 4.2), layout="constrained")
     for panel, (title, points) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         x, y = zip(*points.values(), strict=True)
-        panel.scatter(x, y, s=16, color="#2f5d91")
+        panel.scatter(x, y, s=16, color=LINE)
         for name, place in points.items():
-            panel.annotate(name, place, xytext=(4, 3), textcoords="offset points", fontsize=6.5)
+            panel.annotate(plain(name), place, xytext=(4, 3), textcoords="offset points", fontsize=6.5)
         panel.set(yscale="log")
-        panel.set_title(title, fontsize=9)
+        panel.set_title(plain(title), fontsize=9)
         panel.set_xlabel(across, fontsize=8)
         panel.set_ylabel(up, fontsize=8)
         panel.tick_params(labelsize=7, which="both")
     return _png(figure)
 
 
-def classes_figure(panels: Mapping[str, Float[Tensor, "n 2"]], y: Int[Tensor, "n"]) -> bytes:
-    """PNG with one panel of points in the plane for each title, coloured by label."""
+def classes_figure(panels: Mapping[str, Float[Tensor, "n 2"]], y: Int[Tensor, "n"], names: Sequence[str] = ()) -> bytes:
+    """PNG with one panel of points in the plane for each title, coloured by label, which has a name if these are given."""
     figure = Figure(figsize=(3.6 * len(panels), 3.4), layout="constrained")
     for panel, (title, places) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for label in y.unique().tolist():
             across, up = places[y == label].T.tolist()
-            panel.scatter(across, up, s=3, color=f"C{label % 10}", label=str(label), linewidths=0)
-        panel.set_title(title, fontsize=9)
+            name = names[label] if names else str(label)
+            panel.scatter(across, up, s=3, color=PALETTE[label % len(PALETTE)], label=plain(name), linewidths=0)
+        panel.set_title(plain(title), fontsize=9)
         panel.tick_params(labelsize=6)
     panel.legend(fontsize=6.5, frameon=False, markerscale=3, loc="center left", bbox_to_anchor=(1, 0.5))
     return _png(figure)
@@ -189,12 +177,17 @@ def found_figure(panels: Mapping[str, Mapping[str, tuple[Sequence[float], int]]]
         for index, (name, (found, total)) in enumerate(lines.items()):
             shares = [rank / total for rank in range(len(found) + 1)]
             panel.step(
-                [ends[0], *found, ends[1]], [*shares, shares[-1]], where="post", color=f"C{index}", linewidth=1.4, label=name
+                [ends[0], *found, ends[1]],
+                [*shares, shares[-1]],
+                where="post",
+                color=PALETTE[index % len(PALETTE)],
+                linewidth=1.4,
+                label=plain(name),
             )
         for budget in budgets:
-            panel.axvline(budget, color="#888888", linewidth=0.8, linestyle="--")
+            panel.axvline(budget, color=GUIDE, linewidth=0.8, linestyle="--")
         panel.set(xscale="log", xlim=ends, ylim=(0, 1.02))
-        panel.set_title(title, fontsize=9)
+        panel.set_title(plain(title), fontsize=9)
         panel.set_xlabel("evaluations of the generator for one code", fontsize=8)
         panel.set_ylabel("share of codes found", fontsize=8)
         panel.tick_params(labelsize=7, which="both")
@@ -206,28 +199,26 @@ def heat_figure(panels: Mapping[str, Float[Tensor, "m n"]]) -> bytes:
     """PNG with one panel for each matrix, blue for negative and red for positive elements, each panel on its own scale."""
     figure = Figure(figsize=(3.3 * len(panels), 3.0), layout="constrained")
     for panel, (title, matrix) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        most = matrix.abs().max().item() or 1.0
-        shown = panel.imshow(matrix.cpu().numpy(), cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest")
-        panel.set_title(title, fontsize=9)
-        panel.tick_params(labelsize=7)
-        figure.colorbar(shown, ax=panel, shrink=0.75).ax.tick_params(labelsize=6)
+        draw_matrix(panel, matrix, title)
     return _png(figure)
 
 
-def spectrum_figure(spectra: Mapping[str, Float[Tensor, "m"]], num_labels: int) -> bytes:
+def spectrum_figure(spectra: Mapping[str, Float[Tensor, "m"]], num_labels: int, names: Sequence[str] = ()) -> bytes:
     """PNG with one panel for each code: its coefficients, those of labels coloured and named by their label."""
     columns = min(4, len(spectra))
     rows = -(-len(spectra) // columns)
     figure = Figure(figsize=(3.1 * columns, 1.9 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).flat
     for panel, (title, c) in zip(panels, spectra.items(), strict=False):
-        colours = ["C1" if index < num_labels else "#9db4c8" for index in range(len(c))]
+        colours = [ACCENT if index < num_labels else QUIET for index in range(len(c))]
         panel.bar(range(len(c)), c.tolist(), color=colours, width=0.9)
-        panel.axhline(0, color="#888888", linewidth=0.6)
+        panel.axhline(0, color=GUIDE, linewidth=0.6)
         if num_labels:
             first = int(c[:num_labels].argmax())
-            panel.annotate(str(first), (first, float(c[first])), ha="center", va="bottom", fontsize=7)
-        panel.set_title(title, fontsize=8)
+            panel.annotate(
+                plain(names[first] if names else str(first)), (first, float(c[first])), ha="center", va="bottom", fontsize=7
+            )
+        panel.set_title(plain(title), fontsize=8)
         panel.tick_params(labelsize=6)
     for panel in list(panels):
         panel.set_axis_off()
@@ -244,8 +235,8 @@ def prior_figure(densities: DensityCurves, norms: Mapping[float, NormCurves], *,
     """
     figure = Figure(figsize=(9.6, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    shades = [f"C{index}" for index in range(len(norms))]
-    left.plot(densities.x, densities.prior, color="#222222", linewidth=1.6, label="prior")
+    shades = [PALETTE[index % len(PALETTE)] for index in range(len(norms))]
+    left.plot(densities.x, densities.prior, color=INK, linewidth=1.6, label="prior")
     for shade, step, density in zip(shades, norms, densities.between, strict=True):
         left.plot(densities.x, density, color=shade, linewidth=1.1, label=f"t = {step:g}")
     if log_scale:
@@ -259,7 +250,7 @@ def prior_figure(densities: DensityCurves, norms: Mapping[float, NormCurves], *,
     for shade, (step, curves) in zip(shades, norms.items(), strict=True):
         kept = _inner(curves)
         right.plot(curves.norm[kept], curves.between[kept], color=shade, linewidth=1.1, label=f"t = {step:g}")
-        right.plot(curves.norm[kept], curves.prior[kept], color="#222222", linewidth=1.6)
+        right.plot(curves.norm[kept], curves.prior[kept], color=INK, linewidth=1.6)
     right.set_xscale("log")
     right.set_xlabel("norm of a code", fontsize=8)
     right.set_ylabel("share of codes below it", fontsize=8)
@@ -276,8 +267,8 @@ def comparison_figure(priors: Mapping[str, Mismatch]) -> bytes:
     for name, found in priors.items():
         order = found.t.argsort()
         divergence = found.divergence.clamp(_LEAST_SHOWN)[order]
-        left.plot(found.t[order], divergence, marker="o", markersize=3, linewidth=1.4, label=name)
-        right.plot(found.t[order], found.norm_distance[order], marker="o", markersize=3, linewidth=1.4, label=name)
+        left.plot(found.t[order], divergence, marker="o", markersize=3, linewidth=1.4, label=plain(name))
+        right.plot(found.t[order], found.norm_distance[order], marker="o", markersize=3, linewidth=1.4, label=plain(name))
     left.set_yscale("log")
     left.set_ylabel("divergence of whole codes in nats", fontsize=8)
     right.set_ylim(0, 1.02)
@@ -307,14 +298,12 @@ def _density(panel: Axes, z: Float[Tensor, "n d"], prior: Prior | PushforwardPri
     pad = 0.25 * (high - low)
     x = torch.linspace(low - pad, high + pad, 400, dtype=torch.float64)
     density = law.log_prob(x).exp()
-    panel.hist(elements.flatten().cpu().clamp(x[0], x[-1]).numpy(), bins=80, density=True, color="#9db8d9")
-    panel.plot(x, density, color="#b3402a", linewidth=1.4)
+    panel.hist(elements.flatten().cpu().clamp(x[0], x[-1]).numpy(), bins=80, density=True, color=FILL)
+    panel.plot(x, density, color=BAD, linewidth=1.4)
     panel.set_ylim(0, 2.2 * density.max().item())
     panel.set_xlabel("element of a code" if elements is z else "element in normal coordinates", fontsize=8)
     panel.tick_params(labelsize=7)
 
 
 def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})  # same figure, same bytes
-    return buffer.getvalue()
+    return png_of(finished(figure), _DOTS)
