@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import linalg
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 from torch.testing import assert_close
@@ -188,3 +188,53 @@ def test_scores_need_codes_of_every_label(codes: Tensor) -> None:
         fit_linear_classifier(codes, torch.zeros(4000, dtype=torch.int64))
     with pytest.raises(ValueError, match="strength > 0"):
         fit_linear_classifier(codes, torch.arange(4000) % 2, strength=0.0)
+
+
+@pytest.mark.parametrize("k", [2, 3, 7])
+@pytest.mark.parametrize(
+    ("offset", "scales", "strength"),
+    [
+        (0.0, torch.ones(D), 1.0),
+        (1e5, torch.ones(D), 1.0),
+        (0.0, torch.logspace(-3, 3, D), 1.0),
+        (300.0, torch.logspace(3, -3, D), 1e-2),
+        (-40.0, torch.full((D,), 1e-4), 1e-9),
+        (7.0, torch.ones(D), 1e-6),
+    ],
+    ids=["plain", "off-centre", "scales", "both", "small", "nearly separable"],
+)
+def test_a_linear_classifier_is_at_its_optimum(
+    k: int, offset: float, scales: Tensor, strength: float, rng: torch.Generator
+) -> None:
+    """The loss is strictly convex in the weights, so that a gradient of zero is the optimum; scikit-learn's is the same."""
+    y = torch.arange(400) % k
+    means = 1.5 * torch.randn(k, D, dtype=torch.float64, generator=rng)
+    z = (means[y] + torch.randn(400, D, dtype=torch.float64, generator=rng)) * scales.double() + offset
+    found = fit_linear_classifier(z, y, strength=strength)
+    centred = z - z.mean(0)
+    weights = found.weights.clone().requires_grad_(True)
+    bias = (found.bias + found.weights @ z.mean(0)).requires_grad_(True)
+    loss = torch.nn.functional.cross_entropy(centred @ weights.mT + bias, y, reduction="sum")
+    penalty = (2 if k == 2 else 1) * strength / 2  # of two labels, the weights of their difference are penalised
+    gradients = torch.autograd.grad(loss + penalty * weights.square().sum(), (weights, bias))
+    assert (gradients[0] / centred.norm(dim=0)).abs().max() < 1e-7
+    assert gradients[1].abs().max() < 1e-6
+    if strength < 1 or (scales != 1).any():
+        return  # here the default of scikit-learn has not found it after thousands of steps
+    oracle = LogisticRegression(C=1 / strength, tol=1e-12, max_iter=5000)
+    theirs = oracle.fit(centred.numpy(), y.numpy()).decision_function(centred.numpy())
+    ours = (z @ found.weights.mT + found.bias).numpy()
+    ours = ours[:, 1] - ours[:, 0] if k == 2 else ours - ours.mean(1, keepdims=True)
+    assert abs(ours - (theirs if k == 2 else theirs - theirs.mean(1, keepdims=True))).max() < 1e-4
+
+
+def test_many_dimensions_take_the_other_way_to_the_same_optimum(
+    rng: torch.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    z, y = clusters(rng, 300)
+    z = 5 + 10 * z
+    expected = fit_linear_classifier(z, y)
+    monkeypatch.setattr("latentry.latent.logistic._LARGEST_HESSIAN", 0)
+    found = fit_linear_classifier(z, y)
+    assert_close(found.weights, expected.weights, rtol=0, atol=1e-6)
+    assert_close(found.bias, expected.bias, rtol=0, atol=1e-4)

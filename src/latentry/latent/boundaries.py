@@ -34,6 +34,7 @@ from torch.nn.functional import normalize, one_hot
 from latentry.display import Facts, Shown
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.fingerprints import fingerprint_of
+from latentry.latent.logistic import logistic_regression
 from latentry.latent.quasi_eigenbasis import QuasiEigenbasis
 from latentry.latent.spectral import check_dimensions, labelled_by, lifted, principal_rest
 from latentry.numerics.linalg import gram, symmetric_eigh
@@ -88,19 +89,16 @@ def fit_linear_classifier(z: Float[Tensor, "n d"], y: Int[Tensor, "n"], *, stren
     Raises:
         ValueError: A label has no codes or there is only one, codes and labels do not fit, or `strength` is not above 0.
     """
-    from sklearn.linear_model import LogisticRegression
-
     if not strength > 0:
         raise ValueError(f"expected strength > 0, got {strength}")
     labelled_by(z, y).check(1, len(z))
     k = int(y.max()) + 1
     if k < 2:
         raise ValueError("expected codes of two labels or more, got one; nothing tells it from others")
-    model = LogisticRegression(C=1 / strength, max_iter=1000).fit(z.double().cpu().numpy(), y.cpu().numpy())
-    weights, bias = torch.from_numpy(model.coef_).to(z), torch.from_numpy(model.intercept_).to(z)
+    weights, bias = logistic_regression(z, y, strength)
     if k == 2:  # there scikit-learn has one score, for label 1 against label 0
         weights, bias = torch.cat([-weights, weights]) / 2, torch.cat([-bias, bias]) / 2
-    return LinearClassifier(weights, bias)
+    return LinearClassifier(weights.to(z), bias.to(z))
 
 
 def conditional_projection(v: Float[Tensor, "n d"], others: Float[Tensor, "j d"]) -> Float[Tensor, "n d"]:
@@ -224,10 +222,7 @@ def _sides(z: Float[Tensor, "n d"], y: Int[Tensor, "labels"] | Int[Tensor, "labe
 
 
 def _logistic_weights(z: Float[Tensor, "n d"], side: Float[Tensor, "n"], strength: float) -> Float[Tensor, "d"]:
-    from sklearn.linear_model import LogisticRegression
-
-    model = LogisticRegression(C=1 / strength, max_iter=1000)
-    return torch.from_numpy(model.fit(z.cpu().numpy(), side.cpu().numpy()).coef_[0]).to(z)
+    return logistic_regression(z, (side > 0).long(), strength)[0][0]
 
 
 def _ridge_weights(z: Float[Tensor, "n d"], side: Float[Tensor, "n"], strength: float) -> Float[Tensor, "d"]:

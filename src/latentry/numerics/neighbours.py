@@ -146,7 +146,7 @@ def _about_a_row(generated: Tensor, reference: Tensor) -> tuple[_Rows, _Rows]:
 
 
 def _on_a_grid(given: list[Tensor], centred: list[Tensor], rounding: float) -> bool:
-    """Whether the numbers are whole, or on a grid coarser than their rounding by far, and all sums of squares exact on it."""
+    """Whether numbers are whole or on a grid far coarser than their rounding, and all sums of squares exact on it."""
     d = given[0].shape[1]
     largest, largest_given = (max(1e-150, *(rows.abs().max().item() for rows in both)) for both in (centred, given))
     # four times d products of numbers on a grid of step 2^-bits fit into 53 digits
