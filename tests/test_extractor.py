@@ -1,8 +1,10 @@
 """What adapters extract, and what their fingerprints tell apart."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -164,3 +166,58 @@ def test_a_file_that_holds_code_is_not_loaded(tmp_path: Path, monkeypatch: pytes
     for name in ("code.pth", "short.pth"):
         with pytest.raises(ValueError, match="named tensors"):
             InceptionExtractor(tmp_path / name)
+
+
+@dataclass
+class Answer:
+    """As networks of transformers give it."""
+
+    logits: Tensor | None = None
+    pooler_output: Tensor | None = None
+    hidden: Tensor | None = None
+
+
+def test_what_networks_of_other_libraries_return_is_taken_by_its_name_or_refused() -> None:
+    x = torch.randn(4, 1, 2, 2)
+    rows = x.flatten(1)
+    for answer in (
+        Answer(pooler_output=rows),
+        Answer(logits=-rows, pooler_output=rows),
+        Answer(logits=rows),
+        {"pooler_output": rows, "hidden": x},
+        {"layer4": rows},
+        [rows],
+        (rows,),
+        rows.numpy(),
+    ):
+        assert_close(CallableExtractor(lambda _, answer=answer: answer).extract(x).features, rows)
+    for answer in (Answer(hidden=rows), {"a": rows, "b": rows}, [rows, rows], (rows, None), [], None, "features"):
+        with pytest.raises(ValueError, match=r"expected the feature extractor to return a tensor.*lambda"):
+            CallableExtractor(lambda _, answer=answer: answer).extract(x)
+    seen = CallableExtractor(lambda x: x.flatten(1), lambda x: Answer(logits=rows))
+    assert_close(seen.extract(x).probabilities, rows.softmax(1))
+
+
+def test_eight_bits_stay_what_they_are() -> None:
+    x = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+    assert torch.equal(eight_bit_colour(x), x.expand(-1, 3, -1, -1))
+    assert torch.equal(eight_bit_colour(x / 127.5 - 1), eight_bit_colour(x))
+    with pytest.raises(ValueError, match=r"uint8, got torch\.int64"):
+        eight_bit_colour(x.long())
+
+
+@pytest.mark.parametrize(
+    ("change", "conversion"),
+    [(lambda x: x.float(), "x / 127.5 - 1"), (lambda x: x, "x / 127.5 - 1"), (lambda x: x / 255, r"2 \* x - 1")],
+    ids=["0 to 255", "uint8", "0 to 1"],
+)
+def test_a_classifier_refuses_images_in_another_range_than_its_own(change: Any, conversion: str) -> None:
+    x = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+    network = PlainClassifier(2, width=2)
+    with pytest.raises(ValueError, match=rf"in \[-1, 1\] for PlainClassifier, .*{conversion}"):
+        ClassifierExtractor(network).extract(change(x))
+    ClassifierExtractor(network).extract(x / 127.5 - 1)
+    ClassifierExtractor(network, expects="[0, 1]").extract(x / 255)
+    with pytest.raises(ValueError, match=r"in \[0, 1\] for pixels"):
+        CallableExtractor(lambda x: x.flatten(1), name="pixels", expects="[0, 1]").extract(x / 127.5 - 1)
+    CallableExtractor(lambda x: x.flatten(1).float()).extract(x)

@@ -1,6 +1,7 @@
 """Reports on samples: the same from every source, never silently exchanged, and clear about what went wrong."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -251,3 +252,57 @@ def test_only_reports_made_alike_are_comparable() -> None:
     unnamed = evaluate_samples(GOOD, GOOD, lambda x: x.flatten(1))
     with pytest.raises(ValueError, match="unnamed function"):
         check_comparable(unnamed, unnamed)
+
+
+PICTURES = (
+    torch.nn.functional.interpolate(torch.randn(24, 1, 4, 4, generator=torch.Generator().manual_seed(8)), 12).mul(3).tanh()
+)
+QUICK: dict[str, Any] = {"blocks": 2, "halves": 2}
+RANGES: dict[str, Callable[[Tensor], Tensor]] = {
+    "[-1, 1]": lambda x: x,
+    "[0, 1]": lambda x: (x + 1) / 2,
+    "[0, 255]": lambda x: 127.5 * (x + 1),
+}
+
+
+@pytest.mark.parametrize(("made", "given"), list(itertools.permutations(RANGES, 2)))
+def test_samples_in_two_ranges_are_not_compared_and_the_named_conversion_makes_them_alike(made: str, given: str) -> None:
+    generated, reference = RANGES[made](PICTURES[:12]), RANGES[given](PICTURES[12:])
+    right = evaluate_samples(generated, RANGES[made](PICTURES[12:]), PIXELS, **QUICK)
+    with pytest.raises(ValueError, match="expected samples in one range") as caught:
+        evaluate_samples(iter(generated.split(5)), lambda n: reference, PIXELS, count=12, **QUICK)
+    message = str(caught.value)
+    assert f"generated ones in {made}" in message
+    assert f"reference ones in {given}" in message
+    converted = eval(message.partition("convert the reference with ")[2], {"x": reference})
+    found = evaluate_samples(generated, converted, PIXELS, **QUICK)
+    assert_close(found.frechet_distance.value, right.frechet_distance.value, rtol=1e-3, atol=1e-9)
+
+
+@pytest.mark.parametrize("scale", RANGES)
+def test_samples_in_one_range_are_compared_in_any(scale: str) -> None:
+    evaluate_samples(RANGES[scale](PICTURES[:12]), RANGES[scale](PICTURES[12:]), PIXELS, **QUICK)
+
+
+def test_numbers_of_eight_bits_are_compared_with_such_alone() -> None:
+    eight_bits = (127.5 * (PICTURES + 1)).round().to(torch.uint8)
+    seen = CallableExtractor(lambda x: x.flatten(1).float(), name="pixels")
+    report = evaluate_samples(eight_bits[:12], eight_bits[12:], seen, **QUICK)
+    alike = evaluate_samples(eight_bits[:12].float(), eight_bits[12:].float(), seen, **QUICK)
+    assert report.estimates == alike.estimates
+    with pytest.raises(ValueError, match="convert one of them"):  # nothing says in which range paler ones are
+        evaluate_samples(PICTURES / 5 + 0.5, eight_bits.float(), PIXELS, **QUICK)
+    for other in (PICTURES, torch.randn(12, 1, 12, 12)):  # in another range, and in none that shows
+        with pytest.raises(ValueError, match=r"torch\.uint8 .*convert"):
+            evaluate_samples(eight_bits[:12], other, seen, **QUICK)
+
+
+def test_a_numpy_array_and_a_tensor_with_a_graph_are_samples() -> None:
+    report = evaluate_samples(PICTURES[:12], PICTURES[12:], PIXELS, **QUICK)
+    assert (
+        evaluate_samples(PICTURES[:12].numpy(), PICTURES[12:].clone().requires_grad_(), PIXELS, **QUICK).estimates
+        == report.estimates
+    )
+    for no_samples in (3, "samples", {"x": PICTURES}, PICTURES[:, 0, 0, 0], PICTURES > 0, None):
+        with pytest.raises(ValueError, match="expected"):
+            evaluate_samples(no_samples, PICTURES, PIXELS, **QUICK)  # type: ignore[arg-type]

@@ -36,11 +36,13 @@ from jaxtyping import Float, Int
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from latentry.answers import logits_of
 from latentry.display import Facts, Shown, Told, interval, number, percent
 from latentry.evaluation.estimates import Estimate, ratio_estimate
 from latentry.evaluation.proportions import Share, share
 from latentry.evaluation.structure import SubspaceCapture, subspace_capture
 from latentry.holding import evaluated
+from latentry.numerics.inputs import checked
 
 __all__ = [
     "BasisNull",
@@ -207,6 +209,7 @@ class BasisReport(Shown):
         panel.legend(fontsize=7, frameon=False)
 
 
+@checked()
 def evaluate_basis(
     vectors: Float[Tensor, "m d"],
     z: Float[Tensor, "n d"],
@@ -274,6 +277,7 @@ def evaluate_basis(
     )
 
 
+@checked()
 def label_map(vectors: Float[Tensor, "m d"], classify: Classify, samples: Float[Tensor, "s d"] | None = None) -> LabelMap:
     """What a classifier sees in decoded vectors, and what they do to samples of the prior.
 
@@ -290,6 +294,7 @@ def label_map(vectors: Float[Tensor, "m d"], classify: Classify, samples: Float[
     return LabelMap(label, probability, pull)
 
 
+@checked()
 def coefficient_ranks(coefficients: Float[Tensor, "n m"], y: Int[Tensor, "n"], *, signed: bool = True) -> Int[Tensor, "n"]:
     """Rank of the true label's coefficient among all, 1 being the largest; ties count against it.
 
@@ -302,6 +307,7 @@ def coefficient_ranks(coefficients: Float[Tensor, "n m"], y: Int[Tensor, "n"], *
     return (size >= size.gather(1, y[:, None])).sum(1)
 
 
+@checked()
 def rank_shares(
     coefficients: Float[Tensor, "n m"], y: Int[Tensor, "n"], *, signed: bool, num_labels: int, level: float = 0.95
 ) -> LabelRanks:
@@ -316,6 +322,7 @@ def rank_shares(
     )
 
 
+@checked()
 def spectral_calibration(
     coefficients: Float[Tensor, "n k"], y: Int[Tensor, "n"], *, level: float = 0.95, rng: torch.Generator | None = None
 ) -> SpectralCalibration:
@@ -353,7 +360,7 @@ def spectral_calibration(
 
 def _logits(z: Tensor, classify: Classify) -> Float[Tensor, "n k"]:
     with evaluated(classify), torch.no_grad():
-        return torch.cat([classify(part) for part in z.split(_AT_ONCE)]).double().cpu()
+        return torch.cat([logits_of(classify(part)) for part in z.split(_AT_ONCE)]).double().cpu()
 
 
 def _distinct(labels: Int[Tensor, "k"], num_labels: int) -> float:

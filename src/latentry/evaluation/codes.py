@@ -63,6 +63,7 @@ from latentry.numerics.goodness_of_fit import (
     ks_statistic,
     two_sided,
 )
+from latentry.numerics.inputs import checked
 from latentry.numerics.law import Law
 from latentry.numerics.multiplicity import higher_criticism, higher_criticism_p_value, holm
 from latentry.priors.coordinates import iid_coordinates
@@ -199,6 +200,7 @@ class GoodnessOfFit(Shown):
         draw_tests(tests, self, LEVEL)
 
 
+@checked(any_length=("z",))
 def goodness_of_fit(
     z: Float[Tensor, "n d"],
     prior: Prior | PushforwardPrior | LabelledPrior,
@@ -264,6 +266,7 @@ def goodness_of_fit(
     )
 
 
+@checked()
 def code_distances(z: Float[Tensor, "n d"], prior: Prior | PushforwardPrior | LabelledPrior) -> dict[str, Distance]:
     """Kolmogorov-Smirnov ("KS"), Cramer-von Mises ("CvM") and Anderson-Darling ("AD") distance of each code to its prior.
 

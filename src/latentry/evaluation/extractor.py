@@ -7,6 +7,9 @@ fingerprint: what it is called, a hash of its weights, a hash of the data it was
 fingerprints agree.
 
 A plain function has no weights to hash: give it a name of your own, and a new one whenever it changes.
+
+An extractor sees what it is given in the range that it was trained on, or sees noise. Each says which range that is, and
+samples that are evidently in another one are refused with the conversion.
 """
 
 import pickle
@@ -16,11 +19,13 @@ from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Shaped, UInt8
 from torch import Tensor, nn
 
+from latentry.answers import features_of, logits_of
 from latentry.holding import evaluated, module_of
 from latentry.interfaces import FeatureExtractor
+from latentry.numerics.data_range import Range, check_apparent_range
 from latentry.storage import fingerprint
 
 __all__ = [
@@ -82,20 +87,25 @@ class CallableExtractor:
         probabilities: Data to class probabilities `(n, c)`, if there are classes.
         name: What to call it. A function without a name of yours is never comparable with another.
         data_fingerprint: Hash of the data it was trained on (`latentry.storage.fingerprint`).
+        expects: Range of images that it takes; None leaves it open.
+
+    What it returns may be a tensor or what `latentry.answers` says.
     """
 
     def __init__(
         self,
         features: FeatureExtractor,
-        probabilities: Callable[[Any], Tensor] | None = None,
+        probabilities: Callable[[Any], Any] | None = None,
         *,
         name: str | None = None,
         data_fingerprint: str | None = None,
+        expects: Range | None = None,
     ) -> None:
         self.features = features
         self.probabilities = probabilities
         self.name = name
         self.data_fingerprint = data_fingerprint
+        self.expects = expects
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -118,8 +128,11 @@ class CallableExtractor:
         return [part for part in (self.features, self.probabilities) if part is not None]
 
     def extract(self, x: Any) -> Extraction:
+        if self.expects is not None:
+            check_apparent_range(x, self.expects, self.fingerprint.name)
         with evaluated(*self._parts), torch.no_grad():
-            return Extraction(self.features(x), None if self.probabilities is None else self.probabilities(x))
+            features = features_of(self.features(x))
+            return Extraction(features, None if self.probabilities is None else _probabilities(self.probabilities(x)))
 
 
 class ClassifierExtractor:
@@ -128,12 +141,15 @@ class ClassifierExtractor:
     Args:
         network: A module with `features(x)`, `(n, k)`, and `head(features)`, logits `(n, num_classes)`.
         data_fingerprint: Hash of the data it was trained on (`latentry.storage.fingerprint`).
+        expects: Range of the images that it was trained on, [-1, 1] as everywhere in this package; None leaves it open.
 
     Raises:
         ValueError: The network has no `features` or no `head`.
     """
 
-    def __init__(self, network: nn.Module, *, data_fingerprint: str | None = None) -> None:
+    def __init__(
+        self, network: nn.Module, *, data_fingerprint: str | None = None, expects: Range | None = "[-1, 1]"
+    ) -> None:
         if not (callable(getattr(network, "features", None)) and callable(getattr(network, "head", None))):
             raise ValueError(
                 f"expected a network with `features` and `head`, got {type(network).__name__}; "
@@ -141,12 +157,15 @@ class ClassifierExtractor:
             )
         self.network: Any = network
         self.data_fingerprint = data_fingerprint
+        self.expects = expects
 
     @property
     def fingerprint(self) -> Fingerprint:
         return Fingerprint(type(self.network).__name__, fingerprint(self.network.state_dict()), self.data_fingerprint)
 
-    def extract(self, x: Float[Tensor, "n c h w"]) -> Extraction:
+    def extract(self, x: Shaped[Tensor, "n c h w"]) -> Extraction:
+        if self.expects is not None:
+            check_apparent_range(x, self.expects, self.fingerprint.name)
         with evaluated(self.network), torch.no_grad():
             features = self.network.features(x)
             return Extraction(features, self.network.head(features).softmax(1))
@@ -155,8 +174,8 @@ class ClassifierExtractor:
 class InceptionExtractor:
     """Inception-v3 with the weights of the original FID, as torch-fidelity keeps them: 2048 features, 1008 classes.
 
-    Images in [-1, 1], grey or colour, of any size; they become 8-bit colour, and torch-fidelity resizes them to 299 pixels
-    as TensorFlow did.
+    Images in [-1, 1], or of 8 bits (uint8), grey or colour, of any size; they become 8-bit colour, and torch-fidelity
+    resizes them to 299 pixels as TensorFlow did.
 
     Args:
         weights: The file `weights-inception-2015-12-05-6726825d.pth`; nothing is downloaded.
@@ -194,7 +213,7 @@ class InceptionExtractor:
     def fingerprint(self) -> Fingerprint:
         return Fingerprint("inception-v3-compat", fingerprint(self.network.state_dict()), None)
 
-    def extract(self, x: Float[Tensor, "n c h w"]) -> Extraction:
+    def extract(self, x: Shaped[Tensor, "n c h w"]) -> Extraction:
         with evaluated(self.network), torch.no_grad():
             features, logits = self.network(eight_bit_colour(x).to(self.device))
         return Extraction(features, logits.softmax(1))
@@ -237,14 +256,22 @@ class RememberingExtractor:
         return slice(start, start + len(x)) if inside else None
 
 
-def eight_bit_colour(x: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n 3 h w"]:
-    """Images in [-1, 1], grey or colour, as 8-bit colour.
+def eight_bit_colour(x: Shaped[Tensor, "n c h w"]) -> UInt8[Tensor, "n 3 h w"]:
+    """Images in [-1, 1], grey or colour, as 8-bit colour; images that have 8 bits (uint8) already keep their values.
 
     Raises:
-        ValueError: Images have neither one nor three channels.
+        ValueError: Images have neither one nor three channels, are evidently in another range, or of whole numbers other
+            than uint8.
     """
     if x.shape[1] not in (1, 3):
         raise ValueError(f"expected 1 (grey) or 3 (colour) channels, got {x.shape[1]}; take a classifier of your own")
+    if x.dtype == torch.uint8:
+        return x.expand(-1, 3, -1, -1)
+    if not x.is_floating_point():
+        raise ValueError(
+            f"expected images in [-1, 1], or of uint8, got {x.dtype}; convert those of 8 bits with .to(torch.uint8)"
+        )
+    check_apparent_range(x, "[-1, 1]", "8-bit colour")
     return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).expand(-1, 3, -1, -1)
 
 
@@ -252,6 +279,11 @@ def as_extractor(extractor: Extractor | FeatureExtractor) -> Extractor:
     """The extractor itself, or any callable made one."""
     # isinstance would work the fingerprint out only to see that it is there
     return cast(Extractor, extractor) if hasattr(extractor, "extract") else CallableExtractor(extractor)
+
+
+def _probabilities(answer: Any) -> Tensor:
+    """Probabilities as they are, or of the logits of an answer that names them so."""
+    return answer if isinstance(answer, Tensor) else logits_of(answer).softmax(1)
 
 
 def _name(part: Any) -> str:

@@ -30,7 +30,9 @@ from latentry.evaluation.coordinates import coordinates_of_prior
 from latentry.evaluation.proportions import Share, share
 from latentry.holding import evaluated
 from latentry.interfaces import Generator, LabelledPrior, Prior, PushforwardPrior
+from latentry.numerics.data_range import check_range
 from latentry.numerics.goodness_of_fit import ks_quantile, ks_statistic
+from latentry.numerics.inputs import checked
 from latentry.priors import RadialPrior, Rule, combine
 
 __all__ = ["PathCodes", "PathPoint", "PathReport", "evaluate_paths", "path_codes", "rejected_codes"]
@@ -121,6 +123,7 @@ class PathReport(Shown, tuple[PathPoint[Any], ...]):
             panels[1].set_yticks([])
 
 
+@checked()
 def path_codes(
     prior: Prior | RadialPrior | LabelledPrior,
     *,
@@ -163,6 +166,7 @@ def path_codes(
                 yield PathCodes(rule, weights, combine(codes[: len(weights)], weights, prior, rule, y=of_codes), kept)
 
 
+@checked()
 def rejected_codes(
     z: Float[Tensor, "n d"],
     prior: Prior | PushforwardPrior | LabelledPrior,
@@ -184,6 +188,7 @@ def rejected_codes(
     return share(ks_statistic(u) > ks_quantile(1 - level, z.shape[1]))
 
 
+@checked()
 def evaluate_paths(
     generator: Generator,
     prior: Prior | RadialPrior | LabelledPrior,
@@ -214,13 +219,19 @@ def evaluate_paths(
         One row at the prior, then one for every rule and every step or combination.
 
     Raises:
-        ValueError: The batch size is below 1, or as in `path_codes`.
+        ValueError: The batch size is below 1, the reference is in another range than what the generator makes, or as in
+            `path_codes`.
     """
     if batch_size < 1:
         raise ValueError(f"expected batch_size >= 1, got {batch_size}")
 
     def measured(z: Tensor) -> Answer | None:
-        return None if metric is None else metric(torch.cat([generator(part) for part in z.split(batch_size)]), reference)
+        if metric is None:
+            return None
+        made = torch.cat([generator(part) for part in z.split(batch_size)])
+        if isinstance(reference, Tensor) and reference.shape[1:] == made.shape[1:]:
+            check_range(reference, made)
+        return metric(made, reference)
 
     with evaluated(generator), torch.no_grad():
         return PathReport(

@@ -32,7 +32,7 @@ minimal assumptions", 1994.
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,7 +44,9 @@ from latentry.evaluation.extractor import Extraction, Extractor, Fingerprint, as
 from latentry.evaluation.proportions import wilson_interval
 from latentry.interfaces import FeatureExtractor
 from latentry.numerics.class_score import class_score, score_terms
+from latentry.numerics.data_range import check_same_range
 from latentry.numerics.frechet import frechet_jackknife
+from latentry.numerics.inputs import as_tensor, checked
 from latentry.numerics.jackknife import half_sample_variance, student_quantile
 from latentry.numerics.kernel_distance import kernel_distance
 from latentry.numerics.moments import Moments, merge_all, merge_moments, moments
@@ -55,6 +57,8 @@ __all__ = ["Estimate", "SampleReport", "SampleSource", "check_comparable", "eval
 SampleSource = Tensor | Iterable[Any] | Callable[[int], Tensor]
 """All rows at once, batches of rows, or a sampler that makes as many rows as it is asked for."""
 
+_LOOKED_AT = 64
+"""Rows of each sample by which its range is known."""
 EXACT = math.inf
 """Degrees of freedom of a normal interval."""
 
@@ -148,6 +152,7 @@ class SampleReport(Shown):
         panel.set_title(f"Frechet distance {interval(found.value, found.low, found.high)}", fontsize=9)
 
 
+@checked()
 def evaluate_samples(
     generated: SampleSource,
     reference: SampleSource,
@@ -164,7 +169,8 @@ def evaluate_samples(
 ) -> SampleReport:
     """Compare generated samples with reference samples: distances, neighbourhoods and score, with intervals.
 
-    Rows of a sample are taken for independent draws. Samples are grey or colour, of any size that the extractor takes.
+    Rows of a sample are taken for independent draws. Samples are grey or colour, of any size that the extractor takes, and
+    both in the range that it takes.
 
     Args:
         generated: Generated samples: a tensor `(n, *data_shape)`, batches, or a sampler `n -> (n, *data_shape)`.
@@ -181,8 +187,9 @@ def evaluate_samples(
         rng: Chooses the rows for pairs and the halves; a fixed one if not given, so that a report repeats.
 
     Raises:
-        ValueError: A sample is too small for k, holds NaN, or does not suit the extractor; the reference's features are all
-            equal; the two samples have features of different length; or a setting is out of its range.
+        ValueError: A sample is too small for k, holds NaN, or does not suit the extractor; the two are evidently in
+            different ranges, such as [0, 1] and [-1, 1]; the reference's features are all equal; the two samples have
+            features of different length; or a setting is out of its range.
     """
     if blocks < 2 or halves < 2 or count < 1 or batch_size < 1 or neighbours < 1 or max_rows < 2 * neighbours + 2:
         raise ValueError(
@@ -195,9 +202,11 @@ def evaluate_samples(
     seeds = torch.randint(2**62, (3,), generator=rng).tolist()  # one stream each, whatever the sizes of batches
     rng_generated, rng_reference, rng_halves = (torch.Generator().manual_seed(seed) for seed in seeds)
     extractor = as_extractor(extractor)
-    of_generated, of_reference = (
-        _gather(name, _batches(name, source, count, batch_size), extractor, blocks, max_rows, keys)
-        for name, source, keys in (("generated", generated, rng_generated), ("reference", reference, rng_reference))
+    made = _batches("generated", generated, count, batch_size)
+    of_generated = _gather(_Side("generated", [None] * blocks), made, extractor, max_rows, rng_generated)
+    given = _batches("reference", reference, count, batch_size)
+    of_reference = _gather(
+        _Side("reference", [None] * blocks, of_generated.first), given, extractor, max_rows, rng_reference
     )
     for side in (of_generated, of_reference):
         if side.count < 2 * neighbours + 2:
@@ -271,6 +280,10 @@ class _Side:
 
     name: str
     blocks: list[Moments | None]
+    compared: Tensor | None = None
+    """First rows of the sample that this one is compared with."""
+    first: Tensor = field(default_factory=lambda: torch.empty(0, 1))
+    """First rows, by which the range is known."""
     rows: Tensor = field(default_factory=lambda: torch.empty(0))
     keys: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.float64))
     terms: Moments | None = None
@@ -305,36 +318,38 @@ def _joined(a: Moments | None, b: Moments) -> Moments:
 
 
 def _batches(name: str, source: SampleSource, count: int, batch_size: int) -> Iterator[Tensor]:
-    if isinstance(source, Tensor):
-        yield from source.split(batch_size)
+    if isinstance(source, Tensor) or hasattr(source, "__array__"):
+        yield from as_tensor(f"{name} samples", source).split(batch_size)
     elif callable(source):
         for start in range(0, count, batch_size):
             size = min(batch_size, count - start)
             with torch.no_grad():
                 batch = source(size)
-            if not isinstance(batch, Tensor) or len(batch) != size:
-                got = f"{len(batch)} rows" if isinstance(batch, Tensor) else type(batch).__name__
+            if not isinstance(batch, Tensor) or batch.ndim == 0 or len(batch) != size:
+                rows = isinstance(batch, Tensor) and batch.ndim > 0
+                got = f"{len(batch)} rows" if rows else type(batch).__name__
                 raise ValueError(f"expected {size} {name} rows from the sampler, got {got}; it is called with their number")
             yield batch
     else:
+        if not isinstance(source, Iterable) or isinstance(source, str | bytes | Mapping):
+            raise ValueError(
+                f"expected {name} samples as a tensor, batches, or a sampler of as many as it is asked for, got "
+                f"{type(source).__name__}; pass a tensor (n, *data_shape)"
+            )
         for batch in source:
-            if not isinstance(batch, Tensor):
+            if not (isinstance(batch, Tensor) or hasattr(batch, "__array__")):
                 raise ValueError(
                     f"expected batches of {name} samples as tensors, got {type(batch).__name__}; "
                     "pass (x for x, y in batches) if labels come along"
                 )
-            yield from batch.split(batch_size)
+            yield from as_tensor(f"batches of {name} samples", batch).split(batch_size)
 
 
-def _gather(
-    name: str, batches: Iterator[Tensor], extractor: Extractor, blocks: int, max_rows: int, rng: torch.Generator
-) -> _Side:
-    side = _Side(name, [None] * blocks)
+def _gather(side: _Side, batches: Iterator[Tensor], extractor: Extractor, max_rows: int, rng: torch.Generator) -> _Side:
     for x in batches:
         if len(x) == 0:
             continue
-        if not x.isfinite().all():
-            raise ValueError(f"expected finite {name} samples, got NaN or infinity in rows {_bad_rows(x, side.count)}")
+        _check_samples(x, side)
         seen = extractor.extract(x)
         features = seen.features
         if features.ndim != 2 or len(features) != len(x) or not features.is_floating_point():
@@ -344,11 +359,26 @@ def _gather(
             )
         if not features.isfinite().all():
             raise ValueError(
-                f"expected finite features of {name} samples, got NaN or infinity in rows "
+                f"expected finite features of {side.name} samples, got NaN or infinity in rows "
                 f"{_bad_rows(features, side.count)}; check the range of the samples and the extractor"
             )
         side.add(x, seen, max_rows, rng)
     return side
+
+
+def _check_samples(x: Tensor, side: _Side) -> None:
+    """Make sure that samples are numbers in the range of those that they are compared with."""
+    if x.ndim < 2 or x.is_complex() or x.dtype == torch.bool:
+        raise ValueError(
+            f"expected {side.name} samples of shape (n, *data_shape), got {x.dtype} of {tuple(x.shape)}; "
+            "the first axis counts samples"
+        )
+    if not x.isfinite().all():
+        raise ValueError(f"expected finite {side.name} samples, got NaN or infinity in rows {_bad_rows(x, side.count)}")
+    if side.count == 0:
+        side.first = x[:_LOOKED_AT].detach()
+        if side.compared is not None:
+            check_same_range(side.compared, side.first)
 
 
 def _bad_rows(x: Tensor, start: int) -> str:

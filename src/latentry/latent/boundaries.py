@@ -37,6 +37,7 @@ from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.logistic import logistic_regression
 from latentry.latent.quasi_eigenbasis import QuasiEigenbasis
 from latentry.latent.spectral import check_dimensions, labelled_by, lifted, principal_rest
+from latentry.numerics.inputs import checked
 from latentry.numerics.linalg import gram, symmetric_eigh
 from latentry.numerics.orthogonalization import loewdin
 
@@ -71,6 +72,7 @@ class LinearClassifier(Shown):
 
         draw_matrix(figure.subplots(), self.weights, "weight of each element (across) in the score of each label")
 
+    @checked()
     def margin(self, z: Float[Tensor, "n d"], y: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
         """By how much the score of label y leads that of its strongest rival; negative where it does not lead."""
         scores = z @ self.weights.to(z).mT + self.bias.to(z)
@@ -78,6 +80,7 @@ class LinearClassifier(Shown):
         return scores[is_y] - scores.masked_fill(is_y, -torch.inf).amax(1)
 
 
+@checked()
 def fit_linear_classifier(z: Float[Tensor, "n d"], y: Int[Tensor, "n"], *, strength: float = 1.0) -> LinearClassifier:
     """Multinomial logistic regression of labels on codes.
 
@@ -101,6 +104,7 @@ def fit_linear_classifier(z: Float[Tensor, "n d"], y: Int[Tensor, "n"], *, stren
     return LinearClassifier(weights.to(z), bias.to(z))
 
 
+@checked()
 def conditional_projection(v: Float[Tensor, "n d"], others: Float[Tensor, "j d"]) -> Float[Tensor, "n d"]:
     """What is left of directions when their projection on the span of others is taken off.
 
@@ -110,6 +114,7 @@ def conditional_projection(v: Float[Tensor, "n d"], others: Float[Tensor, "j d"]
     return (v.double() - v.double() @ torch.linalg.pinv(span) @ span).to(v)
 
 
+@checked()
 def boundary_directions(
     z: Float[Tensor, "n d"],
     y: Int[Tensor, "labels"] | Int[Tensor, "labels k"],
@@ -161,6 +166,7 @@ def boundary_directions(
     )
 
 
+@checked()
 def fisher_directions(
     z: Float[Tensor, "n d"],
     y: Int[Tensor, "labels"],

@@ -30,8 +30,10 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from latentry.answers import features_of
 from latentry.holding import evaluated
 from latentry.interfaces import FeatureExtractor
+from latentry.numerics.inputs import checked
 
 __all__ = ["Difference", "Norm", "Target"]
 
@@ -90,6 +92,7 @@ class Difference:
         if self.pixel_weight == 0 and self.extractor is None:
             raise ValueError("expected pixel_weight > 0 where there is no extractor, got 0; nothing would be compared")
 
+    @checked(any_value=("x", "mask"))
     def prepare(self, x: Shaped[Tensor, "n *s"], mask: Shaped[Tensor, "..."] | None = None) -> Target:
         """Work out once what `residuals` needs of the data.
 
@@ -115,6 +118,7 @@ class Difference:
         count = seen.sum(tuple(range(1, x.ndim)))
         return Target(target, seen, (self.pixel_weight * size / count) ** self._power, features)
 
+    @checked(differentiable=True, any_value=("x_hat",))
     def residuals(self, x_hat: Float[Tensor, "n *s"], target: Target) -> Float[Tensor, "n m"]:
         """r of the module's theory; differentiable in x_hat, in forward and in reverse mode, and under `torch.func.vmap`.
 
@@ -135,11 +139,12 @@ class Difference:
         if self.pixel_weight > 0:
             parts.append(((made - target.x) * target.seen).flatten(1) * target.scale[:, None])
         if self.extractor is not None:
-            features = self.extractor(made * target.seen).flatten(1)
+            features = features_of(self.extractor(made * target.seen)).flatten(1)
             size = features.shape[1] + sum(part.shape[1] for part in parts)
             parts.append((features - target.features) * (self.feature_weight * size / features.shape[1]) ** self._power)
         return torch.cat(parts, 1)
 
+    @checked(differentiable=True, any_value=("residuals",))
     def loss(self, residuals: Float[Tensor, "n m"]) -> Float[Tensor, "n"]:
         """Mean of the squares or of the absolute values."""
         return (residuals.square() if self.norm == "l2" else residuals.abs()).mean(1)
@@ -152,7 +157,7 @@ class Difference:
     @staticmethod
     def _features_of(extractor: FeatureExtractor, x: Tensor) -> Tensor:
         with evaluated(extractor), torch.no_grad():
-            return torch.cat([extractor(part).flatten(1) for part in x.split(_ROWS)])
+            return torch.cat([features_of(extractor(part)).flatten(1) for part in x.split(_ROWS)])
 
 
 def _seen(x: Tensor, mask: Tensor | None) -> Tensor:

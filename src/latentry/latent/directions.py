@@ -30,6 +30,7 @@ from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.label_draws import codes_like
 from latentry.latent.quasi_eigenbasis import QuasiEigenbasis
 from latentry.latent.spectral import labelled_by
+from latentry.numerics.inputs import checked
 from latentry.numerics.linalg import symmetric_eigh
 from latentry.numerics.moments import Moments, merge_all, moments
 
@@ -49,6 +50,7 @@ _NORMS = 1000
 """Codes of which the typical norm is the median."""
 
 
+@checked()
 def principal_directions(
     codes: Float[Tensor, "n d"] | Iterable[Tensor],
     *,
@@ -77,6 +79,7 @@ def principal_directions(
     return _unlabelled((norm * rows).to(first), found.mean.to(first), "pca", generator, prior)
 
 
+@checked()
 def activation_directions(
     layer: Callable[[Tensor], Tensor],
     prior: SampledPrior,
@@ -133,6 +136,7 @@ def activation_directions(
     return _unlabelled(rows.to(own), found.mean[:d].to(own), "activations", generator, prior)
 
 
+@checked(any_length=("weights",))
 def first_weight_directions(
     weights: Float[Tensor, "..."] | nn.Module,
     prior: SampledPrior,
@@ -167,6 +171,7 @@ def first_weight_directions(
     return _unlabelled(rows.to(own), own.new_zeros(prior.latent_dim), "first-weights", named, prior)
 
 
+@checked()
 def random_directions(
     prior: SampledPrior, *, components: int | None = None, rng: torch.Generator | None = None
 ) -> QuasiEigenbasis:
@@ -184,6 +189,7 @@ def random_directions(
     return _unlabelled((_typical_norm(prior) * rows).to(own), own.new_zeros(d), "random", None, prior)
 
 
+@checked()
 def match_labels(basis: QuasiEigenbasis, z: Float[Tensor, "n d"], y: Int[Tensor, "labels"]) -> QuasiEigenbasis:
     """The same rows, those that tell labels best first, with the sign that does: one row for each label.
 

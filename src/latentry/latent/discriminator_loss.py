@@ -18,8 +18,10 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from latentry.answers import logits_of
 from latentry.holding import evaluated
 from latentry.interfaces import FeatureExtractor, Generator
+from latentry.numerics.inputs import checked
 
 __all__ = ["DiscriminatorLoss"]
 
@@ -37,7 +39,8 @@ class DiscriminatorLoss:
     discriminator: FeatureExtractor
     """x -> one score for each image, or several: `(n,)` or `(n, ...)`, 1 for data."""
 
+    @checked(differentiable=True, any_value=("z",))
     def __call__(self, z: Float[Tensor, "n d"], prior: Any) -> Float[Tensor, "n"]:
         with evaluated(self.generator, self.discriminator):
-            score = self.discriminator(self.generator(z))
+            score = logits_of(self.discriminator(self.generator(z)))
         return (score - 1).square().reshape(len(z), -1).mean(1)

@@ -45,6 +45,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
+from latentry.answers import logits_of
 from latentry.holding import check_generator, evaluated
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.encoder_fitting import (
@@ -62,6 +63,8 @@ from latentry.latent.inverse import DataReport, Inverse, InverseReport
 from latentry.latent.prior_scale import Scale, scale_of
 from latentry.networks import ConvolutionalEncoder, VectorEncoder
 from latentry.networks import files as network_files
+from latentry.numerics.data_range import check_range
+from latentry.numerics.inputs import checked
 from latentry.storage import fingerprint
 from latentry.training.loop import Update, train
 from latentry.training.settings import LoopSettings
@@ -78,6 +81,7 @@ _LEAST_VARIANCE = 1e-6
 """Below this a batch counts as constant, so that the logarithm stays finite."""
 
 
+@checked()
 def fit_encoder(
     generator: Generator,
     prior: SampledPrior,
@@ -266,8 +270,8 @@ class _Outcome:
         """G(z), C(G(z)) and s(z)."""
         z = self.scale.codes(units)
         x_hat = self.pairs.generator(self.pairs.for_generator(z)).float()
-        classes = None if self.classifier is None else self.classifier(x_hat)
-        return x_hat, classes, None if self.scores is None else self.scores(z)
+        classes = None if self.classifier is None else logits_of(self.classifier(x_hat))
+        return x_hat, classes, None if self.scores is None else logits_of(self.scores(z))
 
     def report(self, encoder: nn.Module, data: _LabelledData, *, held_back: bool) -> DataReport:
         """How an encoder does on data."""
@@ -393,6 +397,7 @@ def _labelled(
             f"generator makes them, got {x.dtype} of {tuple(x.shape)}"
             f"{'' if x.isfinite().all() else ' with NaN or infinity'}; resize and scale them"
         )
+    check_range(x, made)
     if difference == "hinge" and x.abs().max() > 1.001:
         raise ValueError(
             f"expected data in [-1, 1] for the hinge, got values from {x.min():.3g} to {x.max():.3g}; scale them, or take l2"
@@ -412,7 +417,7 @@ def _labelled(
     if y is None:
         assert classifier is not None
         with torch.no_grad():
-            y = torch.cat([classifier(part).argmax(1) for part in x.split(AT_ONCE)])
+            y = torch.cat([logits_of(classifier(part)).argmax(1) for part in x.split(AT_ONCE)])
     if y.shape != x.shape[:1] or y.is_floating_point() or (len(y) > 0 and not 0 <= y.min() <= y.max() < fewest):
         raise ValueError(
             f"expected one label from 0 to {fewest - 1} for each of {len(x)} data, as there are logits, got {y.dtype} of "
@@ -425,16 +430,17 @@ def _labelled(
 def _trace(function: Callable[[Tensor], Tensor], trial: Tensor) -> str:
     """What tells a classifier or a basis from another: its weights, or else what it makes of a trial, but for rounding."""
     with torch.no_grad():
-        return fingerprint_of(function) or fingerprint({"trial": function(trial).round(decimals=3)})
+        return fingerprint_of(function) or fingerprint({"trial": logits_of(function(trial)).round(decimals=3)})
 
 
 def _logits(function: Callable[[Tensor], Tensor], trial: Tensor, name: str) -> Tensor:
     """What a classifier or a basis makes of a trial."""
     with torch.no_grad():
-        logits = function(trial)
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(trial):
-        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ValueError(f"expected {name} to give ({len(trial)}, k) logits for {len(trial)} rows, got {shape}; wrap it")
+        logits = logits_of(function(trial))
+    if logits.ndim != 2 or len(logits) != len(trial):
+        raise ValueError(
+            f"expected {name} to give ({len(trial)}, k) logits for {len(trial)} rows, got {tuple(logits.shape)}; wrap it"
+        )
     return logits
 
 

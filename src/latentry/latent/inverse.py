@@ -52,6 +52,7 @@ from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.prior_scale import Scale, scale_of
 from latentry.networks import channels_last
 from latentry.networks import files as network_files
+from latentry.numerics.inputs import checked
 from latentry.priors import files as prior_files
 from latentry.storage import read_json, read_tensors, write_json, write_tensors
 from latentry.training.loop import Update, train
@@ -152,6 +153,7 @@ class Inverse(Shown):
     def _draw(self, figure: Any) -> None:
         self.report._draw(figure)
 
+    @checked()
     def __call__(self, x: Shaped[Tensor, "n *s"]) -> Float[Tensor, "n d"]:
         """Codes of data, in the dtype and on the device of the data; no gradient.
 
@@ -161,6 +163,7 @@ class Inverse(Shown):
         self._check(x)
         return scale_of(self.prior).codes(encode(self.encoder, x)[:, : self.prior.latent_dim]).to(x)
 
+    @checked()
     def sample(self, x: Shaped[Tensor, "n *s"], *, rng: torch.Generator | None = None) -> Float[Tensor, "n d"]:
         """One code of each datum from the law that a variational encoder gives it, as otherwise `__call__` its mean.
 
@@ -188,6 +191,7 @@ class Inverse(Shown):
             raise ValueError(f"expected floating-point data, got {x.dtype}; scale images as the generator does")
 
 
+@checked()
 def fit_inverse(
     generator: Generator,
     prior: SampledPrior,

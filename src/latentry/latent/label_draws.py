@@ -15,8 +15,10 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from latentry.answers import logits_of
 from latentry.holding import evaluated, module_of
 from latentry.interfaces import Generator, SampledPrior
+from latentry.numerics.data_range import check_range
 from latentry.numerics.group_moments import GroupMoments, group_moments, merge_groups
 
 __all__ = ["Labeller", "Labelled", "Weighting", "codes_like", "labelled_codes", "labelled_data", "labelling"]
@@ -26,6 +28,8 @@ Weighting = Literal["confidence", "count"]
 
 _KEPT = 1000
 """Codes of which the typical norm is the median."""
+_OWN = 64
+"""The generator's own data, by which its range is known."""
 
 
 @dataclass(frozen=True)
@@ -83,16 +87,21 @@ class Labeller:
         device = self.prior.sample(0).device
         return self(self.prior.sample(2, rng=torch.Generator(device).manual_seed(0))).shape[1]
 
+    def made(self, z: Float[Tensor, "n d"]) -> Tensor:
+        """What the generator makes of codes."""
+        return self.generator(z.to(self.like))
+
     def __call__(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """Probability of each label for each code.
 
         Raises:
             ValueError: The classifier gives no finite logits `(n, k)`.
         """
-        logits = self.classifier(self.generator(z.to(self.like)))
-        if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(z):
-            got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise ValueError(f"expected logits (n, k) for n = {len(z)} data, got {got}; wrap the classifier in a lambda")
+        logits = logits_of(self.classifier(self.made(z)))
+        if logits.ndim != 2 or len(logits) != len(z):
+            raise ValueError(
+                f"expected logits (n, k) for n = {len(z)} data, got {tuple(logits.shape)}; wrap the classifier in a lambda"
+            )
         if not logits.isfinite().all():
             raise ValueError("expected finite logits, got NaN or infinity; look at what the generator makes")
         return logits.float().softmax(1).to(z.device)
@@ -139,9 +148,16 @@ def labelled_data(
     batch_size: int,
     count: Callable[[int], None],
 ) -> Labelled:
-    """Codes of data, until each label has `per_label` or the data end."""
+    """Codes of data, until each label has `per_label` or the data end.
+
+    Raises:
+        ValueError: There are no data, they are in another range than what the generator makes, or the encoder's codes are of
+            another shape.
+    """
     if len(x) == 0:
         raise ValueError("expected data to encode, got none; pass some, or leave out the encoder")
+    own = label.made(label.prior.sample(_OWN, rng=torch.Generator(label.prior.sample(0).device).manual_seed(0)))
+    check_range(x, own)
     room = _Room(label.num_labels, per_label, weighting)
     for part in x.split(batch_size):
         z = encoder(part)

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from latentry.interfaces import Prior, SampledPrior
 from latentry.numerics.cdf_distances import overhang, reach
+from latentry.numerics.inputs import checked
 from latentry.numerics.law import Law
 from latentry.priors.labelled import NormalMixture
 from latentry.priors.radial import RadialPrior
@@ -49,6 +50,7 @@ class NegativeLogPrior:
         ValueError: The prior has no density.
     """
 
+    @checked(differentiable=True, any_value=("z",))
     def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
         if isinstance(prior, Prior):
             law: Any = prior.law
@@ -77,6 +79,7 @@ class NormShell:
         ValueError: The prior has neither independent coordinates of one law nor a law of the norm nor normal components.
     """
 
+    @checked(differentiable=True, any_value=("z",))
     def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
         return (z.norm(dim=-1) / _typical_norm(prior) - 1).square()
 

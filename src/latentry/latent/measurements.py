@@ -20,6 +20,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from latentry.numerics.inputs import checked
+
 __all__ = ["Blur", "Downsample", "RandomProjection", "hide_box", "keep_box", "keep_share"]
 
 _BLUR_REACH = 4
@@ -41,6 +43,7 @@ class Downsample:
         if self.factor < 1:
             raise ValueError(f"expected factor >= 1, got {self.factor}")
 
+    @checked(differentiable=True, any_value=("x",))
     def __call__(self, x: Float[Tensor, "n *s h w"]) -> Float[Tensor, "n *s h2 w2"]:
         if any(side % self.factor for side in x.shape[-2:]):
             raise ValueError(
@@ -64,6 +67,7 @@ class Blur:
         if not 0 < self.sigma < math.inf:
             raise ValueError(f"expected a finite sigma > 0, got {self.sigma}; leave the blur out")
 
+    @checked(differentiable=True, any_value=("x",))
     def __call__(self, x: Float[Tensor, "n *s h w"]) -> Float[Tensor, "n *s h w"]:
         down, across = (_blur_rows(side, self.sigma, x.dtype, x.device) for side in x.shape[-2:])
         return down @ x @ across.mT
@@ -105,6 +109,7 @@ class RandomProjection:
         if self.k < 1:
             raise ValueError(f"expected k >= 1, got {self.k}")
 
+    @checked(differentiable=True, any_value=("x",))
     def __call__(self, x: Float[Tensor, "n *s"]) -> Float[Tensor, "n k"]:
         if x.shape[1:] != self.shape:
             raise ValueError(f"expected data of shape (n, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}")

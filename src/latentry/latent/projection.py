@@ -17,12 +17,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentry.interfaces import SampledPrior
+from latentry.numerics.inputs import checked
 from latentry.numerics.law import Law
 from latentry.priors.coordinates import from_iid_coordinates, iid_coordinates
 
 __all__ = ["quantile_projection"]
 
 
+@checked()
 def quantile_projection(z: Float[Tensor, "*n d"], prior: SampledPrior) -> Float[Tensor, "*n d"]:
     """Codes with the ranks of `z` and exactly the quantiles of the prior; equal elements are ranked by their place.
 

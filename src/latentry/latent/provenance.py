@@ -39,6 +39,7 @@ from latentry.holding import evaluated
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.recovery import recover_codes
 from latentry.numerics.data_range import check_range, on_eight_bit_grid
+from latentry.numerics.inputs import checked
 from latentry.numerics.ranks import conformal_p_value
 
 __all__ = ["Provenance", "is_from"]
@@ -136,6 +137,7 @@ class Provenance(Shown):
         panel.legend(fontsize=7, frameon=False)
 
 
+@checked()
 def is_from(
     generator: Generator,
     x: Float[Tensor, "n *s"],

@@ -30,6 +30,7 @@ from torch.nn.functional import cosine_similarity, softshrink
 from latentry.display import Facts, Shown, number
 from latentry.interfaces import Generator
 from latentry.latent.fingerprints import fingerprint_of
+from latentry.numerics.inputs import checked
 from latentry.numerics.orthogonalization import gram_schmidt
 from latentry.storage import read_json, read_tensors, write_json, write_tensors
 
@@ -114,6 +115,7 @@ class QuasiEigenbasis(Shown):
         """Cosine between each labelled row and the mean of its label, after the offset."""
         return cosine_similarity(self.vectors[: self.num_labels], self.label_means - self.offset)
 
+    @checked(differentiable=True)
     def coefficients(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
         """How much of each row a code holds.
 
@@ -123,6 +125,7 @@ class QuasiEigenbasis(Shown):
         self._check_codes(z)
         return (z - self.offset.to(z)) @ self.dual.to(z).mT
 
+    @checked(differentiable=True)
     def reconstruct(self, c: Float[Tensor, "n m"]) -> Float[Tensor, "n d"]:
         """The codes that have these coefficients.
 
@@ -133,6 +136,7 @@ class QuasiEigenbasis(Shown):
             raise ValueError(f"expected coefficients of shape (n, {len(self.vectors)}), got {tuple(c.shape)}")
         return self.offset.to(c) + c @ self.vectors.to(c)
 
+    @checked(differentiable=True)
     def denoise(
         self,
         z: Float[Tensor, "n d"],
@@ -190,6 +194,7 @@ class QuasiEigenbasis(Shown):
             )
 
 
+@checked()
 def spectral_labels(
     basis: QuasiEigenbasis, z: Float[Tensor, "n d"], signed: bool = True, *, labels_only: bool = False
 ) -> Int[Tensor, "n"]:
@@ -205,6 +210,7 @@ def spectral_labels(
     return (scores[:, : basis.num_labels] if labels_only else scores).argmax(1)
 
 
+@checked()
 def label_ranks(
     basis: QuasiEigenbasis, z: Float[Tensor, "n d"], y: Int[Tensor, "labels"], *, signed: bool = True
 ) -> Int[Tensor, "n"]:
@@ -229,6 +235,7 @@ def label_ranks(
     return (scores >= scores.gather(1, y.to(z.device)[:, None])).sum(1)
 
 
+@checked()
 def energy_share(basis: QuasiEigenbasis, z: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
     """Share of each code's squared length, after the offset, in the span of the labelled rows; k / d on average of noise."""
     basis._check_codes(z)

@@ -47,6 +47,7 @@ from latentry.latent.solvers.rows import join, take
 from latentry.latent.solvers.solver import Solver
 from latentry.networks import folded
 from latentry.numerics.data_range import check_range, on_eight_bit_grid
+from latentry.numerics.inputs import checked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -140,6 +141,7 @@ class Recovery(Shown):
         return finished(figure)
 
 
+@checked(any_value=("x", "mask"))
 def recover_codes(
     generator: Generator,
     x: Shaped[Tensor, "n *s"],

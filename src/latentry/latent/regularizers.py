@@ -34,6 +34,7 @@ from latentry.numerics.distances import (
     wasserstein2_distance,
     wasserstein_distance,
 )
+from latentry.numerics.inputs import checked
 from latentry.numerics.law import Law
 from latentry.priors.coordinates import iid_coordinates
 from latentry.priors.labelled import NormalMixture
@@ -51,6 +52,7 @@ Distance = Literal["wasserstein", "wasserstein2", "energy", "cramer-von-mises", 
 class L2:
     """Mean square of a code's elements, whatever the prior."""
 
+    @checked(differentiable=True, any_value=("z",))
     def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
         return z.square().mean(-1)
 
@@ -62,6 +64,7 @@ class AbsoluteValue:
     Reference: Cho (2020), among the losses compared.
     """
 
+    @checked(differentiable=True, any_value=("z",))
     def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
         return z.abs().mean(-1)
 
@@ -83,6 +86,7 @@ class StatisticalDistance:
     def __post_init__(self) -> None:
         _check_distance(self.distance)
 
+    @checked(differentiable=True, any_value=("z",))
     def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
         return _distance(self.distance, *iid_coordinates(z, prior))
 
@@ -107,6 +111,7 @@ class ComponentDistance:
     def __post_init__(self) -> None:
         _check_distance(self.distance)
 
+    @checked(differentiable=True, any_value=("z",))
     def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
         if not isinstance(prior, NormalMixture):
             raise ValueError(
@@ -128,6 +133,7 @@ class WeightedSum:
     terms: tuple[tuple[Regularizer, float], ...]
     """Each regularizer with its weight; one at least."""
 
+    @checked(differentiable=True, any_value=("z",))
     def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
         return torch.stack([weight * regularizer(z, prior) for regularizer, weight in self.terms]).sum(0)
 

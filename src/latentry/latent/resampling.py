@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from latentry.interfaces import SampledPrior
+from latentry.numerics.inputs import checked
 from latentry.priors.coordinates import from_iid_coordinates, iid_coordinates
 
 __all__ = ["BoundaryResampling", "LogisticResampling", "Resampling", "TruncatedNormalResampling"]
@@ -54,6 +55,7 @@ class BoundaryResampling:
     def __post_init__(self) -> None:
         _check(self.steps, bound=self.bound)
 
+    @checked(any_value=("z",))
     def __call__(
         self, z: Float[Tensor, "n d"], prior: SampledPrior, rng: torch.Generator | None = None
     ) -> Float[Tensor, "n d"]:
@@ -80,6 +82,7 @@ class LogisticResampling:
     def __post_init__(self) -> None:
         _check(self.steps, slope=self.slope, centre=self.centre)
 
+    @checked(any_value=("z",))
     def __call__(
         self, z: Float[Tensor, "n d"], prior: SampledPrior, rng: torch.Generator | None = None
     ) -> Float[Tensor, "n d"]:
@@ -104,6 +107,7 @@ class TruncatedNormalResampling:
     def __post_init__(self) -> None:
         _check(self.steps, cutoff=self.cutoff)
 
+    @checked(any_value=("z",))
     def __call__(
         self, z: Float[Tensor, "n d"], prior: SampledPrior, rng: torch.Generator | None = None
     ) -> Float[Tensor, "n d"]:

@@ -51,6 +51,7 @@ from latentry.latent.quasi_eigenbasis import (
     spectral_labels,
 )
 from latentry.numerics.group_moments import group_moments, merge_all_groups
+from latentry.numerics.inputs import checked
 from latentry.numerics.linalg import symmetric_eigh, with_fixed_signs
 from latentry.numerics.orthogonalization import complete, gram_schmidt, loewdin, orthogonal_complement
 
@@ -78,6 +79,7 @@ _AT_ONCE = 4096
 """Codes whose moments are taken at once."""
 
 
+@checked()
 def quasi_eigenvectors(
     generator: Generator,
     classifier: Callable[[Tensor], Tensor],
@@ -213,6 +215,7 @@ def quasi_eigenvectors_toledo2023(
     )
 
 
+@checked()
 def basis_from_codes(
     z: Float[Tensor, "n d"],
     y: Int[Tensor, "labels"] | Float[Tensor, "labels k"],

@@ -56,6 +56,7 @@ from latentry.models.laws import Laws, normal_laws
 from latentry.models.pretrained import load_pretrained, model_folder, save_pretrained
 from latentry.networks import ConditionalFlow, FlowDecoder
 from latentry.numerics.hsic import centred_alignment, gaussian_kernel
+from latentry.numerics.inputs import checked
 from latentry.priors import NormalMixture, TrainedMixture
 from latentry.training.loop import Update
 
@@ -121,6 +122,7 @@ class LabelSplit(Shown):
         else:
             draw_samples(figure, torch.cat(rows))
 
+    @checked()
     def encode(
         self, x: Float[Tensor, "n *s"], batch_size: int = 500, *, rng: torch.Generator | None = None
     ) -> Float[Tensor, "n d"]:
@@ -139,6 +141,7 @@ class LabelSplit(Shown):
         """Codes drawn from laws of z_s and z_u, through the flow: what `encode` does, without the encoders."""
         return self._through_flow(*(part.drawn(rng) for part in laws))
 
+    @checked()
     def centres(self, x: Float[Tensor, "n *s"], batch_size: int = 500) -> Float[Tensor, "n d"]:
         """The means of these laws in place of draws, for reconstructions and edits.
 
@@ -150,6 +153,7 @@ class LabelSplit(Shown):
         with torch.no_grad():
             return torch.cat([z_s, z_u if self.flow is None else self.flow(z_u, z_s)], 1)
 
+    @checked()
     def laws(self, x: Float[Tensor, "n *s"], batch_size: int = 500) -> tuple[Laws, Laws]:
         """Laws of z_s and of z_u as the encoders give them, before any flow."""
         with evaluated(self.label_encoder, self.style_encoder), torch.no_grad():
@@ -162,11 +166,13 @@ class LabelSplit(Shown):
         """What made z_u normal whatever z_s is, if anything did."""
         return self.decoder.flow if isinstance(self.decoder, FlowDecoder) else None
 
+    @checked()
     def decode(self, z: Float[Tensor, "n d"], batch_size: int = 500) -> Float[Tensor, "n *s"]:
         """Data of codes."""
         with evaluated(self.decoder), torch.no_grad():
             return torch.cat([self.decoder(part) for part in z.split(batch_size)])
 
+    @checked()
     def label_log_probs(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """log p(y | z_s) for every label: the mixture as a classifier; z_u has no say."""
         return self.label_prior.label_log_probs(z[:, : self.label_dim])
@@ -181,10 +187,12 @@ class LabelSplit(Shown):
         """The same split with z_u as the encoder gives it."""
         return dataclasses.replace(self, decoder=self.decoder.decoder) if isinstance(self.decoder, FlowDecoder) else self
 
+    @checked()
     def swapped(self, z_label: Float[Tensor, "n d"], z_style: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         """Codes with z_s of the first and z_u of the second."""
         return torch.cat([z_label[:, : self.label_dim], z_style[:, self.label_dim :]], 1)
 
+    @checked()
     def relabelled(self, z: Float[Tensor, "n d"], y: Int[Tensor, "n"]) -> Float[Tensor, "n d"]:
         """Codes with the mean of a label's component for z_s: what it is changes, how it looks stays."""
         return torch.cat([self.prior.loc[y, : self.label_dim], z[:, self.label_dim :]], 1)

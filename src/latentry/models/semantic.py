@@ -43,6 +43,7 @@ from latentry.holding import evaluated
 from latentry.models.gan import Objective, generator_loss, iterations, told_apart
 from latentry.models.laws import Laws, normal_laws
 from latentry.models.pretrained import load_pretrained, model_folder, save_pretrained
+from latentry.numerics.inputs import checked
 from latentry.priors import SemanticPlacement
 from latentry.training.averaging import averaged_copy, settle_batch_norm
 from latentry.training.loop import Update
@@ -108,11 +109,13 @@ class SemanticModel(Shown):
         else:
             draw_samples(figure, torch.cat([x for _, x in rows]))
 
+    @checked()
     def encode(self, x: Float[Tensor, "n *s"], batch_size: int = 500) -> Float[Tensor, "n d"]:
         """Means of the laws of the codes of data: a first guess where `recover_codes` finds more."""
         with evaluated(self.encoder), torch.no_grad():
             return torch.cat([normal_laws(self.encoder(part)).mean for part in x.split(batch_size)])
 
+    @checked()
     def decode(self, z: Float[Tensor, "n d"], batch_size: int = 500) -> Float[Tensor, "n *s"]:
         """Data of codes."""
         with evaluated(self.generator), torch.no_grad():

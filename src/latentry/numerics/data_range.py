@@ -16,11 +16,16 @@ Where no sign is seen nothing is concluded: data of less than 64 elements, a sin
 well be a bright one in [-1, 1]), images standardised by mean and variance, vectors and signals that are not whole levels.
 """
 
+from typing import Literal
+
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-__all__ = ["apparent_range", "check_range", "on_eight_bit_grid"]
+__all__ = ["Range", "apparent_range", "check_apparent_range", "check_range", "check_same_range", "on_eight_bit_grid"]
+
+Range = Literal["[0, 255]", "[0, 1]", "[-1, 1]"]
+"""Ranges that images come in."""
 
 _CONVERSIONS = {
     ("[0, 255]", "[-1, 1]"): "x / 127.5 - 1",
@@ -39,7 +44,7 @@ _OVERSHOOT = 0.25
 """How far a generator without a bounded last layer may leave [-1, 1]."""
 
 
-def check_range(x: Float[Tensor, "n *s"], x_own: Float[Tensor, "k *t"]) -> None:
+def check_range(x: Shaped[Tensor, "n *s"], x_own: Shaped[Tensor, "k *t"]) -> None:
     """Refuse data that are evidently in another range than what the generator makes.
 
     Args:
@@ -57,8 +62,42 @@ def check_range(x: Float[Tensor, "n *s"], x_own: Float[Tensor, "k *t"]) -> None:
         )
 
 
-def apparent_range(x: Float[Tensor, "n *s"]) -> str | None:
-    """`"[0, 255]"`, `"[0, 1]"` or `"[-1, 1]"` where data show the signs of it, else None."""
+def check_apparent_range(x: Shaped[Tensor, "n *s"], expected: Range, who: str) -> None:
+    """Refuse data that are evidently in another range than the one that a network takes.
+
+    Raises:
+        ValueError: The data show the signs of another range; the message says how to convert.
+    """
+    given = apparent_range(x)
+    if given is not None and given != expected:
+        raise ValueError(
+            f"expected data in {expected} for {who}, got data in {given} (from {x.min():.3g} to {x.max():.3g}); "
+            f"convert them with {_CONVERSIONS[given, expected]}"
+        )
+
+
+def check_same_range(generated: Shaped[Tensor, "n *s"], reference: Shaped[Tensor, "m *t"]) -> None:
+    """Refuse two samples that are evidently in different ranges.
+
+    Raises:
+        ValueError: Both show signs of a range, and not of the same one, or one alone is of 8-bit numbers (uint8).
+    """
+    made, given = apparent_range(generated), apparent_range(reference)
+    small = (made is None and _in_fractions(generated)) or (given is None and _in_fractions(reference))
+    apart = None not in (made, given) or torch.uint8 in (generated.dtype, reference.dtype)
+    if made != given and (apart or (small and "[0, 255]" in (made, given))):
+        spans = [
+            f"{name} ones {f'in {found} ' if found else ''}of {x.dtype} (from {x.min():.3g} to {x.max():.3g})"
+            for name, found, x in (("generated", made, generated), ("reference", given, reference))
+        ]
+        way_out = f"convert the reference with {_CONVERSIONS[given, made]}" if made and given else "convert one of them"
+        raise ValueError(f"expected samples in one range, got {' and '.join(spans)}; {way_out}")
+
+
+def apparent_range(x: Shaped[Tensor, "n *s"]) -> Range | None:
+    """The range of which data show the signs, else None; uint8 is a sign of its own."""
+    if x.dtype == torch.uint8:
+        return "[0, 255]"
     items = x[:_LOOKED_AT].detach().float().flatten(1)
     if items.numel() == 0 or items.shape[1] < _FEWEST_ELEMENTS:
         return None
@@ -75,6 +114,12 @@ def apparent_range(x: Float[Tensor, "n *s"]) -> str | None:
         ends_at_zero = (low < 0.05).float().mean() >= 0.5 and high.max() > 0.5
         return "[0, 1]" if images and len(items) >= _FEWEST_ITEMS and ends_at_zero else None
     return None
+
+
+def _in_fractions(x: Shaped[Tensor, "n *s"]) -> bool:
+    """Whether data are all small and not whole, as no images in [0, 255] are."""
+    x = x[:_LOOKED_AT].detach().float()
+    return x.numel() > 0 and x.abs().max().item() <= 1 + _OVERSHOOT and not torch.equal(x, x.round())
 
 
 def on_eight_bit_grid(x: Float[Tensor, "n *s"]) -> Bool[Tensor, "n"]:

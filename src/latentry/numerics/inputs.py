@@ -4,8 +4,9 @@ The annotations are the contract, and nothing else has to be written. Of `z: Flo
 of a floating type with two axes, whose d is that of every other argument. What may be passed for it is more:
 
 - numpy arrays, lists of numbers and whatever has `__array__` become tensors. Lists take the type of the tensors beside them.
-- Tensors of different floating types are promoted to the widest, as torch does. Half precision is computed in float32, and a
-  tensor that is returned has the caller's type again; the fields of a report stay in float32.
+- Codes and directions (axis d) of different floating types are promoted to the widest, as torch does; angles, steps and
+  the like take their type. Half precision is computed in float32, and a tensor that is returned has the caller's type
+  again; the fields of a report stay in float32.
 - Graphs are cut, so that results carry none, unless the function is said to be `differentiable`.
 - Labels (`Int`) may be of any whole type, bools, or whole numbers of a floating type; they go where the codes are.
 - Codes have the length of those of the argument `prior`.
@@ -51,9 +52,9 @@ def checked(
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             bound = signature.bind(*args, **kwargs)
-            boundary = _Boundary(known, bound.arguments, differentiable)
+            boundary = _Boundary(known, bound.arguments, differentiable, any_value)
             boundary.take_in()
-            boundary.check(any_value, any_length)
+            boundary.check(any_length)
             return boundary.as_given(function(*bound.args, **bound.kwargs))
 
         return call
@@ -108,9 +109,11 @@ def as_attributes(a: Tensor) -> Tensor:
 class _Boundary:
     """The arguments of one call on their way in, and its result on its way out."""
 
-    def __init__(self, known: tuple[Parameter, ...], values: dict[str, Any], differentiable: bool) -> None:
+    def __init__(
+        self, known: tuple[Parameter, ...], values: dict[str, Any], differentiable: bool, any_value: Collection[str]
+    ) -> None:
         self.parameters = {one.name: one for one in known if one.name in values}
-        self.values, self.differentiable = values, differentiable
+        self.values, self.differentiable, self.any_value = values, differentiable, any_value
         self.tensors: dict[str, Tensor] = {}
         self.lists: set[str] = set()
         self.half: torch.dtype | None = None
@@ -125,7 +128,7 @@ class _Boundary:
         self._promote()
         self.values.update(self.tensors)
 
-    def check(self, any_value: Collection[str], any_length: Collection[str]) -> None:
+    def check(self, any_length: Collection[str]) -> None:
         """Refuse shapes that do not fit, and values that make no sense."""
         self._check_shapes()
         length = getattr(self.values.get("prior"), "latent_dim", None)
@@ -138,7 +141,7 @@ class _Boundary:
                     f"expected codes of length {length} as the prior has them, got {name} of shape {tuple(tensor.shape)}; "
                     "check the prior's latent_dim"
                 )
-            if name not in any_value and tensor.is_floating_point():
+            if name not in self.any_value and tensor.is_floating_point():
                 _refuse_nan(name, tensor)
 
     def as_given(self, result: Any) -> Any:
@@ -155,7 +158,7 @@ class _Boundary:
             return self._taken(parameter, value.item())
         if array and parameter.arrays:
             return self._tensor(parameter, value)
-        if parameter.takes(value):
+        if parameter.takes(value) or (parameter.name in self.any_value and isinstance(value, float)):
             return value
         if parameter.arrays and isinstance(value, list | tuple):
             self.lists.add(parameter.name)
@@ -193,9 +196,11 @@ class _Boundary:
             self.tensors = {name: tensor.to(device) for name, tensor in self.tensors.items()}
 
     def _promote(self) -> None:
-        """One floating type for all that is computed with; data of any type keep theirs."""
+        """One floating type for all that is computed with, of codes where there are any; data of any type keep theirs."""
         mine = [name for name, t in self.tensors.items() if t.is_floating_point() and not self.parameters[name].of_any_type]
-        types = [self.tensors[name].dtype for name in mine if name not in self.lists] or [torch.get_default_dtype()]
+        telling = [name for name in mine if name not in self.lists]
+        codes = [name for name in telling if self.parameters[name].last_axis == "d"]
+        types = [self.tensors[name].dtype for name in codes or telling] or [torch.get_default_dtype()]
         dtype = types[0]
         for other in types[1:]:
             dtype = torch.promote_types(dtype, other)

@@ -27,6 +27,8 @@ from jaxtyping import Float
 from scipy.special import ndtri
 from torch import Tensor
 
+from latentry.numerics.inputs import checked
+
 __all__ = ["RocArea", "conformal_p_value", "roc_auc"]
 
 _HALVINGS = 60
@@ -48,6 +50,7 @@ class RocArea:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
+@checked(any_value=("score", "known"))
 def conformal_p_value(score: Float[Tensor, "n"], known: Float[Tensor, "k"]) -> Float[Tensor, "n"]:
     """Chance that a score exchangeable with the known ones is as high; ties count against it, infinite scores are ranked.
 
@@ -57,6 +60,7 @@ def conformal_p_value(score: Float[Tensor, "n"], known: Float[Tensor, "k"]) -> F
     return (1 + len(known) - below).to(score.dtype) / (len(known) + 1)
 
 
+@checked(any_value=("positive", "negative"))
 def roc_auc(positive: Float[Tensor, "m"], negative: Float[Tensor, "n"], level: float = 0.95) -> RocArea:
     """Area under the ROC curve of scores that should be high for positives, with an interval.
 

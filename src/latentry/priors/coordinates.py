@@ -6,12 +6,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentry.interfaces import Prior, PushforwardPrior
+from latentry.numerics.inputs import checked
 from latentry.numerics.law import Law
 from latentry.priors.laws import NormalLaw
 
 __all__ = ["from_iid_coordinates", "iid_coordinates"]
 
 
+@checked(differentiable=True, any_value=("z",))
 def iid_coordinates(z: Float[Tensor, "*n d"], prior: Any) -> tuple[Float[Tensor, "*n d"], Law]:
     """Codes in independent coordinates, and the law of each: the codes themselves, or their normal coordinates.
 

@@ -54,6 +54,7 @@ from torch import Tensor, nn
 
 from latentry.interfaces import LabelledPrior, Prior
 from latentry.numerics.dependence import normal_scores
+from latentry.numerics.inputs import checked
 from latentry.numerics.law import Law
 from latentry.numerics.radial import norm_table
 from latentry.numerics.transport import combination_table, uniform_pair_transport
@@ -71,6 +72,7 @@ _SMALL_ANGLE = 1e-4
 """Angle below which sin(t angle) / sin(angle) is t to single precision."""
 
 
+@checked(differentiable=True, any_value=("z_a", "z_b", "t"), any_length=("z_a", "z_b"))
 def interpolate(
     z_a: Float[Tensor, "*#n d"],
     z_b: Float[Tensor, "*#n d"],
@@ -102,6 +104,7 @@ def interpolate(
     return combine(codes, torch.stack([1 - t, t], -1), prior, rule, y=y)
 
 
+@checked(differentiable=True, any_value=("codes", "weights"), any_length=("codes",))
 def combine(
     codes: Float[Tensor, "k *n d"],
     weights: Sequence[float] | Float[Tensor, "*t k"],

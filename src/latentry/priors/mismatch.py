@@ -38,6 +38,7 @@ from torch import Tensor, nn
 
 from latentry.display import Facts, Shown, Told, number, percent
 from latentry.interfaces import Prior
+from latentry.numerics.inputs import checked
 from latentry.numerics.norm_law import norm_cdfs
 from latentry.numerics.pair_density import (
     WIDEST_SCORE,
@@ -158,6 +159,7 @@ class NormCurves(Told):
         return (self.prior - self.between).abs().max().item()
 
 
+@checked(any_value=("t",))
 def mismatch(prior: Prior | nn.Module, t: float | Sequence[float] | Float[Tensor, "*t"] = 0.5) -> Mismatch:
     """How far codes on the line between two codes of the prior are from the prior.
 
@@ -185,6 +187,7 @@ def mismatch(prior: Prior | nn.Module, t: float | Sequence[float] | Float[Tensor
     return Mismatch(steps, d, divergence, variation, *whole)
 
 
+@checked()
 def density_curves(prior: Prior | nn.Module, t: Sequence[float] = (0.5,)) -> DensityCurves:
     """Densities at the prior and at steps between its codes, to be drawn; of the norm for isotropic codes.
 
@@ -206,6 +209,7 @@ def density_curves(prior: Prior | nn.Module, t: Sequence[float] = (0.5,)) -> Den
     return DensityCurves(x, law.log_prob(x).exp(), torch.stack(between), isotropic)
 
 
+@checked(any_value=("t",))
 def norm_curves(prior: Prior | nn.Module, t: float = 0.5) -> NormCurves:
     """Laws of the norm at the prior and at one step between its codes, without sampling.
 

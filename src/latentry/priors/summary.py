@@ -11,6 +11,7 @@ from torch import nn
 
 from latentry.display import Told
 from latentry.interfaces import Prior
+from latentry.numerics.inputs import checked
 from latentry.priors.quadrature import law_nodes, law_of
 from latentry.priors.radial import RadialPrior
 from latentry.priors.tabulated import TabulatedLaw
@@ -46,6 +47,7 @@ class Summary(Told):
     """Quantiles by their probability."""
 
 
+@checked()
 def summarize(prior: Prior | nn.Module, levels: Sequence[float] = _LEVELS) -> Summary:
     """A prior in a few numbers.
 
