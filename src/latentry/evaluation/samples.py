@@ -318,7 +318,7 @@ def _joined(a: Moments | None, b: Moments) -> Moments:
 
 
 def _batches(name: str, source: SampleSource, count: int, batch_size: int) -> Iterator[Tensor]:
-    if isinstance(source, Tensor) or hasattr(source, "__array__"):
+    if isinstance(source, Tensor) or hasattr(source, "__array__") or _is_of_numbers(source):
         yield from as_tensor(f"{name} samples", source).split(batch_size)
     elif callable(source):
         for start in range(0, count, batch_size):
@@ -343,6 +343,13 @@ def _batches(name: str, source: SampleSource, count: int, batch_size: int) -> It
                     "pass (x for x, y in batches) if labels come along"
                 )
             yield from as_tensor(f"batches of {name} samples", batch).split(batch_size)
+
+
+def _is_of_numbers(source: Any) -> bool:
+    """Whether it is a nested list of numbers: the rows themselves, and no batches of them."""
+    while isinstance(source, list | tuple) and source:
+        source = source[0]
+    return isinstance(source, int | float)
 
 
 def _gather(side: _Side, batches: Iterator[Tensor], extractor: Extractor, max_rows: int, rng: torch.Generator) -> _Side:

@@ -24,6 +24,7 @@ from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
+from latentry.answers import features_of
 from latentry.holding import evaluated
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.fingerprints import fingerprint_of
@@ -114,7 +115,9 @@ def activation_directions(
     def pairs() -> Iterator[Tensor]:
         for size in (min(batch_size, samples - start) for start in range(0, samples, batch_size)):
             z = prior.sample(size, rng=rng)
-            activations = layer(z.to(like)).flatten(1)
+            activations = features_of(layer(z.to(like))).flatten(1)
+            if len(activations) != len(z):
+                raise ValueError(f"expected a row of activations for each of {len(z)} codes, got {len(activations)}")
             if activations.shape[1] > _WIDEST_LAYER:
                 raise ValueError(
                     f"expected a layer of at most {_WIDEST_LAYER} activations, got {activations.shape[1]}; "

@@ -43,4 +43,5 @@ class DiscriminatorLoss:
     def __call__(self, z: Float[Tensor, "n d"], prior: Any) -> Float[Tensor, "n"]:
         with evaluated(self.generator, self.discriminator):
             score = logits_of(self.discriminator(self.generator(z)))
-        return (score - 1).square().reshape(len(z), -1).mean(1)
+        errors = (score - 1).square()
+        return errors.flatten(1).mean(1) if errors.ndim > 1 else errors

@@ -81,7 +81,7 @@ _LEAST_VARIANCE = 1e-6
 """Below this a batch counts as constant, so that the logarithm stays finite."""
 
 
-@checked()
+@checked(any_value=("x", "class_weight", "score_weight", "prior_weight", "learning_rate"))
 def fit_encoder(
     generator: Generator,
     prior: SampledPrior,

@@ -191,7 +191,7 @@ class Inverse(Shown):
             raise ValueError(f"expected floating-point data, got {x.dtype}; scale images as the generator does")
 
 
-@checked()
+@checked(any_value=("learning_rate", "noise"))
 def fit_inverse(
     generator: Generator,
     prior: SampledPrior,

@@ -122,6 +122,7 @@ def _normal_rows(k: int, m: int, seed: int, dtype: torch.dtype, device: torch.de
     return (torch.randn(k, m, dtype=torch.float64, generator=rng) / math.sqrt(k)).to(device, dtype)
 
 
+@checked()
 def keep_box(shape: Sequence[int], rows: tuple[int, int], columns: tuple[int, int]) -> Float[Tensor, "*s"]:
     """Mask that is 1 in a box of the last two axes, 0 around it.
 
@@ -146,11 +147,13 @@ def keep_box(shape: Sequence[int], rows: tuple[int, int], columns: tuple[int, in
     return mask
 
 
+@checked()
 def hide_box(shape: Sequence[int], rows: tuple[int, int], columns: tuple[int, int]) -> Float[Tensor, "*s"]:
     """Mask that is 0 in a box of the last two axes, 1 around it: what inpainting fills. Arguments as of `keep_box`."""
     return 1 - keep_box(shape, rows, columns)
 
 
+@checked()
 def keep_share(shape: Sequence[int], share: float, *, rng: torch.Generator | None = None) -> Float[Tensor, "*s"]:
     """Mask that is 1 at a random share of all elements, their number rounded to the nearest, at least one.
 

@@ -319,14 +319,18 @@ def skew_rotation(z: Float[Tensor, "n d"], skew: Float[Tensor, "d d"], t: float 
     For :math:`A = b a^T - a b^T` it is `rotate` by the angle t.
 
     Raises:
-        ValueError: The matrix does not fit the codes or is not skew-symmetric.
+        ValueError: The matrix does not fit the codes, is not skew-symmetric, or is too large for its exponential.
     """
     d = z.shape[1]
     if skew.shape != (d, d) or not (skew + skew.mT).abs().max() <= 1e-5 * skew.abs().max():
         raise ValueError(
             f"expected a skew-symmetric matrix ({d}, {d}), got {tuple(skew.shape)}; take (A - A.mT) / 2 of a square one"
         )
-    return z @ torch.linalg.matrix_exp(t * skew.double()).mT.to(z)
+    rotation = torch.linalg.matrix_exp(t * skew.double())
+    if not rotation.isfinite().all():
+        largest = t * skew.abs().max().item()
+        raise ValueError(f"expected t A of moderate size, got elements up to {largest:.3g}; take a smaller t")
+    return z @ rotation.mT.to(z)
 
 
 @checked(differentiable=True)
@@ -338,12 +342,13 @@ def transition(
     Reference: Toledo-Marin and Glazier (2023); in their films each code is standardised over its own elements after each T.
 
     Args:
-        z: Codes; one without a component along a has nowhere to go.
+        z: Codes, with a component along a.
         a, b: From which vector to which.
         standardise: Whether each code is given mean 0 and standard deviation 1 over its elements.
 
     Raises:
-        ValueError: The vectors do not fit the codes or are zero, or the codes to standardise have fewer than two elements.
+        ValueError: The vectors do not fit the codes or are zero, or codes to standardise have fewer than two elements or
+            nothing that differs.
     """
     _directions(z, a), _directions(z, b)
     moved = _component(z, a.to(z)) * b.to(z)
@@ -351,7 +356,14 @@ def transition(
         return moved
     if z.shape[1] < 2:
         raise ValueError("expected codes of two elements or more to standardise, got one; pass standardise=False")
-    return (moved - moved.mean(1, keepdim=True)) / moved.std(1, keepdim=True)
+    centred = moved - moved.mean(1, keepdim=True)
+    std = (centred.square().sum(1, keepdim=True) / (z.shape[1] - 1)).sqrt()
+    if not (std > 0).all():
+        raise ValueError(
+            f"expected codes with a component along a, and a b of elements that differ, got {int((std <= 0).sum())} of "
+            f"{len(z)} with nothing to standardise; drop them, or pass standardise=False"
+        )
+    return centred / std
 
 
 @checked(differentiable=True)
@@ -417,7 +429,7 @@ def translate_to_margin(
     _check_classifier(z, weights, bias, y)
     w = weights.to(z)
     direction = w[y] - (w.sum(0) - w[y]) / (len(w) - 1)
-    u = direction / direction.norm(dim=1, keepdim=True)
+    u = _directions(z, direction)
     scores, slopes = z @ w.mT + bias.to(z), u @ w.mT
     is_y = one_hot(y, len(w)).bool()
     lead, gain = scores[is_y][:, None] - scores, slopes[is_y][:, None] - slopes

@@ -157,7 +157,8 @@ class LabelSplit(Shown):
     def laws(self, x: Float[Tensor, "n *s"], batch_size: int = 500) -> tuple[Laws, Laws]:
         """Laws of z_s and of z_u as the encoders give them, before any flow."""
         with evaluated(self.label_encoder, self.style_encoder), torch.no_grad():
-            given = [(self.label_encoder(part), self.style_encoder(part)) for part in x.split(batch_size)]
+            parts = _like_weights(x, self.label_encoder).split(batch_size)
+            given = [(self.label_encoder(part), self.style_encoder(part)) for part in parts]
         labels, styles = (torch.cat(parts) for parts in zip(*given, strict=True))
         return laws_of_labels(labels, self.label_dim), normal_laws(styles, self.least_deviation)
 
@@ -170,7 +171,7 @@ class LabelSplit(Shown):
     def decode(self, z: Float[Tensor, "n d"], batch_size: int = 500) -> Float[Tensor, "n *s"]:
         """Data of codes."""
         with evaluated(self.decoder), torch.no_grad():
-            return torch.cat([self.decoder(part) for part in z.split(batch_size)])
+            return torch.cat([self.decoder(part) for part in _like_weights(z, self.decoder).split(batch_size)])
 
     @checked()
     def label_log_probs(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
@@ -196,6 +197,11 @@ class LabelSplit(Shown):
     def relabelled(self, z: Float[Tensor, "n d"], y: Int[Tensor, "n"]) -> Float[Tensor, "n d"]:
         """Codes with the mean of a label's component for z_s: what it is changes, how it looks stays."""
         return torch.cat([self.prior.loc[y, : self.label_dim], z[:, self.label_dim :]], 1)
+
+
+def _like_weights(x: Tensor, network: nn.Module) -> Tensor:
+    """Data or codes in the type that a network computes in."""
+    return x.to(next((weight.dtype for weight in network.parameters()), x.dtype))
 
 
 def save_label_split(folder: str | Path, split: LabelSplit, card: Mapping[str, Any], *, half: bool = False) -> None:

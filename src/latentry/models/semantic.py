@@ -113,13 +113,15 @@ class SemanticModel(Shown):
     def encode(self, x: Float[Tensor, "n *s"], batch_size: int = 500) -> Float[Tensor, "n d"]:
         """Means of the laws of the codes of data: a first guess where `recover_codes` finds more."""
         with evaluated(self.encoder), torch.no_grad():
-            return torch.cat([normal_laws(self.encoder(part)).mean for part in x.split(batch_size)])
+            parts = x.to(next(self.encoder.parameters()).dtype).split(batch_size)
+            return torch.cat([normal_laws(self.encoder(part)).mean for part in parts])
 
     @checked()
     def decode(self, z: Float[Tensor, "n d"], batch_size: int = 500) -> Float[Tensor, "n *s"]:
         """Data of codes."""
         with evaluated(self.generator), torch.no_grad():
-            return torch.cat([self.generator(part) for part in z.split(batch_size)])
+            parts = z.to(next(self.generator.parameters()).dtype).split(batch_size)
+            return torch.cat([self.generator(part) for part in parts])
 
 
 def save_semantic(folder: str | Path, model: SemanticModel, card: Mapping[str, Any], *, half: bool = False) -> None:

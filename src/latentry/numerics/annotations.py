@@ -34,6 +34,11 @@ class Parameter:
         """Name of the last axis of the arrays; None without one."""
         return next((array.dim_str.split()[-1] for array in self.arrays if array.dim_str), None)
 
+    @property
+    def many_batches(self) -> bool:
+        """Whether any number of axes may stand before the named ones, and so batches of no codes."""
+        return any(array.dim_str.startswith(("*", "...")) for array in self.arrays)
+
     def takes(self, value: Any) -> bool:
         """Whether one of the alternatives that are no arrays takes a value."""
         return any(_takes(other, value) for other in self.others)
@@ -110,7 +115,7 @@ def _takes(alternative: Any, value: Any) -> bool:
         return True
     if Callable in (origin, alternative):
         return callable(value)
-    if Tensor in args and isinstance(value, list | tuple) and not all(isinstance(part, Tensor) for part in value):
+    if args == (Tensor,) and isinstance(value, list | tuple) and not all(isinstance(part, Tensor) for part in value):
         return False  # rows of numbers are no batches
     try:
         return isinstance(value, alternative if origin is None else origin)

@@ -158,7 +158,8 @@ class _Boundary:
             return self._taken(parameter, value.item())
         if array and parameter.arrays:
             return self._tensor(parameter, value)
-        if parameter.takes(value) or (parameter.name in self.any_value and isinstance(value, float)):
+        unchecked = parameter.name in self.any_value and float in parameter.others and isinstance(value, float)
+        if unchecked or parameter.takes(value):
             return value
         if parameter.arrays and isinstance(value, list | tuple):
             self.lists.add(parameter.name)
@@ -212,7 +213,7 @@ class _Boundary:
         with jaxtyped("context"):  # where equal names of axes are equal lengths
             for name, tensor in self.tensors.items():
                 fits = any(isinstance(tensor, array) for array in self.parameters[name].arrays)
-                if fits and all(tensor.shape[1:]):
+                if fits and all(tensor.shape[-1:] if self.parameters[name].many_batches else tensor.shape[1:]):
                     continue
                 beside = [f"{other} of {tuple(there.shape)}" for other, there in self.tensors.items() if other != name]
                 raise ValueError(

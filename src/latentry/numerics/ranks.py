@@ -56,7 +56,7 @@ def conformal_p_value(score: Float[Tensor, "n"], known: Float[Tensor, "k"]) -> F
 
     Reference: Vovk et al. (2005), section 2.2.
     """
-    below = torch.searchsorted(known.sort().values, score)
+    below = torch.searchsorted(known.sort().values, score.contiguous())
     return (1 + len(known) - below).to(score.dtype) / (len(known) + 1)
 
 
@@ -77,10 +77,10 @@ def roc_auc(positive: Float[Tensor, "m"], negative: Float[Tensor, "n"], level: f
     if m == 0 or n == 0:
         raise ValueError(f"expected scores of both kinds, got {m} positive and {n} negative ones")
     if positive.isnan().any() or negative.isnan().any():
-        raise ValueError("expected scores without NaN; give items without a score the worst one, infinity")
+        raise ValueError("expected scores without NaN, got some; give items without a score the worst one, infinity")
     if not 0 < level < 1:
         raise ValueError(f"expected a level in (0, 1), got {level}")
-    ordered = negative.sort().values
+    ordered, positive = negative.sort().values, positive.contiguous()
     beaten, not_lost = (torch.searchsorted(ordered, positive, right=right).double() for right in (False, True))
     value = (beaten + not_lost).mean().item() / (2 * n)
     quantile = float(ndtri((1 + level) / 2))

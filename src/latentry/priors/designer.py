@@ -34,6 +34,7 @@ from torch import Tensor
 from latentry.display import Told
 from latentry.numerics.combination import GridCombination, continuous_divergence
 from latentry.numerics.constrained import Minimum, minimise_worst
+from latentry.numerics.inputs import checked
 from latentry.priors.designer_feasibility import can_hold_std, check_feasible, explain_infeasible, largest_std
 from latentry.priors.designer_problem import FEASIBLE, Constraint, Grid, Moment, Problem, centres, entropy, pose, variance
 from latentry.priors.tabulated import Tabulated
@@ -108,6 +109,7 @@ class Designed(Tabulated):
         self.design = design
 
 
+@checked()
 def design_interpolable(
     latent_dim: int,
     bins: int = 1024,

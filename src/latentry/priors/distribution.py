@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
+from latentry.numerics.inputs import checked
 from latentry.numerics.law import Law
 
 __all__ = ["IIDDistribution", "SampledLaw", "checked_codes"]
@@ -74,18 +75,23 @@ class IIDDistribution(Distribution):
         with torch.no_grad():
             return self.rsample(sample_shape, rng=rng)
 
+    @checked(differentiable=True, any_value=("value",))
     def log_prob(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n"]:
         return self.law.log_prob(checked_codes(value, self.event_shape)).sum(-1)
 
+    @checked(differentiable=True, any_value=("value",))
     def cdf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         return self.law.cdf(checked_codes(value, self.event_shape))
 
+    @checked(differentiable=True, any_value=("value",))
     def icdf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         return self.law.icdf(checked_codes(value, self.event_shape))
 
+    @checked(differentiable=True, any_value=("value",))
     def log_cdf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         return self.law.log_cdf(checked_codes(value, self.event_shape))
 
+    @checked(differentiable=True, any_value=("value",))
     def log_sf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         return self.law.log_sf(checked_codes(value, self.event_shape))
 

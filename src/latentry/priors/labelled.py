@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
 from latentry.display import Facts, Shown
+from latentry.numerics.inputs import checked
 
 __all__ = ["DiagonalNormal", "NormalMixture", "NormalMixtureDistribution", "TrainedMixture"]
 
@@ -62,18 +63,23 @@ class DiagonalNormal(Distribution):
         with torch.no_grad():
             return self.rsample(sample_shape, rng=rng)
 
+    @checked(differentiable=True, any_value=("value",))
     def log_prob(self, value: Float[Tensor, "*n d"]) -> Tensor:
         return (-0.5 * self._standard(value).square() - self.scale.log()).sum(-1) - value.shape[-1] * _LOG_SQRT_2PI
 
+    @checked(differentiable=True, any_value=("value",))
     def cdf(self, value: Float[Tensor, "*n d"]) -> Tensor:
         return torch.special.ndtr(self._standard(value))
 
+    @checked(differentiable=True, any_value=("value",))
     def icdf(self, value: Float[Tensor, "*n d"]) -> Tensor:
         return self.loc + self.scale * torch.special.ndtri(value)
 
+    @checked(differentiable=True, any_value=("value",))
     def log_cdf(self, value: Float[Tensor, "*n d"]) -> Tensor:
         return torch.special.log_ndtr(self._standard(value))
 
+    @checked(differentiable=True, any_value=("value",))
     def log_sf(self, value: Float[Tensor, "*n d"]) -> Tensor:
         return torch.special.log_ndtr(-self._standard(value))
 
@@ -112,10 +118,12 @@ class NormalMixtureDistribution(Distribution):
             y = _draw(self.log_probs.exp().expand(max(math.prod(shape), 1), -1), rng)[: math.prod(shape)].view(shape)
             return DiagonalNormal(self.components.loc[y], self.components.scale[y]).sample(rng=rng)
 
+    @checked(differentiable=True, any_value=("value",))
     def joint_log_probs(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n k"]:
         """log p(y) + log p(z | y) for every label y."""
         return self.log_probs + self.components.log_prob(value[..., None, :])
 
+    @checked(differentiable=True, any_value=("value",))
     def log_prob(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n"]:
         return self.joint_log_probs(value).logsumexp(-1)
 
@@ -186,14 +194,17 @@ class NormalMixture(Shown, nn.Module):
         """
         return self(y).sample(shape, rng=rng)
 
+    @checked(differentiable=True, any_value=("z",))
     def log_prob(self, z: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "..."]:
         """log p(z), or log p(z | y), of whole codes."""
         return self(y).log_prob(z)
 
+    @checked(differentiable=True, any_value=("z",))
     def label_log_probs(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n k"]:
         """log p(y | z) for every label y."""
         return self().joint_log_probs(z).log_softmax(-1)
 
+    @checked(differentiable=True, any_value=("z",))
     def sample_labels(self, z: Float[Tensor, "*n d"], *, rng: torch.Generator | None = None) -> Int[Tensor, "*n"]:
         """Labels drawn from p(y | z)."""
         probs = self.label_log_probs(z.detach()).exp()

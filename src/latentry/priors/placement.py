@@ -35,6 +35,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentry.names import feature_index
+from latentry.numerics.inputs import checked
 from latentry.priors.labelled import DiagonalNormal, NormalMixture
 from latentry.priors.prior_module import checked_latent_dim
 
@@ -137,6 +138,7 @@ class SemanticPlacement(NormalMixture):
             "probs": self.probs.tolist(),
         }
 
+    @checked(differentiable=True, any_value=("a",))
     def at(self, a: Float[Tensor, "*n k"]) -> DiagonalNormal:
         """p(z | a), of batch shape `(*n,)`, for any levels."""
         if a.shape[-1] != len(self.features):
@@ -168,15 +170,18 @@ class SemanticPlacement(NormalMixture):
         """
         return feature_index(name, self.features)
 
+    @checked(differentiable=True, any_value=("z",))
     def levels(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n k"]:
         """Where codes stand along each feature: the levels that fit them best, by least squares in standard deviations."""
         apart = self.means / self.deviations
         return (z / self.deviations) @ torch.linalg.pinv(apart)
 
+    @checked(differentiable=True, any_value=("z",))
     def moved(self, z: Float[Tensor, "*n d"], name: str, by: int | float | Tensor) -> Float[Tensor, "*n d"]:
         """Codes whose level of a feature is changed by so much, everything else kept."""
         return z + torch.as_tensor(by).to(z)[..., None] * self.means[self.index(name)].to(z)
 
+    @checked(differentiable=True, any_value=("z",))
     def reversed(self, z: Float[Tensor, "*n d"], name: str) -> Float[Tensor, "*n d"]:
         """Codes with a feature's level turned into its opposite."""
         return self.moved(z, name, -2 * self.levels(z)[..., self.index(name)])

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from latentry.display import Facts, Shown
+from latentry.numerics.inputs import checked
 
 __all__ = ["PriorModule", "checked_latent_dim"]
 
@@ -50,22 +51,27 @@ class PriorModule(Shown, nn.Module):
         """Codes `(*shape, d)` with a gradient to the prior's parameters, where it has any."""
         return self(y).rsample(shape, rng=rng)
 
+    @checked(differentiable=True, any_value=("z", "u", "e"))
     def log_prob(self, z: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n"]:
         """log p(z) of whole codes; -inf outside the support."""
         return self(y).log_prob(z)
 
+    @checked(differentiable=True, any_value=("z", "u", "e"))
     def cdf(self, z: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n d"]:
         """F(z_j) of each coordinate alone; a ValueError where that has no closed form, as in the following three."""
         return self(y).cdf(z)
 
+    @checked(differentiable=True, any_value=("z", "u", "e"))
     def icdf(self, u: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n d"]:
         """F^-1(u_j) of each coordinate alone, for u in [0, 1]."""
         return self(y).icdf(u)
 
+    @checked(differentiable=True, any_value=("z", "u", "e"))
     def log_cdf(self, z: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n d"]:
         """log F(z_j) of each coordinate alone."""
         return self(y).log_cdf(z)
 
+    @checked(differentiable=True, any_value=("z", "u", "e"))
     def log_sf(self, z: Float[Tensor, "*n d"], y: Int[Tensor, "..."] | None = None) -> Float[Tensor, "*n d"]:
         """log(1 - F(z_j)) of each coordinate alone."""
         return self(y).log_sf(z)

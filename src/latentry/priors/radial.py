@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn.functional import normalize
 
+from latentry.numerics.inputs import checked
 from latentry.numerics.radial import log_sphere_area
 from latentry.numerics.tails import carry
 from latentry.priors.distribution import SampledLaw, checked_codes
@@ -93,26 +94,32 @@ class RadialDistribution(Distribution):
         with torch.no_grad():
             return self.rsample(sample_shape, rng=rng)
 
+    @checked(differentiable=True, any_value=("value",))
     def log_prob(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n"]:
         d = self.event_shape[0]
         r = _norm(checked_codes(value, self.event_shape))
         density = self.radius_law.log_prob(r) - (d - 1) * r.log() - log_sphere_area(d)
         return density.to(value.dtype)
 
+    @checked(differentiable=True, any_value=("value",))
     def cdf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         x = self._marginal(value)
         return torch.atan2(torch.ones_like(x), -x) / math.pi
 
+    @checked(differentiable=True, any_value=("value",))
     def icdf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         angle = math.pi * checked_codes(value, self.event_shape)
         return -self._cauchy().scale * angle.cos() / angle.sin()
 
+    @checked(differentiable=True, any_value=("value",))
     def log_cdf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         return self.cdf(value).log()
 
+    @checked(differentiable=True, any_value=("value",))
     def log_sf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         return self.cdf(-value).log()
 
+    @checked(differentiable=True, any_value=("z", "u", "e"))
     def to_normal(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         """The normal coordinates of codes; see the module's theory.
 
@@ -126,6 +133,7 @@ class RadialDistribution(Distribution):
         length = carry(inside, self.radius_law, _chi(z.shape[-1]), beyond=beyond)
         return (z * (length / inside)[..., None]).to(z.dtype)
 
+    @checked(differentiable=True, any_value=("z", "u", "e"))
     def from_normal(self, e: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         """Codes with these normal coordinates, the inverse of `to_normal` for codes of the prior."""
         length = _norm(checked_codes(e, self.event_shape))
@@ -178,10 +186,12 @@ class RadialPrior(PriorModule):
         """The distribution p(z); these priors know no labels and pass over `y`."""
         return RadialDistribution(self.radius_law, self.latent_dim, self._like)
 
+    @checked(differentiable=True, any_value=("z", "u", "e"))
     def to_normal(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         """Normal coordinates: N(0, I) for codes of the prior."""
         return self().to_normal(z)
 
+    @checked(differentiable=True, any_value=("z", "u", "e"))
     def from_normal(self, e: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         """The codes with these normal coordinates."""
         return self().from_normal(e)

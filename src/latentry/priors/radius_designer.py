@@ -33,6 +33,7 @@ from torch import Tensor
 
 from latentry.display import Told
 from latentry.numerics.constrained import Evaluation, minimise_worst
+from latentry.numerics.inputs import checked
 from latentry.numerics.masses import Masses, roughness
 from latentry.numerics.radius_combination import RadiusCombination
 from latentry.priors.radial import RadialPrior
@@ -67,6 +68,7 @@ class RadiusDesign(Told):
     iterations: int
 
 
+@checked()
 def design_radius(
     latent_dim: int | None,
     low: float = 0.25,
@@ -127,6 +129,7 @@ def design_radius(
     )
 
 
+@checked()
 def design_radial(latent_dim: int, spread: float = 16.0, scale: float = 1.0, bins: int = 128) -> RadialPrior:
     """A prior for straight lines: uniform directions, and norms designed by `design_radius` with its default steps.
 
