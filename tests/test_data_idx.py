@@ -1,11 +1,13 @@
 import gzip
 import struct
+import tracemalloc
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from latentry import memory
 from latentry.data import load_dataset
 from latentry.data.idx import read_idx
 
@@ -80,13 +82,54 @@ def test_a_broken_file_is_named(tmp_path: Path, content: bytes, message: str) ->
         read_idx(path, 3)
 
 
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_shape_that_is_not_there_asks_for_no_memory(tmp_path: Path, zipped: bool) -> None:
+    path = tmp_path / "idx"
+    for sides, message in [
+        ((3, 2**13, 2**13), r"expected 201326608 bytes .* got 1016"),
+        ((2**32 - 1,) * 3, r"expected 792\d+ bytes .* got 1016"),
+    ]:
+        content = struct.pack(">HBB3I", 0, 8, 3, *sides) + bytes(1000)
+        path.write_bytes(gzip.compress(content) if zipped else content)
+        tracemalloc.start()
+        try:
+            with pytest.raises(ValueError, match=message):
+                read_idx(path, 3)
+            assert tracemalloc.get_traced_memory()[1] < 2**26
+        finally:
+            tracemalloc.stop()
+
+
+def test_zeros_that_would_fill_the_memory_are_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "idx"
+    path.write_bytes(gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 1, 2**13, 2**13) + bytes(2**26), 9))
+    monkeypatch.setattr(memory, "free_memory", lambda: 2**26)
+    with pytest.raises(ValueError, match=r"expected the shape \(1, 8192, 8192\) of .*idx to fit in 0\.05 GiB of memory"):
+        read_idx(path, 3)
+
+
+def test_what_follows_the_items_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "idx"
+    path.write_bytes(gzip.compress(encoded(PIXELS) + bytes(2**26), 1))
+    with pytest.raises(ValueError, match=r"expected 1696 bytes in .*, got more"):
+        read_idx(path, 3)
+
+
+def test_files_beside_are_named(tmp_path: Path) -> None:
+    (published(tmp_path) / "t10k-images-idx3-ubyte.gz").write_bytes(b"another copy")
+    (note,) = load_dataset(tmp_path).notes
+    assert note == f"left out: 1 that are none of the files of these data, the first {tmp_path}/t10k-images-idx3-ubyte.gz"
+
+
 def test_unequal_counts_are_named(tmp_path: Path) -> None:
     (published(tmp_path) / "train-labels-idx1-ubyte").write_bytes(encoded(Y[:119]))
     with pytest.raises(ValueError, match=r"120 images in .*train-images-idx3-ubyte and 119 labels in .*train-labels"):
         load_dataset(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-labels-idx1-ubyte"])
+@pytest.mark.parametrize(
+    "name", ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-labels-idx1-ubyte", "t10k-images-idx3-ubyte"]
+)
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     (published(tmp_path) / name).unlink()
     with pytest.raises(ValueError, match=f"expected {name} in"):

@@ -1,5 +1,6 @@
 """Shards of recovered codes: joined they are the whole, and what is missing or foreign is named."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from latentry.data.recovered import RecoveredCodes, load_codes, read_codes, shard_path, write_codes
-from latentry.storage import read_metadata, write_tensors
+from latentry.storage import read_metadata, read_tensors, write_tensors
 
 
 def codes(number: int, count: int, **facts: str) -> RecoveredCodes:
@@ -65,3 +66,62 @@ def test_missing_and_foreign_shards_are_named(folder: Path, tmp_path: Path) -> N
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="found none"):
         load_codes(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("z", torch.ones(5, 4), "3 rows, one for each name, .*, got shape \\(5, 4\\)"),
+        ("z", torch.ones(3), "expected 2 dimension.* of z"),
+        ("z", torch.ones(3, 4, dtype=torch.int64), "expected real numbers as z in .*, got torch.int64"),
+        ("z", torch.tensor([[1.0, torch.nan]] * 3), "expected finite codes in"),
+        ("z", torch.tensor([[1.0, torch.inf]] * 3), "expected finite codes in"),
+        ("met", torch.ones(3), "expected bool numbers as met"),
+        ("met", torch.ones(2, dtype=torch.bool), "3 rows"),
+        ("evaluations", torch.ones(3), "expected torch.int64 numbers as evaluations"),
+        ("p_value", torch.ones(3, 1), "expected 1 dimension.* of p_value"),
+    ],
+)
+def test_what_no_recovery_writes_is_refused(folder: Path, name: str, values: torch.Tensor, message: str) -> None:
+    path = shard_path(folder / "codes", 1)
+    write_tensors(path, {**read_tensors(path), name: values}, read_metadata(path))
+    with pytest.raises(ValueError, match=message):
+        load_codes(folder)
+
+
+def test_a_code_may_be_missing_where_the_generator_gave_none(folder: Path) -> None:
+    path = shard_path(folder / "codes", 1)
+    tensors = read_tensors(path)
+    tensors["z"][1], tensors["reconstruction_error"][1] = torch.nan, torch.nan
+    write_tensors(path, tensors, read_metadata(path))
+    assert load_codes(folder).z.isnan().any(1).nonzero().flatten().tolist() == [4]
+
+
+@pytest.mark.parametrize("names", ["", "{", "7", '["a", "b", 3]', '{"a": 1}', "[" * 100_000, '["a"]'])
+def test_names_of_other_forms_are_refused(folder: Path, names: str) -> None:
+    path = shard_path(folder / "codes", 1)
+    write_tensors(path, read_tensors(path), {**read_metadata(path), "names": names})
+    with pytest.raises(ValueError, match=r"expected a list of names in .*codes-00001|3 rows|1 rows"):
+        load_codes(folder)
+
+
+@pytest.mark.parametrize("count", ["", "-3", "3.0", "three", "1" + "0" * 15, "1" * 5000, "03", "³"])
+def test_any_number_of_shards_but_theirs_is_refused_at_once(folder: Path, count: str) -> None:
+    for number in range(3):
+        path = shard_path(folder / "codes", number)
+        write_tensors(path, read_tensors(path), {**read_metadata(path), "shards": count})
+    with pytest.raises(ValueError, match=r"expected the shards of one recovery|expected \d+ shards in .*, found 3"):
+        load_codes(folder)
+
+
+def test_shards_of_other_lengths_are_refused(folder: Path) -> None:
+    path = shard_path(folder / "codes", 1)
+    write_tensors(path, {**read_tensors(path), "z": torch.ones(3, 5)}, read_metadata(path))
+    with pytest.raises(ValueError, match="codes of one length and type"):
+        load_codes(folder)
+
+
+def test_names_that_are_no_text_come_back(tmp_path: Path) -> None:
+    names = (os.fsdecode(b"caf\xe9.png"), "日本.png", "a\nb")
+    write_codes(shard_path(tmp_path, 0), replace(codes(0, 3, shards="1"), names=names))
+    assert load_codes(tmp_path).names == names

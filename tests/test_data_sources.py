@@ -2,8 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from latentry.data import load_dataset, sources
+from latentry.data.sources import check_output
 
 
 def test_the_bundled_digits_are_known_by_their_name() -> None:
@@ -38,3 +40,46 @@ def test_a_file_of_another_format_is_named(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros(3))
     with pytest.raises(ValueError, match=r"a folder or an \.npz file, got the file .*x\.npy"):
         load_dataset(tmp_path / "x.npy")
+
+
+def test_a_home_folder_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    np.savez(tmp_path / "toys.npz", x=np.zeros((20, 2, 2), bool), y=np.arange(20) % 2)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(load_dataset("~/toys.npz")) == 20
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [("", "expected a path, got an empty text"), ("a\0b", "null characters"), ("x" * 300, "File name too long")],
+)
+def test_what_can_be_no_path_is_refused(source: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_dataset(source)
+
+
+def test_a_folder_is_called_by_its_name_wherever_one_stands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "pets/cat/deep").mkdir(parents=True)
+    Image.new("L", (2, 2)).save(tmp_path / "pets/cat/a.png")
+    monkeypatch.chdir(tmp_path / "pets")
+    assert load_dataset(".").name == "pets"
+    monkeypatch.chdir(tmp_path / "pets/cat")
+    assert load_dataset("..").name == "pets"
+
+
+@pytest.mark.parametrize("out", ["data", "data/run", "data/cat/../new", "link/run", "data/cat/deep/run"])
+def test_results_among_the_data_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, out: str) -> None:
+    (tmp_path / "data/cat").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    for source in ("data", "link", tmp_path / "data", "hf:data"):
+        with pytest.raises(ValueError, match=r"a folder for results outside the data, got .*; choose another --out"):
+            check_output(Path(out), ["digits", source])
+
+
+def test_results_beside_the_data_are_welcome(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for folder in ("data", "digits"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path)
+    check_output(Path("run"), ["data", "digits", "hf:name/of-none", "none", "data/../data/a.png"])
+    check_output(Path("data-2"), ["data"])
+    check_output(Path("digits/run"), ["digits"])  # the bundled ones, not this folder

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-__all__ = ["check_memory", "free_memory"]
+__all__ = ["check_memory", "free_memory", "most_bytes"]
 
 _SHARE = 0.8
 """Of the free memory, that one allocation may take."""
@@ -14,6 +14,11 @@ _ALWAYS = 2**26
 def free_memory() -> int:
     """Bytes of memory that this process may still take, by the system's own account and the process's limit."""
     return min(_available(), _below_the_limit())
+
+
+def most_bytes() -> int:
+    """Bytes that one allocation may take: 80 % of what is free."""
+    return int(_SHARE * free_memory())
 
 
 def check_memory(needed: int, what: str, way_out: str) -> None:
@@ -27,7 +32,7 @@ def check_memory(needed: int, what: str, way_out: str) -> None:
     Raises:
         ValueError: They cannot.
     """
-    if needed > _ALWAYS and needed > (bound := int(_SHARE * free_memory())):
+    if needed > _ALWAYS and needed > (bound := most_bytes()):
         raise ValueError(
             f"expected {what} to fit in {bound / 2**30:.2f} GiB of memory ({_SHARE:.0%} of what is free), got "
             f"{needed / 2**30:.2f} GiB; {way_out}"

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from latentry.data.images import LabelledImages
+from latentry.memory import check_memory
 from latentry.names import feature_index
 
 __all__ = ["Absent", "FeaturedImages", "featured"]
@@ -114,6 +115,7 @@ def featured(
         parts.append(_levels(data.attributes[data.items][:, columns].float(), data.zeros == "neutral", absent))
     exclusive = tuple(data.class_names) if classes and data.y is not None else ()
     if exclusive:
+        check_memory(12 * len(data) * len(exclusive), f"levels of {len(exclusive):,} classes", "leave --classes out")
         parts.append(one_hot(data.labels, len(exclusive)).float())
     if not parts:
         raise ValueError(f"expected features in {data.name}, got neither attributes nor classes; name some")

@@ -13,7 +13,10 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-__all__ = ["Labels", "Zeros", "classes", "signed_attributes"]
+__all__ = ["Labels", "Zeros", "check_classes", "classes", "signed_attributes"]
+
+MOST_EMPTY = 1000
+"""Classes that there may be however few the items."""
 
 Zeros = Literal["unknown", "neutral"]
 """What attributes of 0 mean."""
@@ -45,6 +48,25 @@ class Labels:
     def strata(self) -> Int[Tensor, "n"]:
         """What splits are stratified by: the class, or nothing where there are only attributes."""
         return self.y if self.y is not None else torch.zeros(len(self), dtype=torch.int64)
+
+
+def check_classes(y: Int[Tensor, "n"], source: str, *, named: int = 0) -> None:
+    """Make sure that class numbers count classes: from 0 on, and few beside the items.
+
+    Args:
+        y: One class for each item.
+        source: What errors name.
+        named: How many classes have names.
+
+    Raises:
+        ValueError: A number is negative, or so large that most classes would have no item.
+    """
+    low, high, most = int(y.min()), int(y.max()), max(MOST_EMPTY, len(y), named)
+    if low < 0 or high >= most:
+        raise ValueError(
+            f"expected classes from 0 to {most - 1:,} at most for the {len(y):,} items of {source}, got "
+            f"{low if low < 0 else high}; number them from 0"
+        )
 
 
 def classes(names: Sequence[str]) -> tuple[Int[Tensor, "n"], tuple[str, ...]]:

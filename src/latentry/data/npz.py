@@ -1,13 +1,15 @@
 """NumPy archives (.npz): images as `x` or `images`, classes as `y` or `labels`, signed attributes as `attributes`.
 
-Images are grey `(n, h, w)`, or `(n, h, w, c)`, or `(n, c, h, w)` with c = 1 or 3, the last axis tried first. Values are
-bytes 0..255, or real numbers: if none is below 0 they are taken to span [0, 1], else [-1, 1]. Names may be given as
+Images are grey `(n, h, w)`, or `(n, h, w, c)`, or `(n, c, h, w)` with c = 1 or 3, the last axis tried first. What their
+values mean is told by their type and range, and said in the notes of the data: bytes are 0..255 whatever they reach; `False`
+is black and `True` white; numbers of 16 bits use the least usual depth (8, 10, 12, 14, 16) that holds them all; real numbers
+span [0, 1], [-1, 1] where one is below 0, or [0, 255] where one is above half of it. Names may be given as
 `class_names` and `attribute_names`; otherwise they are numbers. `splits` names the split of each item; `zeros`, the word
 `unknown` or `neutral`, says what attributes of 0 mean; without it they are read as in tables (`latentry.data.labels`).
 """
 
-import zipfile
-import zlib
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,14 +18,21 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
+from latentry.array_files import read_npz
 from latentry.data.assembly import in_memory
 from latentry.data.images import LabelledImages, to_pixels
-from latentry.data.labels import Labels, Zeros, signed_attributes
+from latentry.data.labels import Labels, Zeros, check_classes, signed_attributes
+from latentry.data.picture_depth import eight_bits, least_bits
 from latentry.data.splits import split_members
+from latentry.memory import most_bytes
 
 __all__ = ["load_npz"]
 
 SYNONYMS = {"images": "x", "labels": "y"}
+NAMES = {"x", "y", "attributes", "class_names", "attribute_names", "splits", "zeros"}
+_COPIES = 4
+"""Of the arrays, that may be held at once: as they are, as real numbers and as bytes."""
+_SHOWN = 10
 SLACK = 1e-3  # what resizing or a decoder overshoots
 
 
@@ -33,59 +42,77 @@ def load_npz(path: Path, *, image_size: int | None = None, channels: int | None 
     Raises:
         ValueError: The file is broken, lacks images or labels, or an array is not what its name says.
     """
-    arrays = _arrays(path)
-    pixels, labels = _pixels(arrays, path), _labels(arrays, path)
-    return in_memory(path.stem, pixels, labels, image_size=image_size, channels=channels)
+    arrays, unknown = _arrays(path)
+    (pixels, meaning), labels = _pixels(arrays, path), _labels(arrays, path)
+    notes = [*meaning, *([f"left out: arrays of other names, {', '.join(unknown)}"] if unknown else [])]
+    return in_memory(path.stem, pixels, labels, image_size=image_size, channels=channels, notes=notes)
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an archive under this module's names for them."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {SYNONYMS.get(name, name): values for name, values in archive.items()}
-    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(
-            f"expected a whole NumPy archive of plain arrays in {path}, got {type(error).__name__}: {error}; "
-            "save it again with numpy.savez"
-        ) from None
+def _arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The arrays of an archive under this module's names for them, and the names of those that it does not know."""
+    found = read_npz(path, most=most_bytes() // _COPIES)
+    for name, other in SYNONYMS.items():
+        if {name, other} <= found.keys():
+            raise ValueError(f"expected either {name!r} or {other!r} in {path}, got both; remove one")
+    arrays = {SYNONYMS.get(name, name): values for name, values in found.items()}
+    return {name: values for name, values in arrays.items() if name in NAMES}, sorted(arrays.keys() - NAMES)
 
 
-def _pixels(arrays: dict[str, np.ndarray], path: Path) -> UInt8[Tensor, "n c h w"]:
+def _pixels(arrays: dict[str, np.ndarray], path: Path) -> tuple[UInt8[Tensor, "n c h w"], Sequence[str]]:
+    """Images as bytes, and what their values were taken to mean."""
     if "x" not in arrays:
         raise ValueError(
             f"expected an array 'x' or 'images' in {path}, got {sorted(arrays)}; save the images under that name"
         )
-    pixels = torch.from_numpy(_bytes(arrays["x"], path))
+    values, meaning = _bytes(arrays["x"], path)
+    pixels = torch.from_numpy(values)
     if pixels.ndim == 3:
-        return pixels.unsqueeze(1)
+        return pixels.unsqueeze(1), meaning
     if pixels.ndim == 4 and pixels.shape[3] in (1, 3):
-        return pixels.permute(0, 3, 1, 2).contiguous()
+        return pixels.permute(0, 3, 1, 2).contiguous(), meaning
     if pixels.ndim == 4 and pixels.shape[1] in (1, 3):
-        return pixels
+        return pixels, meaning
     raise ValueError(
         f"expected images (n, h, w), (n, h, w, c) or (n, c, h, w) with 1 or 3 channels in {path}, got shape "
         f"{tuple(pixels.shape)}; reshape them"
     )
 
 
-def _bytes(values: np.ndarray, path: Path) -> np.ndarray:
-    """Values of any permitted range as bytes."""
+def _bytes(values: np.ndarray, path: Path) -> tuple[np.ndarray, Sequence[str]]:
+    """Values of any permitted type and range as bytes, and what they were taken to mean."""
     if values.size == 0:
         raise ValueError(f"expected at least one image in {path}, got shape {values.shape}; save some")
     if values.dtype == np.uint8:
-        return values
+        nearly_black = values.max() <= 1
+        said = ["bytes of which none is above 1 are nearly black, 255 being white; save them as bool if 1 is white"]
+        return values, said if nearly_black else []
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8) * np.uint8(255), ["False is read as black, True as white"]
+    if values.dtype.newbyteorder("=") == np.uint16:
+        bits = least_bits(int(values.max()))
+        return eight_bits(values, bits), [
+            f"numbers up to {values.max():,} are read as of {bits} bits, {2**bits - 1:,} being white"
+        ]
     if not np.issubdtype(values.dtype, np.floating):
-        raise ValueError(f"expected images of type uint8 or float in {path}, got {values.dtype}; use .astype('uint8')")
+        raise ValueError(
+            f"expected images of type uint8, uint16, bool or float in {path}, got {values.dtype}; use .astype('uint8')"
+        )
+    return _floats(values, path)
+
+
+def _floats(values: np.ndarray, path: Path) -> tuple[np.ndarray, Sequence[str]]:
     if not np.isfinite(values).all():
         raise ValueError(f"expected finite pixels in {path}, got NaN or infinity; repair or remove those images")
     low, high = float(values.min()), float(values.max())
-    if low < -1 - SLACK or high > 1 + SLACK:
-        raise ValueError(
-            f"expected floats in [0, 1] or [-1, 1] in {path}, got [{low:g}, {high:g}]; use .astype('uint8') if they are "
-            "0..255, or rescale them"
-        )
-    x = torch.from_numpy(values.astype(np.float32))
-    return to_pixels(x if low < -SLACK else 2 * x - 1).numpy()
+    if low >= -SLACK and 127.5 < high <= 255:
+        black, white = 0, 255
+    elif low >= -1 - SLACK and high <= 1 + SLACK:
+        black, white = (-1 if low < -SLACK else 0), 1
+    else:
+        raise ValueError(f"expected floats in [0, 1], [-1, 1] or [0, 255] in {path}, got [{low:g}, {high:g}]; rescale them")
+    scaled = (torch.from_numpy(values.astype(np.float32)) - black) / (white - black)
+    said = f"real numbers in [{low:.3g}, {high:.3g}] are read as of [{black}, {white}], from black to white"
+    return to_pixels(2 * scaled - 1).numpy(), [said]
 
 
 def _labels(arrays: dict[str, np.ndarray], path: Path) -> Labels:
@@ -94,14 +121,13 @@ def _labels(arrays: dict[str, np.ndarray], path: Path) -> Labels:
     labels = Labels()
     if "y" in arrays:
         y = _integers(arrays, "y", 1, path)
-        if y.min() < 0:
-            raise ValueError(f"expected classes from 0 on in {path}, got {int(y.min())}; number them from 0")
+        check_classes(y, str(path), named=np.size(arrays.get("class_names", ())))
         labels = replace(labels, y=y, class_names=_names(arrays, "class_names", int(y.max()) + 1, path, spare=True))
     if "attributes" in arrays:
         values = _integers(arrays, "attributes", 2, path)
         if not ((values >= -1) & (values <= 1)).all():
             raise ValueError(
-                f"expected attributes -1, 0 or 1 in {path}, got {sorted(set(values.flatten().tolist()))}; recode them"
+                f"expected attributes -1, 0 or 1 in {path}, got {values.unique().tolist()[:_SHOWN]}; recode them"
             )
         names = _names(arrays, "attribute_names", values.shape[1], path, spare=False)
         zeros = _zeros(arrays, path)
@@ -139,7 +165,10 @@ def _integers(arrays: dict[str, np.ndarray], key: str, dimensions: int, path: Pa
 
 def _names(arrays: dict[str, np.ndarray], key: str, count: int, path: Path, *, spare: bool) -> tuple[str, ...]:
     """Given names, or numbers; `spare` lets there be more of them, for what does not occur."""
-    names = tuple(map(str, arrays.get(key, np.arange(count))))
+    given = arrays.get(key, np.arange(count)).flatten().tolist()
+    names = tuple(name.decode(errors="backslashreplace") if isinstance(name, bytes) else str(name) for name in given)
     if len(names) < count or (len(names) > count and not spare):
         raise ValueError(f"expected {count} {key} in {path}, got {len(names)}; name each once, or none")
+    if twice := [name for name, times in Counter(names).items() if times > 1]:
+        raise ValueError(f"expected different {key} in {path}, got {twice[0]!r} twice; name each once, or none")
     return names

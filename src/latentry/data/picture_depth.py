@@ -79,7 +79,7 @@ def eight_bits(values: np.ndarray, bits: int, *, inverted: bool = False) -> np.n
     white = 2**bits - 1
     if values.min() < 0 or values.max() > white:
         raise ValueError(f"its values lie in [{values.min()}, {values.max()}] where {bits} bits hold 0 to {white}")
-    values = white - values.astype(np.int64) if inverted else values.astype(np.int64)
+    values = white - values.astype(np.uint32) if inverted else values.astype(np.uint32)
     return ((510 * values + white) // (2 * white)).astype(np.uint8)
 
 

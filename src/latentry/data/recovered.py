@@ -22,6 +22,8 @@ __all__ = ["RecoveredCodes", "load_codes", "read_codes", "shard_path", "shard_pa
 SHARDS = "codes"
 """Folder of the shards within that of a recovery."""
 
+_KINDS = {"met": "bool", "converged": "bool", "evaluations": "torch.int64"}
+"""Types of the tensors that are no real numbers."""
 _OWN = ("shard", "images", "versions")
 """Metadata that may differ between shards of one recovery."""
 
@@ -105,8 +107,37 @@ def read_codes(path: str | Path) -> RecoveredCodes:
         raise ValueError(
             f"expected recovered codes in {path}, but it lacks {', '.join(missing)}; pass what `latentry recover` wrote"
         )
-    names = tuple(json.loads(metadata.pop("names")))
+    names = _names(metadata.pop("names"), path)
+    for name in _TENSORS:
+        _check_tensor(name, tensors[name], len(names), path)
+    lost = tensors["reconstruction_error"].isnan()
+    if not (tensors["z"].isfinite().all(1) | lost).all():
+        raise ValueError(f"expected finite codes in {path}, got NaN or infinity beside a finite error; recover them again")
     return RecoveredCodes(**{name: tensors[name] for name in _TENSORS}, names=names, metadata=metadata)
+
+
+def _names(text: str, path: str | Path) -> tuple[str, ...]:
+    try:
+        names = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"expected a list of names in {path}, got {error}; recover the codes again") from None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"expected a list of names in {path}, got other JSON; recover the codes again")
+    return tuple(names)
+
+
+def _check_tensor(name: str, values: Tensor, count: int, path: str | Path) -> None:
+    dimensions = 2 if name == "z" else 1
+    if values.ndim != dimensions or len(values) != count:
+        raise ValueError(
+            f"expected {dimensions} dimension(s) of {name} and {count} rows, one for each name, in {path}, got shape "
+            f"{tuple(values.shape)}; recover the codes again"
+        )
+    kind = "bool" if values.dtype == torch.bool else "real" if values.is_floating_point() else str(values.dtype)
+    if kind != _KINDS.get(name, "real"):
+        raise ValueError(
+            f"expected {_KINDS.get(name, 'real')} numbers as {name} in {path}, got {values.dtype}; recover the codes again"
+        )
 
 
 def shard_paths(folder: str | Path) -> list[Path]:
@@ -125,12 +156,11 @@ def shard_paths(folder: str | Path) -> list[Path]:
         raise ValueError(f"expected recovered codes in {folder}, found none; pass the folder that `latentry recover` wrote")
     found = [read_metadata(path) for path in paths]
     common = [{name: value for name, value in facts.items() if name not in (*_OWN, "names")} for facts in found]
-    if any(facts != common[0] for facts in common) or "shards" not in common[0]:
+    count = common[0].get("shards", "")
+    if any(facts != common[0] for facts in common) or not (count.isascii() and count.isdigit()):
         raise ValueError(f"expected the shards of one recovery in {place}, got those of several; recover into an own folder")
-    if [path.name for path in paths] != [shard_path(place, number).name for number in range(int(common[0]["shards"]))]:
-        raise ValueError(
-            f"expected {common[0]['shards']} shards in {place}, found {len(paths)}; the same `latentry recover` goes on"
-        )
+    if str(len(paths)) != count or any(path != shard_path(place, number) for number, path in enumerate(paths)):
+        raise ValueError(f"expected {count[:20]} shards in {place}, found {len(paths)}; the same `latentry recover` goes on")
     return paths
 
 
@@ -144,6 +174,8 @@ def load_codes(folder: str | Path) -> RecoveredCodes:
 
 
 def _joined(parts: Sequence[RecoveredCodes]) -> RecoveredCodes:
+    if len({(part.z.shape[1], part.z.dtype) for part in parts}) > 1:
+        raise ValueError("expected codes of one length and type in all shards, got several; recover them again")
     tensors = {name: torch.cat([getattr(part, name) for part in parts]) for name in _TENSORS}
     names = tuple(name for part in parts for name in part.names)
     metadata = {name: value for name, value in parts[0].metadata.items() if name not in ("shard", "images")}

@@ -1,6 +1,7 @@
 """One way in for every kind of data: a name, a folder, a file or a data set of the hub."""
 
-from collections.abc import Callable
+import os.path
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from latentry.data.celeba import is_celeba_folder, load_celeba
@@ -14,8 +15,9 @@ from latentry.data.painted_digits import painted_digits
 from latentry.data.pictures import check_format
 from latentry.data.stroke_digits import stroke_digits
 from latentry.names import hint
+from latentry.paths import user_path
 
-__all__ = ["load_dataset"]
+__all__ = ["check_output", "load_dataset"]
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 NAMES = ("digits", "painted-digits", "stroke-digits", "fashion-mnist")
@@ -39,7 +41,7 @@ def load_dataset(name_or_path: str | Path, *, image_size: int | None = None, cha
         ValueError: There is no such source, or something in it is missing, broken or contradictory; the message names it.
     """
     check_format(image_size, channels)
-    if str(name_or_path).startswith(HUB):
+    if _is_hub(name_or_path):
         return load_hub(str(name_or_path).removeprefix(HUB), image_size=image_size, channels=channels)
     if name_or_path == "digits":
         return digits(image_size=image_size, channels=channels)
@@ -47,8 +49,41 @@ def load_dataset(name_or_path: str | Path, *, image_size: int | None = None, cha
         return painted_digits(image_size=image_size, channels=channels)
     if name_or_path == "stroke-digits":
         return stroke_digits(image_size=image_size, channels=channels)
-    path = _fashion_mnist() if name_or_path == "fashion-mnist" else Path(name_or_path).expanduser()
-    return _reader(path)(path, image_size=image_size, channels=channels)
+    path = _fashion_mnist() if name_or_path == "fashion-mnist" else user_path(name_or_path)
+    try:
+        return _reader(path)(path, image_size=image_size, channels=channels)
+    except OSError as error:
+        raise ValueError(
+            f"expected data that can be read at {path}, got {error.strerror or error}; mend or move it"
+        ) from None
+
+
+def check_output(out: Path, sources: Sequence[str | Path]) -> None:
+    """Make sure that results will not lie among the data, where they would be read as data the next time.
+
+    Args:
+        out: The folder for results; it need not exist.
+        sources: What was given as data: as `load_dataset` takes it, or files and folders of images.
+
+    Raises:
+        ValueError: It lies in a folder of data, or is one.
+    """
+    for source in sources:
+        if source in NAMES or not (folder := user_path(str(source).removeprefix(HUB))).is_dir():
+            continue
+        if _real(out).is_relative_to(_real(folder)):
+            raise ValueError(
+                f"expected a folder for results outside the data, got {out} within {folder}, where results would be read "
+                "as data the next time; choose another --out"
+            )
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # Path.resolve raises for links in a circle
+
+
+def _is_hub(name_or_path: str | Path) -> bool:
+    return isinstance(name_or_path, str) and name_or_path.startswith(HUB)
 
 
 def _fashion_mnist() -> Path:

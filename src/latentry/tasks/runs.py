@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 
+from latentry.data.sources import check_output
 from latentry.models.pretrained import Pretrained, installed_versions, load_pretrained
+from latentry.paths import user_path
 from latentry.priors import (
     GammaRadius,
     HalfUniformHalfNormal,
@@ -81,9 +83,11 @@ def claim_folder(settings: CommonSettings, *parts: str, goes_on: bool = False) -
         goes_on: Whether the verb goes on from an earlier result, having pieces of its own that it knows again.
 
     Raises:
-        ValueError: The folder holds a finished result, unless the verb goes on from it, or is a file.
+        ValueError: The folder holds a finished result, unless the verb goes on from it, is a file, or lies in a folder of
+            data, which would hold the results when it is read again.
     """
-    folder = Path(settings.out)
+    folder = user_path(settings.out)
+    check_output(folder, [*filter(None, [getattr(settings, "data", None)]), *getattr(settings, "images", [])])
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"expected a folder for results, but {folder} is a file; choose another --out")
     if settings.force:

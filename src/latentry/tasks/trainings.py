@@ -46,7 +46,13 @@ def model_card(settings: CommonSettings, training: LabelledImages) -> dict[str, 
     return {
         "trained_by": type(settings).__name__.removesuffix("Settings"),
         "settings": settings_record(settings),
-        "data": {"name": training.name, "items": len(training), "fingerprint": training.fingerprint()},
+        "data": {
+            "name": training.name,
+            "items": len(training),
+            "fingerprint": training.fingerprint(),
+            "class_names": list(training.class_names),
+            "attribute_names": list(training.attribute_names),
+        },
     }
 
 
