@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from accelerate.state import PartialState
 
+from latentry.paths import user_path
 from latentry.priors import SavedPrior
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.progress import progress_bar
@@ -97,7 +98,7 @@ def _claim(processes: Processes, settings: RecoverSettings) -> Path:
     if processes.index == 0:
         claim_folder(settings, "index.html", _CODES, _OWN)
     processes.wait()
-    return Path(settings.out)
+    return user_path(settings.out)
 
 
 def _facts(settings: RecoverSettings, prior: SavedPrior, weights: str) -> list[tuple[str, str]]:

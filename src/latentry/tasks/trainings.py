@@ -8,6 +8,7 @@ from typing import Any
 from accelerate.accelerator import Accelerator
 
 from latentry.data import LabelledImages
+from latentry.paths import user_path
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.tables import Table, print_table
 from latentry.tasks.runs import claim_folder, pick_device, record, settings_record
@@ -38,7 +39,7 @@ def accelerator_of(settings: CommonSettings, loop: LoopSettings) -> Accelerator:
 def claim_training(accelerator: Accelerator, settings: CommonSettings, *parts: str) -> Path:
     """The folder for a training, claimed by the main process; `parts` are what it holds beside the usual."""
     with accelerator.main_process_first():
-        return claim_folder(settings, *_PARTS, *parts) if accelerator.is_main_process else Path(settings.out)
+        return claim_folder(settings, *_PARTS, *parts) if accelerator.is_main_process else user_path(settings.out)
 
 
 def model_card(settings: CommonSettings, training: LabelledImages) -> dict[str, Any]:
