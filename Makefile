@@ -29,6 +29,7 @@ bench: $(READY)
 # torch is installed by itself first: resolved along with the rest, a range could draw another build of it.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "latentry needs Python 3.11 or newer; make PYTHON=...")'
+	@echo 'Setting up .venv, once; this downloads torch and takes a few minutes.'
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'

@@ -3,8 +3,10 @@
 import io
 import math
 import re
+import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ import latentry as lt
 from latentry.data.recovered import RecoveredCodes
 from latentry.display import Facts, Shown, Told, interval, number, percent
 from latentry.display.drawing import PALETTE, Drawing, draw_images, plain, png_of, shown_range
+from latentry.display.progress import reported
 from latentry.evaluation.basis import evaluate_basis
 from latentry.latent.boundaries import LinearClassifier
 from latentry.latent.inverse import DataReport, Inverse, InverseReport
@@ -298,3 +301,38 @@ def test_what_shows_itself_says_what_it_is_by_default() -> None:
         "  held back             yes",
     ]
     assert issubclass(lt.Recovery, Shown)
+
+
+class Terminal(io.StringIO):
+    """A standard error that somebody looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_a_bar_on_a_terminal_which_vanishes_and_silence_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr("sys.stderr", stream)
+        with reported(True, "recovering codes") as tell:
+            assert (tell is not None) is shown
+            if tell is not None:
+                tell(3, 4)
+        assert ("recovering codes" in stream.getvalue()) is shown
+        assert sys.stderr is stream
+
+
+def test_progress_may_be_a_function_or_nothing_even_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, heard = Terminal(), []
+    monkeypatch.setattr("sys.stderr", terminal)
+    prior, x = Normal(D), torch.ones(1, D)
+    lt.recover_codes(lambda z: 1 * z, x, prior, restarts=1, progress=lambda done, total: heard.append((done, total)))
+    assert heard[-1][0] == heard[-1][1]
+    assert terminal.getvalue() == ""
+    lt.recover_codes(lambda z: 1 * z, x, prior, restarts=1, progress=None)
+    assert terminal.getvalue() == ""
+    lt.recover_codes(lambda z: 1 * z, x, prior, restarts=1)
+    assert "recovering codes" in terminal.getvalue()
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert lt.__version__ == metadata.version("latentry")

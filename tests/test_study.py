@@ -3,10 +3,12 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from latentry.data import load_dataset
 from latentry.storage import read_json, read_tensors
 from latentry.tasks import study as study_module
 from latentry.tasks.settings import StudySettings
@@ -35,7 +37,13 @@ def test_results_hold_every_method_on_both_kinds_of_targets(folder: Path) -> Non
 
 def test_the_strip_has_a_row_of_targets_and_one_for_each_method(folder: Path) -> None:
     with Image.open(folder / "recovered.png") as image:
-        assert image.size == (3 * (6 * 30 + 2), 3 * ((1 + len(METHODS)) * 30 + 2))
+        width, height = 3 * (6 * 30 + 2), 3 * ((1 + len(METHODS)) * 30 + 2)
+        assert image.width > width + 50  # the names of the methods
+        assert height < image.height < height + 30  # the classes
+        targets = np.asarray(image.crop((image.width - width, image.height - height, image.width, image.height)))
+    x = load_dataset("digits").split("held-out").images([0])[0, 0]
+    first = torch.from_numpy(targets[6 : 6 + 3 * 28 : 3, 6 : 6 + 3 * 28 : 3, 0].copy())
+    assert (first / 127.5 - 1 - x).abs().max() < 1e-2
 
 
 def test_codes_are_kept_with_their_generator(folder: Path) -> None:
@@ -51,6 +59,24 @@ def test_the_page_needs_nothing_beside_it(folder: Path) -> None:
     assert "http://" not in page
     assert "https://" not in page
     assert "<script" not in page
+
+
+def test_the_page_opens_with_pictures_whose_rows_and_columns_have_names(folder: Path) -> None:
+    page = (folder / "index.html").read_text()
+    assert page.index("<img") < page.index("<table>")
+    assert page.count('class="pixels"') == 2
+    assert page.count("<span>given</span>") == 2
+    names = [str(label) for label in load_dataset("digits").split("held-out").labels[:6].tolist()]
+    assert "".join(f'<span title="{name}">{name}</span>' for name in names) in page
+
+
+def test_it_says_in_plain_words_what_worked(folder: Path) -> None:
+    page = (folder / "index.html").read_text()
+    result = read_json(folder / "results.json")["result"]
+    found = round(6 * result["own"][0]["codes_found"]["value"])
+    kept = round(6 * result["real"][0]["label_kept"]["value"])
+    assert f"Levenberg-Marquardt finds the codes of {found} of 6 images that the generator made" in page
+    assert f"an independent classifier reads the same digit in {kept} of 6" in page
 
 
 def test_another_judge_changes_no_code(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,11 @@ Names are resolved when they are first used, so that `import latentry` (and `lat
 """
 
 import importlib
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from latentry import priors as priors
     from latentry.data.recovered import RecoveredCodes as RecoveredCodes
     from latentry.data.recovered import load_codes as load_codes
@@ -192,6 +194,8 @@ __all__ = ["priors", *sorted(_HOMES)]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return metadata.version("latentry")
     if name == "priors":
         return importlib.import_module("latentry.priors")
     if name in _HOMES:
@@ -200,4 +204,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, "__version__"])

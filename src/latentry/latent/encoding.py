@@ -46,6 +46,7 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from latentry.answers import logits_of
+from latentry.display.progress import Progress, reported
 from latentry.holding import check_generator, evaluated
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.encoder_fitting import (
@@ -105,7 +106,7 @@ def fit_encoder(
     rng: torch.Generator | None = None,
     folder: str | Path | None = None,
     checkpoint_every: int = 250,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = True,
 ) -> Inverse:
     """Train an encoder of data, with generator and classifier frozen.
 
@@ -136,7 +137,7 @@ def fit_encoder(
         rng: Source of the seed of all random choices; torch's global one by default.
         folder: Where to keep checkpoints; a run that was stopped goes on from the last one and ends as if it had not been.
         checkpoint_every: Iterations between two checkpoints and validations.
-        progress: Called as `progress(done, total)` after each iteration.
+        progress: Called as `progress(done, total)` after each iteration; by default a bar is shown on a terminal.
 
     Returns:
         An `Inverse` whose `report.data` tells how it does on data.
@@ -154,7 +155,12 @@ def fit_encoder(
     _check_choices(batch_size, width, learning_rate, difference)
     seed = int(torch.randint(2**31, (), generator=rng, device=rng.device if rng is not None else None))
     scale = scale_of(prior)
-    with evaluated(generator, classifier, scores), torch.random.fork_rng(), TemporaryDirectory() as temporary:
+    with (
+        evaluated(generator, classifier, scores),
+        torch.random.fork_rng(),
+        TemporaryDirectory() as temporary,
+        reported(progress, "training an encoder") as tell,
+    ):
         torch.manual_seed(seed)
         pairs = Pairs(generator, prior)
         z, made = pairs.draw(_TRIAL_CODES, torch.Generator().manual_seed(0))
@@ -205,7 +211,7 @@ def fit_encoder(
             accelerator=accelerator,
             identity=identity,
             at_checkpoint=course.note,
-            progress=progress or (lambda done, total: None),
+            progress=tell or (lambda done, total: None),
         )
         reached, error = measure(), code_error(encoder, scale, *fresh)
     report = InverseReport(

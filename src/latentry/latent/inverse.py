@@ -37,6 +37,7 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from latentry.display import Facts, Shown, Told, number, percent
+from latentry.display.progress import Progress, reported
 from latentry.holding import check_generator, evaluated
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.encoder_fitting import (
@@ -205,7 +206,7 @@ def fit_inverse(
     rng: torch.Generator | None = None,
     folder: str | Path | None = None,
     checkpoint_every: int = 250,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = True,
 ) -> Inverse:
     """Train an encoder on endless pairs (z, G(z)), so that recovery has a start near the code.
 
@@ -227,7 +228,7 @@ def fit_inverse(
         rng: Source of the seed of all random choices; torch's global one by default.
         folder: Where to keep checkpoints; a run that was stopped goes on from the last one and ends as if it had not been.
         checkpoint_every: Iterations between two checkpoints and validations.
-        progress: Called as `progress(done, total)` after each iteration.
+        progress: Called as `progress(done, total)` after each iteration; by default a bar is shown on a terminal.
 
     Raises:
         ValueError: A number is outside its range, the prior has no variance, the generator is stochastic, depends on its
@@ -244,7 +245,12 @@ def fit_inverse(
         )
     seed = int(torch.randint(2**31, (), generator=rng, device=rng.device if rng is not None else None))
     scale = scale_of(prior)
-    with evaluated(generator), torch.random.fork_rng(), TemporaryDirectory() as temporary:
+    with (
+        evaluated(generator),
+        torch.random.fork_rng(),
+        TemporaryDirectory() as temporary,
+        reported(progress, "training an inverse") as tell,
+    ):
         torch.manual_seed(seed)
         pairs = Pairs(generator, prior, noise, corrupt)
         z, _ = pairs.draw(_TRIAL_CODES, torch.Generator().manual_seed(0))
@@ -277,7 +283,7 @@ def fit_inverse(
                 "generator": weights,
             },
             at_checkpoint=course.note,
-            progress=progress or (lambda done, total: None),
+            progress=tell or (lambda done, total: None),
         )
         reached = code_error(encoder, scale, *validation)
     report = InverseReport(

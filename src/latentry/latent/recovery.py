@@ -34,6 +34,7 @@ from torch import Tensor
 
 from latentry.display import Facts, Shown
 from latentry.display import number as short
+from latentry.display.progress import Progress, reported
 from latentry.holding import check_generator, evaluated, module_of
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.differences import Difference, Norm, Target
@@ -157,7 +158,7 @@ def recover_codes(
     met: float | None = None,
     batch_size: int = 1024,
     rng: torch.Generator | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = True,
 ) -> Recovery:
     r"""Find codes z with G(z) = x, from several starts.
 
@@ -184,7 +185,8 @@ def recover_codes(
             value squared, or 1e-5 for images of eight bits in [-1, 1].
         batch_size: Codes in work at once, starts included.
         rng: Source of the starts and of resampling, on the prior's device.
-        progress: Called as `progress(done, total)` after each iteration, in iterations of single starts.
+        progress: Called as `progress(done, total)` after each iteration, in iterations of single starts. By default a bar is
+            shown on a terminal; None is silent.
 
     Raises:
         ValueError: The data do not fit the generator, are in another range or hold NaN, a number is outside its range, or
@@ -216,7 +218,8 @@ def recover_codes(
         tolerance = met if met is not None else (_MET_EIGHT_BIT if eight_bit else _MET * largest**2)
         starts = _starts(start, target, prior, restarts, rng)
         tracks = _Tracks(objective, chosen, target, starts, tolerance)
-        tracks.run(batch_size, rng or torch.Generator().manual_seed(0), progress)
+        with reported(progress, "recovering codes") as tell:
+            tracks.run(batch_size, rng or torch.Generator().manual_seed(0), tell)
         return tracks.recovery(generator, batch_size)
 
 

@@ -39,6 +39,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from latentry.display.progress import Progress, reported
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.label_draws import Labelled, Weighting, labelled_codes, labelled_data, labelling
@@ -97,7 +98,7 @@ def quasi_eigenvectors(
     draws: int | None = None,
     batch_size: int = 250,
     rng: torch.Generator | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = True,
 ) -> QuasiEigenbasis:
     """Directions that bear the labels of a classifier, and a completion to a basis of all codes.
 
@@ -124,7 +125,8 @@ def quasi_eigenvectors(
             paper. A rare label has a mean over what was found by then.
         batch_size: Codes that go through the networks at once.
         rng: Source of the codes, on the prior's device.
-        progress: Called as `progress(done, total)` after each batch, with the most codes that may be needed as total.
+        progress: Called as `progress(done, total)` after each batch, with the most codes that may be needed as total; by
+            default a bar is shown on a terminal.
 
     Raises:
         ValueError: A label has too few codes or is never predicted, there are more labels than dimensions, only one of
@@ -139,7 +141,8 @@ def quasi_eigenvectors(
         raise ValueError(
             f"expected per_label, fewest, batch_size and draws >= 1, got {per_label}, {fewest}, {batch_size} and {draws}"
         )
-    with labelling(generator, classifier, prior, encoder) as label:
+    told = "drawing codes of each label"
+    with labelling(generator, classifier, prior, encoder) as label, reported(progress, told) as tell:
         num_labels, d = label.num_labels, prior.latent_dim
         check_dimensions(num_labels, d)
         num_blocks = (blocks or math.ceil(d / num_labels)) if complement == "blocks" else 1
@@ -151,8 +154,8 @@ def quasi_eigenvectors(
         def count(codes: int) -> None:
             nonlocal done
             done += codes
-            if progress is not None:
-                progress(min(done, total), total)
+            if tell is not None:
+                tell(min(done, total), total)
 
         def block(of_data: bool) -> Labelled:
             if of_data:
@@ -166,8 +169,8 @@ def quasi_eigenvectors(
 
         first = block(x is not None)
         later = [block(False).groups.means for _ in range(num_blocks - 1)]
-        if progress is not None:
-            progress(total, total)
+        if tell is not None:
+            tell(total, total)
     further = torch.cat(later) if later else first.groups.means[:0]
     basis = _assembled(first, further, orthogonalization, centred, complement, rng)
     return replace(basis, generator_fingerprint=fingerprint_of(generator), prior=repr(prior))
@@ -186,7 +189,7 @@ def quasi_eigenvectors_toledo2023(
     draws: int | None = None,
     batch_size: int = 250,
     rng: torch.Generator | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = True,
 ) -> QuasiEigenbasis:
     """The basis of the paper: label means block by block, modified Gram-Schmidt in order, the norm of a typical code.
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from latentry.data.sources import load_dataset
+from latentry.display import percent
 from latentry.evaluation.codes import goodness_of_fit
 from latentry.evaluation.proportions import Share, share
 from latentry.holding import evaluated
@@ -21,10 +22,10 @@ from latentry.models.pretrained import load_pretrained
 from latentry.priors import UnlabelledPrior
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.figures import histogram_figure, p_value_figure
-from latentry.reports.page import Picture, write_page
-from latentry.reports.pictures import grid, write_png
+from latentry.reports.page import Picture, sheet, write_page
+from latentry.reports.pictures import write_sheet
 from latentry.reports.progress import progress_bar
-from latentry.reports.recoveries import Outcome, comparison_table, side_by_side
+from latentry.reports.recoveries import Outcome, comparison_table
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
 from latentry.tasks.runs import claim_folder, load_generator, pick_device, record
@@ -33,7 +34,7 @@ from latentry.tasks.settings import StudySettings
 __all__ = ["METHODS", "Method", "study"]
 
 _PARTS = ("index.html", "recovered.png", "codes.safetensors")
-_SHOWN, _GROUPS_A_ROW, _STRIP = 24, 4, 12
+_SHOWN, _STRIP = 16, 12
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Method:
 
     name: str
     title: str
+    row: str
+    """What its row of pictures is called."""
     regularizer: Regularizer | None
     weight: float
     damped: bool = False
@@ -49,10 +52,16 @@ class Method:
 
 
 METHODS = (
-    Method("LM", "Levenberg-Marquardt", None, 0.0, damped=True),
-    Method("none", "Gradient descent", None, 0.0),
-    Method("L2", "Gradient descent with L2", L2(), 0.01),
-    Method("W1", "Gradient descent with the statistical distance (1-Wasserstein)", StatisticalDistance("wasserstein"), 0.01),
+    Method("LM", "Levenberg-Marquardt", "Levenberg-Marquardt", None, 0.0, damped=True),
+    Method("none", "Gradient descent", "gradient descent", None, 0.0),
+    Method("L2", "Gradient descent with L2", "the same with L2", L2(), 0.01),
+    Method(
+        "W1",
+        "Gradient descent with the statistical distance (1-Wasserstein)",
+        "the same with W1",
+        StatisticalDistance("wasserstein"),
+        0.01,
+    ),
 )
 """Weights chosen on validation digits by `scripts/choose_study_weights.py` (`evidence/study_weights.json`)."""
 
@@ -65,6 +74,16 @@ class Targets:
     x: Tensor
     codes: Tensor | None = None
     labels: Tensor | None = None
+    class_names: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        return len(self.x)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The classes of the first images, by their names."""
+        return () if self.labels is None else tuple(self.class_names[label] for label in self.labels[:_SHOWN].tolist())
 
 
 def study(settings: StudySettings) -> dict[str, Any]:
@@ -78,25 +97,29 @@ def study(settings: StudySettings) -> dict[str, Any]:
 
     outcomes: dict[str, list[Outcome]] = {}
     with progress_bar(quiet=settings.json) as track:
+        bars = {
+            (kind, method.name): track(f"{target.count} {kind} images, {method.row}")
+            for kind, target in targets.items()
+            for method in METHODS
+        }
         for kind, target in targets.items():
             outcomes[kind] = [
-                _outcome(generator, prior, target, method, settings, track(f"{kind} images, {method.name}"))
-                for method in METHODS
+                _outcome(generator, prior, target, method, settings, bars[kind, method.name]) for method in METHODS
             ]
 
     result: dict[str, Any] = {kind: [outcome.numbers() for outcome in rows] for kind, rows in outcomes.items()}
     result |= {"generator": model.fingerprint, "prior": repr(prior), "seconds": time.perf_counter() - began}
     tables = {kind: comparison_table(targets[kind].title, rows) for kind, rows in outcomes.items()}
     _write_codes(folder, targets, outcomes, {"generator": model.fingerprint, "prior": repr(prior)})
-    _write_strip(folder / "recovered.png", targets["real"].x, outcomes["real"])
+    _write_strip(folder / "recovered.png", targets["real"], outcomes["real"])
     _write_report(folder, settings, targets, outcomes, tables, prior, result)
     content = record(folder, settings, result)
 
     console = PlainConsole(quiet=settings.json)
     for table in tables.values():
         print_table(table, console)
-    for verdict in _verdicts(outcomes["real"]):
-        console.print(verdict)
+    for sentence in [*_verdicts(outcomes["real"]), *_what_worked(outcomes)]:
+        console.print(sentence)
     console.print(f"The report with pictures: {folder / 'index.html'}")
     return content
 
@@ -111,9 +134,14 @@ def _targets(generator: nn.Module, prior: UnlabelledPrior, settings: StudySettin
     with evaluated(generator), torch.no_grad():
         own = generator(codes)
     real = held_out.images(range(settings.count)).to(device)
+    titles = (
+        f"{settings.count} real, held-out images",
+        f"{settings.count} images of the generator's own, whose codes are known",
+    )
+    labels = held_out.labels[: settings.count]
     return {
-        "real": Targets(f"{settings.count} real, held-out images", real, labels=held_out.labels[: settings.count]),
-        "own": Targets(f"{settings.count} images of the generator's own, whose codes are known", own, codes=codes),
+        "own": Targets(titles[1], own, codes=codes),
+        "real": Targets(titles[0], real, labels=labels, class_names=held_out.class_names),
     }
 
 
@@ -157,6 +185,25 @@ def _verdicts(outcomes: list[Outcome]) -> list[str]:
     return [f"{method.title}: {row.fit.verdict}" for method, row in zip(METHODS, outcomes, strict=True)]
 
 
+def _what_worked(outcomes: dict[str, list[Outcome]]) -> list[str]:
+    """In plain words: codes that were found again, and what became of images that the generator had not made."""
+    damped, *descents = outcomes["own"]
+    assert damped.found is not None
+    found, n = round(damped.found.value * damped.found.trials), damped.found.trials
+    most = max(round(other.found.value * n) for other in descents if other.found is not None)
+    sentences = [
+        f"What worked: Levenberg-Marquardt finds the codes of {found} of {n} images that the generator made; gradient "
+        f"descent on pixels, in the steps that it has here, finds {most} at best."
+    ]
+    real = outcomes["real"][0]
+    error = real.recovery.reconstruction_error.mean().item() ** 0.5 / 2
+    nearest = f"Real images come back as the nearest that was found, {percent(error, 2)} of the range of grey off"
+    if real.label_kept is not None:
+        same = round(real.label_kept.value * real.label_kept.trials)
+        nearest += f"; an independent classifier reads the same digit in {same} of {real.label_kept.trials}"
+    return [*sentences, f"{nearest}."]
+
+
 def _write_codes(
     folder: Path, targets: dict[str, Targets], outcomes: dict[str, list[Outcome]], metadata: dict[str, str]
 ) -> None:
@@ -165,11 +212,14 @@ def _write_codes(
     write_tensors(folder / "codes.safetensors", codes | known, metadata)
 
 
-def _write_strip(path: Path, x: Tensor, outcomes: list[Outcome]) -> None:
-    """The first real images above what each method made of them."""
-    rows = [x, *(outcome.recovery.x_hat for outcome in outcomes)]
-    columns = min(_STRIP, len(x))
-    write_png(path, grid(torch.cat([row[:columns].cpu() for row in rows]), columns), magnify=3)
+def _rows(target: Targets, outcomes: list[Outcome], count: int) -> list[tuple[str, Tensor]]:
+    """The first images above what each method made of them."""
+    made = [(method.row, row.recovery.x_hat[:count]) for method, row in zip(METHODS, outcomes, strict=True)]
+    return [("given", target.x[:count]), *made]
+
+
+def _write_strip(path: Path, target: Targets, outcomes: list[Outcome]) -> None:
+    write_sheet(path, _rows(target, outcomes, _STRIP), target.named[:_STRIP], magnify=3)
 
 
 def _write_report(
@@ -181,11 +231,9 @@ def _write_report(
     prior: UnlabelledPrior,
     result: dict[str, Any],
 ) -> None:
-    order = ", ".join(["target", *(method.name for method in METHODS)])
-
     def pictures(kind: str, title: str) -> Picture:
-        png = side_by_side(targets[kind].x, outcomes[kind], _SHOWN, _GROUPS_A_ROW)
-        return Picture(title, png, f"In groups of {1 + len(METHODS)}: {order}.")
+        caption = "Above the given image, below it what the generator makes of the code that each method found."
+        return sheet(title, _rows(targets[kind], outcomes[kind], _SHOWN), targets[kind].named, caption)
 
     def histograms(kind: str, title: str) -> Picture:
         png = histogram_figure({row.name: row.recovery.z for row in outcomes[kind]}, prior)
@@ -200,15 +248,16 @@ def _write_report(
         "A generator makes images from codes drawn from its prior. Here the codes of given images were recovered by "
         "damped least squares, and by gradient descent with three ideas of what keeps a code in place; each set was held "
         "against the prior.",
+        *_what_worked(outcomes),
         *_verdicts(outcomes["real"]),
     ]
     blocks: list[Table | Picture] = [
-        tables["real"],
+        pictures("own", "The generator's own images and what was recovered"),
         pictures("real", "Real images and what was recovered"),
+        tables["own"],
+        tables["real"],
         histograms("real", "Codes of real images over the prior"),
         p_values,
-        tables["own"],
-        pictures("own", "The generator's own images and what was recovered"),
         histograms("own", "Codes of the generator's own images over the prior"),
     ]
     facts = [
