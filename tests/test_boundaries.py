@@ -238,3 +238,18 @@ def test_many_dimensions_take_the_other_way_to_the_same_optimum(
     found = fit_linear_classifier(z, y)
     assert_close(found.weights, expected.weights, rtol=0, atol=1e-6)
     assert_close(found.bias, expected.bias, rtol=0, atol=1e-4)
+
+
+def test_attributes_are_signed_or_bools_and_one_class_alone_tells_nothing(rng: torch.Generator) -> None:
+    z = torch.randn(200, 4, generator=rng)
+    a = torch.stack([2 * (z[:, 0] > 0).long() - 1, 2 * (z[:, 1] + z[:, 2] > 0).long() - 1], 1)
+    signed = boundary_directions(z, a)
+    assert torch.equal(boundary_directions(z, a > 0).vectors, signed.vectors)
+    assert torch.equal(boundary_directions(z.numpy(), (a > 0).numpy()).vectors, signed.vectors)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"got 0 and 1 alone.*a\.bool\(\)"):
+        boundary_directions(z, (a > 0).long())
+    for alone in (torch.zeros(200, dtype=torch.int64), torch.zeros(200, dtype=torch.bool)):
+        with pytest.raises(ValueError, match="expected 2 labels or more, got 1"):
+            boundary_directions(z, alone)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="expected codes of two labels or more, got one"):
+            fit_linear_classifier(z, alone)  # type: ignore[arg-type]

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
@@ -37,7 +37,7 @@ from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.logistic import logistic_regression
 from latentry.latent.quasi_eigenbasis import QuasiEigenbasis
 from latentry.latent.spectral import check_dimensions, labelled_by, lifted, principal_rest
-from latentry.numerics.inputs import checked
+from latentry.numerics.inputs import as_attributes, checked
 from latentry.numerics.linalg import gram, symmetric_eigh
 from latentry.numerics.orthogonalization import loewdin
 
@@ -117,7 +117,7 @@ def conditional_projection(v: Float[Tensor, "n d"], others: Float[Tensor, "j d"]
 @checked()
 def boundary_directions(
     z: Float[Tensor, "n d"],
-    y: Int[Tensor, "labels"] | Int[Tensor, "labels k"],
+    y: Int[Tensor, "labels"] | Int[Tensor, "labels k"] | Bool[Tensor, "labels k"],
     *,
     model: LinearModel = "logistic",
     strength: float = 1.0,
@@ -133,7 +133,7 @@ def boundary_directions(
 
     Args:
         z: Codes.
-        y: Label of each from 0 to k - 1, or k attributes of each as -1, 0 (not known) or 1.
+        y: Label of each from 0 to k - 1, or k attributes of each as -1, 0 (not known) or 1, or as bools.
         model: Logistic regression, or least squares of the label as -1 and 1.
         strength: Weight of the squared weights in the classifier's loss, summed over codes.
         conditional: Whether each direction is to leave the other scores alone.
@@ -146,7 +146,7 @@ def boundary_directions(
     if model not in get_args(LinearModel) or not strength > 0:
         raise ValueError(f"expected one of {get_args(LinearModel)} and strength > 0, got {model!r} and {strength}")
     sides = _sides(z, y)
-    check_dimensions(sides.shape[1], z.shape[1], fewest=1)
+    check_dimensions(sides.shape[1], z.shape[1], fewest=2 if y.ndim == 1 else 1)
     fit = _logistic_weights if model == "logistic" else _ridge_weights
     codes = z.double()
     normals = normalize(torch.stack([fit(codes[side != 0], side[side != 0], strength) for side in sides.mT.double()]))
@@ -211,13 +211,16 @@ def fisher_directions(
     return _labelled_basis(rows, z, _sides(z, y), offset, "fisher", generator, prior)
 
 
-def _sides(z: Float[Tensor, "n d"], y: Int[Tensor, "labels"] | Int[Tensor, "labels k"]) -> Int[Tensor, "n k"]:
+def _sides(
+    z: Float[Tensor, "n d"], y: Int[Tensor, "labels"] | Int[Tensor, "labels k"] | Bool[Tensor, "labels k"]
+) -> Int[Tensor, "n k"]:
     """For each code and attribute whether it is on the one side (1), on the other (-1), or not known to be (0)."""
     if y.ndim == 1:
         labelled_by(z, y).check(1, len(z))
         return 2 * one_hot(y.long()) - 1
-    if len(y) != len(z) or not y.abs().max() <= 1:
-        raise ValueError(f"expected attributes -1, 0 or 1 for each of {len(z)} codes, got shape {tuple(y.shape)}")
+    if len(y) != len(z):
+        raise ValueError(f"expected attributes of each of {len(z)} codes, got shape {tuple(y.shape)}")
+    y = as_attributes(y)
     for attribute, side in enumerate(y.mT):
         if not ((side == 1).any() and (side == -1).any()):
             raise ValueError(

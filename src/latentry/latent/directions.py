@@ -67,7 +67,7 @@ def principal_directions(
         generator, prior: What the codes belong to, for the record.
 
     Raises:
-        ValueError: There are fewer than two codes, they hold NaN, or `components` is not from 1 to d.
+        ValueError: There are fewer than two codes, they are equal or hold NaN, or `components` is not from 1 to d.
     """
     batches = iter(codes.split(4096) if isinstance(codes, Tensor) else codes)
     first = next(batches, None)
@@ -77,6 +77,8 @@ def principal_directions(
     _, axes = symmetric_eigh(found.covariance)
     rows = axes.mT[: _checked_components(components, len(axes))]
     norm = (first[:_NORMS].double() - found.mean).norm(dim=1).median()
+    if not norm > 0:
+        raise ValueError("expected codes that differ, got equal ones; nothing tells one direction from another")
     return _unlabelled((norm * rows).to(first), found.mean.to(first), "pca", generator, prior)
 
 

@@ -6,6 +6,8 @@ that both are taken off first. Newton's method then does not care for units of s
 scikit-learn, L-BFGS, stops short on coordinates of very different spread.)
 """
 
+import warnings
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -25,6 +27,10 @@ def logistic_regression(
         z: Codes.
         y: Label of each, from 0 to k - 1, all of which occur.
         strength: Weight of the squared weights.
+
+    Raises:
+        ValueError: No optimum was reached: codes are so large beside the strength that weights are free, and labels are told
+            apart without error.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -36,6 +42,13 @@ def logistic_regression(
     factored = (1 if k == 2 else k) * z.shape[1] <= _LARGEST_HESSIAN
     solver, tolerance = ("newton-cholesky", 1e-12) if factored else ("newton-cg", 1e-10)
     model = LogisticRegression(C=unit**2 / strength, solver=solver, tol=tolerance, max_iter=1000)
-    model.fit((centred / unit).cpu().numpy(), y.cpu().numpy())
+    with warnings.catch_warnings(record=True) as told:  # one solver may pass the work on to another, which is no news
+        warnings.simplefilter("always")
+        model.fit((centred / unit).cpu().numpy(), y.cpu().numpy())
+    if any("failed to converge" in str(one.message) for one in told):
+        raise ValueError(
+            f"expected codes beside whose spread the strength counts, got {unit:.3g} and {strength:.3g}, without an optimum "
+            "within reach; bring codes to a spread near 1, or raise the strength"
+        )
     weights = torch.from_numpy(model.coef_).to(codes) / unit
     return weights, torch.from_numpy(model.intercept_).to(codes) - weights @ origin

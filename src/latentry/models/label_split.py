@@ -160,6 +160,10 @@ class LabelSplit(Shown):
             parts = _like_weights(x, self.label_encoder).split(batch_size)
             given = [(self.label_encoder(part), self.style_encoder(part)) for part in parts]
         labels, styles = (torch.cat(parts) for parts in zip(*given, strict=True))
+        if labels.ndim != 2 or styles.ndim != 2:
+            raise ValueError(
+                f"expected data (n, *data_shape) of which encoders make rows, got {tuple(x.shape)}; drop an axis"
+            )
         return laws_of_labels(labels, self.label_dim), normal_laws(styles, self.least_deviation)
 
     @property
@@ -170,12 +174,14 @@ class LabelSplit(Shown):
     @checked()
     def decode(self, z: Float[Tensor, "n d"], batch_size: int = 500) -> Float[Tensor, "n *s"]:
         """Data of codes."""
+        self._check(z)
         with evaluated(self.decoder), torch.no_grad():
             return torch.cat([self.decoder(part) for part in _like_weights(z, self.decoder).split(batch_size)])
 
     @checked()
     def label_log_probs(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """log p(y | z_s) for every label: the mixture as a classifier; z_u has no say."""
+        self._check(z)
         return self.label_prior.label_log_probs(z[:, : self.label_dim])
 
     @property
@@ -191,12 +197,21 @@ class LabelSplit(Shown):
     @checked()
     def swapped(self, z_label: Float[Tensor, "n d"], z_style: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         """Codes with z_s of the first and z_u of the second."""
+        self._check(z_label)
+        self._check(z_style)
         return torch.cat([z_label[:, : self.label_dim], z_style[:, self.label_dim :]], 1)
 
     @checked()
     def relabelled(self, z: Float[Tensor, "n d"], y: Int[Tensor, "n"]) -> Float[Tensor, "n d"]:
         """Codes with the mean of a label's component for z_s: what it is changes, how it looks stays."""
-        return torch.cat([self.prior.loc[y, : self.label_dim], z[:, self.label_dim :]], 1)
+        self._check(z)
+        if len(y) and not 0 <= int(y.min()) <= int(y.max()) < self.prior.num_classes:
+            raise ValueError(f"expected labels from 0 to {self.prior.num_classes - 1}, got {int(y.min())} to {int(y.max())}")
+        return torch.cat([self.prior.loc[y, : self.label_dim].to(z), z[:, self.label_dim :]], 1)
+
+    def _check(self, z: Float[Tensor, "n d"]) -> None:
+        if z.shape[1] != self.prior.latent_dim:
+            raise ValueError(f"expected codes of shape (n, {self.prior.latent_dim}) of this split, got {tuple(z.shape)}")
 
 
 def _like_weights(x: Tensor, network: nn.Module) -> Tensor:

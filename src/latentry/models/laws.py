@@ -49,6 +49,8 @@ def join_laws(parts: Sequence[Laws]) -> Laws:
 
 def normal_laws(given: Float[Tensor, "n k"], least_deviation: float = 0.0) -> Laws:
     """The laws whose means and log variances an encoder gives side by side, none narrower than the least deviation."""
+    if given.ndim != 2:
+        raise ValueError(f"expected rows (n, 2 d) of means and log variances, got {tuple(given.shape)}; give data n rows")
     mean, log_variance = given.chunk(2, 1)
     least = 2 * math.log(least_deviation) if least_deviation else -_WIDEST
     return Laws(mean, log_variance.clamp(least, _WIDEST))

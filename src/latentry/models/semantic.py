@@ -120,6 +120,8 @@ class SemanticModel(Shown):
     def decode(self, z: Float[Tensor, "n d"], batch_size: int = 500) -> Float[Tensor, "n *s"]:
         """Data of codes."""
         with evaluated(self.generator), torch.no_grad():
+            if z.shape[1] != self.placement.latent_dim:
+                raise ValueError(f"expected codes of shape (n, {self.placement.latent_dim}), got {tuple(z.shape)}")
             parts = z.to(next(self.generator.parameters()).dtype).split(batch_size)
             return torch.cat([self.generator(part) for part in parts])
 

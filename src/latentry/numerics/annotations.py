@@ -3,7 +3,7 @@
 import inspect
 import math
 import types
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
@@ -115,10 +115,13 @@ def _takes(alternative: Any, value: Any) -> bool:
         return True
     if Callable in (origin, alternative):
         return callable(value)
+    kind = alternative if origin is None else origin
     if args == (Tensor,) and isinstance(value, list | tuple) and not all(isinstance(part, Tensor) for part in value):
         return False  # rows of numbers are no batches
+    if isinstance(value, str | bytes | Mapping) and kind in (Collection, Iterable, Sequence):
+        return False  # letters and names are no items
     try:
-        return isinstance(value, alternative if origin is None else origin)
+        return isinstance(value, kind)
     except TypeError:
         return True
 

@@ -71,8 +71,11 @@ def as_tensor(name: str, value: Any, dtype: torch.dtype | None = None) -> Tensor
         dtype: Type of the tensor where a list is passed.
 
     Raises:
-        ValueError: It is nothing of these, or not rectangular.
+        ValueError: It is nothing of these, not rectangular, sparse, or without values.
     """
+    if isinstance(value, Tensor) and (value.layout != torch.strided or value.is_quantized or value.is_meta):
+        got = "one without values" if value.is_meta else str(value.layout)
+        raise ValueError(f"expected {name} as a dense tensor with values, got {got}; convert it with .to_dense()")
     try:
         if isinstance(value, list | tuple) and any(isinstance(part, Tensor) for part in value):
             return torch.stack([torch.as_tensor(part) for part in value])
@@ -170,9 +173,6 @@ class _Boundary:
         name = parameter.name
         floating = all(takes_type(array, torch.empty(0)) for array in parameter.arrays)
         tensor = as_tensor(name, value, torch.get_default_dtype() if floating else None)
-        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
-            got = "one without values" if tensor.is_meta else str(tensor.layout)
-            raise ValueError(f"expected {name} as a dense tensor with values, got {got}; convert it with .to_dense()")
         tensor = tensor if self.differentiable else tensor.detach()
         if any(takes_type(array, tensor) for array in parameter.arrays_of(tensor.ndim)):
             return tensor.long() if _is_whole(tensor) and not parameter.of_any_type else tensor

@@ -18,6 +18,7 @@ from torch.distributions import Distribution, constraints
 
 from latentry.display import Facts, Shown
 from latentry.numerics.inputs import checked
+from latentry.priors.distribution import checked_codes
 
 __all__ = ["DiagonalNormal", "NormalMixture", "NormalMixtureDistribution", "TrainedMixture"]
 
@@ -73,7 +74,7 @@ class DiagonalNormal(Distribution):
 
     @checked(differentiable=True, any_value=("value",))
     def icdf(self, value: Float[Tensor, "*n d"]) -> Tensor:
-        return self.loc + self.scale * torch.special.ndtri(value)
+        return self.loc + self.scale * torch.special.ndtri(checked_codes(value, self.event_shape))
 
     @checked(differentiable=True, any_value=("value",))
     def log_cdf(self, value: Float[Tensor, "*n d"]) -> Tensor:
@@ -84,7 +85,7 @@ class DiagonalNormal(Distribution):
         return torch.special.log_ndtr(-self._standard(value))
 
     def _standard(self, value: Tensor) -> Tensor:
-        return (value - self.loc) / self.scale
+        return (checked_codes(value, self.event_shape) - self.loc) / self.scale
 
 
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
@@ -121,7 +122,7 @@ class NormalMixtureDistribution(Distribution):
     @checked(differentiable=True, any_value=("value",))
     def joint_log_probs(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n k"]:
         """log p(y) + log p(z | y) for every label y."""
-        return self.log_probs + self.components.log_prob(value[..., None, :])
+        return self.log_probs + self.components.log_prob(checked_codes(value, self.event_shape)[..., None, :])
 
     @checked(differentiable=True, any_value=("value",))
     def log_prob(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n"]:

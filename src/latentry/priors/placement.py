@@ -36,6 +36,7 @@ from torch import Tensor
 
 from latentry.names import feature_index
 from latentry.numerics.inputs import checked
+from latentry.priors.distribution import checked_codes
 from latentry.priors.labelled import DiagonalNormal, NormalMixture
 from latentry.priors.prior_module import checked_latent_dim
 
@@ -173,13 +174,16 @@ class SemanticPlacement(NormalMixture):
     @checked(differentiable=True, any_value=("z",))
     def levels(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n k"]:
         """Where codes stand along each feature: the levels that fit them best, by least squares in standard deviations."""
+        z = checked_codes(z, self.means.shape[1:])
         apart = self.means / self.deviations
-        return (z / self.deviations) @ torch.linalg.pinv(apart)
+        return (z / self.deviations.to(z)) @ torch.linalg.pinv(apart).to(z)
 
     @checked(differentiable=True, any_value=("z",))
     def moved(self, z: Float[Tensor, "*n d"], name: str, by: int | float | Tensor) -> Float[Tensor, "*n d"]:
         """Codes whose level of a feature is changed by so much, everything else kept."""
-        return z + torch.as_tensor(by).to(z)[..., None] * self.means[self.index(name)].to(z)
+        return checked_codes(z, self.means.shape[1:]) + torch.as_tensor(by).to(z)[..., None] * self.means[
+            self.index(name)
+        ].to(z)
 
     @checked(differentiable=True, any_value=("z",))
     def reversed(self, z: Float[Tensor, "*n d"], name: str) -> Float[Tensor, "*n d"]:
