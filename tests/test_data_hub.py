@@ -1,3 +1,4 @@
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,11 @@ def rows(first: int, count: int, **columns: list[Any]) -> datasets.Dataset:
         "img": [Image.fromarray(np.full((3, 4), number, dtype=np.uint8)) for number in numbers],
         "kind": [number % 2 for number in numbers],
     }
-    return datasets.Dataset.from_dict(table | columns, features=FEATURES)
+    known = {name: cells for name, cells in (table | columns).items() if name in FEATURES}
+    made = datasets.Dataset.from_dict(known, features=FEATURES)
+    for name in [name for name in columns if name not in known]:
+        made = made.add_column(name, columns[name])
+    return made
 
 
 PARTS = datasets.DatasetDict({"train": rows(0, 24), "test": rows(24, 4), "unlabelled": rows(28, 2)})
@@ -106,3 +111,29 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(ValueError, match=r"pip install latentry\[hub\]"):
         load_dataset("hf:toys")
+
+
+def test_what_is_not_read_is_named(tmp_path: Path) -> None:
+    wide = rows(0, 4, img2=[None] * 4, kind2=[0] * 4)
+    wide = wide.cast_column("img2", datasets.Image()).cast_column("kind2", datasets.ClassLabel(names=["a"]))
+    datasets.DatasetDict({"train": wide, "unlabelled": wide}).save_to_disk(tmp_path / "toys")
+    assert load_dataset(f"hf:{tmp_path / 'toys'}").notes == (
+        "left out: the split unlabelled of 4 rows",
+        "left out: the column img2, since img comes first",
+        "left out: the column kind2, since kind comes first",
+    )
+
+
+def test_rows_go_to_workers_as_they_are(tmp_path: Path) -> None:
+    rows(0, 6).save_to_disk(tmp_path / "toys")
+    data = load_dataset(f"hf:{tmp_path / 'toys'}")
+    assert pickle.loads(pickle.dumps(data)).fingerprint() == data.fingerprint()
+
+
+@pytest.mark.parametrize("name", ["data-00000-of-00001.arrow", "dataset_info.json", "state.json"])
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[]", b'{"features": 3}'])
+def test_a_spoilt_folder_is_named(tmp_path: Path, name: str, content: bytes) -> None:
+    rows(0, 6).save_to_disk(tmp_path / "toys")
+    (tmp_path / "toys" / name).write_bytes(content)
+    with pytest.raises(ValueError, match=r"expected (a data set|a column of type Image in) hf:.*toys"):
+        load_dataset(f"hf:{tmp_path / 'toys'}")

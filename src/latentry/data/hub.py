@@ -5,6 +5,9 @@ validation or test are used, and those alone; if no name does, all rows are take
 and are decoded when they are read.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,11 @@ from latentry.data.images import LabelledImages
 from latentry.data.labels import Labels
 from latentry.data.pictures import Picture
 from latentry.data.splits import split_members, split_name
+from latentry.paths import user_path
 
 __all__ = ["load_hub"]
+
+_LONGEST = 300
 
 
 def load_hub(source: str, *, image_size: int | None = None, channels: int | None = None) -> LabelledImages:
@@ -29,25 +35,73 @@ def load_hub(source: str, *, image_size: int | None = None, channels: int | None
             an item has no image or no class.
     """
     datasets = _package()
-    loaded = _loaded(datasets, source)
-    parts = loaded if isinstance(loaded, dict) else {"": loaded}
-    parts = {split: rows for split, rows in parts.items() if split_name(split)} or parts
-    words = [split for split, rows in parts.items() for _ in range(len(rows))]
-
-    features = next(iter(parts.values())).features
-    image, target = (_column(features, kind, source) for kind in (datasets.Image, datasets.ClassLabel))
-    rows = datasets.concatenate_datasets([part.select_columns([image, target]) for part in parts.values()]).with_format(None)
+    with _naming(source):
+        loaded = _loaded(datasets, source)
+        parts = loaded if isinstance(loaded, dict) else {"": loaded}
+        named = {split: rows for split, rows in parts.items() if split_name(split)} or parts
+        features = next(iter(named.values())).features
+        image, target = (_column(features, kind, source) for kind in (datasets.Image, datasets.ClassLabel))
+        columns = [rows.select_columns([image, target]).with_format(None) for rows in named.values()]
+        for rows in columns:  # a broken file may point anywhere
+            rows.data.table.validate(full=True)
+        rows = datasets.concatenate_datasets(columns)
+        values = rows[target][:]
+        encoded = rows.select_columns([image]).cast_column(image, datasets.Image(decode=False))
+        names = tuple(features[target].names)
+    words = [split for split, rows in named.items() for _ in range(len(rows))]
     labels = Labels(
-        y=_classes(rows[target][:], source),
-        class_names=tuple(features[target].names),
-        published=split_members(words, source) if all(map(split_name, parts)) else {},
+        y=_classes(values, len(names), source),
+        class_names=names,
+        published=split_members(words, source) if all(map(split_name, named)) else {},
     )
-    encoded = rows.select_columns([image]).cast_column(image, datasets.Image(decode=False))
+    notes = [
+        *[f"left out: the split {split} of {len(rows):,} rows" for split, rows in parts.items() if split not in named],
+        *[
+            f"left out: the column {name}, since {used} comes first"
+            for name, feature in features.items()
+            for used, kind in ((image, datasets.Image), (target, datasets.ClassLabel))
+            if isinstance(feature, kind) and name != used
+        ],
+    ]
+    return streamed(
+        Path(source).name,
+        _HubPictures(encoded, image, source),
+        labels,
+        image_size=image_size,
+        channels=channels,
+        notes=notes,
+    )
 
-    def picture(item: int) -> Picture:
-        return _picture(encoded[item][image], f"{source}, item {item}")
 
-    return streamed(Path(source).name, picture, labels, image_size=image_size, channels=channels)
+@dataclass(frozen=True)
+class _HubPictures:
+    """Pictures in the rows of a data set."""
+
+    rows: Any
+    column: str
+    source: str
+
+    def __call__(self, item: int) -> Picture:
+        name = f"{self.source}, item {item}"
+        with _naming(self.source):
+            cell = self.rows[item][self.column]
+        if cell is None or not (cell["bytes"] or cell["path"]):
+            raise ValueError(f"expected an image in {name}, got none; `filter` such rows and `save_to_disk`")
+        return Picture(name, cell["bytes"] or Path(cell["path"]))
+
+
+@contextmanager
+def _naming(source: str) -> Iterator[None]:
+    """Whatever the package `datasets` raises in the block becomes one error that names the data set."""
+    try:
+        yield
+    except Exception as error:  # of files that anyone wrote, by a reader that is not ours
+        if isinstance(error, ValueError) and str(error).startswith("expected "):
+            raise
+        raise ValueError(
+            f"expected a data set hf:{source}, got {type(error).__name__}: {str(error)[:_LONGEST]}; write hf:NAME, "
+            "hf:NAME@CONFIG, or hf:FOLDER for one saved with save_to_disk"
+        ) from None
 
 
 def _package() -> Any:
@@ -60,14 +114,8 @@ def _package() -> Any:
 
 def _loaded(datasets: Any, source: str) -> Any:
     name, _, config = source.partition("@")
-    folder = Path(source).expanduser()
-    try:
-        return datasets.load_from_disk(folder) if folder.is_dir() else datasets.load_dataset(name, config or None)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ValueError(
-            f"expected a data set hf:{source}, got {type(error).__name__}: {error}; write hf:NAME, hf:NAME@CONFIG, or "
-            "hf:FOLDER for one saved with save_to_disk"
-        ) from None
+    folder = user_path(source)
+    return datasets.load_from_disk(folder) if folder.is_dir() else datasets.load_dataset(name, config or None)
 
 
 def _column(features: dict[str, Any], kind: type, source: str) -> str:
@@ -81,17 +129,16 @@ def _column(features: dict[str, Any], kind: type, source: str) -> str:
     )
 
 
-def _classes(values: list[int | None], source: str) -> Int[Tensor, "n"]:
+def _classes(values: list[int | None], count: int, source: str) -> Int[Tensor, "n"]:
+    if not values:
+        raise ValueError(f"expected rows in hf:{source}, found none; save some")
     unlabelled = [item for item, value in enumerate(values) if value is None or value < 0]
     if unlabelled:
         raise ValueError(
             f"expected a class for every item of hf:{source}, got none for {len(unlabelled)}, the first {unlabelled[0]}; "
             "`save_to_disk` the labelled splits and pass hf:FOLDER"
         )
-    return torch.tensor(values, dtype=torch.int64)
-
-
-def _picture(cell: dict[str, Any] | None, name: str) -> Picture:
-    if cell is None:
-        raise ValueError(f"expected an image in {name}, got none; `filter` such rows and `save_to_disk`")
-    return Picture(name, cell["bytes"] or Path(cell["path"]))
+    y = torch.tensor(values, dtype=torch.int64)
+    if y.max() >= count:
+        raise ValueError(f"expected classes from 0 to {count - 1} in hf:{source}, got {int(y.max())}; name that one too")
+    return y

@@ -23,7 +23,7 @@ from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 
-from latentry.data.picture_depth import BinaryFile, Depth, eight_bits, floats_as_bytes, png_chunks
+from latentry.data.picture_depth import BinaryFile, Depth, eight_bits, floats_as_bytes, least_bits, png_chunks
 from latentry.data.picture_files import picture_formats
 from latentry.memory import check_memory
 
@@ -97,10 +97,13 @@ def largest_value(picture: Picture) -> int:
     """The largest value of the pixels of a picture as they are stored.
 
     Raises:
-        ValueError: The picture is broken.
+        ValueError: The picture is broken, or its values need more than 16 bits.
     """
     with _opened(picture) as (image, _):
-        return int(np.asarray(image).max())
+        values = np.asarray(image)
+        for value in (values.min(), values.max()):
+            least_bits(int(value))  # refuses what 16 bits do not hold
+        return int(values.max())
 
 
 def read_pictures(pictures: Sequence[Picture], shape: Shape, *, fit: bool, bits: int = 16) -> UInt8[Tensor, "n c h w"]:
