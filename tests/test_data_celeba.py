@@ -53,6 +53,13 @@ def test_without_a_partition_splits_are_cut_here(tmp_path: Path) -> None:
         ),
         ("list_attr_celeba.txt", "1\nSmiling\n000001.jpg 7\n", "got '7' for 'Smiling'"),
         ("list_attr_celeba.txt", "1\nSmiling\n000009.jpg 1\n", r"expected the file .*000009\.jpg that .* lists"),
+        (
+            "list_attr_celeba.txt",
+            "3\nSmiling\n000001.jpg 1\n000002.jpg 1\n000001.jpg 1\n",
+            r"each image_id once .* got '000001\.jpg' in line 3 and in line 5",
+        ),
+        ("list_attr_celeba.txt", "1\nYoung Young\n000001.jpg 1 1\n", "different names in .*, got 'Young'"),
+        ("list_eval_partition.txt", "000001.jpg 0\n000001.jpg 1\n", "each image_id once"),
         ("list_eval_partition.txt", "000001.jpg 0\n", r"0, 1 or 2 for 000002\.jpg in .*partition\.txt, got no line"),
         ("list_eval_partition.txt", "000001.jpg 5\n", r"0, 1 or 2 for 000001\.jpg in .*partition\.txt, got 5"),
     ],

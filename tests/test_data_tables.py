@@ -68,3 +68,58 @@ def test_a_listed_file_that_does_not_exist_is_named(tmp_path: Path) -> None:
     table = read_csv(written(tmp_path, "file,label\ntable.csv,x\ngone.png,x\n"))
     with pytest.raises(ValueError, match=r"gone\.png that .*table\.csv lists in line 3, found none"):
         existing_files(table, tmp_path, "file")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (",file,label\n0,a,x\n", r"a name for each column of .*table\.csv, got none for column 1 in line 1; name it"),
+        ("file,label,\na,x,\n", "got none for column 3 in line 1"),
+        ("file, ,label\na,1,x\n", "got none for column 2 in line 1"),
+        ("file,hat,label,hat\na,1,x,0\n", "different names in .*, got 'hat' for columns 2 and 4 in line 1"),
+        ("file,file\na,b\n", "got 'file' for columns 1 and 2"),
+        ("file;label\na;x\n", "expected commas between the columns of .*, got semicolons in line 1"),
+        ("file\tlabel\na\tx\n", "got tabs in line 1"),
+        ("file,label\n\n\na,x,y\n", "got 3 in line 4"),
+        ('file,label\na,"x\nb,y\n', "unexpected end of data in line 3"),
+        ('file,label\na,"x"y\n', "comma-separated values in .*, got .* in line 2"),
+        ("file,label\na," + 200_000 * "x" + "\n", "field larger than field limit .* in line 2"),
+    ],
+)
+def test_a_table_that_cannot_be_meant_is_refused_by_its_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_csv(written(tmp_path, text))
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "cp1252"])
+def test_the_line_of_other_encodings_is_named(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes("file,label\na,x\nb,caf\u00e9\n".encode(encoding))
+    with pytest.raises(ValueError, match=rf"other bytes in line {1 if encoding == 'utf-16' else 3} .*; save it as UTF-8"):
+        read_csv(path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a.png,x\nb.png,x\na.png,y\n", "each file once in .*, got 'a.png' in line 2 and in line 4; remove one"),
+        ("../a.png,x\n", r"files within .*, got '\.\./a\.png' in line 2; copy it into"),
+        ("a.png,x\nsub/../../a.png,x\n", "in line 3; copy it into"),
+        ("/etc/passwd,x\n", "got '/etc/passwd' in line 2; copy it into"),
+        ("a.png,x\n\n,y\n", "expected a file in each row of .*, got none in line 4; fill it in"),
+        ("sub,x\n", "expected the file .*sub that .* lists in line 2, found none"),
+        ("a\0.png,x\n", "lists in line 2, found none"),
+    ],
+)
+def test_files_that_a_table_must_not_list_are_refused_by_their_line(tmp_path: Path, rows: str, message: str) -> None:
+    (tmp_path / "sub").mkdir()
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).touch()
+    table = read_csv(written(tmp_path, f"file,label\n{rows}"))
+    with pytest.raises(ValueError, match=message):
+        existing_files(table, tmp_path, "file")
+
+
+def test_a_table_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"a file that can be read at .*, got Is a directory"):
+        read_csv(tmp_path)
