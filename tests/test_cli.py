@@ -64,7 +64,14 @@ def test_train_sample_and_recover_work_on_one_anothers_results(tmp_path: Path, i
     rows = read_json(recovery / "results.json")["result"]["images"]
     assert [Path(row["image"]).name for row in rows] == ["0.png", "1.png", "2.png"]
     assert all(0.05 <= row["own_p_value"] <= 1 for row in rows)
-    assert "data:image/png;base64," in (recovery / "index.html").read_text()
+    page = (recovery / "index.html").read_text()
+    assert "data:image/png;base64," in page
+    changed = "of 3 images: 3 from colour to grey, 3 cropped about their centre, 3 resized from 32 x 40 to 28 x 28"
+    assert read_json(recovery / "results.json")["result"]["notes"] == [changed]
+    assert changed in page
+    assert run("recover", images, "--generator", gan / "model", "--out", images / "recovery") == 2
+    assert not (images / "recovery").exists()
+    assert model.card["data"]["class_names"] == list("0123456789")
 
 
 def test_a_classifier_keeps_its_best_checkpoint_and_is_scored_on_held_out(

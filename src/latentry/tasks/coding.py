@@ -1,6 +1,6 @@
 """How a verb comes by codes: those of given images, and a basis to take them apart in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from latentry.tasks.recovery_options import Measurement, image_format
 from latentry.tasks.recovery_shards import given_images
 from latentry.tasks.settings import BasisSettings, CodedImagesSettings
 
-__all__ = ["Coded", "Labelled", "coded_images", "decoded", "labelled_codes", "load_classifier", "made_basis"]
+__all__ = ["Coded", "Labelled", "coded_images", "decoded", "labelled_codes", "load_classifier", "made_basis", "noted"]
 
 _AT_ONCE = 250
 
@@ -43,6 +43,8 @@ class Coded:
     """Where they come from."""
     y: Int[Tensor, "n"] | None
     """Their labels, where the data have some."""
+    notes: tuple[str, ...] = ()
+    """What of the images was left out, and what was done to them."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Labelled:
     """Codes."""
     y: Int[Tensor, "n"]
     """Labels."""
+
+
+def noted(notes: Sequence[str]) -> list[tuple[str, str]]:
+    """Notes on data as facts of a page."""
+    return [("of the data", note) for note in notes]
 
 
 def decoded(generator: nn.Module, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
@@ -120,7 +127,7 @@ def coded_images(
     else:
         rng = torch.Generator().manual_seed(settings.seed)
         z = recover_codes(generator, x.to(device), prior, start=inverse, rng=rng, progress=progress).z
-    return Coded(z.cpu(), x, tuple(images.names(rows)), y)
+    return Coded(z.cpu(), x, tuple(images.names(rows)), y, images.notes)
 
 
 def _given_codes(settings: CodedImagesSettings, generator: nn.Module, prior: UnlabelledPrior) -> Coded:

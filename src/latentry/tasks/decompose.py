@@ -19,7 +19,7 @@ from latentry.reports.pictures import grid, interleave, png
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
-from latentry.tasks.coding import Coded, coded_images, decoded, labelled_codes, load_classifier, made_basis
+from latentry.tasks.coding import Coded, coded_images, decoded, labelled_codes, load_classifier, made_basis, noted
 from latentry.tasks.runs import claim_folder, load_generator, pick_device, record
 from latentry.tasks.settings import DecomposeSettings
 
@@ -46,6 +46,7 @@ def decompose(settings: DecomposeSettings) -> dict[str, Any]:
     with progress_bar(quiet=settings.json) as track:
         basis = made_basis(settings, model, prior, classifier, track("drawing codes of each label"))
         coded = coded_images(settings, generator, prior, track("coding images"))
+    notes = () if coded is None else coded.notes
     folder = claim_folder(settings, "basis", "index.html", "coefficients.safetensors")
     save_basis(folder / "basis", basis)
 
@@ -85,8 +86,13 @@ def decompose(settings: DecomposeSettings) -> dict[str, Any]:
         ("read by", settings.reader or settings.classifier),
         ("seed", str(settings.seed)),
     ]
-    write_page(folder / "index.html", "Latent spectral decomposition", [_sentence(basis, report)], blocks, facts)
-    content = record(folder, settings, _numbers(basis, report) | ({} if coded is None else _image_numbers(basis, coded)))
+    write_page(
+        folder / "index.html", "Latent spectral decomposition", [_sentence(basis, report)], blocks, facts + noted(notes)
+    )
+    numbers = _numbers(basis, report) | ({} if coded is None else _image_numbers(basis, coded))
+    content = record(folder, settings, numbers | {"notes": list(notes)})
+    for note in notes:
+        console.print(note)
     for table in tables:
         print_table(table, console)
     console.print(_sentence(basis, report))

@@ -27,7 +27,7 @@ from latentry.reports.pictures import grid, interleave, png, write_png
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
-from latentry.tasks.coding import Coded, coded_images, decoded, labelled_codes, load_classifier, made_basis
+from latentry.tasks.coding import Coded, coded_images, decoded, labelled_codes, load_classifier, made_basis, noted
 from latentry.tasks.edit_label_split import edit_label_split
 from latentry.tasks.edit_semantic import edit_semantic
 from latentry.tasks.runs import claim_folder, load_generator, pick_device, record
@@ -145,8 +145,12 @@ def edit(settings: EditSettings) -> dict[str, Any]:
     tables = [_summary_table(outcome), _images_table(coded, outcome)]
     blocks: list[Table | Picture] = [*tables, *_pictures(settings, generator, coded, outcome, z_film)]
     sentence = _sentence(settings, outcome)
-    write_page(folder / "index.html", "Edited codes", [sentence], blocks, _facts(settings, turns, model, basis))
-    content = record(folder, settings, _numbers(coded, outcome))
+    write_page(
+        folder / "index.html", "Edited codes", [sentence], blocks, _facts(settings, turns, model, basis) + noted(coded.notes)
+    )
+    content = record(folder, settings, _numbers(coded, outcome) | {"notes": list(coded.notes)})
+    for note in coded.notes:
+        console.print(note)
     for table in tables:
         print_table(table, console)
     console.print(sentence)

@@ -16,6 +16,7 @@ from latentry.priors import SavedPrior
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import print_table
+from latentry.tasks.coding import noted
 from latentry.tasks.recovery_options import image_format, measurement, start_from
 from latentry.tasks.recovery_report import SHOWN, SelfCheck, findings, self_check, write_report
 from latentry.tasks.recovery_shards import Processes, Recovering, given_images, own_images, recover_shards
@@ -65,12 +66,27 @@ def recover(settings: RecoverSettings) -> dict[str, Any]:
 
     found = findings(folder / _CODES, images.count, prior, check)
     x = seen.shown(images.read(range(min(SHOWN, images.count))))
-    write_report(folder / "index.html", found, x, generator, prior, _facts(settings, prior, model.fingerprint))
+    write_report(
+        folder / "index.html",
+        found,
+        x,
+        generator,
+        prior,
+        [*_facts(settings, prior, model.fingerprint), *noted(images.notes)],
+    )
     content = record(
         folder,
         settings,
-        {"images": found.records(), **found.summary(), "generator": model.fingerprint, "prior": repr(prior)},
+        {
+            "images": found.records(),
+            **found.summary(),
+            "generator": model.fingerprint,
+            "prior": repr(prior),
+            "notes": [*images.notes],
+        },
     )
+    for note in images.notes:
+        console.print(note)
     print_table(found.table(), console)
     print_table(found.success_table(), console)
     console.print(found.sentences[-1])
