@@ -75,6 +75,11 @@ class LinearClassifier(Shown):
     @checked()
     def margin(self, z: Float[Tensor, "n d"], y: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
         """By how much the score of label y leads that of its strongest rival; negative where it does not lead."""
+        if z.shape[1] != self.weights.shape[1] or not ((y >= 0) & (y < len(self.bias))).all():
+            raise ValueError(
+                f"expected codes (n, {self.weights.shape[1]}) and labels from 0 to {len(self.bias) - 1}, got codes "
+                f"{tuple(z.shape)} and labels {y.unique().tolist()[:8]}"
+            )
         scores = z @ self.weights.to(z).mT + self.bias.to(z)
         is_y = one_hot(y.to(z.device), len(self.bias)).bool()
         return scores[is_y] - scores.masked_fill(is_y, -torch.inf).amax(1)

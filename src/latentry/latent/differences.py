@@ -33,7 +33,7 @@ from torch import Tensor
 from latentry.answers import features_of
 from latentry.holding import evaluated
 from latentry.interfaces import FeatureExtractor
-from latentry.numerics.inputs import checked
+from latentry.numerics.inputs import check_fields, checked
 
 __all__ = ["Difference", "Norm", "Target"]
 
@@ -82,6 +82,7 @@ class Difference:
     """Weight b of the mean over features, where there is an extractor."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.norm not in get_args(Norm):
             raise ValueError(f"expected a norm among {get_args(Norm)}, got {self.norm!r}")
         if not (0 <= self.pixel_weight < math.inf and 0 < self.feature_weight < math.inf):

@@ -21,7 +21,7 @@ from torch import Tensor
 from latentry.answers import logits_of
 from latentry.holding import evaluated
 from latentry.interfaces import FeatureExtractor, Generator
-from latentry.numerics.inputs import checked
+from latentry.numerics.inputs import check_fields, checked
 
 __all__ = ["DiscriminatorLoss"]
 
@@ -38,6 +38,9 @@ class DiscriminatorLoss:
     """z -> x."""
     discriminator: FeatureExtractor
     """x -> one score for each image, or several: `(n,)` or `(n, ...)`, 1 for data."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @checked(differentiable=True, any_value=("z",))
     def __call__(self, z: Float[Tensor, "n d"], prior: Any) -> Float[Tensor, "n"]:

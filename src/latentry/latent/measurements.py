@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentry.numerics.inputs import checked
+from latentry.numerics.inputs import check_fields, checked
 
 __all__ = ["Blur", "Downsample", "RandomProjection", "hide_box", "keep_box", "keep_share"]
 
@@ -40,6 +40,7 @@ class Downsample:
     """Side of a square."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.factor < 1:
             raise ValueError(f"expected factor >= 1, got {self.factor}")
 
@@ -64,6 +65,7 @@ class Blur:
     """Standard deviation of the weights, in elements; they are cut off at four times that."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not 0 < self.sigma < math.inf:
             raise ValueError(f"expected a finite sigma > 0, got {self.sigma}; leave the blur out")
 
@@ -105,6 +107,7 @@ class RandomProjection:
     """Seed of the vectors."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         _check_shape(self.shape)
         if self.k < 1:
             raise ValueError(f"expected k >= 1, got {self.k}")

@@ -16,6 +16,7 @@ All are finite, with a gradient that points back, wherever a code may have gone:
 Reference: Cho, "Latent code recovery by statistical distance latent regulation loss", 2020.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -34,7 +35,7 @@ from latentry.numerics.distances import (
     wasserstein2_distance,
     wasserstein_distance,
 )
-from latentry.numerics.inputs import checked
+from latentry.numerics.inputs import check_fields, checked
 from latentry.numerics.law import Law
 from latentry.priors.coordinates import iid_coordinates
 from latentry.priors.labelled import NormalMixture
@@ -84,6 +85,7 @@ class StatisticalDistance:
     """`wasserstein` (W1), `wasserstein2` (W2), `energy`, `cramer-von-mises` or `anderson-darling`."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         _check_distance(self.distance)
 
     @checked(differentiable=True, any_value=("z",))
@@ -109,6 +111,7 @@ class ComponentDistance:
     """As in `StatisticalDistance`."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         _check_distance(self.distance)
 
     @checked(differentiable=True, any_value=("z",))
@@ -132,6 +135,11 @@ class WeightedSum:
 
     terms: tuple[tuple[Regularizer, float], ...]
     """Each regularizer with its weight; one at least."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if not self.terms or not all(callable(part) and math.isfinite(weight) for part, weight in self.terms):
+            raise ValueError(f"expected pairs of a regularizer and its finite weight, one at least, got {self.terms}")
 
     @checked(differentiable=True, any_value=("z",))
     def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:

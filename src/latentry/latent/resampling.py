@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from latentry.interfaces import SampledPrior
-from latentry.numerics.inputs import checked
+from latentry.numerics.inputs import check_fields, checked
 from latentry.priors.coordinates import from_iid_coordinates, iid_coordinates
 
 __all__ = ["BoundaryResampling", "LogisticResampling", "Resampling", "TruncatedNormalResampling"]
@@ -53,6 +53,7 @@ class BoundaryResampling:
     """Whatever it is, the rule is the same: a certain replacement is made in the first step."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         _check(self.steps, bound=self.bound)
 
     @checked(any_value=("z",))
@@ -80,6 +81,7 @@ class LogisticResampling:
     """Steps E of the run over which the probability is meant; None for every step."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         _check(self.steps, slope=self.slope, centre=self.centre)
 
     @checked(any_value=("z",))
@@ -105,6 +107,7 @@ class TruncatedNormalResampling:
     """Steps E of the run over which the probability is meant; None for every step."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         _check(self.steps, cutoff=self.cutoff)
 
     @checked(any_value=("z",))

@@ -14,6 +14,8 @@ Reference: Allgower and Georg, "Numerical continuation methods", 1990.
 import math
 from dataclasses import dataclass
 
+from latentry.numerics.inputs import check_fields
+
 __all__ = ["Annealed"]
 
 
@@ -33,6 +35,7 @@ class Annealed:
     """Share of the steps in which the weight changes, in (0, 1]."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not (0 < self.start < math.inf and 0 < self.end < math.inf):
             raise ValueError(
                 f"expected finite weights above 0, got {self.start} and {self.end}; for no weight, end at 1e-12"

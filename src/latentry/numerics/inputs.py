@@ -29,7 +29,7 @@ from torch import Tensor
 
 from latentry.numerics.annotations import Parameter, parameters, takes_type
 
-__all__ = ["as_attributes", "as_tensor", "checked"]
+__all__ = ["as_attributes", "as_tensor", "check_fields", "checked"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -60,6 +60,18 @@ def checked(
         return call
 
     return decorate
+
+
+def check_fields(settings: Any) -> None:
+    """Make sure that the fields of a settings dataclass are of the types that it says; their ranges are its own matter.
+
+    Raises:
+        ValueError: One is not.
+    """
+    for field in parameters(type(settings)):
+        value = getattr(settings, field.name)
+        if not (field.takes(value) or (isinstance(value, float) and float in field.others)):
+            raise ValueError(f"expected {field.name} as {field.in_words}, got {_kind_of(value)}")
 
 
 def as_tensor(name: str, value: Any, dtype: torch.dtype | None = None) -> Tensor:

@@ -25,6 +25,7 @@ from torch import Tensor
 from latentry.latent.differences import Target
 from latentry.latent.solvers.objective import Objective
 from latentry.latent.solvers.solver import check_halvings
+from latentry.numerics.inputs import check_fields
 
 __all__ = ["Adam"]
 
@@ -74,6 +75,7 @@ class Adam:
     """Shares of the steps after which the worse half of a target's starts is given up; None tries one after another."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.steps < 1 or not self.learning_rate > 0:
             raise ValueError(f"expected steps >= 1 and learning_rate > 0, got {self.steps} and {self.learning_rate}")
         if self.schedule not in get_args(Schedule):

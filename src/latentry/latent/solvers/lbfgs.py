@@ -33,6 +33,7 @@ from latentry.latent.differences import Target
 from latentry.latent.solvers.objective import Objective
 from latentry.latent.solvers.rows import choose, put, take
 from latentry.latent.solvers.solver import check_halvings
+from latentry.numerics.inputs import check_fields
 
 __all__ = ["LBFGS"]
 
@@ -119,6 +120,7 @@ class LBFGS:
     """Shares of the steps after which the worse half of a target's starts is given up; None tries one after another."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.steps < 1 or self.history < 1 or self.trials < 1:
             raise ValueError(f"expected steps, history and trials >= 1, got {self.steps}, {self.history} and {self.trials}")
         check_halvings(self.halve_at)

@@ -43,6 +43,7 @@ from latentry.latent.differences import Target
 from latentry.latent.solvers.jacobian import jacobian
 from latentry.latent.solvers.objective import Objective
 from latentry.latent.solvers.rows import choose, put, take
+from latentry.numerics.inputs import check_fields
 
 __all__ = ["LevenbergMarquardt"]
 
@@ -106,6 +107,7 @@ class LevenbergMarquardt:
     """Starts are tried one after another."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.steps < 1 or self.rows < 1 or (self.sketch is not None and self.sketch < 1):
             raise ValueError(f"expected steps, rows and sketch >= 1, got {self.steps}, {self.rows} and {self.sketch}")
         if not (self.prior_pull >= 0 and self.damping > 0):
