@@ -228,7 +228,7 @@ def evaluate_paths(
     def measured(z: Tensor) -> Answer | None:
         if metric is None:
             return None
-        made = torch.cat([generator(part) for part in z.split(batch_size)])
+        made = torch.cat([_data_of(generator(part), part) for part in z.split(batch_size)])
         if isinstance(reference, Tensor) and reference.shape[1:] == made.shape[1:]:
             check_range(reference, made)
         return metric(made, reference)
@@ -243,6 +243,15 @@ def evaluate_paths(
 def _told(point: PathPoint[Any]) -> str:
     distance = getattr(point.samples, "frechet_distance", None)
     return f"{percent(point.rejected.value)} rejected" + ("" if distance is None else f", Frechet distance {distance}")
+
+
+def _data_of(x: Any, z: Float[Tensor, "n d"]) -> Tensor:
+    if not isinstance(x, Tensor) or x.ndim < 2 or len(x) != len(z):
+        got = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+        raise ValueError(
+            f"expected one tensor with {len(z)} rows for {len(z)} codes, got {got}; wrap the generator in a lambda"
+        )
+    return x
 
 
 def _drawn(
