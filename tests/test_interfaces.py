@@ -103,7 +103,7 @@ def detached_before_a_module() -> Callable[[Tensor], Tensor]:
     [
         (lambda z: dropout(z, 0.5, training=True), "deterministic generator"),
         (lambda z: z + 0.1 * torch.randn_like(z), "deterministic generator"),
-        (batch_norm_in_a_lambda(), "depend on its own code"),
+        (batch_norm_in_a_lambda(), "change nothing when it is called"),
         (lambda z: z - z.mean(0), "depend on its own code"),
         (lambda z: z - z.std(0) if len(z) == len(Z) else z * torch.nan, "depend on its own code"),
         (lambda z: z.detach() ** 2, "differentiable generator"),

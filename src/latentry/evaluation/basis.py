@@ -283,7 +283,7 @@ def label_map(vectors: Float[Tensor, "m d"], classify: Classify, samples: Float[
 
     Args:
         vectors: Codes to decode.
-        classify: Codes to logits; held in eval mode meanwhile if it is a module or a method of one.
+        classify: Codes to logits; modules behind it are held in eval mode meanwhile.
         samples: Codes of the prior, to which each vector is added, over the root of two.
     """
     probability, label = _logits(vectors, classify).softmax(1).max(1)
@@ -359,7 +359,7 @@ def spectral_calibration(
 
 
 def _logits(z: Tensor, classify: Classify) -> Float[Tensor, "n k"]:
-    with evaluated(classify), torch.no_grad():
+    with evaluated(classify) as (classify,), torch.no_grad():
         return torch.cat([logits_of(classify(part)) for part in z.split(_AT_ONCE)]).double().cpu()
 
 

@@ -23,7 +23,7 @@ from jaxtyping import Shaped, UInt8
 from torch import Tensor, nn
 
 from latentry.answers import features_of, logits_of
-from latentry.holding import evaluated, module_of
+from latentry.holding import Watched, evaluated, module_of
 from latentry.interfaces import FeatureExtractor
 from latentry.numerics.data_range import Range, check_apparent_range
 from latentry.storage import fingerprint
@@ -83,7 +83,7 @@ class CallableExtractor:
     """Any callable as an extractor.
 
     Args:
-        features: Data to features `(n, k)`: a module, a bound method, a function. A module is held in eval mode.
+        features: Data to features `(n, k)`: a module, a bound method, a function. Modules behind it are held in eval mode.
         probabilities: Data to class probabilities `(n, c)`, if there are classes.
         name: What to call it. A function without a name of yours is never comparable with another.
         data_fingerprint: Hash of the data it was trained on (`latentry.storage.fingerprint`).
@@ -103,6 +103,7 @@ class CallableExtractor:
     ) -> None:
         self.features = features
         self.probabilities = probabilities
+        self._watched = [Watched(part) for part in self._parts]
         self.name = name
         self.data_fingerprint = data_fingerprint
         self.expects = expects
@@ -131,8 +132,8 @@ class CallableExtractor:
         if self.expects is not None:
             check_apparent_range(x, self.expects, self.fingerprint.name)
         with evaluated(*self._parts), torch.no_grad():
-            features = features_of(self.features(x))
-            return Extraction(features, None if self.probabilities is None else _probabilities(self.probabilities(x)))
+            features, *probabilities = [part(x) for part in self._watched]
+            return Extraction(features_of(features), _probabilities(probabilities[0]) if probabilities else None)
 
 
 class ClassifierExtractor:
@@ -231,7 +232,8 @@ class RememberingExtractor:
     def __init__(self, extractor: Extractor | FeatureExtractor, x: Tensor, batch_size: int = 500) -> None:
         self.extractor = as_extractor(extractor)
         self.x = x
-        seen = [self.extractor.extract(part) for part in x.split(batch_size)]
+        with evaluated(self.extractor):
+            seen = [self.extractor.extract(part) for part in x.split(batch_size)]
         self._features = torch.cat([part.features for part in seen])
         shares = [part.probabilities for part in seen if part.probabilities is not None]
         self._probabilities = torch.cat(shares) if shares else None

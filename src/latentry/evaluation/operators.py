@@ -98,11 +98,11 @@ def evaluate_operator(
     Reference: the module's theory.
 
     Args:
-        classifier: From data to logits `(n, k)`; held in eval mode meanwhile if it is a module.
+        classifier: From data to logits `(n, k)`; modules behind it are held in eval mode meanwhile.
         x, x_edited: The data before and after, in the same order.
         y, target: Labels before and those wanted after; each pair is one group for what is kept.
         measure: From data to attributes by name, `(n,)` each, NaN where there are none; those of strokes by default.
-        extractor: From data to features, held in eval mode meanwhile if it is a module.
+        extractor: From data to features, modules behind it are held in eval mode meanwhile.
         level: Level of each interval; those of the leakage hold together.
         variance_inflation: Variance of means over that of independent data; with k edits of each code, k is safe.
 
@@ -116,7 +116,8 @@ def evaluate_operator(
             f"expected as many data before and after, labels and targets, got {n}, {len(x_edited)}, {len(y)}, {len(target)}"
         )
     groups = _groups(y, target)
-    before, after = measure(x), measure(x_edited)
+    with evaluated(measure) as (measure,):
+        before, after = measure(x), measure(x_edited)
     values = [torch.stack([each[name].detach().cpu().double() for name in before], 1) for each in (before, after)]
     known = torch.cat(values, 1).isfinite().all(1)
     a, b = (each[known] for each in values)
@@ -204,7 +205,7 @@ def reversibility(
     """Compare codes and data with themselves after an operator and the one that leads back.
 
     Args:
-        classifier: From data to logits `(n, k)`; held in eval mode meanwhile if it is a module.
+        classifier: From data to logits `(n, k)`; modules behind it are held in eval mode meanwhile.
         x, x_back: Data before, and after there and back.
         y: Labels before.
         z, z_back: The codes of both.
@@ -268,7 +269,8 @@ def match_success(
     tried: dict[float, float] = {}
 
     def reaches(strength: float) -> bool:
-        tried[strength] = succeeds(strength).double().mean().item()
+        with evaluated(succeeds):
+            tried[strength] = succeeds(strength).double().mean().item()
         return tried[strength] >= wanted
 
     strengths = [low + (high - low) * index / (grid - 1) for index in range(grid)]
@@ -332,7 +334,7 @@ def _feature_distance(
 
 
 def _through(function: Callable[[Tensor], Tensor], x: Float[Tensor, "n *s"]) -> Float[Tensor, "n k"]:
-    with evaluated(function), torch.no_grad():
+    with evaluated(function) as (function,), torch.no_grad():
         return torch.cat([function(part).flatten(1) for part in x.split(_ROWS)]).cpu().double()
 
 

@@ -208,7 +208,7 @@ def evaluate_paths(
     Reference: Singh et al. (2019), there for linear interpolation.
 
     Args:
-        generator: Any callable z -> x; held in eval mode meanwhile if it is a module or a method of one.
+        generator: Any callable z -> x; modules behind it are held in eval mode meanwhile.
         prior: What its codes are drawn from.
         reference: What the metric compares with, such as a tensor of data.
         rules, t, combinations, n, labels, rng: As in `path_codes`.
@@ -233,7 +233,7 @@ def evaluate_paths(
             check_range(reference, made)
         return metric(made, reference)
 
-    with evaluated(generator), torch.no_grad():
+    with evaluated(generator, metric, prior) as (generator, *_), torch.no_grad():
         return PathReport(
             PathPoint(codes.rule, codes.weights, rejected_codes(codes.z, prior, y=codes.y, rng=rng), measured(codes.z))
             for codes in path_codes(prior, rules=rules, t=t, combinations=combinations, n=n, labels=labels, rng=rng)

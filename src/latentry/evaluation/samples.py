@@ -42,6 +42,7 @@ from torch import Tensor
 from latentry.display import Facts, Shown, interval, number, percent
 from latentry.evaluation.extractor import Extraction, Extractor, Fingerprint, as_extractor
 from latentry.evaluation.proportions import wilson_interval
+from latentry.holding import Watched, evaluated
 from latentry.interfaces import FeatureExtractor
 from latentry.numerics.class_score import class_score, score_terms
 from latentry.numerics.data_range import check_same_range
@@ -202,12 +203,13 @@ def evaluate_samples(
     seeds = torch.randint(2**62, (3,), generator=rng).tolist()  # one stream each, whatever the sizes of batches
     rng_generated, rng_reference, rng_halves = (torch.Generator().manual_seed(seed) for seed in seeds)
     extractor = as_extractor(extractor)
-    made = _batches("generated", generated, count, batch_size)
-    of_generated = _gather(_Side("generated", [None] * blocks), made, extractor, max_rows, rng_generated)
-    given = _batches("reference", reference, count, batch_size)
-    of_reference = _gather(
-        _Side("reference", [None] * blocks, of_generated.first), given, extractor, max_rows, rng_reference
-    )
+    with evaluated(extractor, generated, reference):
+        made = _batches("generated", generated, count, batch_size)
+        of_generated = _gather(_Side("generated", [None] * blocks), made, extractor, max_rows, rng_generated)
+        given = _batches("reference", reference, count, batch_size)
+        of_reference = _gather(
+            _Side("reference", [None] * blocks, of_generated.first), given, extractor, max_rows, rng_reference
+        )
     for side in (of_generated, of_reference):
         if side.count < 2 * neighbours + 2:
             raise ValueError(
@@ -353,11 +355,12 @@ def _is_of_numbers(source: Any) -> bool:
 
 
 def _gather(side: _Side, batches: Iterator[Tensor], extractor: Extractor, max_rows: int, rng: torch.Generator) -> _Side:
+    extract = Watched(extractor.extract)
     for x in batches:
         if len(x) == 0:
             continue
         _check_samples(x, side)
-        seen = extractor.extract(x)
+        seen: Extraction = extract(x)
         features = seen.features
         if features.ndim != 2 or len(features) != len(x) or not features.is_floating_point():
             raise ValueError(

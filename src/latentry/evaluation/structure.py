@@ -274,7 +274,7 @@ def edit_leakage(
     Reference: the module's theory; Student's intervals, with Bonferroni's correction over the attributes.
 
     Args:
-        attributes: Measures by name, each from data to one number a datum, `(n,)`.
+        attributes: Measures by name, each from data to one number a datum, `(n,)`; their modules are held in eval mode.
         x, x_edited: The data before and after, in the same order.
         intended: Names of the attributes that the edit was meant to move.
         reference: Data whose spread gives the units; None for `x`. The units count as known.
@@ -288,8 +288,8 @@ def edit_leakage(
     each = 1 - (1 - level) / len(attributes)
 
     def measured(name: str, data: Any) -> Tensor:
-        with torch.no_grad():
-            values = attributes[name](data).detach().cpu().double()
+        with evaluated(attributes[name]) as (attribute,), torch.no_grad():
+            values = attribute(data).detach().cpu().double()
         if values.shape != (len(data),) or len(values) < 2 or not values.isfinite().all():
             raise ValueError(
                 f"expected one finite number for each of {len(data)} data (two or more) from attribute {name!r}, got shape "
@@ -344,7 +344,7 @@ def monotonicity(
     Reference: Spearman, 1904; the interval of the median by order statistics, exact for independent codes.
 
     Args:
-        generator: Any callable z -> x; held in eval mode meanwhile if it is a module or a method of one.
+        generator: Any callable z -> x; modules behind it are held in eval mode meanwhile, as those behind `attribute`.
         attribute: Measure from data to one number a datum, `(n,)`.
         z: Codes that the paths go through.
         direction: One direction for all, or one for each code; distances are multiples of it as it is.
@@ -365,7 +365,7 @@ def monotonicity(
             f"expected finite directions other than 0, of shape {tuple(z.shape[1:])} or {tuple(z.shape)}, "
             f"got shape {tuple(direction.shape)}"
         )
-    with evaluated(generator), torch.no_grad():
+    with evaluated(generator, attribute) as (generator, attribute), torch.no_grad():
         columns = [attribute(generator(z + step * direction.to(z))) for step in steps.to(z)]
     if any(column.shape != (len(z),) for column in columns):
         raise ValueError(f"expected one number for each of {len(z)} data from the attribute, got {tuple(columns[0].shape)}")

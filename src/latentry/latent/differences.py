@@ -157,7 +157,7 @@ class Difference:
 
     @staticmethod
     def _features_of(extractor: FeatureExtractor, x: Tensor) -> Tensor:
-        with evaluated(extractor), torch.no_grad():
+        with evaluated(extractor) as (extractor,), torch.no_grad():
             return torch.cat([features_of(extractor(part)).flatten(1) for part in x.split(_ROWS)])
 
 

@@ -127,7 +127,7 @@ def activation_directions(
                 )
             yield torch.cat([z.to(activations), activations], 1)
 
-    with evaluated(layer), torch.no_grad():
+    with evaluated(layer, prior) as (layer, _), torch.no_grad():
         found = merge_all(moments(part) for part in pairs())
     variances, axes = symmetric_eigh(found.covariance[d:, d:])
     most = min(d, len(axes))

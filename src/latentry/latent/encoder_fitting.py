@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam, Optimizer
 
-from latentry.holding import evaluated, module_of
+from latentry.holding import evaluated, weights_like
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.prior_scale import Scale
 from latentry.networks import ConvolutionalEncoder, VectorEncoder, channels_last
@@ -42,14 +42,11 @@ class Pairs:
     ) -> None:
         self.generator, self.prior, self.noise, self.corrupt = generator, prior, noise, corrupt
         self.prior_device = prior.sample(0).device
-        module = module_of(generator)
-        self.like = prior.sample(0)
-        if module is not None:
-            self.like = next((p for p in module.parameters() if p.is_floating_point()), self.like).detach()
+        self.like = weights_like(generator, prior.sample(0))
 
     def draw(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """n codes `(n, d)` of the prior and their data, corruption and noise included."""
-        z = self.prior.sample(n, rng=self._on_prior_device(rng))
+        z = self.codes(n, rng)
         with torch.no_grad():
             x = torch.cat([self.generator(self.for_generator(part)) for part in z.split(AT_ONCE)]).float()
         if self.corrupt is not None:
@@ -57,6 +54,10 @@ class Pairs:
         if self.noise > 0:
             x = x + self.noise * torch.randn(x.shape, generator=rng, device=rng.device).to(x)
         return z.to(x.device), x
+
+    def codes(self, n: int, rng: torch.Generator) -> Float[Tensor, "n d"]:
+        """Codes of the prior."""
+        return self.prior.sample(n, rng=self._on_prior_device(rng))
 
     def for_generator(self, z: Tensor) -> Tensor:
         """Codes in the dtype and on the device of the generator's weights."""

@@ -47,7 +47,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from latentry.answers import logits_of
 from latentry.display.progress import Progress, reported
-from latentry.holding import check_generator, evaluated
+from latentry.holding import check_generator, evaluated, tried
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.encoder_fitting import (
     AT_ONCE,
@@ -113,7 +113,7 @@ def fit_encoder(
     Reference: Toledo-Marin and Glazier (2023), its encoder; `scores` goes beyond it.
 
     Args:
-        generator: Any differentiable, deterministic callable z -> x; a module is held in eval mode meanwhile.
+        generator: Any differentiable, deterministic callable z -> x; modules behind it are held in eval mode meanwhile.
         prior: Law of the codes.
         x: Training data, in the units of the generator's output.
         y: Their labels; by default what the classifier takes them for.
@@ -156,15 +156,15 @@ def fit_encoder(
     seed = int(torch.randint(2**31, (), generator=rng, device=rng.device if rng is not None else None))
     scale = scale_of(prior)
     with (
-        evaluated(generator, classifier, scores),
+        evaluated(generator, classifier, scores, augment, prior),
         torch.random.fork_rng(),
         TemporaryDirectory() as temporary,
         reported(progress, "training an encoder") as tell,
     ):
         torch.manual_seed(seed)
         pairs = Pairs(generator, prior)
+        check_generator(generator, pairs.for_generator(pairs.codes(_TRIAL_CODES, torch.Generator().manual_seed(0))))
         z, made = pairs.draw(_TRIAL_CODES, torch.Generator().manual_seed(0))
-        check_generator(generator, pairs.for_generator(z))
         data = _labelled(x, y, classifier, scores, z, made, difference)
         shown = data.first(_VALIDATION_DATA)
         if validation is not None:
@@ -442,7 +442,7 @@ def _trace(function: Callable[[Tensor], Tensor], trial: Tensor) -> str:
 def _logits(function: Callable[[Tensor], Tensor], trial: Tensor, name: str) -> Tensor:
     """What a classifier or a basis makes of a trial."""
     with torch.no_grad():
-        logits = logits_of(function(trial))
+        logits = logits_of(tried(function, trial))
     if logits.ndim != 2 or len(logits) != len(trial):
         raise ValueError(
             f"expected {name} to give ({len(trial)}, k) logits for {len(trial)} rows, got {tuple(logits.shape)}; wrap it"

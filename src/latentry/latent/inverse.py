@@ -38,7 +38,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from latentry.display import Facts, Shown, Told, number, percent
 from latentry.display.progress import Progress, reported
-from latentry.holding import check_generator, evaluated
+from latentry.holding import check_generator, evaluated, tried
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.encoder_fitting import (
     Course,
@@ -214,7 +214,7 @@ def fit_inverse(
 
     Args:
         generator: Any differentiable, deterministic callable z -> x of images `(n, c, h, w)`, signals `(n, c, length)` or
-            vectors `(n, m)`. If it is a module or a method of one, it is held in eval mode with frozen parameters meanwhile.
+            vectors `(n, m)`. The modules behind it are held in eval mode with frozen parameters meanwhile.
         prior: Law of the codes.
         steps: Optimiser iterations; the learning rate falls along a cosine over all of them.
         batch_size: Pairs of one iteration.
@@ -246,15 +246,14 @@ def fit_inverse(
     seed = int(torch.randint(2**31, (), generator=rng, device=rng.device if rng is not None else None))
     scale = scale_of(prior)
     with (
-        evaluated(generator),
+        evaluated(generator, prior, corrupt),
         torch.random.fork_rng(),
         TemporaryDirectory() as temporary,
         reported(progress, "training an inverse") as tell,
     ):
         torch.manual_seed(seed)
         pairs = Pairs(generator, prior, noise, corrupt)
-        z, _ = pairs.draw(_TRIAL_CODES, torch.Generator().manual_seed(0))
-        check_generator(generator, pairs.for_generator(z))
+        check_generator(generator, pairs.for_generator(pairs.codes(_TRIAL_CODES, torch.Generator().manual_seed(0))))
         _, x = pairs.draw(_CALIBRATION_CODES, torch.Generator().manual_seed(seed))
         encoder = encoder_for(tuple(x.shape[1:]), prior.latent_dim, width)
         encoder.calibrate(x, noise)
@@ -382,9 +381,10 @@ def _check_generator_fits(
             f"expected the generator with weights {fitted_to} that the inverse in {folder} was fitted to, got one with "
             f"{weights}; fit an inverse of this one"
         )
+    pairs, rng = Pairs(generator, prior), torch.Generator().manual_seed(0)
     with evaluated(generator), torch.no_grad():
         try:
-            x = Pairs(generator, prior).draw(_TRIAL_CODES, torch.Generator().manual_seed(0))[1]
+            x = tried(generator, pairs.for_generator(pairs.codes(_TRIAL_CODES, rng)))
         except (RuntimeError, ValueError) as error:
             raise ValueError(
                 f"expected a generator of codes of length {prior.latent_dim} for the inverse in {folder}, got one that "

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from latentry.answers import logits_of
-from latentry.holding import evaluated, module_of
+from latentry.holding import evaluated, weights_like
 from latentry.interfaces import Generator, SampledPrior
 from latentry.numerics.data_range import check_range
 from latentry.numerics.group_moments import GroupMoments, group_moments, merge_groups
@@ -67,19 +67,22 @@ class Labelled:
 
 
 def codes_like(function: Generator, prior: SampledPrior) -> Tensor:
-    """A tensor of the dtype and on the device of a module's weights, or of the prior's codes."""
-    module, like = module_of(function), prior.sample(0)
-    if module is None:
-        return like
-    return next((weight for weight in module.parameters() if weight.is_floating_point()), like).detach()
+    """A tensor of the dtype and on the device of the weights behind a callable, or of the prior's codes."""
+    return weights_like(function, prior.sample(0))
 
 
 class Labeller:
     """Class probabilities of codes, read off what a generator makes of them."""
 
-    def __init__(self, generator: Generator, classifier: Callable[[Tensor], Tensor], prior: SampledPrior) -> None:
-        self.generator, self.classifier, self.prior = generator, classifier, prior
-        self.like = codes_like(generator, prior)
+    def __init__(
+        self,
+        generator: Generator,
+        classifier: Callable[[Tensor], Tensor],
+        prior: SampledPrior,
+        encoder: Callable[[Tensor], Tensor] | None,
+        like: Tensor,
+    ) -> None:
+        self.generator, self.classifier, self.prior, self.encoder, self.like = generator, classifier, prior, encoder, like
 
     @cached_property
     def num_labels(self) -> int:
@@ -115,8 +118,8 @@ def labelling(
     encoder: Callable[[Tensor], Tensor] | None,
 ) -> Iterator[Labeller]:
     """A labeller, with its networks in eval mode and without gradients meanwhile."""
-    with evaluated(generator, classifier, encoder), torch.no_grad():
-        yield Labeller(generator, classifier, prior)
+    with evaluated(generator, classifier, encoder, prior) as (decode, classify, encode, _), torch.no_grad():
+        yield Labeller(decode, classify, prior, encode, codes_like(generator, prior))
 
 
 def labelled_codes(
@@ -141,7 +144,6 @@ def labelled_codes(
 
 def labelled_data(
     label: Labeller,
-    encoder: Callable[[Tensor], Tensor],
     x: Shaped[Tensor, "n *s"],
     per_label: int,
     weighting: Weighting,
@@ -154,13 +156,14 @@ def labelled_data(
         ValueError: There are no data, they are in another range than what the generator makes, or the encoder's codes are of
             another shape.
     """
+    assert label.encoder is not None, "only data that are encoded have codes"
     if len(x) == 0:
         raise ValueError("expected data to encode, got none; pass some, or leave out the encoder")
     own = label.made(label.prior.sample(_OWN, rng=torch.Generator(label.prior.sample(0).device).manual_seed(0)))
     check_range(x, own)
     room = _Room(label.num_labels, per_label, weighting)
     for part in x.split(batch_size):
-        z = encoder(part)
+        z = label.encoder(part)
         if z.shape != (len(part), label.prior.latent_dim):
             raise ValueError(
                 f"expected codes of shape ({len(part)}, {label.prior.latent_dim}) from the encoder, got {tuple(z.shape)}"

@@ -174,8 +174,7 @@ def is_from(
         raise ValueError(f"expected data of shape (n, ...), n >= 1, got {tuple(x.shape)}; add a batch axis with x[None]")
     if calibration < _FEWEST:
         raise ValueError(f"expected calibration >= {_FEWEST}, got {calibration}; fewer cannot give a p-value of 0.05")
-    own = _own_samples(generator, prior.sample(calibration, rng=rng).to(x))
-    own = own if treatment is None else treatment(own)
+    own = _own_samples(generator, prior, calibration, x, treatment, rng)
     if own.shape[1:] != x.shape[1:]:
         raise ValueError(
             f"expected data of shape (n, {', '.join(map(str, own.shape[1:]))}) as the generator makes them, got "
@@ -195,9 +194,18 @@ def is_from(
     )
 
 
-def _own_samples(generator: Generator, z: Tensor) -> Tensor:
-    with evaluated(generator), torch.no_grad():
-        return torch.cat([generator(part) for part in z.split(_ROWS)])
+def _own_samples(
+    generator: Generator,
+    prior: SampledPrior,
+    count: int,
+    like: Tensor,
+    treatment: Callable[[Tensor], Tensor] | None,
+    rng: torch.Generator | None,
+) -> Tensor:
+    with evaluated(generator, treatment, prior) as (generator, treatment, _), torch.no_grad():
+        z = prior.sample(count, rng=rng).to(like)
+        own = torch.cat([generator(part) for part in z.split(_ROWS)])
+        return own if treatment is None else treatment(own)
 
 
 def _rounded(x: Tensor) -> Tensor:

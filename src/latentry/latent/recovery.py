@@ -35,7 +35,7 @@ from torch import Tensor
 from latentry.display import Facts, Shown
 from latentry.display import number as short
 from latentry.display.progress import Progress, reported
-from latentry.holding import check_generator, evaluated, module_of
+from latentry.holding import check_generator, evaluated, module_of, tried
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.differences import Difference, Norm, Target
 from latentry.latent.regularizers import Regularizer
@@ -165,8 +165,8 @@ def recover_codes(
     Reference: Cho (2020), there one image at a time, by gradient descent.
 
     Args:
-        generator: Any differentiable, deterministic callable z -> x. If it is a module or a method of one, it is held in
-            eval mode with frozen parameters meanwhile.
+        generator: Any differentiable, deterministic callable z -> x. The modules behind it are held in eval mode with frozen
+            parameters meanwhile, as are those behind `start`, `difference` and `regularizer`.
         x: Data, in the units of the generator's output, or measurements of them where `difference` has an operator; codes
             are computed in its dtype and on its device.
         prior: Law of the codes: source of the starts, and what the regularizer compares with.
@@ -196,7 +196,7 @@ def recover_codes(
     chosen = automatic_solver(difference.norm, prior.latent_dim) if solver == "auto" else solver
     _check_numbers(weight, restarts, met, batch_size)
     target = difference.prepare(x, mask)
-    with evaluated(generator, difference.operator, difference.extractor):
+    with evaluated(generator, difference, regularizer, weight, start, chosen, prior):
         trial = prior.sample(_TRIAL_CODES, rng=torch.Generator(_device_of(prior)).manual_seed(0)).to(x)
         check_generator(generator, trial[:3])
         own = _measured(generator, difference, trial)
@@ -211,6 +211,8 @@ def recover_codes(
             prior_frame(prior, x),
             squashing_of(own, target.x, difference, eight_bit),
         )
+        if regularizer is not None:
+            tried(regularizer, trial[:2], prior)
         if isinstance(chosen, LevenbergMarquardt):
             first = take(target, slice(1))
             objective = replace(objective, jacobian_mode=jacobian_mode(lambda z: objective.residuals(z, first), trial[:1]))
@@ -405,8 +407,8 @@ def _starts(
     if isinstance(start, Tensor):
         own = start.to(x)
     else:
-        with evaluated(start), torch.no_grad():
-            own = torch.cat([start(part) for part in x.split(256)])
+        with evaluated(start) as (inverse,), torch.no_grad():
+            own = torch.cat([inverse(part) for part in x.split(256)])
     if own.shape != (n, drawn.shape[2]) or not own.isfinite().all():
         raise ValueError(
             f"expected finite starts of shape {(n, drawn.shape[2])}, one for each datum, got {tuple(own.shape)}"
@@ -417,7 +419,7 @@ def _starts(
 def _measured(generator: Generator, difference: Difference, z: Tensor) -> Tensor:
     with torch.no_grad():
         x = generator(z)
-        return x if difference.operator is None else difference.operator(x)
+        return x if difference.operator is None else tried(difference.operator, x)
 
 
 def _disagreement(

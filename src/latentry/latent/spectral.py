@@ -107,8 +107,8 @@ def quasi_eigenvectors(
     Reference: the module's theory. For the paper's own construction see `quasi_eigenvectors_toledo2023`.
 
     Args:
-        generator: Any callable z -> x; a module is held in eval mode meanwhile.
-        classifier: Any callable x -> logits `(n, k)`, k >= 2; a module is held in eval mode meanwhile.
+        generator: Any callable z -> x; modules behind it are held in eval mode meanwhile.
+        classifier: Any callable x -> logits `(n, k)`, k >= 2; modules behind it are held in eval mode meanwhile.
         prior: Law of the codes.
         encoder: Callable x -> codes, such as `latentry.Inverse`: with `x` the labels' means are of codes of data. A code's
             label is that of what the generator makes of it, as in the paper.
@@ -160,8 +160,7 @@ def quasi_eigenvectors(
         def block(of_data: bool) -> Labelled:
             if of_data:
                 assert x is not None
-                assert encoder is not None
-                found = labelled_data(label, encoder, x, per_label, weighting, batch_size, count)
+                found = labelled_data(label, x, per_label, weighting, batch_size, count)
             else:
                 found = labelled_codes(label, per_label, weighting, batch_size, budget, rng, count)
             found.check(fewest, from_data if of_data else budget)

@@ -1,0 +1,12 @@
+"""Strangers' callables, held while they are looked at and tried before they are trusted.
+
+What evaluation asks of a network is one thing: that it is a fixed function meanwhile, and that it comes back as it was
+given. `evaluated` finds the modules behind a callable (`reach`), holds them in eval mode with frozen parameters (`hold`),
+and watches the first call of each callable for what it changes all the same (`trial`).
+"""
+
+from latentry.holding.hold import evaluated
+from latentry.holding.reach import module_of, modules_behind, weights_like
+from latentry.holding.trial import Watched, check_generator, tried
+
+__all__ = ["Watched", "check_generator", "evaluated", "module_of", "modules_behind", "tried", "weights_like"]

@@ -1,0 +1,217 @@
+"""The first call of a stranger's callable, watched: what it changes is put back, and it is refused in one sentence.
+
+A module that no one can see inside, in a C extension or in one that turns itself to train mode, writes to tensors that were
+there before the call: running statistics of batch normalisation above all. The dispatcher of torch shows every such write,
+wherever it comes from.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+__all__ = ["Watched", "check_generator", "tried"]
+
+_STATISTICS = ("running_mean", "running_var")
+"""Arguments that batch normalisation writes to though its schema does not say so."""
+_UNFIT = (AssertionError, IndexError, RuntimeError, TypeError)
+"""What torch raises where a network and its input do not fit."""
+
+
+class _Writes(TorchDispatchMode):
+    """Keeps what tensors from before the call held before they were first written to."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.made: set[int] = set()
+        self.before: dict[int, tuple[StorageWeakRef, torch.UntypedStorage]] = {}
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        for tensor in _written(operation, args, kwargs):
+            self._keep(tensor)
+        result = operation(*args, **kwargs)
+        taken_in = "lift" in operation._schema.name  # what `torch.tensor` gives shares memory with what it was made of
+        self.made |= _numbers(result) - (set() if taken_in else _numbers((args, kwargs)))
+        return result
+
+    def _keep(self, tensor: Tensor) -> None:
+        number = _number(tensor)
+        if number not in self.made and number not in self.before:
+            storage = tensor.untyped_storage()
+            self.before[number] = StorageWeakRef(storage), storage.clone()
+
+    def undo(self, result: Any) -> set[int]:
+        """Put back what changed and outlives the call, its result aside; the numbers of the tensors that did."""
+        returned, undone = _numbers(result), set()
+        for number, (reference, content) in self.before.items():
+            if number in returned or reference.expired():
+                continue
+            storage = torch.UntypedStorage._new_with_weak_ptr(reference.cdata)
+            if storage is not None and not torch.equal(_bytes(storage), _bytes(content)):
+                storage.copy_(content)
+                undone.add(number)
+        return undone
+
+
+class Watched:
+    """A callable whose first call is tried, and the others are not."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.__wrapped__ = function
+        self._is_tried = False
+
+    def __call__(self, *args: Any) -> Any:
+        if self._is_tried:
+            return self.__wrapped__(*args)
+        result = tried(self.__wrapped__, *args)
+        self._is_tried = True
+        return result
+
+
+def tried(function: Callable[..., Any], *args: Any) -> Any:
+    """What a callable gives, once it is sure that the call changed nothing.
+
+    Raises:
+        ValueError: The call wrote to tensors that were there before, which have their old values again; or it failed, as it
+            does for codes `(n, d)` where a network wants images of one pixel.
+    """
+    writes = _Writes()
+    try:
+        with writes:
+            result = function(*args)
+    except BaseException as error:
+        writes.undo(None)
+        if isinstance(error, _UNFIT) and not isinstance(error, torch.OutOfMemoryError):
+            raise _explained(function, args, error) from error
+        raise
+    undone = writes.undo(result)
+    if undone & _numbers(args):
+        raise ValueError(
+            f"expected {_name(function)} to leave its input as it is, got one that writes to it; "
+            "wrap it: lambda x: f(x.clone())"
+        )
+    if undone:
+        raise ValueError(
+            f"expected {_name(function)} to change nothing when it is called, got {len(undone)} tensors that it wrote to "
+            "and that are as before again; put batch normalisation inside in eval mode with .eval()"
+        )
+    return result
+
+
+def check_generator(generator: Callable[[Any], Any], z: Float[Tensor, "n d"]) -> None:
+    """Make sure that a generator is a differentiable function of each code alone, on three or more trial codes.
+
+    Raises:
+        ValueError: The generator fails, or writes to tensors from before the call; it returns no tensor, another number of
+            rows, NaN or infinity, is stochastic, lets rows of a batch influence each other, or has no gradient with respect
+            to its codes.
+    """
+    z = z.detach().clone().requires_grad_(True)
+    with torch.random.fork_rng([z.device] if z.is_cuda else []):  # of a stochastic one, before it is refused
+        with torch.enable_grad():
+            x = tried(generator, z)
+        if not isinstance(x, Tensor):
+            raise ValueError(f"expected the generator to return one tensor, got {type(x).__name__}; wrap it in a lambda")
+        if x.ndim < 2 or len(x) != len(z):
+            raise ValueError(
+                f"expected {len(z)} rows for {len(z)} codes, got shape {tuple(x.shape)}; the first axis must be the batch"
+            )
+        if not x.isfinite().all():
+            raise ValueError("expected finite data from the generator, got NaN or infinity on codes of the prior")
+
+        tolerance = 1e-3 * x.detach().abs().max().item() + 1e-12
+        with torch.no_grad():
+            again = (generator(z) - x).abs().max().item()
+            fewer = (_of_fewer(generator, z[:-1]) - x[:-1]).abs().max().item()
+    if not again <= tolerance:  # NaN too
+        raise ValueError(
+            f"expected a deterministic generator, got outputs that differ by {again:.3g} for the same codes; "
+            "switch off dropout and noise inputs, or fix their noise"
+        )
+    if not fewer <= tolerance:
+        raise ValueError(
+            f"expected each row to depend on its own code, got outputs that change by {fewer:.3g} with the batch; "
+            "put batch normalisation in eval mode (pass the module itself, or call .eval())"
+        )
+    # parameters may ask for a gradient where the codes get none
+    if not x.requires_grad or torch.autograd.grad(x, z, torch.ones_like(x), allow_unused=True)[0] is None:
+        raise ValueError("expected a differentiable generator, got an output without gradient; remove no_grad or detach")
+
+
+def _of_fewer(generator: Callable[[Any], Any], z: Float[Tensor, "n d"]) -> Tensor:
+    try:
+        return generator(z)
+    except _UNFIT as error:
+        raise ValueError(
+            f"expected a generator of any number of codes, got one that refuses {len(z)} after it took {len(z) + 1} "
+            f"({_first_line(error)}); export it with dynamic_shapes, or trace it without a fixed batch"
+        ) from error
+
+
+def _explained(function: Callable[..., Any], args: tuple[Any, ...], error: Exception) -> ValueError:
+    z = args[0] if args and isinstance(args[0], Tensor) else torch.empty(0)
+    for axes in (2, 1, 3) if z.ndim == 2 and len(args) == 1 else ():
+        if _takes(function, z[(..., *[None] * axes)]):
+            shape = f"(n, {z.shape[1]}{', 1' * axes})"
+            return ValueError(
+                f"expected {_name(function)} to take codes of shape (n, {z.shape[1]}), got one that wants {shape}; "
+                f"wrap it: lambda z: g(z[:, :{', None' * axes}])"
+            )
+    shapes = " and ".join(str(tuple(arg.shape)) for arg in args if isinstance(arg, Tensor))
+    return ValueError(
+        f"expected {_name(function)} to take a tensor of shape {shapes}, got {type(error).__name__}: {_first_line(error)}; "
+        "wrap it in a lambda that gives it what it takes"
+    )
+
+
+def _takes(function: Callable[[Any], Any], z: Tensor) -> bool:
+    """Whether a call on these codes gives as many rows; nothing of it is left."""
+    writes = _Writes()
+    try:
+        with writes, torch.no_grad():
+            result = function(z)
+    except (*_UNFIT, ValueError):
+        return False
+    finally:
+        writes.undo(None)
+    return isinstance(result, Tensor) and result.ndim > 0 and len(result) == len(z)
+
+
+def _written(operation: Any, args: Any, kwargs: Any) -> Iterator[Tensor]:
+    for place, argument in enumerate(operation._schema.arguments):
+        marked = argument.alias_info is not None and argument.alias_info.is_write
+        if marked or argument.name in _STATISTICS:
+            yield from _tensors(args[place] if place < len(args) else kwargs.get(argument.name))
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    """Tensors of a nest of them that lie in a storage of their own."""
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor) and leaf.layout is torch.strided]
+
+
+def _numbers(tree: Any) -> set[int]:
+    """Numbers of the storages of all tensors in a nest of them."""
+    return {_number(tensor) for tensor in _tensors(tree)}
+
+
+def _number(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def _bytes(storage: torch.UntypedStorage) -> Tensor:
+    return torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
+
+
+def _name(function: Any) -> str:
+    function = getattr(function, "__wrapped__", function)
+    return str(getattr(function, "__qualname__", None) or type(function).__name__)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or ["no message"])[0]
