@@ -19,6 +19,7 @@ FLOORS = {
     "holding": 1,
     "memory": 1,
     "paths": 1,
+    "ranges": 1,
     "records": 1,
     "storage": 1,
     "priors": 2,
@@ -35,6 +36,7 @@ FLOORS = {
     "__main__": 9,
 }
 SETTINGS = (
+    "ranges",
     "models.label_split_weights",
     "tasks.settings",
     "tasks.train_settings",

@@ -89,7 +89,7 @@ class Scorer(nn.Module):
 
 
 def trained(model: Any, folder: Path, steps: int) -> None:
-    loop = LoopSettings(steps, 50, checkpoint_every=steps, keep_checkpoints=1)
+    loop = LoopSettings(steps, 50, checkpoint_every=steps)
     train(model, Toys(), loop, folder, seed=0, accelerator=Accelerator(cpu=True), identity={}, progress=max)
 
 

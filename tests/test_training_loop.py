@@ -22,12 +22,13 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.testing import assert_close
 
+from latentry import storage
 from latentry.models.gan import GAN
 from latentry.networks import DCGANDiscriminator, DCGANGenerator
 from latentry.priors import Normal
 from latentry.storage import read_json, read_tensors
 from latentry.training.averaging import averaged_copy
-from latentry.training.checkpoints import saved_checkpoints
+from latentry.training.checkpoints import read_checkpoint, saved_checkpoints, write_checkpoint
 from latentry.training.loop import Trainable, Trained, TrainingDivergedError, Update, optimizer_update, train
 from latentry.training.settings import LoopSettings
 
@@ -295,10 +296,133 @@ def test_a_torn_checkpoint_is_passed_over(tmp_path: Path, unbroken: Callable[[st
     assert last(tmp_path) == last(unbroken("Adam"))
 
 
+# ----------------------------------------------------------------------------------------------------- broken checkpoints
+
+
+def flipped(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[2 * len(content) // 3] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    "a bit": flipped,
+    "half of it": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "all of it": lambda path: path.write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("name", ["state.safetensors", "random-0.safetensors", "state.json"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_run_goes_on_from_before_a_broken_checkpoint_and_says_so(
+    name: str, damage: str, tmp_path: Path, unbroken: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(NoisyLine(), line_data(), tmp_path, steps=9)
+    broken = tmp_path / "checkpoints" / "step-00000009"
+    DAMAGES[damage](broken / name)
+    capsys.readouterr()
+    assert run(NoisyLine(), line_data(), tmp_path).resumed_from == 6
+    assert last(tmp_path) == last(unbroken("Adam"))
+    said = [line for line in capsys.readouterr().err.splitlines() if "broken" in line]
+    assert len(said) == 1
+    assert str(broken / name) in said[0]
+    assert "step-00000006" in said[0]
+
+
+def test_a_run_without_any_whole_checkpoint_is_refused_and_loses_none(tmp_path: Path) -> None:
+    run(NoisyLine(), line_data(), tmp_path)
+    for path in saved_checkpoints(tmp_path / "checkpoints"):
+        flipped(path / "state.safetensors")
+    before = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    with pytest.raises(ValueError, match=r"expected a whole checkpoint in .* remove that folder to begin anew"):
+        run(NoisyLine(), line_data(), tmp_path, steps=20)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == before
+
+
+MISFITS: dict[str, Callable[[dict[str, Any], dict[str, Tensor]], Any]] = {
+    "no step": lambda content, tensors: content.pop("step"),
+    "step is a word": lambda content, tensors: content.update(step="nine"),
+    "no identity": lambda content, tensors: content.update(identity=None),
+    "optimizers of others": lambda content, tensors: content.update(optimizers={"line": []}),
+    "no optimizers": lambda content, tensors: content.update(optimizers=3),
+    "another shape": lambda content, tensors: tensors.update({"network/line/2.weight": torch.zeros(7, 7)}),
+    "no weights": lambda content, tensors: tensors.clear(),
+    "sums of nothing": lambda content, tensors: content.update(summed=["line", 3]),
+}
+
+
+@pytest.mark.parametrize("misfit", MISFITS)
+def test_a_whole_checkpoint_that_does_not_fit_is_refused_by_its_name(misfit: str, tmp_path: Path) -> None:
+    run(NoisyLine(), line_data(), tmp_path, steps=3)
+    (path,) = saved_checkpoints(tmp_path / "checkpoints")
+    tensors, content = read_checkpoint(path)
+    MISFITS[misfit](content, tensors)
+    write_checkpoint(path, tensors, content)
+    with pytest.raises(ValueError, match=path.name):
+        run(NoisyLine(), line_data(), tmp_path)
+
+
+def test_fewer_steps_than_a_checkpoint_has_are_refused(tmp_path: Path) -> None:
+    run(NoisyLine(), line_data(), tmp_path, steps=6)
+    with pytest.raises(ValueError, match="has 6 steps behind it, more than the 4 that are asked for; pass 6 steps or more"):
+        run(NoisyLine(), line_data(), tmp_path, steps=4)
+
+
+def test_what_a_kill_left_half_written_goes_at_the_next_run(tmp_path: Path) -> None:
+    run(NoisyLine(), line_data(), tmp_path, steps=6)
+    torn = tmp_path / "checkpoints" / "step-00000007"
+    torn.mkdir()
+    (torn / "state.safetensors").write_bytes(b"half")
+    for place in (tmp_path / "checkpoints", tmp_path / "checkpoints" / "step-00000006"):
+        (place / ".latentry-0123.safetensors").write_bytes(b"half")
+    run(NoisyLine(), line_data(), tmp_path)
+    assert sorted(path.name for path in (tmp_path / "checkpoints").rglob("*") if path.is_file()) == sorted(
+        2 * ["state.json", "state.safetensors", "random-0.safetensors"]
+    )
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "_PATIENCE", 0.0)
+    refused: list[str] = []
+
+    def second(step: int) -> None:
+        with pytest.raises(ValueError, match="another run is at work") as caught:
+            run(NoisyLine(), line_data(), tmp_path)
+        refused.append(str(caught.value))
+
+    run(NoisyLine(), line_data(), tmp_path, second, steps=6)
+    assert len(refused) == 2
+    run(NoisyLine(), line_data(), tmp_path, steps=9)  # none holds it any more
+
+
+# ------------------------------------------------------------------------------------------------- checkpoints in between
+
+
+@pytest.mark.parametrize("stop", [None, 2, 8, 11])
+def test_checkpoints_by_the_clock_lose_one_step_at_most_and_change_no_bit(
+    stop: int | None, tmp_path: Path, unbroken: Callable[[str], Path]
+) -> None:
+    seen: list[int] = []
+    if stop is not None:
+        with pytest.raises(PowerCut):
+            run(cut_at(stop, NoisyLine()), line_data(), tmp_path, seen.append, checkpoint_seconds=0.0)
+    result = run(NoisyLine(), line_data(), tmp_path, seen.append, checkpoint_seconds=0.0)
+    assert result.resumed_from == (0 if stop is None else stop - 1)
+    assert seen == [3, 6, 9, 12]
+    assert last(tmp_path) == last(unbroken("Adam"))
+
+
+def test_no_checkpoint_is_made_before_it_is_due(tmp_path: Path) -> None:
+    run(NoisyLine(), line_data(), tmp_path, steps=7, checkpoint_every=7, keep_checkpoints=9)
+    assert len(saved_checkpoints(tmp_path / "checkpoints")) == 1
+    run(NoisyLine(), line_data(), tmp_path / "due", steps=7, checkpoint_every=7, keep_checkpoints=9, checkpoint_seconds=0.0)
+    assert len(saved_checkpoints(tmp_path / "due" / "checkpoints")) == 7
+
+
 # ----------------------------------------------------------------------------------------------------------- checkpoints
 
 
-@pytest.mark.parametrize("keep", [1, 2, 3])
+@pytest.mark.parametrize("keep", [2, 3])
 def test_old_checkpoints_go(keep: int, tmp_path: Path) -> None:
     run(NoisyLine(), line_data(), tmp_path, keep_checkpoints=keep)
     names = [path.name for path in saved_checkpoints(tmp_path / "checkpoints")]
@@ -384,12 +508,22 @@ def test_data_of_less_than_a_batch_are_refused(tmp_path: Path) -> None:
         run(NoisyLine(), line_data(7), tmp_path)
 
 
-@pytest.mark.parametrize("change", [{"steps": 0}, {"batch_size": 0}, {"checkpoint_every": 0}, {"keep_checkpoints": 0}])
-def test_settings_below_one_are_refused(change: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match=f"expected {next(iter(change))} >= 1, got 0"):
-        LoopSettings(**change)
-    with pytest.raises(ValueError, match="expected workers >= 0, got -1"):
-        LoopSettings(workers=-1)
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("steps", 1), ("batch_size", 1), ("checkpoint_every", 1), ("keep_checkpoints", 2), ("workers", 0)],
+)
+def test_settings_outside_their_range_are_refused(name: str, least: int) -> None:
+    LoopSettings(**{name: least})
+    with pytest.raises(ValueError, match=f"expected {name} >= {least}, got {least - 1}"):
+        LoopSettings(**{name: least - 1})
+    with pytest.raises(ValueError, match=f"expected {name} <= .*, got 1,000,000,000,000,000,000; .* slip"):
+        LoopSettings(**{name: 10**18})
+
+
+@pytest.mark.parametrize("seconds", [-1.0, math.nan])
+def test_seconds_between_checkpoints_are_a_number_from_zero_on(seconds: float) -> None:
+    with pytest.raises(ValueError, match="expected checkpoint_seconds"):
+        LoopSettings(checkpoint_seconds=seconds)
 
 
 # ----------------------------------------------------------------------------------------------------------------- steps

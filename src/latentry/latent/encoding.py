@@ -150,7 +150,7 @@ def fit_encoder(
     """
     from accelerate.accelerator import Accelerator
 
-    settings = LoopSettings(steps, batch_size, "cosine", checkpoint_every, keep_checkpoints=1)
+    settings = LoopSettings(steps, batch_size, "cosine", checkpoint_every)
     weights = _Weights(class_weight, score_weight, prior_weight)
     _check_choices(batch_size, width, learning_rate, difference)
     seed = int(torch.randint(2**31, (), generator=rng, device=rng.device if rng is not None else None))

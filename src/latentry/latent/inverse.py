@@ -237,7 +237,7 @@ def fit_inverse(
     """
     from accelerate.accelerator import Accelerator
 
-    settings = LoopSettings(steps, batch_size, "cosine", checkpoint_every, keep_checkpoints=1)
+    settings = LoopSettings(steps, batch_size, "cosine", checkpoint_every)
     if batch_size < 2 or width < 1 or not (learning_rate > 0 and 0 <= noise < math.inf):
         raise ValueError(
             "expected batch_size >= 2, width >= 1, learning_rate > 0 and a finite noise >= 0, "

@@ -131,7 +131,7 @@ def settled(
         ValueError: A class has fewer than two data, or a checkpoint belongs to another run.
     """
     training = FlowTraining(laws)
-    loop = LoopSettings(steps, min(_BATCH, len(laws)), "cosine", max(1, steps // 3), keep_checkpoints=1)
+    loop = LoopSettings(steps, min(_BATCH, len(laws)), "cosine", max(1, steps // 3))
     train(
         training, laws, loop, folder, seed=seed, accelerator=accelerator, identity={**identity, "flow": vars(loop)},
         progress=progress,

@@ -1,10 +1,13 @@
 """The whole state of a training as named tensors and JSON, so that a killed run goes on as if it had not been.
 
 A checkpoint is a folder `step-00001500` with `state.safetensors` (weights, averages, optimisers), one
-`random-RANK.safetensors` for each process and `state.json` (step, optimiser settings, run settings, losses so far). That
-file is written last: a folder that has it is a whole checkpoint, any other is passed over.
+`random-RANK.safetensors` for each process and `state.json` (step, optimiser settings, run settings, losses so far, and the
+SHA-256 of all of this). That file is written last: a folder without it was never finished. One whose files have changed
+since, were it by a single bit, is no whole checkpoint either, and the one before it is taken.
 """
 
+import hashlib
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,9 +17,10 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from latentry.storage import read_json, read_tensors, write_json, write_tensors
+from latentry.storage import file_hash, read_json, read_tensors, write_json, write_tensors
 
 __all__ = [
+    "check_whole",
     "checkpoint_path",
     "laid_out_like",
     "optimizer_from_tensors",
@@ -24,10 +28,15 @@ __all__ = [
     "prune_checkpoints",
     "random_state",
     "read_checkpoint",
+    "remove_torn",
     "restore_random_state",
     "saved_checkpoints",
     "write_checkpoint",
 ]
+
+
+_CONTENT = "state.json"
+_HASHES = "sha256"
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
@@ -35,13 +44,22 @@ def checkpoint_path(folder: Path, step: int) -> Path:
 
 
 def saved_checkpoints(folder: Path) -> list[Path]:
-    """Whole checkpoints, oldest first."""
-    return sorted(path for path in folder.glob("step-*") if (path / "state.json").is_file())
+    """Finished checkpoints, oldest first."""
+    return sorted(path for path in folder.glob("step-*") if (path / _CONTENT).is_file())
 
 
 def prune_checkpoints(folder: Path, keep: int) -> None:
+    """Remove all but the newest of the finished checkpoints."""
     for old in saved_checkpoints(folder)[:-keep]:
+        (old / _CONTENT).unlink()  # first: what is left, if this is as far as it comes, is no checkpoint any more
         shutil.rmtree(old)
+
+
+def remove_torn(folder: Path) -> None:
+    """Remove checkpoints that a killed run never finished, or had not yet removed."""
+    for path in folder.glob("step-*"):
+        if path.is_dir() and not path.is_symlink() and not (path / _CONTENT).exists():
+            shutil.rmtree(path)
 
 
 def optimizer_to_tensors(optimizer: Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
@@ -90,11 +108,50 @@ def restore_random_state(rng: torch.Generator, states: Mapping[str, Tensor]) -> 
         torch.cuda.set_rng_state(states["cuda"])
 
 
-def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> None:
-    """Write weights and JSON of a checkpoint; `state.json` comes last and makes the folder a checkpoint."""
+def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], content: Mapping[str, Any], processes: int = 1) -> None:
+    """Write weights and JSON of a checkpoint; `state.json` comes last and makes the folder a checkpoint.
+
+    Args:
+        path: Its folder, where each process has written its random states.
+        tensors: Weights, averages and optimisers.
+        content: The rest, as JSON.
+        processes: How many take part; random states of others, from an attempt of more processes, are removed.
+    """
     write_tensors(path / "state.safetensors", tensors)
-    write_json(path / "state.json", dict(content))
+    own = {f"random-{rank}.safetensors" for rank in range(processes)}
+    for stale in path.glob("random-*.safetensors"):
+        if stale.name not in own:
+            stale.unlink()
+    files = {file.name: file_hash(file) for file in sorted(path.glob("*.safetensors"))}
+    write_json(path / _CONTENT, {**content, _HASHES: {**files, _CONTENT: _hash(content)}})
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    return read_tensors(path / "state.safetensors"), read_json(path / "state.json")
+    """What `write_checkpoint` wrote.
+
+    Raises:
+        ValueError: A file is missing or of another format; the message names it.
+    """
+    content = read_json(path / _CONTENT)
+    if not isinstance(content, dict):
+        raise ValueError(f"expected a checkpoint in {path}, but {_CONTENT} holds {type(content).__name__}")
+    return read_tensors(path / "state.safetensors"), {name: value for name, value in content.items() if name != _HASHES}
+
+
+def check_whole(path: Path) -> None:
+    """Make sure that the files of a checkpoint are those that were written.
+
+    Raises:
+        ValueError: One of them is missing or another one.
+    """
+    content = read_json(path / _CONTENT)
+    hashes = content.pop(_HASHES, None) if isinstance(content, dict) else None
+    if not isinstance(hashes, dict) or hashes.pop(_CONTENT, None) != _hash(content):
+        raise ValueError(f"{path / _CONTENT} is not what was written")
+    for name, known in hashes.items():
+        if not (path / name).is_file() or file_hash(path / name) != known:
+            raise ValueError(f"{path / name} is not what was written")
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

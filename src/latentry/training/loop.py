@@ -10,6 +10,7 @@ several times per backward pass and penalties differentiate twice, and hooks all
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,21 +26,17 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
-from latentry.storage import read_tensors, write_tensors
+from latentry.storage import held_folder, remove_leftovers
 from latentry.training.batches import BatchSource, ShuffledBatches, batch_loader
 from latentry.training.checkpoints import (
     checkpoint_path,
     laid_out_like,
-    optimizer_from_tensors,
-    optimizer_to_tensors,
     prune_checkpoints,
-    random_state,
-    read_checkpoint,
-    restore_random_state,
+    remove_torn,
     saved_checkpoints,
-    write_checkpoint,
 )
 from latentry.training.memory import keep_freed_memory
+from latentry.training.resuming import Course, is_due, last_whole, restore, save
 from latentry.training.settings import LoopSettings
 
 __all__ = ["Trained", "TrainingDivergedError", "Trainable", "Update", "optimizer_update", "train"]
@@ -94,7 +91,8 @@ def train(
     """Train `model` for `settings.steps` iterations, from the last whole checkpoint under `folder` if there is one.
 
     A run that was killed and resumed ends with the weights of one that was not, on the CPU at an equal thread count: the
-    order of the data is a function of seed and step, and every random state is in the checkpoint.
+    order of the data is a function of seed and step, and every random state is in the checkpoint. No more is lost than what
+    was done since the last one, `settings.checkpoint_seconds` at most. The folder is held against other runs meanwhile.
 
     Args:
         model: Networks, optimisers and the step; moved to the accelerator's device.
@@ -104,19 +102,42 @@ def train(
         seed: Seed of order and noise.
         accelerator: Device, precision and processes.
         identity: What makes this run what it is, as JSON; a checkpoint of another identity is refused.
-        at_checkpoint: Called after each checkpoint on the main process with the step, to validate and draw pictures; again
-            for the checkpoint that a run goes on from, since it may have been killed in between.
+        at_checkpoint: Called every `settings.checkpoint_every` steps and at the end, after the checkpoint, on the main
+            process with the step, to validate and draw pictures; again for the checkpoint that a run goes on from, since it
+            may have been killed in between.
         progress: Called as `progress(done, total)` after each iteration, in place of the bar on standard error.
 
     On a CPU the process keeps to its end the memory that it frees (`keep_freed_memory`).
 
     Raises:
         TrainingDivergedError: A loss or a weight became NaN or infinite.
-        ValueError: The checkpoint belongs to a run of other settings or of another number of processes, or the data are
-            fewer than one batch.
+        ValueError: The checkpoint belongs to a run of other settings, of more steps or of another number of processes, or is
+            broken with none before it, another run is at work in the folder, or the data are fewer than one batch.
     """
     keep_freed_memory()
-    checkpoints = folder / "checkpoints"
+    with ExitStack() as stack:
+        checkpoints = folder / "checkpoints"
+        if accelerator.is_main_process:
+            stack.enter_context(held_folder(checkpoints))
+            remove_leftovers(checkpoints, ".")
+            remove_torn(checkpoints)
+        accelerator.wait_for_everyone()
+        return _train(model, data, settings, checkpoints, stack, seed, accelerator, identity, at_checkpoint, progress)
+
+
+def _train(
+    model: Trainable,
+    data: BatchSource,
+    settings: LoopSettings,
+    checkpoints: Path,
+    stack: ExitStack,
+    seed: int,
+    accelerator: Accelerator,
+    identity: Mapping[str, Any],
+    at_checkpoint: Callable[[int], None],
+    progress: Callable[[int, int], None] | None,
+) -> Trained:
+    """`train` in a folder of its own; the stack closes what it opens."""
     device = accelerator.device
     rng = torch.Generator(device).manual_seed(seed * 1_000_003 + accelerator.process_index)
     identity = json.loads(json.dumps(dict(identity)))  # as a checkpoint gives it back: tuples are lists
@@ -129,12 +150,13 @@ def train(
             for tensor in network.state_dict().values():
                 tensor.copy_(broadcast(tensor))
 
-    start = 0
-    losses: dict[str, list[float]] = {}
-    found = saved_checkpoints(checkpoints)
-    if found:
-        start, losses = _restore(model, rng, found[-1], accelerator, identity)
-        _observe(at_checkpoint, start, accelerator)
+    course = Course()
+    found = last_whole(checkpoints, accelerator)
+    if found is not None:
+        course, observed = restore(model, rng, found, accelerator, identity, settings.steps)
+        if observed:
+            _observe(at_checkpoint, course.step, accelerator)
+    start = course.step
     groups = [group for optimizer in model.optimizers.values() for group in optimizer.param_groups]
     for group in groups:
         group.setdefault("initial_lr", group["lr"])
@@ -142,50 +164,49 @@ def train(
         len(data), settings.batch_size, seed, start, accelerator.process_index, accelerator.num_processes
     )
     update = optimizer_update(model.optimizers, _over_processes(accelerator))
+    bar = stack.enter_context(_progress(accelerator.is_main_process and progress is None))
+    task = bar.add_task("training", total=settings.steps, completed=start, losses="")
+    log = _tensorboard(checkpoints.parent, stack) if settings.tensorboard and accelerator.is_main_process else None
+    loader: Iterator[Any] = iter(batch_loader(data, batches, settings.workers))
+    saved_at = time.monotonic()
 
-    with ExitStack() as stack:
-        bar = stack.enter_context(_progress(accelerator.is_main_process and progress is None))
-        task = bar.add_task("training", total=settings.steps, completed=start, losses="")
-        log = _tensorboard(folder, stack) if settings.tensorboard and accelerator.is_main_process else None
-        loader: Iterator[Any] = iter(batch_loader(data, batches, settings.workers))
-        sums: dict[str, Tensor] = {}
-        summed_from = start
+    for step in range(start + 1, settings.steps + 1):
+        for group in groups:
+            group["lr"] = group["initial_lr"] * _rate_factor(settings, step)
+        for network in model.networks.values():
+            network.train()
+        try:
+            with accelerator.autocast():
+                shown = model.step(_to_device(next(loader), device), rng, update)
+        except _NotFiniteError as error:
+            raise TrainingDivergedError(_advice(str(error), step, saved_checkpoints(checkpoints))) from None
+        for name, average in model.averages.items():
+            average.update_parameters(model.networks[name])
+        course.step = step
+        course.add(shown)
+        bar.update(task, advance=1)
+        if progress is not None:
+            progress(step, settings.steps)
 
-        for step in range(start + 1, settings.steps + 1):
-            for group in groups:
-                group["lr"] = group["initial_lr"] * _rate_factor(settings, step)
-            for network in model.networks.values():
-                network.train()
-            try:
-                with accelerator.autocast():
-                    shown = model.step(_to_device(next(loader), device), rng, update)
-            except _NotFiniteError as error:
-                raise TrainingDivergedError(_advice(str(error), step, saved_checkpoints(checkpoints))) from None
-            for name, average in model.averages.items():
-                average.update_parameters(model.networks[name])
-            for name, value in shown.items():
-                sums[name] = sums.get(name, torch.zeros((), device=device)) + value.detach()
-            bar.update(task, advance=1)
-            if progress is not None:
-                progress(step, settings.steps)
-
-            if step % settings.checkpoint_every == 0 or step == settings.steps:
-                spoilt = [name for name, network in model.networks.items() if not _finite(network)]
-                if spoilt:
-                    what = f"weights of {' and '.join(spoilt)} became NaN or infinite"
-                    raise TrainingDivergedError(_advice(what, step, saved_checkpoints(checkpoints)))
-                means = {name: value.item() / (step - summed_from) for name, value in sums.items()}
-                sums, summed_from = {}, step
+        observed = step % settings.checkpoint_every == 0 or step == settings.steps
+        if observed or is_due(saved_at, settings.checkpoint_seconds, accelerator):
+            spoilt = [name for name, network in model.networks.items() if not _finite(network)]
+            if spoilt:
+                what = f"weights of {' and '.join(spoilt)} became NaN or infinite"
+                raise TrainingDivergedError(_advice(what, step, saved_checkpoints(checkpoints)))
+            if observed:
+                means = course.take_means()
                 for name, mean in means.items():
-                    losses.setdefault(name, []).append(mean)
                     if log is not None:
                         log.add_scalar(f"loss/{name}", mean, step)
                 bar.update(task, losses="  ".join(f"{name} {mean:.3f}" for name, mean in means.items()))
-                _save(model, rng, checkpoint_path(checkpoints, step), step, losses, identity, accelerator)
-                if accelerator.is_main_process:
-                    prune_checkpoints(checkpoints, settings.keep_checkpoints)
+            save(model, rng, checkpoint_path(checkpoints, step), course, observed, identity, accelerator)
+            if accelerator.is_main_process:
+                prune_checkpoints(checkpoints, settings.keep_checkpoints)
+            if observed:
                 _observe(at_checkpoint, step, accelerator)
-    return Trained(steps=settings.steps, resumed_from=start, losses=losses)
+            saved_at = time.monotonic()
+    return Trained(steps=settings.steps, resumed_from=start, losses=course.losses)
 
 
 class _NotFiniteError(ArithmeticError):
@@ -262,61 +283,6 @@ def _rate_factor(settings: LoopSettings, step: int) -> float:
 
 def _to_device(batch: Any, device: torch.device) -> Any:
     return tuple(part.to(device, non_blocking=True) for part in batch)
-
-
-def _save(
-    model: Trainable,
-    rng: torch.Generator,
-    path: Path,
-    step: int,
-    losses: Mapping[str, list[float]],
-    identity: Mapping[str, Any],
-    accelerator: Accelerator,
-) -> None:
-    write_tensors(path / f"random-{accelerator.process_index}.safetensors", random_state(rng))
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        tensors, groups = {}, {}
-        for kind, modules in (("network", model.networks), ("average", model.averages)):
-            for name, module in modules.items():
-                tensors.update({f"{kind}/{name}/{key}": value for key, value in module.state_dict().items()})
-        for name, optimizer in model.optimizers.items():
-            state, groups[name] = optimizer_to_tensors(optimizer)
-            tensors.update({f"optimizer/{name}/{key}": value for key, value in state.items()})
-        content = {"step": step, "identity": dict(identity), "losses": dict(losses), "optimizers": groups}
-        write_checkpoint(path, tensors, content)
-    accelerator.wait_for_everyone()
-
-
-def _restore(
-    model: Trainable, rng: torch.Generator, path: Path, accelerator: Accelerator, identity: Mapping[str, Any]
-) -> tuple[int, dict[str, list[float]]]:
-    tensors, content = read_checkpoint(path)
-    changed = sorted(
-        name for name in {*content["identity"], *identity} if content["identity"].get(name) != identity.get(name)
-    )
-    if changed:
-        raise ValueError(
-            f"{path} belongs to a run with other settings ({', '.join(changed)}); "
-            "restore them to go on, or start afresh with --force or another --out"
-        )
-    processes = len(list(path.glob("random-*.safetensors")))
-    if processes != accelerator.num_processes:
-        raise ValueError(
-            f"{path} was written by {processes} processes, this run has {accelerator.num_processes}; "
-            "resume with as many as it was started with"
-        )
-
-    def part(prefix: str) -> dict[str, Tensor]:
-        return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-    for kind, modules in (("network", model.networks), ("average", model.averages)):
-        for name, module in modules.items():
-            module.load_state_dict(part(f"{kind}/{name}/"))
-    for name, optimizer in model.optimizers.items():
-        optimizer_from_tensors(optimizer, part(f"optimizer/{name}/"), content["optimizers"][name])
-    restore_random_state(rng, read_tensors(path / f"random-{accelerator.process_index}.safetensors"))
-    return content["step"], content["losses"]
 
 
 def _advice(what: str, step: int, checkpoints: list[Path]) -> str:

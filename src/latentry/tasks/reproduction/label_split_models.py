@@ -209,7 +209,7 @@ def _split_settings(asked: ModelCell, home: Path, device: str) -> TrainLabelSpli
 
 def _loop(asked: ModelCell) -> LoopSettings:
     every = max(2, -(-asked.steps // 3))
-    return LoopSettings(asked.steps, asked.batch_size, "cosine", checkpoint_every=every, keep_checkpoints=1)
+    return LoopSettings(asked.steps, asked.batch_size, "cosine", checkpoint_every=every)
 
 
 def _train_conditional(asked: ModelCell, home: Path, device: str) -> dict[str, Any]:

@@ -264,9 +264,7 @@ def _train_gan(places: Places, asked: GANCell) -> dict[str, Any]:
     prior = named_prior(asked.prior, asked.latent_dim).to(device)
     model: Any = gan(asked, prior, side, channels)
     schedule: Literal["cosine", "constant"] = "cosine" if asked.network == "dcgan" else "constant"
-    loop = LoopSettings(
-        asked.steps, asked.batch_size, schedule, checkpoint_every=max(2, -(-asked.steps // 4)), keep_checkpoints=1
-    )
+    loop = LoopSettings(asked.steps, asked.batch_size, schedule, checkpoint_every=max(2, -(-asked.steps // 4)))
     train(
         model,
         data.split("train"),

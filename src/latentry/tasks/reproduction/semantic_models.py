@@ -311,4 +311,4 @@ def _settings(asked: VAECell, home: Path, device: str, gan: SemanticGANSettings)
 
 def _loop(steps: int, batch_size: int) -> LoopSettings:
     every = max(1, -(-steps // 3))
-    return LoopSettings(steps, batch_size, "cosine", checkpoint_every=every, keep_checkpoints=1)
+    return LoopSettings(steps, batch_size, "cosine", checkpoint_every=every)
