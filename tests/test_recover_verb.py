@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -151,7 +152,11 @@ def test_shards_of_other_settings_or_images_are_refused(
     write_png(images / "1.png", torch.full((1, 28, 28), 0.7))
     assert run(*command) == 2
     assert "(images)" in capsys.readouterr().err
-    assert run(*command, "--force") == 0
+    shard = (tmp_path / "out" / "codes" / "codes-00000.safetensors").read_bytes()
+    assert run(*command, "--force") == 2  # replaces finished results, and never what is not finished yet
+    assert (tmp_path / "out" / "codes" / "codes-00000.safetensors").read_bytes() == shard
+    shutil.rmtree(tmp_path / "out")
+    assert run(*command) == 0
 
 
 def test_two_processes_find_the_codes_of_one(place: Path, tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ Values come from the defaults, then the environment (`LATENTRY_VERB__NAME`), the
 is said on the command line beats what was set around it. A task is imported when it runs, so that help is instant.
 
 How a command ends: 0 when it did its work, 1 when the work failed, 2 for what the user can set right (a word, a file, a
-folder, a full disk), 70 for what nobody foresaw, 130 for Ctrl-C, 141 when nobody read the output to its end. Every end but
-the first is one sentence on standard error, the last one is silent; `LATENTRY_DEBUG=1` adds the traceback.
+folder, a full disk), 70 for what nobody foresaw, 130 for Ctrl-C, 143 for SIGTERM, 141 when nobody read the output to its
+end. Every end but the first is one sentence on standard error, the last one is silent; `LATENTRY_DEBUG=1` adds the
+traceback.
 """
 
 import importlib
@@ -16,7 +17,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from latentry.cli.endings import MISUSED, ending, listening
+from latentry.cli.endings import MISUSED, ending, listening, terminable
 from latentry.cli.parser import UsageError, refuse_unknown_variables, verb_and_values, verbs_parser
 from latentry.cli.verbs import VERBS, Verb
 
@@ -25,7 +26,7 @@ __all__ = ["VERBS", "Verb", "main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    with listening() as listened:
+    with listening() as listened, terminable():
         try:
             code = _run(sys.argv[1:] if arguments is None else arguments)
         except SystemExit as left:  # help and version

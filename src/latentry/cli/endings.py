@@ -1,7 +1,9 @@
 """How a command ends: the exit code and the one sentence of every error, and output that nobody reads to its end."""
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, cast
@@ -9,9 +11,20 @@ from typing import Any, cast
 from latentry.cli.parser import UsageError
 from latentry.names import printable
 
-__all__ = ["FAILED", "INTERRUPTED", "MISUSED", "UNFORESEEN", "UNREAD", "Listened", "ending", "listening"]
+__all__ = [
+    "FAILED",
+    "INTERRUPTED",
+    "MISUSED",
+    "TERMINATED",
+    "UNFORESEEN",
+    "UNREAD",
+    "Listened",
+    "ending",
+    "listening",
+    "terminable",
+]
 
-FAILED, MISUSED, UNFORESEEN, INTERRUPTED, UNREAD = 1, 2, 70, 130, 141
+FAILED, MISUSED, UNFORESEEN, INTERRUPTED, UNREAD, TERMINATED = 1, 2, 70, 130, 141, 143
 
 _LONG = 200
 """Most letters of a path in a sentence."""
@@ -22,6 +35,8 @@ _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "alloc_cpu")
 def ending(error: BaseException) -> tuple[str, int]:
     """The sentence for an error that ends a command, and the exit code."""
     text = printable(" ".join(str(error).split()))
+    if isinstance(error, _TerminatedError):
+        return "terminated; the same command goes on from the last checkpoint where the verb keeps one", TERMINATED
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; the same command goes on from the last checkpoint where the verb keeps one", INTERRUPTED
     if isinstance(error, UsageError):
@@ -127,3 +142,24 @@ def listening() -> Iterator[Listened]:
         yield Listened(out, err)
         out.flush()
         err.flush()
+
+
+class _TerminatedError(KeyboardInterrupt):
+    """SIGTERM, which ends a command as Ctrl-C does: every block is left in order."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """In this block of the main thread SIGTERM ends the work as Ctrl-C does; the handler of before comes back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(number: int, frame: object) -> None:
+        raise _TerminatedError
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

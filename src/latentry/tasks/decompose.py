@@ -20,7 +20,7 @@ from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
 from latentry.tasks.coding import Coded, coded_images, decoded, labelled_codes, load_classifier, made_basis, noted
-from latentry.tasks.runs import claim_folder, load_generator, pick_device, record
+from latentry.tasks.runs import claim_folder, command, load_generator, pick_device, record
 from latentry.tasks.settings import DecomposeSettings
 
 __all__ = ["decompose"]
@@ -33,6 +33,7 @@ _LISTED = 100
 """Images with a row in `results.json`."""
 
 
+@command
 def decompose(settings: DecomposeSettings) -> dict[str, Any]:
     """Write `basis/`, `index.html`, `results.json` and, for images, `coefficients.safetensors`; print the report."""
     if settings.report_codes < 100:

@@ -30,7 +30,7 @@ from latentry.storage import write_tensors
 from latentry.tasks.coding import Coded, coded_images, decoded, labelled_codes, load_classifier, made_basis, noted
 from latentry.tasks.edit_label_split import edit_label_split
 from latentry.tasks.edit_semantic import edit_semantic
-from latentry.tasks.runs import claim_folder, load_generator, pick_device, record
+from latentry.tasks.runs import claim_folder, command, load_generator, pick_device, record
 from latentry.tasks.settings import EditSettings
 
 __all__ = ["Turn", "edit", "film", "parse_turns"]
@@ -95,6 +95,7 @@ class Outcome:
         return 2 * torch.atan2((moved - z).norm(dim=1), (moved + z).norm(dim=1)).where(size > 0, 0).rad2deg()
 
 
+@command
 def edit(settings: EditSettings) -> dict[str, Any]:
     """Write `index.html`, `after.png`, `codes.safetensors` and `results.json`; print the report."""
     if is_label_split(settings.generator):

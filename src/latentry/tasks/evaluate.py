@@ -20,7 +20,7 @@ from latentry.reports.figures import fit_figure, path_figure
 from latentry.reports.page import Picture, write_page
 from latentry.reports.tables import Table, print_table
 from latentry.storage import read_tensors
-from latentry.tasks.runs import claim_folder, load_any_generator, named_prior, pick_device, record
+from latentry.tasks.runs import claim_folder, command, load_any_generator, named_prior, pick_device, record
 from latentry.tasks.settings import EvaluateSettings
 
 __all__ = ["evaluate"]
@@ -41,6 +41,7 @@ _NOTE = (
 )
 
 
+@command
 def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
     """Write `index.html` and `results.json`; print one row for the prior and one for each rule and step."""
     device = pick_device(settings.device)

@@ -19,7 +19,7 @@ from latentry.reports.consoles import PlainConsole
 from latentry.reports.figures import comparison_figure, prior_figure
 from latentry.reports.tables import Table, print_table
 from latentry.storage import read_json, write_bytes
-from latentry.tasks.runs import claim_folder, named_prior, record
+from latentry.tasks.runs import claim_folder, command, named_prior, record
 from latentry.tasks.settings import PriorCompareSettings, PriorShowSettings
 
 __all__ = ["HEAVY", "compare", "draw", "numbers", "plain", "show", "step_table"]
@@ -34,6 +34,7 @@ _NOTE = (
 )
 
 
+@command
 def show(settings: PriorShowSettings) -> dict[str, Any]:
     """Write `prior.png` and `results.json`; print the law in numbers, and how far codes between codes are from it."""
     prior = _prior(settings.prior, settings.latent_dim)
@@ -50,6 +51,7 @@ def show(settings: PriorShowSettings) -> dict[str, Any]:
     return content
 
 
+@command
 def compare(settings: PriorCompareSettings) -> dict[str, Any]:
     """Write `priors.png` and `results.json`; print one row for each prior."""
     if not settings.t:

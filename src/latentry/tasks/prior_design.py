@@ -8,16 +8,15 @@ from latentry.priors import Design, Tabulated, design_interpolable, mismatch, sa
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.tables import Table, print_table
 from latentry.tasks.prior import HEAVY, draw, numbers, plain, step_table
-from latentry.tasks.runs import claim_folder, record
+from latentry.tasks.runs import claim_folder, command, record
 from latentry.tasks.settings import PriorDesignSettings
 
 __all__ = ["design"]
 
 
+@command
 def design(settings: PriorDesignSettings) -> dict[str, Any]:
     """Write `prior.json`, `prior.png` and `results.json`; print how the design went and how far codes between codes are."""
-    if not settings.force:
-        claim_folder(settings)  # refused before the search, not after it
     designed = design_interpolable(
         settings.latent_dim,
         settings.bins,

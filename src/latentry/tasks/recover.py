@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from accelerate.state import PartialState
 
-from latentry.paths import user_path
 from latentry.priors import SavedPrior
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.progress import progress_bar
@@ -20,7 +19,7 @@ from latentry.tasks.coding import noted
 from latentry.tasks.recovery_options import image_format, measurement, start_from
 from latentry.tasks.recovery_report import SHOWN, SelfCheck, findings, self_check, write_report
 from latentry.tasks.recovery_shards import Processes, Recovering, given_images, own_images, recover_shards
-from latentry.tasks.runs import claim_folder, load_any_generator, named_prior, pick_device, record
+from latentry.tasks.runs import claim_folder, command, load_any_generator, named_prior, out_folder, pick_device, record
 from latentry.tasks.settings import RecoverSettings
 
 __all__ = ["recover"]
@@ -30,6 +29,7 @@ _PATIENCE = timedelta(days=30)
 """How long a process waits for the shards of the others."""
 
 
+@command
 def recover(settings: RecoverSettings) -> dict[str, Any]:
     """Write `codes/`, `self-check/`, `index.html` and `results.json`; print a row for each of the first images and shares.
 
@@ -114,7 +114,7 @@ def _claim(processes: Processes, settings: RecoverSettings) -> Path:
     if processes.index == 0:
         claim_folder(settings, "index.html", _CODES, _OWN)
     processes.wait()
-    return user_path(settings.out)
+    return out_folder(settings)
 
 
 def _facts(settings: RecoverSettings, prior: SavedPrior, weights: str) -> list[tuple[str, str]]:

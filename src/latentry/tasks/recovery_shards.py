@@ -240,6 +240,6 @@ def _check(path: Path, facts: dict[str, str], names: list[str]) -> None:
         differing.append("names of the images")
     if differing:
         raise ValueError(
-            f"{path} was made otherwise than is asked for now ({', '.join(differing)}); choose another --out, or begin "
-            "again with --force"
+            f"{path} was made otherwise than is asked for now ({', '.join(differing)}); choose another --out, or remove "
+            "that folder to begin anew (--force replaces finished results alone)"
         )

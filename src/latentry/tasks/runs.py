@@ -1,11 +1,14 @@
 """What every verb does first and last: pick a device, respect an earlier result, record how the result was made."""
 
 import dataclasses
+import functools
 import json
-import shutil
+import os
 from collections.abc import Callable
+from contextlib import ExitStack
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -27,15 +30,17 @@ from latentry.priors import (
     design_radial,
     load_prior,
 )
-from latentry.storage import write_json
+from latentry.storage import held_folder, remove_leftovers, set_aside, write_json
 from latentry.tasks.settings import CommonSettings
 
 __all__ = [
     "RESULTS",
     "claim_folder",
+    "command",
     "load_any_generator",
     "load_generator",
     "named_prior",
+    "out_folder",
     "pick_device",
     "record",
     "settings_record",
@@ -43,6 +48,10 @@ __all__ = [
 
 RESULTS = "results.json"
 """Written last by every verb: a folder that has it holds a finished result."""
+
+_CLAIMS: ContextVar[ExitStack] = ContextVar("what the running verb has claimed")
+
+Settings = TypeVar("Settings", bound=CommonSettings)
 
 _PRIORS: dict[str, Callable[[int], UnlabelledPrior]] = {
     "normal": Normal,
@@ -74,33 +83,74 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def claim_folder(settings: CommonSettings, *parts: str, goes_on: bool = False) -> Path:
-    """The folder for results, created; with `force` an earlier result there is removed, with nothing else.
+def command(verb: Callable[[Settings], dict[str, Any]]) -> Callable[[Settings], dict[str, Any]]:
+    """A verb that is refused before it begins where its result is there already, and lets go of its folder when it ends."""
+
+    @functools.wraps(verb)
+    def run(settings: Settings) -> dict[str, Any]:
+        _refuse_finished(settings)
+        with ExitStack() as claims:
+            token = _CLAIMS.set(claims)
+            try:
+                return verb(settings)
+            finally:
+                _CLAIMS.reset(token)
+
+    return run
+
+
+def out_folder(settings: CommonSettings) -> Path:
+    """Where results go."""
+    return user_path(settings.out)
+
+
+def _refuse_finished(settings: CommonSettings) -> None:
+    folder = out_folder(settings)
+    present = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if not present.is_dir():
+        kind = "a link to nothing" if present.is_symlink() and not present.exists() else "a file"
+        raise ValueError(f"expected a folder for results, but {present} is {kind}; choose another --out")
+    images = getattr(settings, "images", [])
+    check_output(folder, [*filter(None, [getattr(settings, "data", None)]), *(images if isinstance(images, list) else ())])
+    if (folder / RESULTS).exists() and not (settings.force or settings.goes_on):
+        raise ValueError(f"{folder} holds an earlier result; choose another --out, or replace it with --force")
+
+
+def claim_folder(settings: CommonSettings, *parts: str) -> Path:
+    """The folder for results, created and held against other runs until the verb (a `command`) ends.
+
+    With `force` a finished result there is replaced, and nothing else; it comes back if the verb fails before it has written
+    anything. What an unfinished run left is gone on from, with `force` too.
 
     Args:
         settings: Where, and whether by force.
-        parts: Files and folders that the verb writes beside `results.json`.
-        goes_on: Whether the verb goes on from an earlier result, having pieces of its own that it knows again.
+        parts: Files and folders that the verb writes beside `results.json`; names without a suffix are folders.
 
     Raises:
-        ValueError: The folder holds a finished result, unless the verb goes on from it, is a file, or lies in a folder of
-            data, which would hold the results when it is read again.
+        ValueError: The folder holds a finished result that is not to be replaced, is a file, is another run's, or lies in a
+            folder of data, which would hold the results when it is read again; or a part that is to be removed is a link, a
+            file in place of a folder or a folder in place of a file.
     """
-    folder = user_path(settings.out)
-    check_output(folder, [*filter(None, [getattr(settings, "data", None)]), *getattr(settings, "images", [])])
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"expected a folder for results, but {folder} is a file; choose another --out")
-    if settings.force:
-        for part in (RESULTS, *parts):
-            path = folder / part
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-    elif (folder / RESULTS).exists() and not goes_on:
-        raise ValueError(f"{folder} holds an earlier result; choose another --out, or replace it with --force")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = out_folder(settings)
+    _CLAIMS.get().enter_context(held_folder(folder))
+    _refuse_finished(settings)  # again: another run may have ended meanwhile
+    remove_leftovers(folder, *parts)
+    if (folder / RESULTS).exists() and settings.force:
+        for part in (*parts, RESULTS):
+            _check_removable(folder / part)
+        _CLAIMS.get().enter_context(set_aside(folder, (*parts, RESULTS)))
     return folder
+
+
+def _check_removable(path: Path) -> None:
+    if path.is_symlink():
+        raise ValueError(f"expected results to replace, but {path} is a link; remove it yourself, or choose another --out")
+    if path.exists() and path.is_dir() == bool(path.suffix):
+        kinds = ("file", "folder") if path.suffix else ("folder", "file")
+        raise ValueError(
+            f"expected a {kinds[0]} of an earlier result at {path}, but it is a {kinds[1]}, and none of this verb; move it "
+            "away, or choose another --out"
+        )
 
 
 def load_any_generator(name_or_path: str) -> tuple[Pretrained, SavedPrior]:

@@ -12,12 +12,13 @@ from latentry.reports.consoles import PlainConsole
 from latentry.reports.pictures import grid, write_png
 from latentry.storage import write_tensors
 from latentry.tasks.levels import parse_levels
-from latentry.tasks.runs import claim_folder, load_any_generator, pick_device, record
+from latentry.tasks.runs import claim_folder, command, load_any_generator, pick_device, record
 from latentry.tasks.settings import SampleSettings
 
 __all__ = ["sample"]
 
 
+@command
 def sample(settings: SampleSettings) -> dict[str, Any]:
     """Write `grid.png` and `codes.safetensors` (codes `z`, images `x`)."""
     if settings.count < 1 or settings.columns < 1:

@@ -4,7 +4,9 @@ What `train` can be told is in `train_settings`. Nothing here imports torch.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
+
+from latentry.ranges import check_numbers
 
 __all__ = [
     "BasisSettings",
@@ -53,7 +55,12 @@ class CommonSettings:
     json: bool = False
     """Print the result as JSON for machines, and nothing else on standard output."""
     force: bool = False
-    """Replace an earlier result in the same folder."""
+    """Replace an earlier result in the same folder; an unfinished one is gone on from."""
+    goes_on: ClassVar[bool] = False
+    """Whether the verb goes on from an earlier result, having pieces of its own that it knows again."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ from latentry.reports.progress import progress_bar
 from latentry.reports.recoveries import Outcome, comparison_table
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
-from latentry.tasks.runs import claim_folder, load_generator, pick_device, record
+from latentry.tasks.runs import claim_folder, command, load_generator, pick_device, record
 from latentry.tasks.settings import StudySettings
 
 __all__ = ["METHODS", "Method", "study"]
@@ -86,6 +86,7 @@ class Targets:
         return () if self.labels is None else tuple(self.class_names[label] for label in self.labels[:_SHOWN].tolist())
 
 
+@command
 def study(settings: StudySettings) -> dict[str, Any]:
     """Write `index.html`, `recovered.png`, `codes.safetensors`, `results.json`; print the tables and where the page lies."""
     began = time.perf_counter()

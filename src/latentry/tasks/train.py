@@ -13,7 +13,7 @@ from latentry.models.pretrained import load_pretrained, save_pretrained
 from latentry.networks import DCGANDiscriminator, DCGANGenerator, PlainClassifier, ResidualClassifier, channels_last
 from latentry.reports.pictures import grid, write_png
 from latentry.storage import read_json
-from latentry.tasks.runs import named_prior
+from latentry.tasks.runs import command, named_prior
 from latentry.tasks.train_settings import TrainClassifierSettings, TrainGANSettings
 from latentry.tasks.trainings import (
     accelerator_of,
@@ -27,10 +27,10 @@ from latentry.tasks.trainings import (
 __all__ = ["train_classifier", "train_gan"]
 
 
+@command
 def train_gan(settings: TrainGANSettings) -> dict[str, Any]:
     """Train a generator and its discriminator; the generator's moving average becomes the model."""
     accelerator = accelerator_of(settings, settings.loop)
-    folder = claim_training(accelerator, settings)
     data = load_dataset(settings.data, image_size=settings.image_size, channels=settings.channels)
     training = data.split("train")
     side, channels = square_shape(data)
@@ -50,6 +50,7 @@ def train_gan(settings: TrainGANSettings) -> dict[str, Any]:
         ema=settings.ema,
     )
     card = model_card(settings, training)
+    folder = claim_training(accelerator, settings)
 
     def preview(step: int) -> None:
         # its own source of randomness: pictures never change the course of the training
@@ -67,10 +68,10 @@ def train_gan(settings: TrainGANSettings) -> dict[str, Any]:
     return finish_training(folder, settings, {"model": str(folder / "model"), "losses": losses}, rows)
 
 
+@command
 def train_classifier(settings: TrainClassifierSettings) -> dict[str, Any]:
     """Train a classifier; the checkpoint with the best validation accuracy becomes the model, scored on held-out."""
     accelerator = accelerator_of(settings, settings.loop)
-    folder = claim_training(accelerator, settings)
     data = load_dataset(settings.data)
     training = data.split("train").fold(*settings.fold)
 
@@ -87,6 +88,7 @@ def train_classifier(settings: TrainClassifierSettings) -> dict[str, Any]:
         ema=settings.ema,
     )
     card = model_card(settings, training)
+    folder = claim_training(accelerator, settings)
     best = folder / "model" / "config.json"
 
     def validate(step: int) -> None:

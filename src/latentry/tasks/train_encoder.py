@@ -22,7 +22,7 @@ from latentry.reports.tables import Table
 from latentry.tasks.coding import load_classifier
 from latentry.tasks.encoders import PAIRS, PARTS, conclude, cost, there_and_back
 from latentry.tasks.recovery_options import image_format
-from latentry.tasks.runs import claim_folder, load_generator, pick_device
+from latentry.tasks.runs import claim_folder, command, load_generator, pick_device
 from latentry.tasks.train_settings import TrainEncoderSettings
 
 __all__ = ["Jitter", "label_scores", "recipe", "train_encoder"]
@@ -79,6 +79,7 @@ def recipe(settings: TrainEncoderSettings, basis: QuasiEigenbasis | None) -> dic
     }
 
 
+@command
 def train_encoder(settings: TrainEncoderSettings) -> dict[str, Any]:
     """Write the encoder as `latentry train inverse` does (`inverse.safetensors`, ...); print how it does on validation."""
     device = pick_device(settings.device)

@@ -10,12 +10,13 @@ from latentry.latent.inverse import fit_inverse
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table
 from latentry.tasks.encoders import PAIRS, PARTS, conclude, cost, there_and_back
-from latentry.tasks.runs import claim_folder, load_generator, pick_device
+from latentry.tasks.runs import claim_folder, command, load_generator, pick_device
 from latentry.tasks.train_settings import TrainInverseSettings
 
 __all__ = ["train_inverse"]
 
 
+@command
 def train_inverse(settings: TrainInverseSettings) -> dict[str, Any]:
     """Write the inverse (`inverse.safetensors`, `inverse.json`), `pairs.png` and `results.json`; print what was reached."""
     device = pick_device(settings.device)

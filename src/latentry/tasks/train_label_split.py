@@ -20,6 +20,7 @@ from latentry.networks import Perceptron, Zheng2019Decoder, Zheng2019Discriminat
 from latentry.priors import TrainedMixture
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.pictures import grid, write_png
+from latentry.tasks.runs import command
 from latentry.tasks.train_settings import TrainLabelSplitSettings
 from latentry.tasks.trainings import (
     accelerator_of,
@@ -46,10 +47,10 @@ _AT_THE_END = 0.5
 _PRECISIONS = (1e-2, 1e2)
 
 
+@command
 def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
     """Train; write the model, `previews/` and, at the end, how well it reads and makes held-out images."""
     accelerator = accelerator_of(settings, settings.loop)
-    folder = claim_training(accelerator, settings, "flow")
     data = load_dataset(settings.data, image_size=settings.image_size, channels=settings.channels)
     training, validation, held_out = (data.split(name) for name in ("train", "validation", "held-out"))
     counts = _class_counts(training)
@@ -58,6 +59,7 @@ def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
     torch.manual_seed(settings.seed)
     model = label_split_of(settings, data, counts, len(training))
     card = model_card(settings, training)
+    folder = claim_training(accelerator, settings, "flow")
     shown = validation.images(range(min(_SHOWN, len(validation)))).to(accelerator.device)
     scored = min(_SCORED, len(validation))
     x, y = validation.images(range(scored)).to(accelerator.device), validation.labels[:scored]

@@ -24,7 +24,7 @@ from latentry.reports.consoles import PlainConsole
 from latentry.reports.pictures import grid, write_png
 from latentry.reports.tables import Table, print_table
 from latentry.tasks.levels import parse_levels
-from latentry.tasks.runs import settings_record
+from latentry.tasks.runs import command, settings_record
 from latentry.tasks.train_settings import TrainSemanticSettings
 from latentry.tasks.trainings import (
     accelerator_of,
@@ -45,6 +45,7 @@ _SCORED = 5000
 """Most held-out images that are scored."""
 
 
+@command
 def train_semantic(settings: TrainSemanticSettings) -> dict[str, Any]:
     """Train both stages, each from its last checkpoint; write both models, films of the features, and scores."""
     accelerator = accelerator_of(settings, settings.vae.loop)
@@ -52,7 +53,7 @@ def train_semantic(settings: TrainSemanticSettings) -> dict[str, Any]:
     training, held_out = (_features(settings, data.split(name)) for name in ("train", "held-out"))
     training.check_examples()
     placement = place_features(settings, training).to(accelerator.device)
-    folder = claim_training(accelerator, settings, "vae", "gan")
+    folder = claim_training(accelerator, settings, "vae", "gan", "films.png")
     console = PlainConsole(stderr=True, quiet=settings.json or not accelerator.is_main_process)
     print_table(_placement_table(placement), console)
     card = model_card(settings, training.images)

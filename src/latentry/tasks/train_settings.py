@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from latentry.models.label_split_weights import LabelSplitWeights
+from latentry.ranges import check_numbers
 from latentry.tasks.settings import CommonSettings
 from latentry.training.settings import LoopSettings
 
@@ -240,6 +241,9 @@ class SemanticVAESettings:
     loop: LoopSettings = field(default_factory=lambda: LoopSettings(schedule="cosine"))
     """Length and course of the stage."""
 
+    def __post_init__(self) -> None:
+        check_numbers(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SemanticGANSettings:
@@ -277,6 +281,9 @@ class SemanticGANSettings:
     """Decay of the generator's moving average."""
     loop: LoopSettings = field(default_factory=lambda: LoopSettings(schedule="cosine"))
     """Length and course of the stage."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
 
 
 @dataclass(frozen=True, kw_only=True)

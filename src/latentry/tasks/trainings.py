@@ -8,10 +8,9 @@ from typing import Any
 from accelerate.accelerator import Accelerator
 
 from latentry.data import LabelledImages
-from latentry.paths import user_path
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.tables import Table, print_table
-from latentry.tasks.runs import claim_folder, pick_device, record, settings_record
+from latentry.tasks.runs import claim_folder, out_folder, pick_device, record, settings_record
 from latentry.tasks.settings import CommonSettings
 from latentry.training.loop import Trained, train
 from latentry.training.settings import LoopSettings
@@ -39,7 +38,7 @@ def accelerator_of(settings: CommonSettings, loop: LoopSettings) -> Accelerator:
 def claim_training(accelerator: Accelerator, settings: CommonSettings, *parts: str) -> Path:
     """The folder for a training, claimed by the main process; `parts` are what it holds beside the usual."""
     with accelerator.main_process_first():
-        return claim_folder(settings, *_PARTS, *parts) if accelerator.is_main_process else user_path(settings.out)
+        return claim_folder(settings, *_PARTS, *parts) if accelerator.is_main_process else out_folder(settings)
 
 
 def model_card(settings: CommonSettings, training: LabelledImages) -> dict[str, Any]:
@@ -107,7 +106,7 @@ def run_identity(settings: Any, *apart: str) -> dict[str, Any]:
 def loop_identity(loop: LoopSettings) -> dict[str, Any]:
     """What of the course of a run decides its weights: its length too, where the rate falls towards its end."""
     identity = dataclasses.asdict(loop)
-    passing = ("checkpoint_every", "keep_checkpoints", "workers", "tensorboard")
+    passing = ("checkpoint_every", "checkpoint_seconds", "keep_checkpoints", "workers", "tensorboard")
     for name in (*passing, "steps") if loop.schedule == "constant" else passing:
         del identity[name]
     return identity

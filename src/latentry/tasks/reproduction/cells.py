@@ -158,7 +158,8 @@ def _done(cell: Cell, folder: Path) -> dict[str, Any] | None:
     content = read_json(path)
     if content["settings"] != cell.identity:
         raise ValueError(
-            f"{path} was made with other settings than are asked for now; choose another --out, or begin again with --force"
+            f"{path} was made with other settings than are asked for now; choose another --out, or remove that file to "
+            "work it out anew"
         )
     result: dict[str, Any] = content["result"]
     return result

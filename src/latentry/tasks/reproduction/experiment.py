@@ -62,5 +62,5 @@ def begin(settings: ReproduceSettings, *parts: str) -> Experiment:
         raise ValueError(f"expected at least 2 seeds, since intervals are over them, got {settings.seeds}")
     device = pick_device(settings.device)
     workers = settings.workers or (os.cpu_count() or 1 if device.type == "cpu" else 1)
-    folder = claim_folder(settings, *parts, goes_on=True)
+    folder = claim_folder(settings, *parts)
     return Experiment(settings, folder, device, workers, PlainConsole(quiet=settings.json))

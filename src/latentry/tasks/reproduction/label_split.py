@@ -28,6 +28,7 @@ from latentry.tasks.reproduction.label_split_report import codes_table, label_sp
 from latentry.tasks.reproduction.label_split_scores import ScoresCell, score_model
 from latentry.tasks.reproduction.settings import ReproduceLabelSplitSettings
 from latentry.tasks.reproduction.step_cost import seconds_of_passes
+from latentry.tasks.runs import command
 
 __all__ = ["reproduce_label_split"]
 
@@ -36,6 +37,7 @@ _MODELS = (OURS, "paper", *CONDITIONAL)
 _MOONS = 6000
 
 
+@command
 def reproduce_label_split(settings: ReproduceLabelSplitSettings) -> dict[str, Any]:
     """Write one file for each cell, then `index.html` and `results.json`; print the cost first and the tables last."""
     settings = _rehearsal(settings) if settings.quick else settings

@@ -50,7 +50,7 @@ from latentry.tasks.prior_comparison import BASELINE, METRICS, RULES, PriorRow, 
 from latentry.tasks.reproduction.cells import Cell
 from latentry.tasks.reproduction.experiment import begin
 from latentry.tasks.reproduction.settings import ReproducePriorsSettings
-from latentry.tasks.runs import RESULTS, load_generator, named_prior
+from latentry.tasks.runs import RESULTS, command, load_generator, named_prior
 from latentry.tasks.train import train_gan
 from latentry.tasks.train_settings import TrainGANSettings
 from latentry.training.loop import optimizer_update
@@ -79,6 +79,7 @@ class PriorCell:
     t: tuple[float, ...]
 
 
+@command
 def reproduce_priors(settings: ReproducePriorsSettings) -> dict[str, Any]:
     """Write one file for each cell, then `index.html` and `results.json`; print the cost first and the table last."""
     settings = _rehearsal(settings) if settings.quick else settings

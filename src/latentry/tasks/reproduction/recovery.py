@@ -53,7 +53,7 @@ from latentry.tasks.reproduction.recovery_comparison import MethodRow, claim, me
 from latentry.tasks.reproduction.recovery_cost import seconds_of
 from latentry.tasks.reproduction.recovery_methods import METHODS
 from latentry.tasks.reproduction.settings import ReproduceRecoverySettings
-from latentry.tasks.runs import load_generator
+from latentry.tasks.runs import command, load_generator
 
 __all__ = ["reproduce_recovery"]
 
@@ -64,6 +64,7 @@ _FEWEST = 8
 Results = Mapping[str, Mapping[str, Any]]
 
 
+@command
 def reproduce_recovery(settings: ReproduceRecoverySettings) -> dict[str, Any]:
     """Write one file for each cell, then `index.html` and `results.json`; print the cost first and the tables last."""
     settings = _full(settings) if settings.full else settings

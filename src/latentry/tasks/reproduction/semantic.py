@@ -55,6 +55,7 @@ from latentry.tasks.reproduction.semantic_scores import ScoresCell, score_maker
 from latentry.tasks.reproduction.semantic_trials import TUNING_SEED, StabilityCell, TuningCell, try_once, try_rate
 from latentry.tasks.reproduction.settings import ReproduceSemanticSettings
 from latentry.tasks.reproduction.step_cost import seconds_of_passes
+from latentry.tasks.runs import command
 
 __all__ = ["reproduce_semantic"]
 
@@ -67,6 +68,7 @@ Found = Mapping[str, Mapping[str, dict[int, dict[str, Any]]]]
 """Scores by data set, row and seed."""
 
 
+@command
 def reproduce_semantic(settings: ReproduceSemanticSettings) -> dict[str, Any]:
     """Write one file for each cell, then `index.html` and `results.json`; print the cost first and the tables last."""
     settings = _rehearsal(settings) if settings.quick else settings

@@ -1,7 +1,7 @@
 """What the reproductions can be told; no torch is imported here, so that help is instant."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from latentry.tasks.settings import CommonSettings
 
@@ -34,6 +34,7 @@ class ReproduceSettings(CommonSettings):
     """Cells at once; by default one for each core on a CPU, one on a GPU."""
     quick: bool = False
     """A rehearsal in less than a minute: everything at the smallest size, numbers without meaning."""
+    goes_on: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True)

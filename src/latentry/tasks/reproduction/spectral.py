@@ -50,6 +50,7 @@ from latentry.tasks.reproduction.spectral_spaces import (
     train_generator,
     train_guide,
 )
+from latentry.tasks.runs import command
 
 __all__ = ["reproduce_spectral"]
 
@@ -59,6 +60,7 @@ _REHEARSED = "digits-generator"
 _BATCH = 64
 
 
+@command
 def reproduce_spectral(settings: ReproduceSpectralSettings) -> dict[str, Any]:
     """Write one file for each cell, then `index.html` and `results.json`; print the cost first and the tables last."""
     settings = _rehearsal(settings) if settings.quick else settings
