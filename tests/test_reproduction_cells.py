@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
+from latentry.reports.consoles import PlainConsole
 from latentry.storage import read_json
 from latentry.tasks.reproduction.cells import Cell, announce, run_cells
 
-QUIET = Console(quiet=True)
+QUIET = PlainConsole(quiet=True)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def test_a_cell_of_another_recipe_under_the_same_name_is_refused(tmp_path: Path,
 
 def test_the_cost_is_that_of_what_is_still_to_be_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_cells([cells(1)], partial(work, tmp_path / "log"), tmp_path, workers=1, console=QUIET)
-    announce(cells(1, 2, 3), tmp_path, lambda cell: 900.0 * (cell.settings.number - 1), 2, Console(width=300))
+    announce(cells(1, 2, 3), tmp_path, lambda cell: 900.0 * (cell.settings.number - 1), 2, PlainConsole(width=300))
     said = capsys.readouterr().out
     assert "3 cells, 1 of them done" in said
     assert "30.0 min" in said

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,11 +15,13 @@ from latentry import storage
 from latentry.cli import main
 from latentry.models.pretrained import save_pretrained
 from latentry.networks import DCGANGenerator
-from latentry.priors import Normal
+from latentry.priors import Normal, Tabulated, save_prior
 from latentry.storage import read_json, write_text
 from latentry.tasks import runs, sample
 from latentry.tasks.settings import RecoverSettings, SampleSettings, StudySettings
+from latentry.tasks.train import train_gan
 from latentry.tasks.train_settings import SemanticVAESettings, TrainGANSettings
+from latentry.training.settings import LoopSettings
 
 
 @pytest.fixture(scope="module")
@@ -197,3 +200,62 @@ def test_a_record_is_what_was_asked_for(generator: str, tmp_path: Path) -> None:
     assert content == json.loads((tmp_path / "results.json").read_text())
     assert content["settings"]["seed"] == 3
     assert not {"out", "json", "force", "goes_on"} & content["settings"].keys()
+
+
+# ------------------------------------------------------------------------------------------------------------- trainings
+
+
+def toys(path: Path, seed: int) -> Path:
+    rng = np.random.default_rng(seed)
+    path.parent.mkdir(exist_ok=True)
+    np.savez(path, x=rng.integers(0, 256, (40, 28, 28), dtype=np.uint8), y=np.arange(40) % 2)
+    return path
+
+
+def gan(place: Path, **changes: Any) -> TrainGANSettings:
+    loop = LoopSettings(changes.pop("steps", 2), 8, checkpoint_every=1)
+    given: dict[str, Any] = {"data": str(place / "data" / "toys.npz"), "latent_dim": 4, "width": 2, "discriminator_width": 2}
+    return TrainGANSettings(out=str(place / "out"), loop=loop, device="cpu", json=True, **{**given, **changes})
+
+
+def test_other_data_or_another_prior_under_the_same_name_are_noticed(tmp_path: Path) -> None:
+    toys(tmp_path / "data" / "toys.npz", 1)
+    save_prior(tmp_path / "prior.json", Tabulated(4, [0.2, 0.6, 0.2]))
+    settings = gan(tmp_path, prior=str(tmp_path / "prior.json"))
+    train_gan(settings)
+    (tmp_path / "out" / "results.json").unlink()  # as if it had been killed before the end
+    toys(tmp_path / "data" / "toys.npz", 2)
+    with pytest.raises(ValueError, match=r"other settings \(data\); restore them to go on, choose another"):
+        train_gan(settings)
+    toys(tmp_path / "data" / "toys.npz", 1)
+    save_prior(tmp_path / "prior.json", Tabulated(4, [0.3, 0.4, 0.3]))
+    with pytest.raises(ValueError, match=r"other settings \(prior\)"):
+        train_gan(settings)
+    save_prior(tmp_path / "prior.json", Tabulated(4, [0.2, 0.6, 0.2]))
+    with pytest.raises(ValueError, match="2 steps behind it, more than the 1 that are asked for; pass 2 steps or more"):
+        train_gan(gan(tmp_path, prior=str(tmp_path / "prior.json"), steps=1))
+    train_gan(settings)
+
+
+def test_data_that_only_moved_are_the_same_data(tmp_path: Path) -> None:
+    toys(tmp_path / "data" / "toys.npz", 1)
+    train_gan(gan(tmp_path))
+    (tmp_path / "out" / "results.json").unlink()
+    toys(tmp_path / "elsewhere" / "toys.npz", 1)
+    train_gan(gan(tmp_path, data=str(tmp_path / "elsewhere" / "toys.npz"), steps=3))
+
+
+def test_a_model_card_names_files_and_says_nothing_of_the_machine(tmp_path: Path) -> None:
+    toys(tmp_path / "data" / "toys.npz", 1)
+    train_gan(gan(tmp_path))
+    card = read_json(tmp_path / "out" / "model" / "config.json")["card"]
+    assert card["settings"]["data"] == "toys.npz"
+    assert str(tmp_path) not in (tmp_path / "out" / "model" / "config.json").read_text()
+
+
+def test_a_training_that_is_refused_leaves_no_folder(tmp_path: Path) -> None:
+    toys(tmp_path / "data" / "toys.npz", 1)
+    for change in ({"data": str(tmp_path / "absent")}, {"image_size": 50}, {"prior": "banana"}, {"ema": 3.0}):
+        with pytest.raises(ValueError, match=r"."):
+            train_gan(gan(tmp_path, **change))
+        assert not (tmp_path / "out").exists()

@@ -1,12 +1,13 @@
 """What trainings of an encoder share, whether it learns from endless pairs (`inverse`) or from data (`encoding`).
 
 A network for the shape of the data, pairs of a code and what the generator makes of it, an optimiser that begins gently,
-and the record of validations that outlives a kill.
+and a folder for its checkpoints.
 """
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -19,9 +20,9 @@ from latentry.holding import evaluated, weights_like
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.prior_scale import Scale
 from latentry.networks import ConvolutionalEncoder, VectorEncoder, channels_last
-from latentry.storage import read_json, write_json
+from latentry.priors import files as prior_files
 
-__all__ = ["Course", "Pairs", "code_error", "deviations", "encode", "encoder_for", "gentle_adam"]
+__all__ = ["Pairs", "code_error", "deviations", "encode", "encoder_for", "gentle_adam", "prior_record", "run_folder"]
 
 AT_ONCE = 256
 """Codes or data in memory at once where no gradient is asked for."""
@@ -70,34 +71,19 @@ class Pairs:
         return torch.Generator(self.prior_device).manual_seed(seed)
 
 
-class Course:
-    """Validation at each checkpoint and the time it took to get there, in a file that outlives a kill.
+@contextmanager
+def run_folder(folder: str | Path | None) -> Iterator[Path]:
+    """The folder of a run, or one that goes when the block ends."""
+    if folder is not None:
+        yield Path(folder)
+        return
+    with TemporaryDirectory() as temporary:
+        yield Path(temporary)
 
-    Args:
-        path: The file.
-        measure: Named figures of the encoder as it is.
-    """
 
-    def __init__(self, path: Path, measure: Callable[[], Mapping[str, Any]]) -> None:
-        self.path, self.measure = path, measure
-        self.entries: list[dict[str, Any]] = read_json(path) if path.exists() else []
-        self.before: float = self.entries[-1]["seconds"] if self.entries else 0.0
-        self.began = time.perf_counter()
-
-    def note(self, step: int) -> None:
-        """Measure after `step` iterations, unless that is known from before a stop."""
-        self.entries = [entry for entry in self.entries if entry["step"] <= step]
-        if not self.entries or self.entries[-1]["step"] < step:
-            self.entries.append({"step": step, **self.measure(), "seconds": self.seconds()})
-            write_json(self.path, self.entries)
-
-    def of(self, name: str) -> tuple[tuple[int, float], ...]:
-        """Steps and the figure of this name."""
-        return tuple((entry["step"], entry[name]) for entry in self.entries)
-
-    def seconds(self) -> float:
-        """Time of the training, over all parts of a run that was stopped and resumed."""
-        return self.before + time.perf_counter() - self.began
+def prior_record(prior: SampledPrior) -> dict[str, Any] | None:
+    """What tells a prior from another, where it is one of this package."""
+    return prior_files.record(prior) if isinstance(prior, prior_files.SavedPrior) else None
 
 
 def gentle_adam(encoder: nn.Module, learning_rate: float) -> Optimizer:

@@ -35,7 +35,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal, get_args
 
 import torch
@@ -51,13 +50,14 @@ from latentry.holding import check_generator, evaluated, tried
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.encoder_fitting import (
     AT_ONCE,
-    Course,
     Pairs,
     code_error,
     deviations,
     encode,
     encoder_for,
     gentle_adam,
+    prior_record,
+    run_folder,
 )
 from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.inverse import DataReport, Inverse, InverseReport
@@ -67,6 +67,7 @@ from latentry.networks import files as network_files
 from latentry.numerics.data_range import check_range
 from latentry.numerics.inputs import checked
 from latentry.storage import fingerprint
+from latentry.training.history import History
 from latentry.training.loop import Update, train
 from latentry.training.settings import LoopSettings
 
@@ -158,7 +159,7 @@ def fit_encoder(
     with (
         evaluated(generator, classifier, scores, augment, prior),
         torch.random.fork_rng(),
-        TemporaryDirectory() as temporary,
+        run_folder(folder) as place,
         reported(progress, "training an encoder") as tell,
     ):
         torch.manual_seed(seed)
@@ -182,8 +183,7 @@ def fit_encoder(
         def validate() -> dict[str, float | None]:
             return {"code_error": code_error(encoder, scale, *fresh), **asdict(measure())}
 
-        place = Path(folder) if folder is not None else Path(temporary)
-        course = Course(place / "course.json", validate)
+        course = History(place / "course.json", validate)
         identity = {
             "steps": steps,
             "batch_size": batch_size,
@@ -195,6 +195,7 @@ def fit_encoder(
             "score_weight": score_weight,
             "prior_weight": prior_weight,
             "latent_dim": prior.latent_dim,
+            "prior": prior_record(prior),
             "generator": fingerprint_of(generator),
             "classifier": None if classifier is None else _trace(classifier, made),
             "scores": None if scores is None else _trace(scores, z.to(made)),

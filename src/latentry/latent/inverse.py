@@ -27,7 +27,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -41,13 +40,14 @@ from latentry.display.progress import Progress, reported
 from latentry.holding import check_generator, evaluated, tried
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.encoder_fitting import (
-    Course,
     Pairs,
     code_error,
     deviations,
     encode,
     encoder_for,
     gentle_adam,
+    prior_record,
+    run_folder,
 )
 from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.prior_scale import Scale, scale_of
@@ -56,6 +56,7 @@ from latentry.networks import files as network_files
 from latentry.numerics.inputs import checked
 from latentry.priors import files as prior_files
 from latentry.storage import read_json, read_tensors, write_json, write_tensors
+from latentry.training.history import History
 from latentry.training.loop import Update, train
 from latentry.training.settings import LoopSettings
 
@@ -248,7 +249,7 @@ def fit_inverse(
     with (
         evaluated(generator, prior, corrupt),
         torch.random.fork_rng(),
-        TemporaryDirectory() as temporary,
+        run_folder(folder) as place,
         reported(progress, "training an inverse") as tell,
     ):
         torch.manual_seed(seed)
@@ -261,8 +262,7 @@ def fit_inverse(
         accelerator = Accelerator(cpu=x.device.type == "cpu")
         # the same after a resume, whatever the seed
         validation = pairs.draw(_VALIDATION_CODES, torch.Generator().manual_seed(1))
-        place = Path(folder) if folder is not None else Path(temporary)
-        course = Course(place / "course.json", lambda: {"code_error": code_error(encoder, scale, *validation)})
+        course = History(place / "course.json", lambda: {"code_error": code_error(encoder, scale, *validation)})
         train(
             _Training(encoder, pairs, scale, learning_rate),
             _Turns(batch_size),
@@ -278,6 +278,7 @@ def fit_inverse(
                 "noise": noise,
                 "corrupt": repr(corrupt),
                 "latent_dim": prior.latent_dim,
+                "prior": prior_record(prior),
                 "data_shape": x.shape[1:],
                 "generator": weights,
             },
@@ -303,7 +304,7 @@ def save_inverse(folder: str | Path, inverse: Inverse) -> None:
     prior = inverse.prior
     config = {
         "encoder": network_files.record(inverse.encoder),
-        "prior": prior_files.record(prior) if isinstance(prior, prior_files.SavedPrior) else None,
+        "prior": prior_record(prior),
         "data_shape": list(inverse.data_shape),
         "generator": inverse.generator_fingerprint,
         "variational": inverse.variational,

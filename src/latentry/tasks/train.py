@@ -19,7 +19,9 @@ from latentry.tasks.trainings import (
     accelerator_of,
     claim_training,
     finish_training,
+    identity_of,
     model_card,
+    run_identity,
     run_training,
     square_shape,
 )
@@ -60,7 +62,9 @@ def train_gan(settings: TrainGANSettings) -> dict[str, Any]:
             write_png(folder / "previews" / f"step-{step:08d}.png", grid(generator(prior.sample(100, rng=rng)), 10))
         save_pretrained(folder / "model", generator, prior, {**card, "metrics": {"step": step}})
 
-    done = run_training(model, training, settings, folder, accelerator, preview)
+    done = run_training(
+        model, training, settings, folder, accelerator, preview, run_identity(settings, card, prior=identity_of(prior))
+    )
     if not accelerator.is_main_process:
         return {}
     losses = {name: values[-1] for name, values in done.losses.items() if values}
@@ -98,7 +102,7 @@ def train_classifier(settings: TrainClassifierSettings) -> dict[str, Any]:
             metrics = {"step": step, "validation": vars(accuracy)}
             save_pretrained(folder / "model", classifier, None, {**card, "metrics": metrics})
 
-    run_training(model, training, settings, folder, accelerator, validate)
+    run_training(model, training, settings, folder, accelerator, validate, run_identity(settings, card))
     if not accelerator.is_main_process:  # the others may be here before the last validation is written
         return {}
     kept = load_pretrained(folder / "model")

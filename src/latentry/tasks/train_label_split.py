@@ -31,6 +31,7 @@ from latentry.tasks.trainings import (
     run_training,
     square_shape,
 )
+from latentry.training.history import History
 
 __all__ = ["collapse_signs", "label_split_of", "label_table", "laws_of_images", "train_label_split"]
 
@@ -64,18 +65,22 @@ def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
     scored = min(_SCORED, len(validation))
     x, y = validation.images(range(scored)).to(accelerator.device), validation.labels[:scored]
     console = PlainConsole(stderr=True, quiet=settings.json)
-    history: list[dict[str, Any]] = []
+
+    def measure() -> dict[str, Any]:
+        split = model.split()
+        return {"signs_of_collapse": collapse_signs(split, x), **_scores(split, x, y)}
+
+    history = History(folder / "history.json", measure)
 
     def validate(step: int) -> None:
         split = model.split()
         write_png(folder / "previews" / f"step-{step:08d}.png", label_table(split, shown))
-        signs = collapse_signs(split, x)
-        for sign in signs:
+        history.note(step)
+        for sign in history.entries[-1]["signs_of_collapse"]:
             console.print(f"step {step}: {sign}")
-        history.append({"step": step, "signs_of_collapse": signs, **_scores(split, x, y)})
-        save_label_split(folder / "model", split, {**card, "metrics": history[-1]})
+        save_label_split(folder / "model", split, {**card, "metrics": history.untimed[-1]})
 
-    done = run_training(model, training, settings, folder, accelerator, validate, "flow_steps")
+    done = run_training(model, training, settings, folder, accelerator, validate, run_identity(settings, card, "flow_steps"))
     if settings.flow_steps:
         split = model.split()
         finished = settled(
@@ -86,7 +91,7 @@ def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
             steps=settings.flow_steps,
             seed=settings.seed,
             accelerator=accelerator,
-            identity=run_identity(settings),
+            identity=run_identity(settings, card),
         )
     if not accelerator.is_main_process:
         return {}
@@ -106,7 +111,7 @@ def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
         ("active coordinates of z_u", f"{scores['active']} of {settings.style_dim}"),
         *((f"{name}, mean since the last checkpoint", f"{loss:.4f}") for name, loss in losses.items()),
     )
-    result = {"model": str(folder / "model"), "held_out": scores, "validation": history, "losses": losses}
+    result = {"model": str(folder / "model"), "held_out": scores, "validation": history.untimed, "losses": losses}
     return finish_training(folder, settings, result, rows)
 
 

@@ -30,6 +30,7 @@ from latentry.tasks.trainings import (
     accelerator_of,
     claim_training,
     finish_training,
+    identity_of,
     loop_identity,
     model_card,
     square_shape,
@@ -58,6 +59,11 @@ def train_semantic(settings: TrainSemanticSettings) -> dict[str, Any]:
     print_table(_placement_table(placement), console)
     card = model_card(settings, training.images)
 
+    files = {
+        "data": card["data"]["fingerprint"],
+        "placement": identity_of(placement),
+    }  # by what is in them
+
     shape = square_shape(data)
     torch.manual_seed(settings.seed)
     vae = semantic_vae(settings, placement, *shape)
@@ -66,7 +72,7 @@ def train_semantic(settings: TrainSemanticSettings) -> dict[str, Any]:
     def keep_vae(step: int) -> None:
         _keep(SemanticModel(decoder, encoder, placement), folder / "vae", step, card)
 
-    stages = {"vae": _run(vae, training, settings, "vae", folder, accelerator, keep_vae)}
+    stages = {"vae": _run(vae, training, settings, "vae", folder, accelerator, keep_vae, files)}
 
     if settings.stages == "both":
         torch.manual_seed(settings.seed + 1)
@@ -76,7 +82,7 @@ def train_semantic(settings: TrainSemanticSettings) -> dict[str, Any]:
             rng = torch.Generator(accelerator.device).manual_seed(settings.seed)
             _keep(SemanticModel(gan.averaged_generator(rng), encoder, placement), folder / "gan", step, card)
 
-        stages["gan"] = _run(gan, training, settings, "gan", folder, accelerator, keep_gan)
+        stages["gan"] = _run(gan, training, settings, "gan", folder, accelerator, keep_gan, files)
     if not accelerator.is_main_process:
         return {}
     models = {stage: load_semantic(folder / stage / "model") for stage in stages}
@@ -216,12 +222,13 @@ def _run(
     folder: Path,
     accelerator: Accelerator,
     keep: Any,
+    files: Mapping[str, str],
 ) -> Trained:
     """One stage, from its last checkpoint if there is one."""
     loop = settings.vae.loop if stage == "vae" else settings.gan.loop
     return train(
         model, training, loop, folder / stage, seed=settings.seed, accelerator=accelerator,
-        identity=_identity(settings, stage), at_checkpoint=keep,
+        identity={**_identity(settings, stage), **files}, at_checkpoint=keep,
     )  # fmt: skip
 
 

@@ -1,13 +1,19 @@
 """What every training verb does: claim its folder, train with resumable checkpoints, close with a table."""
 
 import dataclasses
-from collections.abc import Callable
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from accelerate.accelerator import Accelerator
 
 from latentry.data import LabelledImages
+from latentry.paths import user_path
+from latentry.priors import SavedPrior
+from latentry.priors import files as prior_files
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.tables import Table, print_table
 from latentry.tasks.runs import claim_folder, out_folder, pick_device, record, settings_record
@@ -19,6 +25,7 @@ __all__ = [
     "accelerator_of",
     "claim_training",
     "finish_training",
+    "identity_of",
     "loop_identity",
     "model_card",
     "run_identity",
@@ -26,7 +33,7 @@ __all__ = [
     "square_shape",
 ]
 
-_PARTS = ("checkpoints", "previews", "model", "tensorboard")
+_PARTS = ("checkpoints", "previews", "model", "tensorboard", "history.json")
 
 
 def accelerator_of(settings: CommonSettings, loop: LoopSettings) -> Accelerator:
@@ -45,7 +52,7 @@ def model_card(settings: CommonSettings, training: LabelledImages) -> dict[str, 
     """Verb, settings and data of a model."""
     return {
         "trained_by": type(settings).__name__.removesuffix("Settings"),
-        "settings": settings_record(settings),
+        "settings": _without_folders(settings_record(settings)),
         "data": {
             "name": training.name,
             "items": len(training),
@@ -54,6 +61,14 @@ def model_card(settings: CommonSettings, training: LabelledImages) -> dict[str, 
             "attribute_names": list(training.attribute_names),
         },
     }
+
+
+def _without_folders(content: Any) -> Any:
+    """Settings with the names of files and folders in place of where they lie: a card travels, the machine does not."""
+    if isinstance(content, dict):
+        return {name: _without_folders(value) for name, value in content.items()}
+    local = isinstance(content, str) and not content.startswith("hf:") and os.sep in content
+    return user_path(content).name or content if local else content
 
 
 def square_shape(data: LabelledImages) -> tuple[int, int]:
@@ -75,9 +90,9 @@ def run_training(
     folder: Path,
     accelerator: Accelerator,
     at_checkpoint: Callable[[int], None],
-    *apart: str,
+    identity: Mapping[str, Any],
 ) -> Trained:
-    """The loop, from the last checkpoint if there is one; `apart` as in `run_identity`."""
+    """The loop, from the last checkpoint if there is one."""
     return train(
         model,
         data,
@@ -85,22 +100,29 @@ def run_training(
         folder,
         seed=settings.seed,
         accelerator=accelerator,
-        identity=run_identity(settings, *apart),
+        identity=identity,
         at_checkpoint=at_checkpoint,
     )
 
 
-def run_identity(settings: Any, *apart: str) -> dict[str, Any]:
+def run_identity(settings: Any, card: Mapping[str, Any], *apart: str, **files: str) -> dict[str, Any]:
     """The settings that decide the weights: a run may resume with more steps, another device or other bookkeeping.
 
     Args:
         settings: Of the verb, with a `loop`.
+        card: The model card, with the hash of the data: others under the same name are other data.
         apart: Settings of what comes after, which this training does not know.
+        files: What is in other files that are named by settings, as `identity_of` tells it.
     """
     identity = settings_record(settings)
     for name in ("device", *apart):
         del identity[name]
-    return identity | {"loop": loop_identity(settings.loop)}
+    return identity | {"loop": loop_identity(settings.loop), "data": card["data"]["fingerprint"], **files}
+
+
+def identity_of(prior: SavedPrior) -> str:
+    """What tells a prior from another that may lie in a file of the same name."""
+    return hashlib.sha256(json.dumps(prior_files.record(prior)).encode()).hexdigest()[:16]
 
 
 def loop_identity(loop: LoopSettings) -> dict[str, Any]:
