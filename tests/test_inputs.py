@@ -1,5 +1,11 @@
 """What users pass for a tensor is that tensor, or is refused with one sentence."""
 
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -92,3 +98,44 @@ def test_attributes_are_minus_one_zero_and_one_or_bools() -> None:
         as_attributes(torch.tensor([[0, 1], [1, 0]]))
     with pytest.raises(ValueError, match="expected attributes -1, 0 or 1"):
         as_attributes(torch.tensor([0, 2]))
+
+
+def test_every_public_function_takes_its_inputs_in_every_form_and_refuses_all_else() -> None:
+    """In a process of its own, without the hook of `conftest` that checks annotations: users have none."""
+    plain = ["--noconftest", "-p", "no:cacheprovider", "-p", "no:xdist", "-q", "--tb=short", "-W", "error"]
+    command = [sys.executable, "-m", "pytest", *plain, "input_properties.py"]
+    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2000:]
+
+
+PICTURE = 3 * torch.randn(4, 64, generator=torch.Generator().manual_seed(2))
+
+
+def pictures(z: Tensor) -> Tensor:
+    """A generator of images in [-1, 1]."""
+    return (z @ PICTURE).tanh().view(-1, 1, 8, 8)
+
+
+def codes_of(x: Tensor) -> Tensor:
+    return x.flatten(1)[:, :4]
+
+
+PRIOR = lt.priors.Normal(4)
+MEETINGS: dict[str, Callable[[Tensor], object]] = {
+    "recover_codes": lambda x: lt.recover_codes(pictures, x, PRIOR, restarts=1),
+    "is_from": lambda x: lt.is_from(pictures, x, PRIOR, calibration=19, restarts=1),
+    "evaluate_paths": lambda x: lt.evaluate_paths(pictures, PRIOR, x, metric=lambda made, reference: 0.0, n=8, t=(0.5,)),
+    "fit_encoder": lambda x: lt.fit_encoder(pictures, PRIOR, x, steps=1, batch_size=2, width=2),
+    "quasi_eigenvectors": lambda x: lt.quasi_eigenvectors(
+        pictures, lambda x: x.flatten(1)[:, :2], PRIOR, encoder=codes_of, x=x, fewest=1
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MEETINGS)
+def test_data_in_another_range_than_the_generators_are_refused_wherever_they_meet(name: str) -> None:
+    x = pictures(torch.randn(24, 4, generator=torch.Generator().manual_seed(3)))
+    MEETINGS[name](x)
+    for wrong, way_out in (((x + 1) / 2, "2 * x - 1"), (127.5 * (x + 1), "x / 127.5 - 1")):
+        with pytest.raises(ValueError, match=re.escape(way_out)):
+            MEETINGS[name](wrong)

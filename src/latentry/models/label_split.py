@@ -40,7 +40,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Adam
 
 from latentry.display import Facts, Shown
-from latentry.holding import evaluated
+from latentry.holding import evaluated, weights_like
 from latentry.models.classifier import jitter
 from latentry.models.label_split_losses import (
     component_divergence,
@@ -156,9 +156,9 @@ class LabelSplit(Shown):
     @checked()
     def laws(self, x: Float[Tensor, "n *s"], batch_size: int = 500) -> tuple[Laws, Laws]:
         """Laws of z_s and of z_u as the encoders give them, before any flow."""
-        with evaluated(self.label_encoder, self.style_encoder), torch.no_grad():
-            parts = _like_weights(x, self.label_encoder).split(batch_size)
-            given = [(self.label_encoder(part), self.style_encoder(part)) for part in parts]
+        with evaluated(self.label_encoder, self.style_encoder) as (of_label, of_style), torch.no_grad():
+            parts = x.to(weights_like(self.label_encoder, x)).split(batch_size)
+            given = [(of_label(part), of_style(part)) for part in parts]
         labels, styles = (torch.cat(parts) for parts in zip(*given, strict=True))
         if labels.ndim != 2 or styles.ndim != 2:
             raise ValueError(
@@ -175,8 +175,8 @@ class LabelSplit(Shown):
     def decode(self, z: Float[Tensor, "n d"], batch_size: int = 500) -> Float[Tensor, "n *s"]:
         """Data of codes."""
         self._check(z)
-        with evaluated(self.decoder), torch.no_grad():
-            return torch.cat([self.decoder(part) for part in _like_weights(z, self.decoder).split(batch_size)])
+        with evaluated(self.decoder) as (decoder,), torch.no_grad():
+            return torch.cat([decoder(part) for part in z.to(weights_like(self.decoder, z)).split(batch_size)])
 
     @checked()
     def label_log_probs(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
@@ -212,11 +212,6 @@ class LabelSplit(Shown):
     def _check(self, z: Float[Tensor, "n d"]) -> None:
         if z.shape[1] != self.prior.latent_dim:
             raise ValueError(f"expected codes of shape (n, {self.prior.latent_dim}) of this split, got {tuple(z.shape)}")
-
-
-def _like_weights(x: Tensor, network: nn.Module) -> Tensor:
-    """Data or codes in the type that a network computes in."""
-    return x.to(next((weight.dtype for weight in network.parameters()), x.dtype))
 
 
 def save_label_split(folder: str | Path, split: LabelSplit, card: Mapping[str, Any], *, half: bool = False) -> None:

@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from latentry.display import Facts, Shown
-from latentry.holding import evaluated
+from latentry.holding import evaluated, weights_like
 from latentry.models.gan import Objective, generator_loss, iterations, told_apart
 from latentry.models.laws import Laws, normal_laws
 from latentry.models.pretrained import load_pretrained, model_folder, save_pretrained
@@ -112,18 +112,18 @@ class SemanticModel(Shown):
     @checked()
     def encode(self, x: Float[Tensor, "n *s"], batch_size: int = 500) -> Float[Tensor, "n d"]:
         """Means of the laws of the codes of data: a first guess where `recover_codes` finds more."""
-        with evaluated(self.encoder), torch.no_grad():
-            parts = x.to(next(self.encoder.parameters()).dtype).split(batch_size)
-            return torch.cat([normal_laws(self.encoder(part)).mean for part in parts])
+        with evaluated(self.encoder) as (encoder,), torch.no_grad():
+            parts = x.to(weights_like(self.encoder, x)).split(batch_size)
+            return torch.cat([normal_laws(encoder(part)).mean for part in parts])
 
     @checked()
     def decode(self, z: Float[Tensor, "n d"], batch_size: int = 500) -> Float[Tensor, "n *s"]:
         """Data of codes."""
-        with evaluated(self.generator), torch.no_grad():
+        with evaluated(self.generator) as (generator,), torch.no_grad():
             if z.shape[1] != self.placement.latent_dim:
                 raise ValueError(f"expected codes of shape (n, {self.placement.latent_dim}), got {tuple(z.shape)}")
-            parts = z.to(next(self.generator.parameters()).dtype).split(batch_size)
-            return torch.cat([self.generator(part) for part in parts])
+            parts = z.to(weights_like(self.generator, z)).split(batch_size)
+            return torch.cat([generator(part) for part in parts])
 
 
 def save_semantic(folder: str | Path, model: SemanticModel, card: Mapping[str, Any], *, half: bool = False) -> None:

@@ -1,0 +1,559 @@
+"""Every public function, driven with inputs of every form: run by `test_inputs`, without the hook that checks annotations.
+
+`CALLS` holds a valid call of each public function. One argument of it is then changed. A change of form alone (a list, a
+numpy array, a graph, other strides, another floating type, labels as floats) has to give the result of the clean call. Any
+other has to give a result without NaN, or a ValueError that says what was expected and what came: never another error, a
+number out of NaN, a changed input, or a graph on a result.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from sklearn.naive_bayes import GaussianNB
+from torch import Tensor
+from torch.testing import assert_close
+
+import latentry as lt
+
+N, D, K = 8, 4, 3
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def drawn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=seeded(seed))
+
+
+MATRIX = drawn(6, D, seed=1)
+WEIGHTS = drawn(K, D, seed=2)
+Z, Z_B = drawn(N, D, seed=3), drawn(N, D, seed=4)
+Y = torch.arange(N) % 2
+FRAME = torch.linalg.qr(drawn(D, D, seed=5)).Q
+CODES = drawn(60, D, seed=6) + 2 * WEIGHTS[torch.arange(60) % K]
+LABELS = torch.arange(60) % K
+NORMAL, RADIAL = lt.priors.Normal(D), lt.priors.SphericalCauchy(D)
+MIXTURE = lt.priors.NormalMixture(3 * WEIGHTS, torch.ones(K, D))
+PLACEMENT = lt.priors.SemanticPlacement(("round", "tall"), D)
+TABLE = lt.priors.Tabulated(D, torch.tensor([0.25, 0.5, 0.25]))
+
+
+def generator(z: Tensor) -> Tensor:
+    return z @ MATRIX.to(z).mT
+
+
+def classifier(x: Tensor) -> Tensor:
+    return x @ torch.linalg.pinv(MATRIX).to(x).mT @ WEIGHTS.to(x).mT
+
+
+BASIS = lt.basis_from_codes(CODES, LABELS)
+SPLIT = lt.LabelSplit(torch.nn.Linear(6, 2), torch.nn.Linear(6, 4), torch.nn.Linear(D, 6), MIXTURE, 2)
+SEMANTIC = lt.SemanticModel(torch.nn.Linear(D, 6), torch.nn.Linear(6, 2 * D), PLACEMENT)
+INVERSE = lt.fit_inverse(generator, NORMAL, steps=1, batch_size=2, width=2, rng=seeded())
+CLASSIFIER = lt.fit_linear_classifier(CODES, LABELS)
+ATTRIBUTES = torch.stack([2 * (CODES[:, 0] > 0) - 1, 2 * (CODES[:, 1] > 0) - 1], 1)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A valid call: what is called with which arguments."""
+
+    function: Callable[..., Any]
+    arguments: dict[str, Any]
+    differentiable: bool = False
+    """Whether results may carry a graph."""
+    nan_out: bool = False
+    """Whether a result may hold NaN, as documented."""
+    examples: int = 120
+    """Changes that are tried; fewer where a call takes long."""
+
+
+def call(
+    function: Callable[..., Any],
+    differentiable: bool = False,
+    nan_out: bool = False,
+    examples: int = 120,
+    /,
+    **arguments: Any,
+) -> Call:
+    return Call(function, arguments, differentiable, nan_out, examples)
+
+
+def of_prior(prior: Any) -> Call:
+    def all_of(z: Tensor) -> list[Tensor]:
+        found = [prior.log_prob(z)]
+        if hasattr(prior(), "cdf") and not isinstance(prior, lt.priors.RadialPrior):
+            found += [prior.cdf(z), prior.log_cdf(z), prior.log_sf(z)]
+        return found
+
+    return call(all_of, True, True, z=Z / 4)
+
+
+def of_distribution(distribution: Any) -> Call:
+    return call(distribution.log_prob, True, True, value=Z / 4)
+
+
+IMAGES = drawn(N, 1, 4, 4, seed=8)
+CALLS: dict[str, Call] = {
+    "AbsoluteValue": call(lt.AbsoluteValue(), True, True, z=Z, prior=NORMAL),
+    "Blur": call(lt.Blur(1.0), True, True, x=IMAGES),
+    "BoundaryResampling": call(lt.BoundaryResampling(1.0), False, True, z=Z, prior=NORMAL, rng=seeded),
+    "ComponentDistance": call(lt.ComponentDistance(), True, True, z=Z, prior=MIXTURE),
+    "Difference": call(
+        lambda x, mask: lt.Difference().prepare(x, mask).x,
+        x=IMAGES,
+        mask=((IMAGES > 0) | (IMAGES[0, 0, 0, 0] == IMAGES)).float(),
+    ),
+    "DiscriminatorLoss": call(lt.DiscriminatorLoss(generator, classifier), True, True, z=Z, prior=NORMAL),
+    "Downsample": call(lt.Downsample(2), True, True, x=IMAGES),
+    "Inverse": call(INVERSE, x=drawn(N, 6, seed=9)),
+    "L2": call(lt.L2(), True, True, z=Z, prior=NORMAL),
+    "LabelSplit": call(lambda x: SPLIT.decode(SPLIT.encode(x)), x=drawn(N, 6, seed=9)),
+    "LabelSplit (codes)": call(
+        lambda z, y: SPLIT.decode(SPLIT.relabelled(SPLIT.swapped(z, z), y)) + SPLIT.label_log_probs(z)[:, :1], z=Z, y=Y
+    ),
+    "LogisticResampling": call(lt.LogisticResampling(2.0), False, True, z=Z, prior=NORMAL, rng=seeded),
+    "NegativeLogPrior": call(lt.NegativeLogPrior(), True, True, z=Z, prior=NORMAL),
+    "NormShell": call(lt.NormShell(), True, True, z=Z, prior=NORMAL),
+    "QuasiEigenbasis": call(lambda z: BASIS.reconstruct(BASIS.coefficients(BASIS.denoise(z, keep=2))), True, z=Z),
+    "RandomProjection": call(lt.RandomProjection(3, (6,)), True, True, x=drawn(N, 6)),
+    "SemanticModel": call(lambda x: SEMANTIC.decode(SEMANTIC.encode(x)), x=drawn(N, 6, seed=9)),
+    "SemanticModel (codes)": call(SEMANTIC.decode, z=Z),
+    "StatisticalDistance": call(lt.StatisticalDistance(), True, True, z=Z, prior=NORMAL),
+    "TruncatedNormalResampling": call(lt.TruncatedNormalResampling(2.0), False, True, z=Z, prior=NORMAL, rng=seeded),
+    "WeightedSum": call(lt.WeightedSum(((lt.L2(), 0.5),)), True, True, z=Z, prior=NORMAL),
+    "activation_directions": call(lt.activation_directions, layer=generator, prior=NORMAL, samples=50, rng=seeded),
+    "basis_from_codes": call(lt.basis_from_codes, z=CODES, y=LABELS, prior=NORMAL),
+    "boundary_directions": call(lt.boundary_directions, z=CODES, y=LABELS, prior=NORMAL),
+    "boundary_directions (attributes)": call(lt.boundary_directions, z=CODES, y=ATTRIBUTES),
+    "conditional_direction": call(lt.conditional_direction, True, direction=FRAME[0], conditions=WEIGHTS[:2]),
+    "conditional_projection": call(lt.conditional_projection, v=Z, others=WEIGHTS[:2]),
+    "energy_share": call(lt.energy_share, basis=BASIS, z=Z),
+    "evaluate_basis": call(
+        lt.evaluate_basis,
+        False,
+        False,
+        20,
+        vectors=2 * FRAME,
+        z=CODES,
+        coefficients=CODES @ FRAME.mT,
+        y=LABELS,
+        classify=lambda z: z @ WEIGHTS.to(z).mT,
+        num_labels=K,
+        null_draws=2,
+        folds=3,
+        probes={"bayes": GaussianNB()},
+        rng=seeded,
+    ),
+    "evaluate_paths": call(
+        partial(lt.evaluate_paths, reference=drawn(N, 6), metric=lambda x, reference: (x.mean() - reference.mean()).item()),
+        generator=generator,
+        prior=NORMAL,
+        n=5,
+        t=(0.5,),
+        rules=("lerp",),
+        rng=seeded,
+    ),
+    "evaluate_samples": call(
+        lt.evaluate_samples,
+        generated=drawn(20, 6, seed=1),
+        reference=drawn(20, 6, seed=2),
+        extractor=lambda x: x.float(),
+        blocks=2,
+        halves=2,
+    ),
+    "first_weight_directions": call(lt.first_weight_directions, weights=MATRIX, prior=NORMAL),
+    "fisher_directions": call(lt.fisher_directions, z=CODES, y=LABELS, prior=NORMAL),
+    "fit_encoder": call(
+        lt.fit_encoder,
+        False,
+        False,
+        8,
+        generator=generator,
+        prior=NORMAL,
+        x=drawn(N, 6),
+        steps=2,
+        batch_size=4,
+        width=2,
+        rng=seeded,
+    ),
+    "fit_inverse": call(
+        lt.fit_inverse, False, False, 4, generator=generator, prior=NORMAL, steps=2, batch_size=4, width=2, rng=seeded
+    ),
+    "fit_linear_classifier": call(lt.fit_linear_classifier, z=CODES, y=LABELS),
+    "fit_linear_classifier (margin)": call(CLASSIFIER.margin, z=Z, y=Y),
+    "goodness_of_fit": call(lt.goodness_of_fit, z=Z, prior=NORMAL),
+    "hide_box": call(lt.hide_box, shape=(1, 4, 4), rows=(1, 2), columns=(0, 3)),
+    "interpolate": call(lt.interpolate, True, z_a=Z, z_b=Z_B, t=torch.tensor([0.25, 0.5]), prior=NORMAL),
+    "is_from": call(
+        lt.is_from,
+        False,
+        False,
+        12,
+        generator=generator,
+        x=Z @ MATRIX.mT,
+        prior=NORMAL,
+        calibration=19,
+        restarts=1,
+        rng=seeded,
+    ),
+    "keep_box": call(lt.keep_box, shape=(1, 4, 4), rows=(1, 2), columns=(0, 3)),
+    "keep_share": call(lt.keep_share, shape=(1, 4, 4), share=0.5, rng=seeded),
+    "label_ranks": call(lt.label_ranks, basis=BASIS, z=Z, y=Y),
+    "match_labels": call(lt.match_labels, basis=BASIS, z=CODES, y=LABELS),
+    "mismatch": call(lt.mismatch, False, False, 20, prior=NORMAL, t=torch.tensor([0.25, 0.5])),
+    "principal_directions": call(lt.principal_directions, codes=CODES),
+    "project_onto": call(lt.project_onto, True, z=Z, rows=WEIGHTS),
+    "project_out": call(lt.project_out, True, z=Z, rows=WEIGHTS),
+    "quantile_projection": call(lt.quantile_projection, z=Z, prior=NORMAL),
+    "quasi_eigenvectors": call(
+        lt.quasi_eigenvectors,
+        False,
+        False,
+        12,
+        generator=generator,
+        classifier=classifier,
+        prior=NORMAL,
+        encoder=lambda x: x @ torch.linalg.pinv(MATRIX).to(x).mT,
+        x=CODES @ MATRIX.mT,
+        per_label=30,
+        fewest=2,
+        draws=200,
+        rng=seeded,
+    ),
+    "quasi_eigenvectors_toledo2023": call(
+        lt.quasi_eigenvectors_toledo2023,
+        False,
+        False,
+        6,
+        generator=generator,
+        classifier=classifier,
+        prior=NORMAL,
+        per_label=30,
+        blocks=1,
+        fewest=2,
+        draws=200,
+        rng=seeded,
+    ),
+    "random_directions": call(lt.random_directions, prior=NORMAL, rng=seeded),
+    "recover_codes": call(
+        lt.recover_codes,
+        False,
+        True,
+        20,
+        generator=generator,
+        x=Z @ MATRIX.mT,
+        prior=NORMAL,
+        restarts=1,
+        start=Z_B,
+        rng=seeded,
+    ),
+    "reflect": call(lt.reflect, True, z=Z, normal=WEIGHTS[0]),
+    "roc_auc": call(lt.roc_auc, positive=Z[:, 0], negative=Z[:, 1] - 1),
+    "rotate": call(lt.rotate, True, z=Z, plane=FRAME[:2], angle=drawn(N), centre=WEIGHTS[0]),
+    "rotate_along": call(lt.rotate_along, True, z=Z, path=FRAME[:3], t=1.5),
+    "rotate_to_component": call(lt.rotate_to_component, True, z=Z, target=WEIGHTS[0], component=1.0),
+    "rotate_to_margin": call(lt.rotate_to_margin, True, z=Z, weights=WEIGHTS, bias=drawn(K), y=Y, margin=0.2),
+    "rotate_to_phase": call(lt.rotate_to_phase, True, z=Z, plane=FRAME[:2], angle=0.3),
+    "rotate_towards": call(lt.rotate_towards, True, z=Z, target=WEIGHTS[0], angle=0.3),
+    "rotate_within": call(lt.rotate_within, True, z=Z, rows=WEIGHTS, target=WEIGHTS[0], share=0.5),
+    "rotation_matrix": call(lt.rotation_matrix, True, plane=FRAME[:2], angle=0.3),
+    "skew_rotation": call(lt.skew_rotation, True, z=Z, skew=FRAME - FRAME.mT, t=0.5),
+    "spectral_labels": call(lt.spectral_labels, basis=BASIS, z=Z),
+    "transition": call(lt.transition, True, z=Z, a=WEIGHTS[0], b=WEIGHTS[1]),
+    "translate": call(lt.translate, True, z=Z, direction=WEIGHTS[0], step=0.5),
+    "translate_to_margin": call(lt.translate_to_margin, True, z=Z, weights=WEIGHTS, bias=drawn(K), y=Y, margin=0.2),
+    # settings
+    "Adam": call(lt.Adam, steps=20, learning_rate=0.1),
+    "Annealed": call(lt.Annealed, start=1.0, end=0.1, over=0.5),
+    "Blur (settings)": call(lt.Blur, sigma=1.0),
+    "BoundaryResampling (settings)": call(lt.BoundaryResampling, bound=1.0, steps=10),
+    "ComponentDistance (settings)": call(lt.ComponentDistance, label=1),
+    "Difference (settings)": call(lt.Difference, pixel_weight=1.0, feature_weight=0.5),
+    "Downsample (settings)": call(lt.Downsample, factor=2),
+    "LBFGS": call(lt.LBFGS, steps=20),
+    "LevenbergMarquardt": call(lt.LevenbergMarquardt, steps=20),
+    "LogisticResampling (settings)": call(lt.LogisticResampling, slope=2.0, centre=2.0, steps=10),
+    "RandomProjection (settings)": call(lt.RandomProjection, k=3, shape=(6,), seed=0),
+    "TruncatedNormalResampling (settings)": call(lt.TruncatedNormalResampling, cutoff=2.0, steps=10),
+    # priors
+    "priors.DiagonalNormal": of_distribution(lt.priors.DiagonalNormal(torch.zeros(D), torch.ones(D))),
+    "priors.GammaRadius": of_prior(lt.priors.GammaRadius(D)),
+    "priors.HalfUniformHalfNormal": of_prior(lt.priors.HalfUniformHalfNormal(D)),
+    "priors.IIDDistribution": of_distribution(NORMAL()),
+    "priors.LogUniformRadius": of_prior(lt.priors.LogUniformRadius(D)),
+    "priors.Normal": of_prior(NORMAL),
+    "priors.NormalMixture": call(MIXTURE.label_log_probs, True, True, z=Z),
+    "priors.NormalMixtureDistribution": of_distribution(MIXTURE()),
+    "priors.RadialDistribution": of_distribution(RADIAL()),
+    "priors.RadialPrior": call(RADIAL.to_normal, True, True, z=Z),
+    "priors.SemanticPlacement": call(PLACEMENT.levels, True, True, z=Z),
+    "priors.SphericalCauchy": of_prior(RADIAL),
+    "priors.Tabulated": of_prior(TABLE),
+    "priors.TruncatedCauchy": of_prior(lt.priors.TruncatedCauchy(D)),
+    "priors.Uniform": of_prior(lt.priors.Uniform(D)),
+    "priors.combine": call(lt.priors.combine, True, codes=torch.stack([Z, Z_B]), weights=[0.5, 0.5], prior=NORMAL),
+    "priors.density_curves": call(lt.priors.density_curves, False, False, 6, prior=NORMAL),
+    "priors.design_interpolable": call(
+        lt.priors.design_interpolable, False, False, 6, latent_dim=D, bins=16, max_iterations=5
+    ),
+    "priors.design_radial": call(lt.priors.design_radial, False, False, 4, latent_dim=D, bins=8),
+    "priors.design_radius": call(
+        lt.priors.design_radius, False, False, 4, latent_dim=D, bins=8, law_bins=16, max_iterations=5
+    ),
+    "priors.iid_coordinates": call(lambda z, prior: lt.priors.iid_coordinates(z, prior)[0], True, True, z=Z, prior=RADIAL),
+    "priors.norm_curves": call(lt.priors.norm_curves, False, False, 4, prior=NORMAL),
+    "priors.summarize": call(lt.priors.summarize, False, True, 6, prior=NORMAL),
+}
+
+RESULTS = {
+    "DataReport", "GoodnessOfFit", "InverseReport", "Pretrained", "Provenance", "RecoveredCodes", "Recovery",
+    "priors.DensityCurves", "priors.Design", "priors.Mismatch", "priors.NormCurves", "priors.RadiusDesign",
+    "priors.Summary",
+}  # fmt: skip
+"""What functions return; nobody but they makes one."""
+FILES = {
+    "load_basis", "load_codes", "load_dataset", "load_inverse", "load_label_split", "load_pretrained", "load_semantic",
+    "priors.load_prior", "priors.save_prior", "save_basis", "save_inverse", "save_label_split", "save_pretrained",
+    "save_semantic",
+}  # fmt: skip
+"""Readers and writers, whose inputs are files: `test_fuzz` is theirs."""
+SETTINGS = {
+    "priors.Designed", "priors.Moment", "priors.TrainedMixture",
+    "priors.IIDPrior", "priors.redesign_singh2019",
+}  # fmt: skip
+"""Numbers alone, or what other names of the table stand for."""
+NO_CALLABLES = {
+    "priors",
+    "priors.Combination",
+    "priors.Constraint",
+    "priors.Rule",
+    "priors.SavedPrior",
+    "priors.UnlabelledPrior",
+}
+"""A module, and types of arguments."""
+
+Change = Callable[[Any], Any]
+
+
+def with_value(x: Tensor, value: float) -> Tensor:
+    changed = x.clone(memory_format=torch.contiguous_format)
+    changed.view(-1)[0] = value
+    return changed
+
+
+def strided(x: Tensor) -> Tensor:
+    wider = torch.zeros(*x.shape, 2, dtype=x.dtype)
+    wider[..., 1] = x
+    return wider[..., 1]
+
+
+def read_only(x: Tensor) -> Any:
+    array = x.numpy().copy()
+    array.flags.writeable = False
+    return array
+
+
+FORMS: dict[str, Change] = {
+    "array": lambda x: x.numpy(),
+    "reversed array": lambda x: np.ascontiguousarray(x.numpy()[::-1])[::-1],
+    "read-only array": read_only,
+    "list": lambda x: x.tolist(),
+    "strided": strided,
+    "transposed": lambda x: x.mT.contiguous().mT if x.ndim > 1 else x,
+}
+FLOAT_FORMS: dict[str, Change] = {
+    "graph": lambda x: x.clone().requires_grad_() * 1,
+    "leaf": lambda x: x.clone().requires_grad_(),
+    "parameter": lambda x: torch.nn.Parameter(x.clone()),
+}
+LABEL_FORMS: dict[str, Change] = {
+    "int32": lambda y: y.int(),
+    "uint8": lambda y: y.to(torch.uint8) if y.min() >= 0 else y.to(torch.int8),
+    "float": lambda y: y.float(),
+    "array of floats": lambda y: y.double().numpy(),
+}
+TYPES: dict[str, Change] = {
+    "double": lambda x: x.double(),
+    "half": lambda x: x.half(),
+    "bfloat16": lambda x: x.bfloat16(),
+    "array of doubles": lambda x: x.double().numpy(),
+}
+BREAKS: dict[str, Change] = {
+    "ints": lambda x: (3 * x).long(),
+    "bools": lambda x: x > 0,
+    "complex": lambda x: x + 1j,
+    "nan": lambda x: with_value(x, math.nan),
+    "infinity": lambda x: with_value(x, math.inf),
+    "negative infinity": lambda x: with_value(x, -math.inf),
+    "no rows": lambda x: x[:0],
+    "one row": lambda x: x[:1],
+    "a row less": lambda x: x[1:],
+    "one row, no axis": lambda x: x[0],
+    "one axis more": lambda x: x[None],
+    "an element less": lambda x: x[..., 1:],
+    "no elements": lambda x: x[..., :0],
+    "zeros": torch.zeros_like,
+    "huge": lambda x: 1e12 * x,
+    "sparse": lambda x: x.to_sparse(),
+    "meta": lambda x: x.to("meta"),
+    "none": lambda x: None,
+    "text": lambda x: "codes",
+    "dict": lambda x: {"z": x},
+    "ragged": lambda x: [[1.0], [1.0, 2.0]],
+    "objects": lambda x: np.array([None, "a"]),
+    "number": lambda x: 0.5,
+}
+LABEL_BREAKS: dict[str, Change] = {
+    "negative": lambda y: y - 1,
+    "too large": lambda y: y + 1000,
+    "one label": torch.zeros_like,
+    "halves": lambda y: y + 0.5,
+    "nan": lambda y: with_value(y.float(), math.nan),
+    "one-hot": lambda y: torch.nn.functional.one_hot(y.clamp(min=0)),
+    "no labels": lambda y: y[:0],
+    "a label less": lambda y: y[1:],
+    "one axis more": lambda y: y[None],
+    "none": lambda y: None,
+    "text": lambda y: "labels",
+}
+NUMBER_BREAKS: dict[str, Change] = {
+    "nan": lambda v: math.nan,
+    "text": lambda v: "number",
+    "dict": lambda v: {},
+    "matrix": lambda v: torch.zeros(2, 2),
+}
+PRIOR_BREAKS: dict[str, Change] = {
+    "of torch": lambda p: torch.distributions.Normal(torch.zeros(D), torch.ones(D)),
+    "longer": lambda p: lt.priors.Normal(D + 1),
+    "text": lambda p: "normal",
+    "class": lambda p: lt.priors.Normal,
+    "distribution": lambda p: p(),
+}
+RNG_BREAKS: dict[str, Change] = {"seed": lambda r: 0, "numpy": lambda r: np.random.default_rng(0)}
+CALLABLE_BREAKS: dict[str, Change] = {
+    "tensor": lambda f: drawn(2),
+    "none": lambda f: None,
+    "failing": lambda f: torch.nn.Linear(D + 7, 2),
+    "list": lambda f: lambda x: [f(x), f(x)],
+    "nan": lambda f: lambda x: f(x) * math.nan,
+    "a row less": lambda f: lambda x: f(x)[1:],
+}
+
+
+def changes_of(value: Any) -> tuple[dict[str, Change], dict[str, Change]]:
+    """Changes of form alone, and all others, for an argument like this."""
+    if isinstance(value, Tensor) and value.is_floating_point():
+        return FORMS | FLOAT_FORMS, TYPES | BREAKS
+    if isinstance(value, Tensor):
+        return FORMS | LABEL_FORMS, LABEL_BREAKS
+    if value is seeded:
+        return {}, RNG_BREAKS
+    if isinstance(value, torch.nn.Module) and hasattr(value, "latent_dim"):
+        return {}, PRIOR_BREAKS
+    if isinstance(value, int | float):
+        return {}, NUMBER_BREAKS
+    return ({}, CALLABLE_BREAKS) if callable(value) and not isinstance(value, type) else ({}, {})
+
+
+def fresh(value: Any) -> Any:
+    return value() if value is seeded else value
+
+
+def parts(result: Any) -> list[Tensor]:
+    """All numbers of a result; how long it took is none."""
+    if isinstance(result, Tensor):
+        return [result]
+    if isinstance(result, bool | int | float):
+        return [torch.tensor(float(result))]
+    if is_dataclass(result):
+        return [part for one in fields(result) if one.name != "seconds" for part in parts(getattr(result, one.name))]
+    if isinstance(result, list | tuple | dict):
+        return [part for one in (result.values() if isinstance(result, dict) else result) for part in parts(one)]
+    return []
+
+
+def state() -> tuple[Any, ...]:
+    numpy_state = np.random.get_state()[1]
+    return (
+        torch.get_rng_state().numpy().tobytes(), torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads(),
+        np.asarray(numpy_state).tobytes(),
+    )  # fmt: skip
+
+
+CHANGES = {
+    name: [
+        (argument, change, kind)
+        for argument, value in one.arguments.items()
+        for kind, changes in enumerate(changes_of(value))
+        for change in changes
+    ]
+    for name, one in CALLS.items()
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_every_form_of_an_input_is_that_input_and_all_else_is_refused(name: str) -> None:
+    one = CALLS[name]
+    clean = one.function(**{argument: fresh(value) for argument, value in one.arguments.items()})
+
+    @settings(
+        max_examples=one.examples,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.lists(st.sampled_from(CHANGES[name]), min_size=1, max_size=2, unique_by=lambda change: change[0]))
+    def check(changes: list[tuple[str, str, int]]) -> None:
+        arguments = {argument: fresh(value) for argument, value in one.arguments.items()}
+        for argument, change, kind in changes:
+            arguments[argument] = changes_of(one.arguments[argument])[kind][change](arguments[argument])
+        held = {argument: value for argument, value in arguments.items() if isinstance(value, Tensor) and not value.is_meta}
+        before, there = state(), {argument: value.detach().clone() for argument, value in held.items()}
+        try:
+            result = one.function(**arguments)
+        except ValueError as error:
+            message = str(error)
+            assert re.search("expected", message), message
+            assert re.search("got|found", message), message
+            assert any(kind for _, _, kind in changes), f"a change of form was refused: {message}"
+            result = None
+        assert state() == before
+        for argument, value in held.items():
+            assert_close(value.detach(), there[argument], rtol=0, atol=0, equal_nan=True)
+        if result is None:
+            return
+        found = parts(result)
+        graph = any(part.requires_grad for part in found)
+        assert one.differentiable or not graph
+        if not any(kind for _, _, kind in changes):
+            for part, right in zip(found, parts(clean), strict=True):
+                assert_close(part.detach(), right.detach(), rtol=1e-4, atol=1e-5, equal_nan=True, check_dtype=False)
+        has_nan = any(part.isnan().any() for part in found if part.is_floating_point())
+        if any("nan" in change for _, change, _ in changes):
+            assert has_nan, "a number was made of NaN"
+        elif not one.nan_out and not any("infinity" in change for _, change, _ in changes):
+            assert not has_nan, "NaN was made of numbers"
+
+    if CHANGES[name]:
+        check()
+
+
+def test_the_table_holds_every_public_name() -> None:
+    public = {name for name in lt.__all__ if name != "priors"} | {f"priors.{name}" for name in lt.priors.__all__}
+    public -= {"priors.interpolate", "priors.mismatch"}  # the same functions
+    called = {name.partition(" ")[0] for name in CALLS}
+    assert called | RESULTS | FILES | SETTINGS | NO_CALLABLES == public | {"priors"}
+    assert not called & (RESULTS | FILES | SETTINGS | NO_CALLABLES)
