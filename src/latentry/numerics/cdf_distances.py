@@ -73,6 +73,8 @@ def cramer_von_mises_distance(z: Float[Tensor, "*n d"], law: Law) -> Float[Tenso
         z: Codes; each row is one sample of d elements.
         law: The law of one coordinate.
     """
+    if z.dtype.itemsize == 2:  # half precision is computed in single
+        return cramer_von_mises_distance(z.float(), law).to(z.dtype)
     d, known = z.shape[-1], reach(law)
     u = law.cdf(sorted_elements(z.clamp(*known.body)))
     middles = torch.arange(1, 2 * d, 2, dtype=z.dtype, device=z.device) / (2 * d)
@@ -89,6 +91,8 @@ def anderson_darling_distance(z: Float[Tensor, "*n d"], law: Law) -> Float[Tenso
         z: Codes; each row is one sample of d elements.
         law: The law of one coordinate.
     """
+    if z.dtype.itemsize == 2:
+        return anderson_darling_distance(z.float(), law).to(z.dtype)
     d, known = z.shape[-1], reach(law)
     inside = sorted_elements(z.clamp(*known.bounds))
     precise = torch.float32 if z.device.type == "mps" else torch.float64

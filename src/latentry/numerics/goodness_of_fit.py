@@ -82,13 +82,16 @@ def ad_statistic(log_cdf: Float[Tensor, "*n d"], log_sf: Float[Tensor, "*n d"]) 
     Given as logarithms so that an element eight deviations out still counts for what it is. One outside the support, whose
     log tail is -inf, counts with `LOG_TINY`, so that the statistic is finite.
     """
+    given = log_cdf.dtype
+    if given.itemsize == 2:
+        log_cdf, log_sf = log_cdf.float(), log_sf.float()
     d = log_cdf.shape[-1]
     odd = torch.arange(1, 2 * d, 2, dtype=log_cdf.dtype, device=log_cdf.device) / d
     # 1 - F falls where F rises: in ascending order its i-th value belongs to the i-th largest element
     lower, upper = _ascending(log_cdf), _ascending(log_sf)
     if torch.minimum(lower[..., 0], upper[..., 0]).isneginf().any():
         lower, upper = lower.clamp(min=LOG_TINY), upper.clamp(min=LOG_TINY)
-    return -d - (lower @ odd + upper @ odd)
+    return (-d - (lower @ odd + upper @ odd)).to(given)
 
 
 def ks_p_value(statistic: Float[Tensor, "*n"], size: int) -> Float[Tensor, "*n"]:
@@ -97,10 +100,12 @@ def ks_p_value(statistic: Float[Tensor, "*n"], size: int) -> Float[Tensor, "*n"]
     One value is exact. Many are read from a table of the exact law, made once for each size and off by less than 1e-6;
     there p-values keep within [1e-40, 1 - 1e-8].
     """
-    statistic = statistic.detach().double().cpu()
+    statistic = _statistic(statistic, size)
     if statistic.numel() == 1 or not _EXACT_BELOW <= size <= _TABLES_TO:
-        return torch.as_tensor(stats.kstwo.sf(statistic.numpy(), size), dtype=torch.float64)
-    return _ks_table(size).sf(statistic)
+        p = torch.as_tensor(stats.kstwo.sf(statistic.numpy(), size), dtype=torch.float64)
+    else:
+        p = _ks_table(size).sf(statistic)
+    return _within_range(statistic, p, 1 / (2 * size), 1.0)
 
 
 @lru_cache(maxsize=256)
@@ -114,14 +119,14 @@ def cvm_p_value(statistic: Float[Tensor, "*n"], size: int) -> Float[Tensor, "*n"
 
     Reference: Csorgo and Faraway (1996), eq. 1.8; agrees with `scipy.stats.cramervonmises` but for its tails.
     """
-    statistic = statistic.detach().double().cpu()
+    statistic = _statistic(statistic, size)
     least = 1 / (12 * size)
     if size == 1:
         return (1 - 2 * (statistic - least).clamp(min=0).sqrt()).clamp(0, 1)
     law, change = _cvm_table()
     sf = law.sf(statistic)
     corrected = _corrected(law, statistic, change(statistic) * sf * (1 - sf) / size)
-    return torch.where(statistic <= least, 1.0, torch.where(statistic >= size / 3, 0.0, corrected))
+    return _within_range(statistic, corrected, least, size / 3)
 
 
 def ad_p_value(statistic: Float[Tensor, "*n"], size: int) -> Float[Tensor, "*n"]:
@@ -130,18 +135,39 @@ def ad_p_value(statistic: Float[Tensor, "*n"], size: int) -> Float[Tensor, "*n"]
     Reference: Marsaglia and Marsaglia (2004), their `errfix`; below 1e-3, where it was not fitted, with the ratio it has
     there.
     """
-    statistic = statistic.detach().double().cpu()
+    statistic = _statistic(statistic, size)
     if size == 1:
         return 1 - (1 - 4 * torch.exp(-1 - statistic)).clamp(min=0).sqrt()
     law = _ad_table()
     sf = law.sf(statistic)
     change = -_ad_correction(1 - sf.clamp(min=1e-3), size) * (sf / 1e-3).clamp(max=1)
-    return _corrected(law, statistic, change)
+    return _within_range(statistic, _corrected(law, statistic, change), _ad_least(size), math.inf)
 
 
 def two_sided(p: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     """p-value that is small in both tails: too far from the law, or too close to it."""
     return 2 * torch.minimum(p, 1 - p)
+
+
+def _statistic(statistic: Tensor, size: int) -> Tensor:
+    if size < 1:
+        raise ValueError(f"expected a sample of at least one value, got a size of {size}")
+    return statistic.detach().double().cpu()
+
+
+def _within_range(statistic: Tensor, p: Tensor, least: float, largest: float) -> Tensor:
+    """p-values, 1 up to the least value that a statistic can have, 0 from the largest on, and NaN for NaN."""
+    p = torch.where(statistic <= least, 1.0, torch.where(statistic >= largest, 0.0, p))
+    return torch.where(statistic.isnan(), math.nan, p)
+
+
+@lru_cache(maxsize=256)
+def _ad_least(size: int) -> float:
+    """A^2 of a sample on the quantiles (2 i - 1) / (2 n), which is the least; of large samples 0 stands for it."""
+    if size > _TABLES_TO:
+        return 0.0
+    middles = (torch.arange(size, dtype=torch.float64) + 0.5) / size
+    return ad_statistic(middles.log(), torch.log1p(-middles)).item() * (1 - 1e-12)
 
 
 def _deviations(u: Tensor) -> Tensor:

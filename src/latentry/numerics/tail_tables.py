@@ -22,7 +22,7 @@ __all__ = ["LogSpline", "TailTable", "log_spline", "tail_table"]
 
 @dataclass(frozen=True)
 class LogSpline:
-    """A function of log x between even nodes; constant beyond them."""
+    """A function of log x between even nodes; constant beyond them, below 0 too, and NaN at NaN."""
 
     start: float
     """First node."""
@@ -33,8 +33,8 @@ class LogSpline:
 
     def __call__(self, x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         pieces = self.coefficients.shape[1]
-        place = ((x.log() - self.start) / self.step).clamp(0, pieces)
-        piece = place.long().clamp(max=pieces - 1)
+        place = ((x.clamp(min=0).log() - self.start) / self.step).clamp(0, pieces)
+        piece = place.nan_to_num().long().clamp(max=pieces - 1)
         rest = (place - piece) * self.step
         a, b, c, d = self.coefficients[:, piece]
         return ((a * rest + b) * rest + c) * rest + d

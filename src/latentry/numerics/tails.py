@@ -63,22 +63,23 @@ def log_gamma_cdf(a: float, x: Array) -> Array:
     """log P(a, x) for x >= 0 and a > 0."""
     with np.errstate(divide="ignore"):
         near = np.log(special.gammainc(a, x))
-        far = a * np.log(x) - x - special.gammaln(a + 1) + np.log(special.hyp1f1(1, a + 1, np.minimum(x, a)))
+        small = np.minimum(x, a)  # P underflows only there
+        far = a * np.log(small) - small - special.gammaln(a + 1) + np.log(special.hyp1f1(1, a + 1, small))
     return np.where(near > math.log(_UNDERFLOW), near, far)
 
 
 def log_gamma_sf(a: float, x: Array) -> Array:
-    """log Q(a, x) for x >= 0."""
+    """log Q(a, x) for x >= 0; -inf at infinity."""
     upper = special.gammaincc(a, x)
     if np.all(upper > _UNDERFLOW):
         return np.log(upper)
-    beyond = np.maximum(x, a + 30)  # what lies nearer is not taken from the fraction, which is no good there
+    beyond = np.clip(x, a + 30, 1e300)  # what lies nearer is not taken from the fraction, which is no good there
     fraction = beyond + 2 * _TERMS + 1 - a
     for term in range(_TERMS, 0, -1):
         fraction = beyond + 2 * term - 1 - a - term * (term - a) / fraction
     with np.errstate(divide="ignore"):
         far = a * np.log(beyond) - beyond - special.gammaln(a) - np.log(fraction)
-        return np.where(upper > _UNDERFLOW, np.log(upper), far)
+        return np.where(upper > _UNDERFLOW, np.log(upper), np.where(x == math.inf, -math.inf, far))
 
 
 def log_beta_cdf(a: float, b: float, x: Array) -> Array:

@@ -1,5 +1,6 @@
 """Floor 2: p(z), in the vocabulary of `torch.distributions`."""
 
+import latentry.priors.divergence  # noqa: F401 - registers what torch's kl_divergence knows of priors
 from latentry.priors.coordinates import iid_coordinates
 from latentry.priors.designer import Constraint, Design, Designed, Moment, design_interpolable, redesign_singh2019
 from latentry.priors.distribution import IIDDistribution

@@ -1,6 +1,10 @@
-"""The distribution that a prior returns: `torch.distributions` in every name, with per-coordinate functions beside."""
+"""The distribution that a prior returns: `torch.distributions` in every name, with per-coordinate functions beside.
 
-from collections.abc import Sequence
+Functions of codes take any floating type (`numerics.inputs`); NaN comes out where NaN went in.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
@@ -8,10 +12,18 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
+from latentry.numerics.edges import quantile_within
 from latentry.numerics.inputs import checked
 from latentry.numerics.law import Law
 
-__all__ = ["IIDDistribution", "SampledLaw", "checked_codes"]
+__all__ = [
+    "CodeDistribution",
+    "IIDDistribution",
+    "SampledLaw",
+    "at_least_single",
+    "checked_codes",
+    "sampled_shape",
+]
 
 
 @runtime_checkable
@@ -33,51 +45,81 @@ class SampledLaw(Law, Protocol):
         """Independent draws in the dtype and on the device of `like`."""
 
 
-class IIDDistribution(Distribution):
+class CodeDistribution(Distribution):
+    """What distributions of whole codes share: how they are sampled and expanded."""
+
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
+
+    def __init__(self, latent_dim: int, like: Tensor, batch_shape: Sequence[int] = ()) -> None:
+        self._like = like
+        super().__init__(torch.Size(batch_shape), torch.Size([latent_dim]), validate_args=False)
+
+    def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> Any:
+        """The same distribution for a batch of codes of this shape."""
+        torch.broadcast_shapes(self.batch_shape, batch_shape)
+        expanded = copy.copy(self)
+        expanded._batch_shape = torch.Size(batch_shape)
+        return expanded
+
+    def sample(self, sample_shape: int | Sequence[int] = (), *, rng: torch.Generator | None = None) -> Tensor:
+        """Codes `(*sample_shape, *batch, d)` without a gradient; `rng` makes them reproducible."""
+        with torch.no_grad():
+            return self._draw((*sampled_shape(sample_shape), *self.batch_shape), rng)
+
+    def _draw(self, shape: tuple[int, ...], rng: torch.Generator | None) -> Tensor:
+        """Codes `(*shape, d)`."""
+        raise NotImplementedError
+
+    def _constant(self, value: int | float | Tensor, *, of_codes: bool = True) -> Tensor:
+        """A number for every coordinate of every code, or for every code."""
+        shape = self._extended_shape() if of_codes else self.batch_shape
+        return torch.as_tensor(value, dtype=self._like.dtype, device=self._like.device).expand(shape).clone()
+
+    def _of_codes(self, value: Any, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """A function of whole codes, for all of the batch."""
+        found = function(checked_codes(value, self.event_shape))
+        return found.expand(torch.broadcast_shapes(found.shape, self.batch_shape))
+
+
+class IIDDistribution(CodeDistribution):
     """p(z) with `latent_dim` independent coordinates of one law.
 
     `log_prob` is of whole codes, `(..., d)` to `(...)`. `cdf`, `icdf`, `log_cdf` and `log_sf` act per coordinate, `(..., d)`
-    to `(..., d)`, and are defined outside the support too.
+    to `(..., d)`, and are defined outside the support too; `icdf` outside [0, 1] is NaN.
     """
 
-    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
     has_rsample = True
 
-    def __init__(self, law: SampledLaw, latent_dim: int, like: Tensor) -> None:
+    def __init__(self, law: SampledLaw, latent_dim: int, like: Tensor, batch_shape: Sequence[int] = ()) -> None:
         self.law = law
-        self._like = like
-        super().__init__(event_shape=torch.Size([latent_dim]), validate_args=False)
+        super().__init__(latent_dim, like, batch_shape)
 
     @property
     def support(self) -> constraints.Constraint:
         low, high = self.law.support
+        if low == -torch.inf and high == torch.inf:
+            return constraints.real_vector
         return constraints.independent(constraints.interval(low, high), 1)
 
     @property
     def mean(self) -> Tensor:
-        return self._like.new_full(self.event_shape, self.law.mean)
+        return self._constant(self.law.mean)
 
     @property
     def variance(self) -> Tensor:
-        return self._like.new_full(self.event_shape, self.law.variance)
+        return self._constant(self.law.variance)
 
     def entropy(self) -> Tensor:
         """Entropy of a whole code, in nats."""
-        return self._like.new_tensor(self.event_shape[0] * self.law.entropy)
+        return self._constant(self.event_shape[0] * self.law.entropy, of_codes=False)
 
     def rsample(self, sample_shape: int | Sequence[int] = (), *, rng: torch.Generator | None = None) -> Tensor:
-        """Codes `(*sample_shape, d)`; `rng` makes them reproducible."""
-        shape = (sample_shape,) if isinstance(sample_shape, int) else tuple(sample_shape)
-        return self.law.draw((*shape, *self.event_shape), rng, self._like)
-
-    def sample(self, sample_shape: int | Sequence[int] = (), *, rng: torch.Generator | None = None) -> Tensor:
-        """Codes `(*sample_shape, d)` without a gradient; `rng` makes them reproducible."""
-        with torch.no_grad():
-            return self.rsample(sample_shape, rng=rng)
+        """Codes `(*sample_shape, *batch, d)`; `rng` makes them reproducible."""
+        return self._draw((*sampled_shape(sample_shape), *self.batch_shape), rng)
 
     @checked(differentiable=True, any_value=("value",))
-    def log_prob(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n"]:
-        return self.law.log_prob(checked_codes(value, self.event_shape)).sum(-1)
+    def log_prob(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "..."]:
+        return self._of_codes(value, lambda z: self.law.log_prob(z).sum(-1))
 
     @checked(differentiable=True, any_value=("value",))
     def cdf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
@@ -85,7 +127,8 @@ class IIDDistribution(Distribution):
 
     @checked(differentiable=True, any_value=("value",))
     def icdf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        return self.law.icdf(checked_codes(value, self.event_shape))
+        u = checked_codes(value, self.event_shape)
+        return quantile_within(*self.law.support, u, self.law.icdf(u))
 
     @checked(differentiable=True, any_value=("value",))
     def log_cdf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
@@ -95,16 +138,32 @@ class IIDDistribution(Distribution):
     def log_sf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         return self.law.log_sf(checked_codes(value, self.event_shape))
 
+    def _draw(self, shape: tuple[int, ...], rng: torch.Generator | None) -> Tensor:
+        return self.law.draw((*shape, *self.event_shape), rng, at_least_single(self._like)).to(self._like.dtype)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.law}, latent_dim={self.event_shape[0]})"
 
 
+def sampled_shape(sample_shape: int | Sequence[int]) -> tuple[int, ...]:
+    """A sample shape as a tuple; a whole number is one axis."""
+    return (sample_shape,) if isinstance(sample_shape, int) else tuple(sample_shape)
+
+
+def at_least_single(like: Tensor) -> Tensor:
+    """A tensor of the dtype in which numbers like this one are drawn: single precision for half."""
+    return like if like.dtype.itemsize > 2 else like.float()
+
+
 def checked_codes(value: Any, event_shape: torch.Size) -> Tensor:
-    """The codes themselves, if they are as long as the prior's.
+    """The codes themselves, if they are as long as the prior's and of a floating type.
 
     Raises:
         ValueError: They are not.
     """
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        got = value.dtype if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(f"expected codes as a tensor of a floating type, got {got}; convert them with .float()")
     if value.shape[-1:] != event_shape:
         raise ValueError(
             f"expected codes of shape (..., {event_shape[0]}), got {tuple(value.shape)}; check the prior's latent_dim"

@@ -9,38 +9,39 @@ so that it is right for codes far from all components, and for components that o
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.distributions import Distribution, constraints
+from torch.distributions import constraints
 
 from latentry.display import Facts, Shown
+from latentry.numerics.edges import log_normal_cdf
 from latentry.numerics.inputs import checked
-from latentry.priors.distribution import checked_codes
+from latentry.priors.distribution import CodeDistribution, checked_codes, sampled_shape
 
 __all__ = ["DiagonalNormal", "NormalMixture", "NormalMixtureDistribution", "TrainedMixture"]
 
 
-def _shape(sample_shape: int | Sequence[int]) -> tuple[int, ...]:
-    return (sample_shape,) if isinstance(sample_shape, int) else tuple(sample_shape)
-
-
-class DiagonalNormal(Distribution):
+class DiagonalNormal(CodeDistribution):
     """N(loc, scale^2) with independent coordinates, `(*batch, d)`.
 
     `log_prob` is of whole codes; `cdf`, `icdf`, `log_cdf` and `log_sf` act per coordinate.
     """
 
-    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
     support = constraints.real_vector
     has_rsample = True
 
     def __init__(self, loc: Float[Tensor, "*b d"], scale: Float[Tensor, "*b d"]) -> None:
         self.loc = loc
         self.scale = scale
-        super().__init__(batch_shape=loc.shape[:-1], event_shape=loc.shape[-1:], validate_args=False)
+        super().__init__(loc.shape[-1], loc, loc.shape[:-1])
+
+    def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> "DiagonalNormal":
+        """The same distribution for a batch of codes of this shape."""
+        shape = (*batch_shape, *self.event_shape)
+        return DiagonalNormal(self.loc.expand(shape), self.scale.expand(shape))
 
     @property
     def mean(self) -> Tensor:
@@ -56,17 +57,15 @@ class DiagonalNormal(Distribution):
 
     def rsample(self, sample_shape: int | Sequence[int] = (), *, rng: torch.Generator | None = None) -> Tensor:
         """Codes `(*sample_shape, *batch, d)`; `rng` makes them reproducible."""
-        shape = (*_shape(sample_shape), *self.loc.shape)
-        return self.loc + self.scale * torch.randn(shape, generator=rng, dtype=self.loc.dtype, device=self.loc.device)
-
-    def sample(self, sample_shape: int | Sequence[int] = (), *, rng: torch.Generator | None = None) -> Tensor:
-        """Codes `(*sample_shape, *batch, d)` without a gradient; `rng` makes them reproducible."""
-        with torch.no_grad():
-            return self.rsample(sample_shape, rng=rng)
+        return self._draw((*sampled_shape(sample_shape), *self.batch_shape), rng)
 
     @checked(differentiable=True, any_value=("value",))
     def log_prob(self, value: Float[Tensor, "*n d"]) -> Tensor:
-        return (-0.5 * self._standard(value).square() - self.scale.log()).sum(-1) - value.shape[-1] * _LOG_SQRT_2PI
+        def density(z: Tensor) -> Tensor:
+            parts = -0.5 * self._standard(z).square() - self.scale.log() - _LOG_SQRT_2PI
+            return parts.sum(-1)
+
+        return self._of_codes(value, density)
 
     @checked(differentiable=True, any_value=("value",))
     def cdf(self, value: Float[Tensor, "*n d"]) -> Tensor:
@@ -78,11 +77,15 @@ class DiagonalNormal(Distribution):
 
     @checked(differentiable=True, any_value=("value",))
     def log_cdf(self, value: Float[Tensor, "*n d"]) -> Tensor:
-        return torch.special.log_ndtr(self._standard(value))
+        return log_normal_cdf(self._standard(value))
 
     @checked(differentiable=True, any_value=("value",))
     def log_sf(self, value: Float[Tensor, "*n d"]) -> Tensor:
-        return torch.special.log_ndtr(-self._standard(value))
+        return log_normal_cdf(-self._standard(value))
+
+    def _draw(self, shape: tuple[int, ...], rng: torch.Generator | None) -> Tensor:
+        noise = torch.randn((*shape, *self.event_shape), generator=rng, dtype=self.loc.dtype, device=self.loc.device)
+        return self.loc + self.scale * noise
 
     def _standard(self, value: Tensor) -> Tensor:
         return (checked_codes(value, self.event_shape) - self.loc) / self.scale
@@ -91,42 +94,42 @@ class DiagonalNormal(Distribution):
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
 
-class NormalMixtureDistribution(Distribution):
+class NormalMixtureDistribution(CodeDistribution):
     """p(z) of a mixture of normal components; its coordinates are not independent."""
 
-    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
     support = constraints.real_vector
 
-    def __init__(self, components: DiagonalNormal, log_probs: Float[Tensor, "k"]) -> None:
+    def __init__(self, components: DiagonalNormal, log_probs: Float[Tensor, "k"], batch_shape: Sequence[int] = ()) -> None:
         self.components = components
         self.log_probs = log_probs
-        super().__init__(event_shape=components.event_shape, validate_args=False)
+        super().__init__(components.event_shape[0], components.loc, batch_shape)
 
     @property
     def mean(self) -> Tensor:
-        return self.log_probs.exp() @ self.components.loc
+        return self._constant(self._mean())
 
     @property
     def variance(self) -> Tensor:
         """Of each coordinate: within the components, and between their means."""
-        spread = self.components.variance + (self.components.loc - self.mean).square()
-        return self.log_probs.exp() @ spread
-
-    def sample(self, sample_shape: int | Sequence[int] = (), *, rng: torch.Generator | None = None) -> Tensor:
-        """Codes `(*sample_shape, d)`; `rng` makes them reproducible."""
-        shape = _shape(sample_shape)
-        with torch.no_grad():
-            y = _draw(self.log_probs.exp().expand(max(math.prod(shape), 1), -1), rng)[: math.prod(shape)].view(shape)
-            return DiagonalNormal(self.components.loc[y], self.components.scale[y]).sample(rng=rng)
+        spread = self.components.variance + (self.components.loc - self._mean()).square()
+        return self._constant(self.log_probs.exp() @ spread)
 
     @checked(differentiable=True, any_value=("value",))
     def joint_log_probs(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n k"]:
         """log p(y) + log p(z | y) for every label y."""
-        return self.log_probs + self.components.log_prob(checked_codes(value, self.event_shape)[..., None, :])
+        z = checked_codes(value, self.event_shape)
+        return self.log_probs + self.components.log_prob(z[..., None, :])
 
     @checked(differentiable=True, any_value=("value",))
-    def log_prob(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n"]:
-        return self.joint_log_probs(value).logsumexp(-1)
+    def log_prob(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "..."]:
+        return self._of_codes(value, lambda z: self.joint_log_probs(z).logsumexp(-1))
+
+    def _mean(self) -> Tensor:
+        return self.log_probs.exp() @ self.components.loc
+
+    def _draw(self, shape: tuple[int, ...], rng: torch.Generator | None) -> Tensor:
+        y = _draw(self.log_probs.exp().expand(max(math.prod(shape), 1), -1), rng)[: math.prod(shape)].view(shape)
+        return DiagonalNormal(self.components.loc[y], self.components.scale[y]).sample(rng=rng)
 
 
 class NormalMixture(Shown, nn.Module):

@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from latentry.numerics.edges import log_density_on, log_normal_cdf, log_of_probability, quantile_within
+
 __all__ = ["HalfUniformHalfNormalLaw", "NormalLaw", "TruncatedCauchyLaw", "UniformLaw"]
 
 _SQRT_2PI = math.sqrt(2 * math.pi)
@@ -57,7 +59,8 @@ class NormalLaw:
         return 0.5 + math.log(self.scale * _SQRT_2PI)
 
     def log_prob(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        return -0.5 * self._standard(value).square() - math.log(self.scale * _SQRT_2PI)
+        density = -0.5 * self._standard(value).square() - math.log(self.scale * _SQRT_2PI)
+        return log_density_on(-math.inf, math.inf, value, density)
 
     def cdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         return torch.special.ndtr(self._standard(value))
@@ -66,10 +69,10 @@ class NormalLaw:
         return self.loc + self.scale * torch.special.ndtri(value)
 
     def log_cdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        return torch.special.log_ndtr(self._standard(value))
+        return log_normal_cdf(self._standard(value))
 
     def log_sf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        return torch.special.log_ndtr(-self._standard(value))
+        return log_normal_cdf(-self._standard(value))
 
     def partial_mean(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         standard = self._standard(value)
@@ -115,20 +118,20 @@ class UniformLaw:
         return math.log(self.high - self.low)
 
     def log_prob(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        inside = (value >= self.low) & (value <= self.high)
-        return torch.where(inside, -math.log(self.high - self.low), -math.inf).to(value.dtype)
+        # zero times the value: a density without a slope still has a gradient, which is zero
+        return log_density_on(self.low, self.high, value, 0 * value - math.log(self.high - self.low))
 
     def cdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         return ((value - self.low) / (self.high - self.low)).clamp(0, 1)
 
     def icdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        return self.low + (self.high - self.low) * value
+        return quantile_within(self.low, self.high, value, self.low + (self.high - self.low) * value)
 
     def log_cdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        return self.cdf(value).log()
+        return log_of_probability(self.cdf(value))
 
     def log_sf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        return ((self.high - value) / (self.high - self.low)).clamp(0, 1).log()
+        return log_of_probability(((self.high - value) / (self.high - self.low)).clamp(0, 1))
 
     def partial_mean(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         inside = value.clamp(self.low, self.high)
@@ -170,23 +173,22 @@ class HalfUniformHalfNormalLaw:
         return (math.log(2) + 0.5 + math.log(_SQRT_2PI)) / 2
 
     def log_prob(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        below = torch.where(value >= -1, -math.log(2), -math.inf).to(value.dtype)
-        return torch.where(value < 0, below, -0.5 * value.square() - math.log(_SQRT_2PI))
+        upper = -0.5 * value.clamp(min=0).square() - math.log(_SQRT_2PI)
+        return log_density_on(-1, math.inf, value, torch.where(value < 0, 0 * value - math.log(2), upper))
 
     def cdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        return torch.where(value < 0, (1 + value).clamp(min=0) / 2, torch.special.ndtr(value))
+        return torch.where(value < 0, (1 + value.clamp(min=-1)) / 2, torch.special.ndtr(value))
 
     def icdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         upper = torch.special.ndtri(value.clamp(min=0.5))  # clamped before, so that its gradient is finite where unused
-        return torch.where(value < 0.5, 2 * value - 1, upper)
+        return quantile_within(-1, math.inf, value, torch.where(value < 0.5, 2 * value - 1, upper))
 
     def log_cdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        upper = torch.special.log_ndtr(value.clamp(min=0))
-        return torch.where(value < 0, (1 + value.clamp(max=0)).clamp(min=0).log() - math.log(2), upper)
+        return torch.where(value < 0, log_of_probability((1 + value.clamp(-1, 0)) / 2), log_normal_cdf(value.clamp(min=0)))
 
     def log_sf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         lower = ((1 - value.clamp(-1, 0)) / 2).log()
-        return torch.where(value < 0, lower, torch.special.log_ndtr(-value.clamp(min=0)))
+        return torch.where(value < 0, lower, log_normal_cdf(-value.clamp(min=0)))
 
     def partial_mean(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         uniform_part = (value.clamp(-1, 0).square() - 1) / 4
@@ -232,25 +234,28 @@ class TruncatedCauchyLaw:
         return math.log(2 * self._angle * self.scale) + _cauchy_mean_log(self.bound / self.scale)
 
     def log_prob(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        inside = value.abs() <= self.bound
-        return torch.where(
-            inside, -(value / self.scale).square().log1p() - math.log(2 * self._angle * self.scale), -math.inf
-        )
+        ratio = value.clamp(-self.bound, self.bound) / self.scale
+        density = -ratio.square().log1p() - math.log(2 * self._angle * self.scale)
+        return log_density_on(-self.bound, self.bound, value, density)
 
     def cdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         # measured from the near end, where it keeps its digits
-        tail = self._tail(value.clamp(-self.bound, self.bound).abs())
-        return torch.where(value < 0, tail, 1 - tail)
+        inside = value.clamp(-self.bound, self.bound)
+        below, above = self._tail((-inside).clamp(min=0)), self._tail(inside.clamp(min=0))
+        return torch.where(value < 0, below, 1 - above)
 
     def log_cdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        below = self._tail((-value).clamp(0, self.bound)).log()
+        below = log_of_probability(self._tail((-value).clamp(0, self.bound)))
         return torch.where(value < 0, below, (-self._tail(value.clamp(0, self.bound))).log1p())
 
     def log_sf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         return self.log_cdf(-value)
 
     def icdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        return self.scale * torch.tan((2 * value - 1) * self._angle)
+        # tan(a - b) from the near end at angle a, where it keeps its digits
+        slope = torch.tan(2 * self._angle * torch.where(value < 0.5, value, 1 - value).clamp(0, 0.5))
+        size = (self.bound - self.scale * slope) / (1 + self.bound / self.scale * slope)
+        return quantile_within(-self.bound, self.bound, value, torch.where(value < 0.5, -size, size))
 
     def partial_mean(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         ratio = value.clamp(-self.bound, self.bound) / self.scale

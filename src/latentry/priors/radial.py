@@ -18,20 +18,27 @@ References: Kilcher, Lucchi, Hofmann, "Semantic interpolation in implicit models
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.distributions import Distribution, constraints
+from torch.distributions import constraints
 from torch.nn.functional import normalize
 
+from latentry.numerics.edges import log_of_probability, quantile_within
 from latentry.numerics.inputs import checked
 from latentry.numerics.radial import log_sphere_area
 from latentry.numerics.tails import carry
-from latentry.priors.distribution import SampledLaw, checked_codes
+from latentry.priors.distribution import (
+    CodeDistribution,
+    SampledLaw,
+    at_least_single,
+    checked_codes,
+    sampled_shape,
+)
 from latentry.priors.laws import HalfUniformHalfNormalLaw, NormalLaw, UniformLaw
 from latentry.priors.prior_module import PriorModule
 from latentry.priors.radius_laws import CauchyRadiusLaw, LogUniformLaw, NakagamiLaw
@@ -51,73 +58,99 @@ _ROUNDING = 4
 _SCORES = 4097
 
 
-class RadialDistribution(Distribution):
+class _Norms(constraints.Constraint):
+    """Codes whose norm lies within the support of its law, but for rounding."""
+
+    event_dim = 1
+
+    def __init__(self, low: int | float, high: int | float) -> None:
+        self.low, self.high = low, high
+        super().__init__()
+
+    def check(self, value: Tensor) -> Tensor:
+        step = _ROUNDING * torch.finfo(value.dtype).eps
+        r = value.double().norm(dim=-1)
+        return (r >= self.low * (1 - step)) & (r <= self.high * (1 + step)) & r.isfinite()
+
+
+class RadialDistribution(CodeDistribution):
     """p(z) of codes with a uniform direction and a norm from `radius_law`.
 
     `log_prob` is of whole codes, `(..., d)` to `(...)`. There is a `cdf` per coordinate for the spherical Cauchy law alone,
     where each coordinate is a Cauchy number; coordinates are not independent under any radial law but the normal one.
     """
 
-    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
-    support = constraints.real_vector
     has_rsample = True
 
-    def __init__(self, radius_law: SampledLaw, latent_dim: int, like: Tensor) -> None:
+    def __init__(self, radius_law: SampledLaw, latent_dim: int, like: Tensor, batch_shape: Sequence[int] = ()) -> None:
         self.radius_law = radius_law
-        self._like = like
-        super().__init__(event_shape=torch.Size([latent_dim]), validate_args=False)
+        super().__init__(latent_dim, like, batch_shape)
+
+    @property
+    def support(self) -> constraints.Constraint:
+        low, high = self.radius_law.support
+        return constraints.real_vector if low == 0 and high == math.inf else _Norms(low, high)
 
     @property
     def mean(self) -> Tensor:
         """Zeros, or NaN where the norm has no mean."""
-        return self._like.new_full(self.event_shape, 0.0 if math.isfinite(self.radius_law.mean) else math.nan)
+        return self._constant(0.0 if math.isfinite(self.radius_law.mean) else math.nan)
 
     @property
     def variance(self) -> Tensor:
         """Of each coordinate; infinite where the norm has none."""
-        square = self.radius_law.variance + self.radius_law.mean**2
-        return self._like.new_full(self.event_shape, square / self.event_shape[0])
+        return self._constant((self.radius_law.variance + self.radius_law.mean**2) / self.event_shape[0])
 
     def entropy(self) -> Tensor:
         """Entropy of a whole code, in nats."""
+        return self._constant(self.nats, of_codes=False)
+
+    @property
+    def nats(self) -> float:
+        """The entropy as a number."""
         d = self.event_shape[0]
-        return self._like.new_tensor(self.radius_law.entropy + log_sphere_area(d) + (d - 1) * _mean_log(self.radius_law))
+        return self.radius_law.entropy + log_sphere_area(d) + (d - 1) * _mean_log(self.radius_law)
 
     def rsample(self, sample_shape: int | Sequence[int] = (), *, rng: torch.Generator | None = None) -> Tensor:
-        """Codes `(*sample_shape, d)`; `rng` makes them reproducible."""
-        shape = (sample_shape,) if isinstance(sample_shape, int) else tuple(sample_shape)
-        noise = torch.randn((*shape, *self.event_shape), generator=rng, dtype=self._like.dtype, device=self._like.device)
-        return self.radius_law.draw(shape, rng, self._like)[..., None] * normalize(noise, dim=-1)
-
-    def sample(self, sample_shape: int | Sequence[int] = (), *, rng: torch.Generator | None = None) -> Tensor:
-        """Codes `(*sample_shape, d)` without a gradient; `rng` makes them reproducible."""
-        with torch.no_grad():
-            return self.rsample(sample_shape, rng=rng)
+        """Codes `(*sample_shape, *batch, d)`; `rng` makes them reproducible."""
+        return self._draw((*sampled_shape(sample_shape), *self.batch_shape), rng)
 
     @checked(differentiable=True, any_value=("value",))
-    def log_prob(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n"]:
+    def log_prob(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "..."]:
         d = self.event_shape[0]
-        r = _norm(checked_codes(value, self.event_shape))
-        density = self.radius_law.log_prob(r) - (d - 1) * r.log() - log_sphere_area(d)
-        return density.to(value.dtype)
+
+        def density(z: Tensor) -> Tensor:
+            r = _norm(z)
+            return (self.radius_law.log_prob(r) - (d - 1) * r.log() - log_sphere_area(d)).to(z.dtype)
+
+        return self._of_codes(value, density)
 
     @checked(differentiable=True, any_value=("value",))
     def cdf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        x = self._marginal(value)
-        return torch.atan2(torch.ones_like(x), -x) / math.pi
+        return self._of_coordinates(value, lambda x: torch.atan2(torch.ones_like(x), -x) / math.pi)
 
     @checked(differentiable=True, any_value=("value",))
     def icdf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        angle = math.pi * checked_codes(value, self.event_shape)
-        return -self._cauchy().scale * angle.cos() / angle.sin()
+        def quantile(u: Tensor) -> Tensor:
+            near = math.pi * torch.where(u < 0.5, u, 1 - u).clamp(min=0)  # from the near end, where it keeps its digits
+            size = self._cauchy().scale / near.tan()
+            return quantile_within(-math.inf, math.inf, u, torch.where(u < 0.5, -size, size))
+
+        return quantile(checked_codes(value, self.event_shape))
 
     @checked(differentiable=True, any_value=("value",))
     def log_cdf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        return self.cdf(value).log()
+        return self._of_coordinates(value, _log_cauchy_cdf)
 
     @checked(differentiable=True, any_value=("value",))
     def log_sf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        return self.cdf(-value).log()
+        return self._of_coordinates(value, lambda x: _log_cauchy_cdf(-x))
+
+    def _draw(self, shape: tuple[int, ...], rng: torch.Generator | None) -> Tensor:
+        like = at_least_single(self._like)
+        noise = torch.randn((*shape, *self.event_shape), generator=rng, dtype=like.dtype, device=like.device)
+        codes = self.radius_law.draw(shape, rng, like)[..., None] * normalize(noise, dim=-1)
+        return codes.to(self._like.dtype)
 
     @checked(differentiable=True, any_value=("z", "u", "e"))
     def to_normal(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
@@ -151,8 +184,9 @@ class RadialDistribution(Distribution):
             )
         return law
 
-    def _marginal(self, value: Any) -> Tensor:
-        return checked_codes(value, self.event_shape) / self._cauchy().scale
+    def _of_coordinates(self, value: Any, function: Callable[[Tensor], Tensor]) -> Tensor:
+        scale = self._cauchy().scale
+        return function(checked_codes(value, self.event_shape) / scale)
 
 
 class RadialPrior(PriorModule):
@@ -266,6 +300,12 @@ class LogUniformRadius(RadialPrior):
     def arguments(self) -> dict[str, Any]:
         """What the constructor was given, as JSON can hold it."""
         return {"latent_dim": self.latent_dim, "spread": self.spread, "scale": self.scale}
+
+
+def _log_cauchy_cdf(x: Tensor) -> Tensor:
+    """log F(x) of a Cauchy number, either tail from its own end."""
+    below, above = (torch.atan2(torch.ones_like(x), tail.clamp(min=0)) / math.pi for tail in (-x, x))
+    return torch.where(x < 0, log_of_probability(below), torch.log1p(-above))
 
 
 def _chi(d: int) -> NakagamiLaw:

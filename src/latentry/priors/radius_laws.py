@@ -23,6 +23,7 @@ from jaxtyping import Float
 from scipy import special
 from torch import Tensor
 
+from latentry.numerics.edges import log_density_on, log_of_probability, quantile_within
 from latentry.numerics.tails import Array, differentiable, log_beta_cdf, log_gamma_cdf, log_gamma_sf
 
 __all__ = ["CauchyRadiusLaw", "LogUniformLaw", "NakagamiLaw"]
@@ -50,7 +51,8 @@ class _RadiusLaw:
         return differentiable(value, lambda x: self._of(x, function), lambda x, y: sign * (self.log_prob(x) - y).exp())
 
     def _quantile(self, value: Tensor, function: Callable[[Array], Array]) -> Tensor:
-        return differentiable(value, lambda u: self._of(u, function), lambda _, x: (-self.log_prob(x)).exp())
+        found = differentiable(value.clamp(0, 1), lambda u: self._of(u, function), lambda _, x: (-self.log_prob(x)).exp())
+        return quantile_within(0, math.inf, value, found)
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,10 @@ class NakagamiLaw(_RadiusLaw):
         return of_square - math.log(2) - 0.5 * (digamma + math.log(self.theta))
 
     def log_prob(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        r = value.clamp(min=torch.finfo(value.dtype).tiny)
+        r = _positive(value)
         constant = math.log(2) - math.lgamma(self.shape) - self.shape * math.log(self.theta)
         density = constant + (2 * self.shape - 1) * r.log() - r.square() / self.theta
-        return torch.where(value >= 0, density, -math.inf)
+        return log_density_on(0, math.inf, value, _at_zero(value, density, 2 * self.shape - 1))
 
     def cdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         return self._probability(value, lambda r: special.gammainc(self.shape, r**2 / self.theta), 1)
@@ -149,10 +151,11 @@ class CauchyRadiusLaw(_RadiusLaw):
         return of_share - math.log(2) - 0.5 * float(log_share + 3 * log_rest) + math.log(self.scale)
 
     def log_prob(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        r = value.clamp(min=torch.finfo(value.dtype).tiny) / self.scale
+        r = _positive(value) / self.scale
         length = torch.hypot(r, torch.ones_like(r))
         density = (self.latent_dim - 1) * (r / length).log() - 2 * length.log()
-        return torch.where(value >= 0, density + math.log(2 / self.scale) - self._log_beta, -math.inf)
+        density = density + math.log(2 / self.scale) - self._log_beta
+        return log_density_on(0, math.inf, value, _at_zero(value, density, self.latent_dim - 1))
 
     def cdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         return self._probability(value, lambda r: special.betainc(self.latent_dim / 2, 0.5, self._share(r)), 1)
@@ -248,20 +251,24 @@ class LogUniformLaw:
         return math.log(self._length) + (math.log(self.low) + math.log(self.high)) / 2
 
     def log_prob(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        inside = (value >= self.low) & (value <= self.high)
-        return torch.where(inside, -value.clamp(min=self.low).log() - math.log(self._length), -math.inf)
+        density = -value.clamp(self.low, self.high).log() - math.log(self._length)
+        return log_density_on(self.low, self.high, value, density)
 
     def cdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        return (value.clamp(self.low, self.high) / self.low).log() / self._length
+        inside = value.clamp(self.low, self.high)
+        below = ((inside - self.low) / self.low).log1p() / self._length
+        return torch.where(value >= self.high, 1, below.clamp(0, 1))
 
     def log_cdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        return self.cdf(value).log()
+        return log_of_probability(self.cdf(value))
 
     def log_sf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        return ((self.high / value.clamp(self.low, self.high)).log() / self._length).log()
+        inside = value.clamp(self.low, self.high)
+        above = -((inside - self.high) / self.high).log1p() / self._length
+        return log_of_probability(torch.where(value <= self.low, 1, above.clamp(0, 1)))
 
     def icdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        return self.low * (self._length * value).exp()
+        return quantile_within(self.low, self.high, value, self.low * (self._length * value).exp())
 
     def partial_mean(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         return (value.clamp(self.low, self.high) - self.low) / self._length
@@ -273,3 +280,13 @@ class LogUniformLaw:
     def _length(self) -> float:
         """Length of the support of log r."""
         return math.log(self.high / self.low)
+
+
+def _positive(value: Tensor) -> Tensor:
+    """Norms above 0, whose logarithm is finite."""
+    return value.clamp(min=torch.finfo(value.dtype).tiny, max=torch.finfo(value.dtype).max)
+
+
+def _at_zero(value: Tensor, log_density: Tensor, power: int | float) -> Tensor:
+    """A log density that goes as r^power near 0, with its limit there."""
+    return log_density if power == 0 else torch.where(value == 0, -math.copysign(math.inf, power), log_density)

@@ -27,6 +27,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentry.array_files import read_npy, read_npz
+from latentry.numerics.edges import log_density_on, log_of_probability, quantile_within
 from latentry.priors.iid import IIDPrior
 from latentry.priors.matlab_file import read_mat
 from latentry.storage import read_json
@@ -83,8 +84,8 @@ class TabulatedLaw:
     @property
     def support(self) -> tuple[float, float]:
         """From the first bin with mass to the last."""
-        held = self._table.probs.nonzero().flatten()
-        return (self._table.edges[held[0]].item(), self._table.edges[held[-1] + 1].item())
+        table = self._table
+        return (table.edges[table.first].item(), table.edges[table.last + 1].item())
 
     @property
     def mean(self) -> float:
@@ -106,22 +107,21 @@ class TabulatedLaw:
         return -torch.special.xlogy(p, p / self.width).sum().item()
 
     def log_prob(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        cell = self._cell(value)
-        inside = (value >= self.low) & (value <= self.high)
-        # plus zero times the value: a density without a slope still has a gradient, which is zero
-        return torch.where(inside, self._table.log_density.to(value)[cell], -math.inf) + 0 * value.nan_to_num(0, 0, 0)
+        cell = self._cell(value).clamp(self._table.first, self._table.last)  # the ends of the support belong to it
+        # zero times the value: a density without a slope still has a gradient, which is zero
+        return log_density_on(*self.support, value, self._table.log_density.to(value)[cell] + 0 * value)
 
     def cdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         cell, place = self._located(value)
         return self._table.below.to(value)[cell] + self._table.probs.to(value)[cell] * place
 
     def log_cdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        return self.cdf(value).clamp(max=1).log()
+        return log_of_probability(self.cdf(value).clamp(max=1))
 
     def log_sf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         cell, place = self._located(value)
         beyond = self._table.above.to(value)[cell + 1] + self._table.probs.to(value)[cell] * (1 - place)
-        return beyond.clamp(max=1).log()
+        return log_of_probability(beyond.clamp(max=1))
 
     def icdf(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         table = self._table
@@ -131,7 +131,7 @@ class TabulatedLaw:
         cell = torch.searchsorted(below[1:].contiguous(), value.detach().contiguous()).clamp(first, last)
         mass = table.probs.to(value)[cell]
         place = ((value - below[cell]) / torch.where(mass > 0, mass, 1)).clamp(0, 1)
-        return table.edges.to(value)[cell] + self.width * place
+        return quantile_within(*self.support, value, table.edges.to(value)[cell] + self.width * place)
 
     def partial_mean(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         table, inside = self._table, value.clamp(self.low, self.high)
@@ -184,7 +184,8 @@ class TabulatedLaw:
     def _located(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """The bin of each value and how far it lies into it, in [0, 1]."""
         cell = self._cell(value)
-        return cell, ((value - self._table.edges.to(value)[cell]) / self.width).clamp(0, 1)
+        place = ((value - self._table.edges.to(value)[cell]) / self.width).clamp(0, 1)
+        return cell, torch.where(value <= self.low, 0, torch.where(value >= self.high, 1, place))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,145 @@
+r"""`torch.distributions.kl_divergence` between the distributions of priors, in nats for a whole code.
+
+Independent coordinates add up: d times the divergence of one. Codes with uniform directions differ in their norms alone, so
+that theirs is that of the norms; N(0, scale^2) codes are such codes too. From any of them to a normal prior it is
+
+.. math:: KL(p \,\|\, N(\mu, \sigma^2)) = -H(p) + \frac{d}{2} \log 2 \pi \sigma^2 + \frac{E \|z - \mu\|^2}{2 \sigma^2} .
+
+One-dimensional divergences without a closed form are integrals over pieces in which both densities are smooth, by Gauss's
+rule, or in normal scores where the support is unbounded. They are infinite where p has mass outside the support of q, and
+where p has no moments and the tail of q asks for them.
+"""
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import torch
+from scipy import special
+from torch import Tensor
+from torch.distributions.kl import register_kl
+
+from latentry.priors.distribution import IIDDistribution, SampledLaw
+from latentry.priors.labelled import DiagonalNormal
+from latentry.priors.laws import NormalLaw
+from latentry.priors.quadrature import edges, law_nodes, pieces
+from latentry.priors.radial import RadialDistribution
+from latentry.priors.radius_laws import CauchyRadiusLaw, NakagamiLaw
+
+__all__ = ["divergence_of_laws"]
+
+_PIECES, _NODES = 64, 16
+
+
+@lru_cache(maxsize=256)
+def divergence_of_laws(p: SampledLaw, q: SampledLaw) -> float:
+    """KL(p || q) of two distributions on the line."""
+    if isinstance(p, NormalLaw) and isinstance(q, NormalLaw):
+        return math.log(q.scale / p.scale) + (p.variance + (p.loc - q.loc) ** 2) / (2 * q.variance) - 0.5
+    if p == q:
+        return 0.0
+    if p.support[0] < q.support[0] or p.support[1] > q.support[1]:
+        return math.inf
+    if not math.isfinite(p.variance) and not isinstance(q, CauchyRadiusLaw):
+        return math.inf
+    x, chances = _bounded_nodes(p, q) if all(map(math.isfinite, p.support)) else _unbounded_nodes(p, q)
+    held = chances > 0
+    difference = p.log_prob(x[held]) - q.log_prob(x[held])
+    return max(0.0, (chances[held] @ difference).item())
+
+
+def _bounded_nodes(p: SampledLaw, q: SampledLaw) -> tuple[Tensor, Tensor]:
+    """Nodes in the support of p and the probability that each stands for, between all places where a density bends."""
+    low, high = p.support
+    places = torch.linspace(0, 1, _PIECES + 1, dtype=torch.float64)
+    ends = [torch.tensor([*pieces(p), *(pieces(q) if all(map(math.isfinite, q.support)) else edges(q))]).double()]
+    ends += [p.icdf(places), q.icdf(places)]
+    ends = [part[(part >= low) & (part <= high)] for part in ends]
+    breaks = torch.cat([*ends, torch.tensor([low, high], dtype=torch.float64)]).unique()
+    at, weights = (torch.from_numpy(part) for part in special.roots_legendre(_NODES))
+    half = breaks.diff()[:, None] / 2
+    x = (breaks[:-1, None] + half * (1 + at)).flatten()
+    return x, p.log_prob(x).exp() * (half * weights).flatten()
+
+
+def _unbounded_nodes(p: SampledLaw, q: SampledLaw) -> tuple[Tensor, Tensor]:
+    x, _, chances = law_nodes(p, tuple(edges(q)))
+    return x, chances
+
+
+def _as_norms(distribution: Any) -> SampledLaw | None:
+    """The distribution of the norm of codes with a uniform direction; None for others."""
+    if isinstance(distribution, RadialDistribution):
+        return distribution.radius_law
+    law = distribution.law
+    if isinstance(law, NormalLaw) and law.loc == 0:
+        return NakagamiLaw(distribution.event_shape[0] / 2, 2 * law.variance)
+    return None
+
+
+def _checked_lengths(p: Any, q: Any) -> None:
+    if p.event_shape != q.event_shape:
+        raise ValueError(
+            f"expected codes of one length, got {p.event_shape[0]} and {q.event_shape[0]}; build one prior anew"
+        )
+
+
+def _as_batch(value: float, p: Any, q: Any) -> Tensor:
+    shape = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+    return p._constant(value, of_codes=False).expand(shape).clone()
+
+
+def _iid(p: IIDDistribution, q: IIDDistribution) -> Tensor:
+    _checked_lengths(p, q)
+    return _as_batch(p.event_shape[0] * divergence_of_laws(p.law, q.law), p, q)
+
+
+def _radial(p: RadialDistribution, q: RadialDistribution) -> Tensor:
+    _checked_lengths(p, q)
+    return _as_batch(divergence_of_laws(p.radius_law, q.radius_law), p, q)
+
+
+def _radial_from_iid(p: RadialDistribution, q: IIDDistribution) -> Tensor:
+    _checked_lengths(p, q)
+    if not isinstance(q.law, NormalLaw):
+        raise NotImplementedError(f"no divergence of {p} from {q} is known; draw codes for it")
+    d, variance = p.event_shape[0], q.law.variance
+    square = p.radius_law.variance + p.radius_law.mean**2 + d * q.law.loc**2
+    cross = d / 2 * math.log(2 * math.pi * variance) + square / (2 * variance)
+    return _as_batch(cross - p.nats, p, q)
+
+
+def _iid_from_radial(p: IIDDistribution, q: RadialDistribution) -> Tensor:
+    _checked_lengths(p, q)
+    norms = _as_norms(p)
+    if norms is None:
+        raise NotImplementedError(f"no divergence of {p} from {q} is known; draw codes for it")
+    return _as_batch(divergence_of_laws(norms, q.radius_law), p, q)
+
+
+def _normal(p: DiagonalNormal, q: DiagonalNormal) -> Tensor:
+    _checked_lengths(p, q)
+    return _of_normals(p.loc, p.scale, q.loc, q.scale)
+
+
+def _normal_from_iid(p: DiagonalNormal, q: IIDDistribution) -> Tensor:
+    _checked_lengths(p, q)
+    if not isinstance(q.law, NormalLaw):
+        raise NotImplementedError(f"no divergence of normal codes from {q} is known; draw codes for it")
+    return _of_normals(p.loc, p.scale, p.loc.new_tensor(q.law.loc), p.loc.new_tensor(q.law.scale))
+
+
+def _iid_from_normal(p: IIDDistribution, q: DiagonalNormal) -> Tensor:
+    _checked_lengths(p, q)
+    square = p.law.variance + (p.law.mean - q.loc).square()
+    cross = q.scale.log() + 0.5 * math.log(2 * math.pi) + square / (2 * q.scale.square())
+    return cross.sum(-1) - p.event_shape[0] * p.law.entropy
+
+
+def _of_normals(loc: Tensor, scale: Tensor, other_loc: Tensor, other_scale: Tensor) -> Tensor:
+    ratio = (scale / other_scale).square()
+    return 0.5 * (ratio + ((loc - other_loc) / other_scale).square() - 1 - ratio.log()).sum(-1)
+
+
+for _divergence in (_iid, _radial, _radial_from_iid, _iid_from_radial, _normal, _normal_from_iid, _iid_from_normal):
+    register_kl(*(_divergence.__annotations__[name] for name in "pq"))(_divergence)
