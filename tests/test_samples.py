@@ -187,7 +187,7 @@ def test_a_class_never_predicted_is_named(rng: torch.Generator) -> None:
         return torch.cat([x.flatten(1)[:, :2].softmax(1), torch.zeros(len(x), 1)], 1)
 
     report = evaluate_samples(images(30, rng), images(30, rng), CallableExtractor(lambda x: x.flatten(1), two_of_three))
-    assert report.notes == ("Classes with probability 0 in every generated sample add nothing to the score: [2].",)
+    assert report.notes[:1] == ("Classes with probability 0 in every generated sample add nothing to the score: [2].",)
 
 
 def nan_at(row: int, n: int = 30) -> Tensor:

@@ -13,7 +13,9 @@ All pairs are used, tile by tile, rather than a hundred random subsets of a thou
 spread over overlapping subsets is no standard error. That comes from the jackknife, which a U-statistic has in closed form:
 without row i its sums lose the i-th row sum, so that leaving out every row costs nothing on top. It tends to the usual
 :math:`4 \zeta_1 / n` of a U-statistic, and where the laws are equal and :math:`\zeta_1 = 0`, it is about twice too large
-rather than zero.
+rather than zero. A variance from few rows is itself uncertain, the more so the fewer rows rule it; so an interval takes
+Student's quantile, with the freedom that the kurtosis of the terms gives: of n terms, :math:`2 n / (\kappa - 1)`, which is n
+for normal ones, and of both samples as Satterthwaite has it.
 
 References: Gretton et al., "A kernel two-sample test", 2012, eq. 3; Binkowski et al., "Demystifying MMD GANs", 2018;
 Arvesen, "Jackknifing U-statistics", 1969.
@@ -39,6 +41,8 @@ class KernelDistance:
     """Unbiased squared MMD; negative values are near zero."""
     variance: float
     """Delete-one jackknife variance, both samples together."""
+    freedom: float
+    """Degrees of freedom of that variance, from how unequal its terms are: few where some rows rule it."""
 
 
 def kernel_distance(generated: Float[Tensor, "n d1"], reference: Float[Tensor, "m d2"]) -> KernelDistance:
@@ -64,8 +68,19 @@ def kernel_distance(generated: Float[Tensor, "n d1"], reference: Float[Tensor, "
     mean_x, mean_y, mean_xy = within_x.sum() / (n * (n - 1)), within_y.sum() / (m * (m - 1)), across_x.sum() / (n * m)
     without_x = (within_x.sum() - 2 * within_x) / ((n - 1) * (n - 2)) - 2 * (across_x.sum() - across_x) / ((n - 1) * m)
     without_y = (within_y.sum() - 2 * within_y) / ((m - 1) * (m - 2)) - 2 * (across_y.sum() - across_y) / ((m - 1) * n)
-    variance = (n - 1) * without_x.var(correction=0) + (m - 1) * without_y.var(correction=0)
-    return KernelDistance((mean_x + mean_y - 2 * mean_xy).item(), variance.item())
+    parts = [(n - 1) * without_x.var(correction=0), (m - 1) * without_y.var(correction=0)]
+    variance = (parts[0] + parts[1]).item()
+    spread = sum(
+        (part**2 * _relative_variance(rows)).item() for part, rows in zip(parts, (without_x, without_y), strict=True)
+    )
+    freedom = 2 * variance**2 / spread if spread > 0 else float(n + m - 2)
+    return KernelDistance((mean_x + mean_y - 2 * mean_xy).item(), variance, max(1.0, min(freedom, n + m - 2.0)))
+
+
+def _relative_variance(a: Float[Tensor, "n"]) -> Float[Tensor, ""]:
+    """Variance of the variance of n independent numbers, over its square: (kurtosis - 1) / n, 2 / n for normal ones."""
+    squares = (a - a.mean()).square()
+    return (squares.square().mean() / squares.mean().square().clamp(min=1e-300) - 1).clamp(min=0) / len(a)
 
 
 def _kernel_sums(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> tuple[Float[Tensor, "n"], Float[Tensor, "m"]]:
