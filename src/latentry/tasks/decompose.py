@@ -19,7 +19,9 @@ from latentry.reports.pictures import grid, interleave, png
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
-from latentry.tasks.coding import Coded, coded_images, decoded, labelled_codes, load_classifier, made_basis, noted
+from latentry.tasks.coding import Coded, coded_images, decoded, labelled_codes, made_basis, noted
+from latentry.tasks.judging import Judged, fitting, independent_reader, made_by, verdict
+from latentry.tasks.recovery_options import image_format
 from latentry.tasks.runs import claim_folder, command, load_generator, pick_device, record
 from latentry.tasks.settings import DecomposeSettings
 
@@ -29,6 +31,8 @@ _KEPT = (1, 2, 3, 4, 10)
 """Coefficients that are kept in the truncations, as in the paper."""
 _SHOWN = 12
 """Images with a spectrum and truncations."""
+_EXAMINED = 250
+"""Images of fresh codes that are looked at: a generator that makes one image bears no label."""
 _LISTED = 100
 """Images with a row in `results.json`."""
 
@@ -41,11 +45,14 @@ def decompose(settings: DecomposeSettings) -> dict[str, Any]:
     device = pick_device(settings.device)
     model, prior = load_generator(settings.generator)
     generator = model.network.to(device)
-    classifier = load_classifier(settings.classifier, device)
-    reader = classifier if settings.reader is None else load_classifier(settings.reader, device)
+    channels, side = image_format(generator, prior)
+    made = made_by(settings.generator, (channels, side, side))
+    classifier = fitting(settings.classifier, made, "--classifier", device)
+    independent = independent_reader(settings.reader, made, device, classifier.weights)
+    reader = (independent or classifier).network
     console = PlainConsole(quiet=settings.json)
     with progress_bar(quiet=settings.json) as track:
-        basis = made_basis(settings, model, prior, classifier, track("drawing codes of each label"))
+        basis = made_basis(settings, model, prior, classifier.network, track("drawing codes of each label"))
         coded = coded_images(settings, generator, prior, track("coding images"))
     notes = () if coded is None else coded.notes
     folder = claim_folder(settings, "basis", "index.html", "coefficients.safetensors")
@@ -70,6 +77,8 @@ def decompose(settings: DecomposeSettings) -> dict[str, Any]:
         label_means=basis.label_means - basis.offset if len(basis.label_means) else None,
         rng=torch.Generator().manual_seed(settings.seed),
     )
+    examined = verdict(independent, decoded(generator, fresh.z[:_EXAMINED]))
+    sentence = _sentence(basis, report, examined)
     tables = [_basis_table(basis, report)]
     if coded is not None:
         write_tensors(
@@ -84,19 +93,17 @@ def decompose(settings: DecomposeSettings) -> dict[str, Any]:
         ("basis", basis.method if settings.basis is None else f"{basis.method}, from {settings.basis}"),
         ("codes behind a label's mean", ", ".join(f"{count:,}" for count in basis.counts) or "none"),
         ("labels by", settings.classifier),
-        ("read by", settings.reader or settings.classifier),
+        ("read by", str(independent or settings.classifier)),
         ("seed", str(settings.seed)),
     ]
-    write_page(
-        folder / "index.html", "Latent spectral decomposition", [_sentence(basis, report)], blocks, facts + noted(notes)
-    )
-    numbers = _numbers(basis, report) | ({} if coded is None else _image_numbers(basis, coded))
-    content = record(folder, settings, numbers | {"notes": list(notes)})
+    write_page(folder / "index.html", "Latent spectral decomposition", [sentence], blocks, facts + noted(notes))
+    numbers = _numbers(basis, report) | {"examined": examined.numbers(), "notes": list(notes)}
+    content = record(folder, settings, numbers | ({} if coded is None else _image_numbers(basis, coded)))
     for note in notes:
         console.print(note)
     for table in tables:
         print_table(table, console)
-    console.print(_sentence(basis, report))
+    console.print(sentence)
     console.print(f"Basis and page: {folder}")
     return content
 
@@ -188,14 +195,15 @@ def _shown(generator: nn.Module, z: Float[Tensor, "n d"], columns: int) -> bytes
     return png(grid(decoded(generator, z), columns), magnify=2)
 
 
-def _sentence(basis: QuasiEigenbasis, report: BasisReport) -> str:
+def _sentence(basis: QuasiEigenbasis, report: BasisReport, examined: Judged) -> str:
     one = "every label has a vector that shows it" if report.one_to_one else "not every label has a vector that shows it"
     wrong = [label for label in range(basis.num_labels) if int(report.plus.label[label]) != label]
     named = f" (not {', '.join(map(str, wrong))})" if wrong else ""
-    return (
+    said = examined.headline(
         f"In this basis {one}{named}; of fresh codes {report.signed.first.value:.0%} have their label as the largest of all "
-        f"{len(basis.vectors)} coefficients, {report.calibration.accuracy.value:.0%} as the largest among labels."
+        f"{len(basis.vectors)} coefficients, {report.calibration.accuracy.value:.0%} as the largest among labels"
     )
+    return f"{said}."
 
 
 def _numbers(basis: QuasiEigenbasis, report: BasisReport) -> dict[str, Any]:

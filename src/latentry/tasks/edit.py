@@ -27,9 +27,11 @@ from latentry.reports.pictures import grid, interleave, png, write_png
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
-from latentry.tasks.coding import Coded, coded_images, decoded, labelled_codes, load_classifier, made_basis, noted
+from latentry.tasks.coding import Coded, coded_images, decoded, labelled_codes, made_basis, noted
 from latentry.tasks.edit_label_split import edit_label_split
 from latentry.tasks.edit_semantic import edit_semantic
+from latentry.tasks.judging import Judged, Reader, fitting, independent_reader, made_by, verdict
+from latentry.tasks.recovery_options import image_format
 from latentry.tasks.runs import claim_folder, command, load_generator, pick_device, record
 from latentry.tasks.settings import EditSettings
 
@@ -75,7 +77,9 @@ class Outcome:
     confidence: Float[Tensor, "n"]
     """Probability of the label read after."""
     success: Share | None
-    """Share with the label that was asked for; None where none was."""
+    """Share that the reader reads as the label that was asked for; None where none was."""
+    examined: Judged
+    """Whether that is a success: who reads, and whether there are images to read."""
     kept: OperatorReport | None
     """What of thickness, slant and size is left; None for colour, and for too few images."""
     prior: PriorKept
@@ -115,14 +119,16 @@ def edit(settings: EditSettings) -> dict[str, Any]:
     device = pick_device(settings.device)
     model, prior = load_generator(settings.generator)
     generator = model.network.to(device)
-    classifier = load_classifier(settings.classifier, device)
-    reader = classifier if settings.reader is None else load_classifier(settings.reader, device)
-    _check_label(settings.label, generator, classifier, prior)
+    channels, side = image_format(generator, prior)
+    made = made_by(settings.generator, (channels, side, side))
+    classifier = fitting(settings.classifier, made, "--classifier", device)
+    independent = independent_reader(settings.reader, made, device, classifier.weights)
+    _check_label(settings.label, classifier)
     console = PlainConsole(quiet=settings.json)
     with progress_bar(quiet=settings.json) as track:
         basis = None
         if turns or settings.basis is not None:
-            basis = made_basis(settings, model, prior, classifier, track("drawing codes of each label"))
+            basis = made_basis(settings, model, prior, classifier.network, track("drawing codes of each label"))
             _check_turns(turns, basis)
         coded = coded_images(settings, generator, prior, track("coding images"))
     assert coded is not None
@@ -133,11 +139,11 @@ def edit(settings: EditSettings) -> dict[str, Any]:
     )
     if settings.label is not None:
         codes = labelled_codes(
-            generator, classifier, prior, 10 * settings.per_label, torch.Generator().manual_seed(-1 - settings.seed)
+            generator, classifier.network, prior, 10 * settings.per_label, torch.Generator().manual_seed(-1 - settings.seed)
         )
         operators.append(partial(_labelled, fit_linear_classifier(codes.z, codes.y), settings.label, settings.margin))
     z_film = film(operators, coded.z, settings.frames)
-    outcome = _outcome(settings, generator, reader, prior, coded.z, z_film[-1])
+    outcome = _outcome(settings, generator, classifier, independent, prior, coded, z_film[-1])
 
     write_tensors(
         folder / "codes.safetensors", {"z": outcome.z, "z_edited": outcome.z_edited}, {"generator": model.fingerprint}
@@ -146,9 +152,8 @@ def edit(settings: EditSettings) -> dict[str, Any]:
     tables = [_summary_table(outcome), _images_table(coded, outcome)]
     blocks: list[Table | Picture] = [*tables, *_pictures(settings, generator, coded, outcome, z_film)]
     sentence = _sentence(settings, outcome)
-    write_page(
-        folder / "index.html", "Edited codes", [sentence], blocks, _facts(settings, turns, model, basis) + noted(coded.notes)
-    )
+    facts = _facts(settings, turns, model, basis, independent) + noted(coded.notes)
+    write_page(folder / "index.html", "Edited codes", [sentence], blocks, facts)
     content = record(folder, settings, _numbers(coded, outcome) | {"notes": list(coded.notes)})
     for note in coded.notes:
         console.print(note)
@@ -218,13 +223,9 @@ def _checked(settings: EditSettings) -> tuple[Turn, ...]:
     return turns
 
 
-def _check_label(label: int | None, generator: nn.Module, classifier: nn.Module, prior: UnlabelledPrior) -> None:
-    if label is None:
-        return
-    x = decoded(generator, prior.sample(1, rng=torch.Generator().manual_seed(0)))
-    with torch.no_grad():
-        known = classifier(x.to(next(classifier.parameters()).device)).shape[1]
-    if not 0 <= label < known:
+def _check_label(label: int | None, classifier: Reader) -> None:
+    known = classifier.num_classes
+    if label is not None and not 0 <= label < known:
         raise ValueError(f"expected a label from 0 to {known - 1}, as the classifier has them, got --label {label}")
 
 
@@ -240,13 +241,15 @@ def _check_turns(turns: Sequence[Turn], basis: QuasiEigenbasis) -> None:
 def _outcome(
     settings: EditSettings,
     generator: nn.Module,
-    reader: nn.Module,
+    classifier: Reader,
+    independent: Reader | None,
     prior: UnlabelledPrior,
-    z: Float[Tensor, "n d"],
+    coded: Coded,
     z_edited: Float[Tensor, "n d"],
 ) -> Outcome:
+    reader = (independent or classifier).network
     device = next(reader.parameters()).device
-    x, x_edited = decoded(generator, z), decoded(generator, z_edited)
+    x, x_edited = decoded(generator, coded.z), decoded(generator, z_edited)
     (y, _), (y_edited, confidence) = (predict_labels(reader, images.to(device)) for images in (x, x_edited))
     y, y_edited = y.cpu(), y_edited.cpu()
     wanted = y_edited if settings.label is None else torch.full_like(y, settings.label)
@@ -257,7 +260,7 @@ def _outcome(
     except ValueError:  # too few images for as many pairs of labels
         kept = None
     return Outcome(
-        z,
+        coded.z,
         z_edited,
         x,
         x_edited,
@@ -265,8 +268,9 @@ def _outcome(
         y_edited,
         confidence.cpu(),
         None if settings.label is None else share(y_edited == wanted),
+        verdict(independent, x_edited, coded.x, x),
         kept,
-        prior_kept(z, z_edited, prior, rng=torch.Generator().manual_seed(settings.seed)),
+        prior_kept(coded.z, z_edited, prior, rng=torch.Generator().manual_seed(settings.seed)),
     )
 
 
@@ -284,7 +288,8 @@ def _summary_table(outcome: Outcome) -> Table:
         ("p-value of the codes after", f"{after.worst.adjusted_p_value:.2g}"),
     ]
     if outcome.success is not None:
-        rows.insert(0, ("images read as the label asked for, %", _percent(outcome.success)))
+        by = "" if outcome.examined.by is not None else ", by the classifier that led the edit"
+        rows.insert(0, (f"images read as the label asked for{by}, %", _percent(outcome.success)))
     if outcome.kept is not None:
         rows += [(f"{name}, correlation before and after", f"{r}") for name, r in outcome.kept.identity.items()]
         note = "Correlations: within pairs of labels, so that they say what each image kept of its own."
@@ -326,7 +331,11 @@ def _pictures(
 
 
 def _facts(
-    settings: EditSettings, turns: Sequence[Turn], model: Pretrained, basis: QuasiEigenbasis | None
+    settings: EditSettings,
+    turns: Sequence[Turn],
+    model: Pretrained,
+    basis: QuasiEigenbasis | None,
+    independent: Reader | None,
 ) -> list[tuple[str, str]]:
     facts = [("generator", f"{settings.generator}, weights {model.fingerprint}")]
     if basis is not None:
@@ -336,14 +345,16 @@ def _facts(
         facts.append(("rotations", told))
     if settings.label is not None:
         facts.append(("label", f"{settings.label}, with a margin of {settings.margin:g}"))
-    facts += [("labels by", settings.classifier), ("read by", settings.reader or settings.classifier)]
+    facts += [("labels by", settings.classifier), ("read by", str(independent or settings.classifier))]
     return [*facts, ("seed", str(settings.seed))]
 
 
 def _sentence(settings: EditSettings, outcome: Outcome) -> str:
     reached = outcome.changed if outcome.success is None else outcome.success
     label = "another label" if settings.label is None else f"{settings.label}"
-    done = f"{round(reached.value * reached.trials)} of {reached.trials} images are read as {label} after the edit"
+    done = outcome.examined.headline(
+        f"{round(reached.value * reached.trials)} of {reached.trials} images are read as {label} after the edit"
+    )
     said = {
         (True, True): "the codes could come from the prior before and after",
         (True, False): "the codes could come from the prior before, but not after",
@@ -357,7 +368,9 @@ def _numbers(coded: Coded, outcome: Outcome) -> dict[str, Any]:
     prior = outcome.prior
     columns = (coded.names[:_LISTED], outcome.y, outcome.y_edited, outcome.confidence, outcome.degrees)
     return {
-        "success": None if outcome.success is None else vars(outcome.success),
+        "read_as_asked": None if outcome.success is None else vars(outcome.success),
+        "success": None if outcome.success is None or outcome.examined.doubts else vars(outcome.success),
+        "examined": outcome.examined.numbers(),
         "changed": vars(outcome.changed),
         "identity": None if outcome.kept is None else {name: vars(r) for name, r in outcome.kept.identity.items()},
         "prior_kept": {

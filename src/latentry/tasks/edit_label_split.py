@@ -7,12 +7,14 @@ from torch import Tensor
 
 from latentry.evaluation.proportions import Share, share
 from latentry.latent.measurements import hide_box
+from latentry.models.classifier import predict_labels
 from latentry.models.label_split import LabelSplit, load_label_split
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.page import Picture, write_page
 from latentry.reports.pictures import grid, interleave, png, write_png
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
+from latentry.tasks.judging import Reader, independent_reader, made_by, verdict
 from latentry.tasks.recovery_options import Measurement, image_format
 from latentry.tasks.recovery_shards import given_images
 from latentry.tasks.runs import claim_folder, pick_device, record
@@ -22,7 +24,7 @@ __all__ = ["edit_label_split"]
 
 _SHOWN = 24
 """Images with a picture and a row in the table."""
-_UNFIT = ("rotate", "basis", "codes", "inverse", "encode", "reader")
+_UNFIT = ("rotate", "basis", "codes", "inverse", "encode")
 """Settings of an edit that have no meaning here."""
 _HIDDEN = -1.0
 """What a hidden pixel is for the encoders."""
@@ -40,6 +42,7 @@ def edit_label_split(settings: EditSettings) -> dict[str, Any]:
             f"expected a label from 0 to {split.prior.num_classes - 1}, as the split has them, got --label {settings.label}"
         )
     channels, side = image_format(split.decoder, split.prior)
+    independent = _reader(settings, split, (channels, side, side), device)
     images = given_images(settings, Measurement(channels, side))
     rows = range(min(settings.count, images.count))
     x, names = images.read(rows).to(device), images.names(rows)
@@ -52,24 +55,54 @@ def edit_label_split(settings: EditSettings) -> dict[str, Any]:
     x_hat, x_edited = split.decode(z), split.decode(z_edited)
     if not _moves(settings):  # what is seen stays as it is
         x_edited = x * mask + x_edited * (1 - mask)
-    y, y_edited = (split.label_log_probs(split.centres(made)).argmax(1).cpu() for made in (x_hat, x_edited))
+    y, y_edited = (_read(split, independent, made) for made in (x_hat, x_edited))
     reached = _reached(settings, split, z, y_edited)
+    examined = verdict(independent, x_edited.cpu(), (x * mask).cpu(), (x_hat * mask).cpu())
 
     write_tensors(folder / "codes.safetensors", {"z": z, "z_edited": z_edited})
     write_png(folder / "after.png", grid(x_edited.cpu(), min(10, len(x_edited))), magnify=2)
-    table = _table(names, y, y_edited, reached)
+    table = _table(names, y, y_edited, independent)
     sheet = grid(interleave([part[:_SHOWN].cpu() for part in (seen, x_hat, x_edited)]), 12)
     caption = "In turn the image as it is given, what is made of its code, and of the edited one."
-    what = f"{reached} of {len(x)} edited images bear the label that they should, as the split reads them."
-    facts = [("label split", settings.generator), ("edit", _described(settings))]
+    what = examined.headline(f"{reached} of {len(x)} edited images are read as they should be") + "."
+    facts = [
+        ("label split", settings.generator),
+        ("edit", _described(settings)),
+        ("read by", str(independent or "the split itself")),
+    ]
     blocks: list[Table | Picture] = [table, Picture("Before and after", png(sheet, magnify=2), caption)]
     write_page(folder / "index.html", "Edited images", [what], blocks, facts)
-    result = {"reached": vars(reached), "read_before": y.tolist(), "read_after": y_edited.tolist()}
+    result = {
+        "reached": None if examined.doubts else vars(reached),
+        "examined": examined.numbers(),
+        "read_before": y.tolist(),
+        "read_after": y_edited.tolist(),
+    }
     content = record(folder, settings, result)
     console = PlainConsole(quiet=settings.json)
     print_table(table, console)
     console.print(f"{what} The page: {folder / 'index.html'}")
     return content
+
+
+def _reader(settings: EditSettings, split: LabelSplit, shape: tuple[int, int, int], device: torch.device) -> Reader | None:
+    """A classifier of the same labels that is no part of the split; None where there is none."""
+    found = independent_reader(settings.reader, made_by(settings.generator, shape), device)
+    if found is None or found.num_classes == split.prior.num_classes:
+        return found
+    if settings.reader is None:
+        return None
+    raise ValueError(
+        f"expected a classifier of {split.prior.num_classes} labels, as the split has them, got {found.name} with "
+        f"{found.num_classes}; pass --reader with one of the same labels"
+    )
+
+
+def _read(split: LabelSplit, independent: Reader | None, made: Tensor) -> Tensor:
+    """Labels of images, by the independent reader or else by the split itself."""
+    if independent is None:
+        return split.label_log_probs(split.centres(made)).argmax(1).cpu()
+    return predict_labels(independent.network, made)[0].cpu()
 
 
 def _edited(settings: EditSettings, split: LabelSplit, z: Tensor) -> Tensor:
@@ -122,7 +155,7 @@ def _described(settings: EditSettings) -> str:
     return ", ".join(told)
 
 
-def _table(names: list[str], y: Tensor, y_edited: Tensor, reached: Share) -> Table:
+def _table(names: list[str], y: Tensor, y_edited: Tensor, independent: Reader | None) -> Table:
     rows = tuple((name, str(int(before)), str(int(after))) for name, before, after in zip(names, y, y_edited, strict=True))
-    note = f"Read by the split itself, from what is made of each code; {reached} as they should be, with 95 % interval."
+    note = f"Read by {independent or 'the split itself, which made these images'}, from what is made of each code."
     return Table("Images", ("image", "read before", "read after"), rows[:_SHOWN], note)

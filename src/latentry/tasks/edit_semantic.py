@@ -16,6 +16,7 @@ from latentry.reports.pictures import grid, interleave, png, write_png
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
+from latentry.tasks.judging import verdict
 from latentry.tasks.levels import parse_levels
 from latentry.tasks.recovery_options import Measurement, image_format
 from latentry.tasks.recovery_shards import given_images
@@ -26,6 +27,7 @@ __all__ = ["edit_semantic"]
 
 _SHOWN = 24
 """Images with a film and a row in the table."""
+_UNREAD = "nothing but the model's own encoder reads the levels of features; look at the films"
 _UNFIT = ("rotate", "basis", "codes", "inverse", "reader", "swap", "hide")
 """Settings of an edit that have no meaning here."""
 
@@ -83,14 +85,19 @@ def edit_semantic(settings: EditSettings) -> dict[str, Any]:
         ),
         Picture("Films", png(grid(frames, settings.frames), magnify=2), "Each row from a code to its edited one."),
     ]
-    what = f"{len(x)} images with {_described(edits)}."
-    facts = [("semantic model", settings.generator), ("codes", "of the encoder" if settings.encode else "recovered")]
+    examined = verdict(None, x_edited.cpu(), x.cpu(), x_hat.cpu(), unread=_UNREAD)
+    what = f"{len(x)} images with {_described(edits)}. {examined.headline('')}."
+    facts = [
+        ("semantic model", settings.generator),
+        ("codes", "of the encoder" if settings.encode else "recovered"),
+        ("levels found by", "the model's own encoder"),
+    ]
     write_page(folder / "index.html", "Edited images", [what], blocks, facts)
     levels = {
         name: {"before": before[:, i].tolist(), "after": after[:, i].tolist(), "found": found[:, i].tolist()}
         for i, name in enumerate(model.placement.features)
     }
-    content = record(folder, settings, {"levels": levels})
+    content = record(folder, settings, {"levels": levels, "examined": examined.numbers()})
     console = PlainConsole(quiet=settings.json)
     print_table(table, console)
     console.print(f"{what} The page: {folder / 'index.html'}")
@@ -146,7 +153,7 @@ def _table(placement: SemanticPlacement, names: Any, before: Tensor, after: Tens
         (str(name), *(f"{before[row, i]:.2f}, {after[row, i]:.2f}, {found[row, i]:.2f}" for i in shown))
         for row, name in enumerate(list(names)[:_SHOWN])
     )
-    return Table("Edited images", columns, rows, "Found: the level that the encoder reads in the edited image.")
+    return Table("Edited images", columns, rows, "Found: the level that the model's own encoder reads there.")
 
 
 def _described(edits: _Edits) -> str:

@@ -1,6 +1,7 @@
 """`latentry evaluate`: how good is a generator at its prior and between its codes, and do codes fit the prior?"""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from latentry.reports.figures import fit_figure, path_figure
 from latentry.reports.page import Picture, write_page
 from latentry.reports.tables import Table, print_table
 from latentry.storage import read_tensors
+from latentry.tasks.judging import class_count, made_by
+from latentry.tasks.recovery_options import image_format
 from latentry.tasks.runs import claim_folder, command, load_any_generator, named_prior, pick_device, record
 from latentry.tasks.settings import EvaluateSettings
 
@@ -49,11 +52,15 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
     if settings.prior is not None:
         prior = named_prior(settings.prior, prior.latent_dim)
     generator = model.network.to(device)
+    channels, side = image_format(generator, prior)
+    made = made_by(settings.generator, (channels, side, side))
     seen_through = load_pretrained(settings.extractor)
     extractor = ClassifierExtractor(
-        seen_through.network.to(device), data_fingerprint=seen_through.card.get("data", {}).get("fingerprint")
+        seen_through.network, data_fingerprint=seen_through.card.get("data", {}).get("fingerprint")
     )
-    reference = load_dataset(settings.data).split(settings.split)
+    class_count(seen_through, settings.extractor, made, "--extractor")
+    seen_through.network.to(device)
+    reference = load_dataset(settings.data, image_size=side, channels=channels).split(settings.split)
     x = reference.images(range(min(settings.count, len(reference)))).to(device)
     remembering = RememberingExtractor(extractor, x)
     z = None if settings.codes is None else _codes(settings.codes)
@@ -75,10 +82,17 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
     )
     fit = None if z is None else goodness_of_fit(z, prior)
 
-    _write_page(folder, settings, points, prior, z, fit)
-    content = record(folder, settings, _numbers(points, fit) | {"generator": model.fingerprint, "prior": repr(prior)})
+    notes = [*reference.notes]
+    if made.data not in (None, settings.data):
+        notes.append(f"the generator was trained on {made.data}, and is compared with {settings.data}")
+    _write_page(folder, settings, points, prior, z, fit, notes)
+    content = record(
+        folder, settings, _numbers(points, fit) | {"generator": model.fingerprint, "prior": repr(prior), "notes": notes}
+    )
     console = PlainConsole(quiet=settings.json)
     print_table(_table(points, intervals=False), console)
+    for note in notes:
+        console.print(f"Note: {note}.")
     if fit is not None:
         console.print(fit.verdict)
     console.print(f"The report with figures: {folder / 'index.html'}")
@@ -138,6 +152,7 @@ def _write_page(
     prior: SavedPrior,
     z: Tensor | None,
     fit: GoodnessOfFit | None,
+    notes: Sequence[str],
 ) -> None:
     distances = {_name(point): point.samples.frechet_distance for point in points if point.samples is not None}
     blocks: list[Table | Picture] = [
@@ -148,7 +163,7 @@ def _write_page(
     if z is not None and fit is not None:
         blocks.insert(0, Picture("Codes against the prior", fit_figure(z, prior, fit), fit.verdict))
         lead.insert(0, fit.verdict)
-    notes = sorted({note for point in points if point.samples is not None for note in point.samples.notes})
+    notes = [*notes, *sorted({note for point in points if point.samples is not None for note in point.samples.notes})]
     facts = [
         ("generator", settings.generator),
         ("prior", repr(prior)),

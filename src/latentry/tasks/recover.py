@@ -4,6 +4,7 @@ The images go through in shards (`tasks.recovery_shards`); before them, a few of
 so that the user learns what success to expect, and what an image looks like that the generator did make.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from latentry.reports.consoles import PlainConsole
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import print_table
 from latentry.tasks.coding import noted
+from latentry.tasks.judging import unmade
 from latentry.tasks.recovery_options import image_format, measurement, start_from
 from latentry.tasks.recovery_report import SHOWN, SelfCheck, findings, self_check, write_report
 from latentry.tasks.recovery_shards import Processes, Recovering, given_images, own_images, recover_shards
@@ -66,14 +68,9 @@ def recover(settings: RecoverSettings) -> dict[str, Any]:
 
     found = findings(folder / _CODES, images.count, prior, check)
     x = seen.shown(images.read(range(min(SHOWN, images.count))))
-    write_report(
-        folder / "index.html",
-        found,
-        x,
-        generator,
-        prior,
-        [*_facts(settings, prior, model.fingerprint), *noted(images.notes)],
-    )
+    found = replace(found, doubts=unmade(x, found.numbers["reconstruction_error"][: len(x)]))
+    facts = [*_facts(settings, prior, model.fingerprint), *noted(images.notes)]
+    write_report(folder / "index.html", found, x, generator, prior, facts)
     content = record(
         folder,
         settings,

@@ -22,6 +22,7 @@ from latentry.reports.page import Picture, write_page
 from latentry.reports.pictures import grid, interleave, png
 from latentry.reports.recoveries import FOUND
 from latentry.reports.tables import Table
+from latentry.tasks.judging import unsettled
 
 __all__ = ["RECORDED", "Findings", "SelfCheck", "findings", "self_check", "write_report"]
 
@@ -123,6 +124,8 @@ class Findings:
     """What the generator's own images said."""
     own_p_value: Float[Tensor, "n"] | None
     """Chance that an own image has as large an error; None without enough own images."""
+    doubts: tuple[str, ...] = ()
+    """Why the verdict on the codes says nothing of the images; none where it does."""
 
     @property
     def count(self) -> int:
@@ -148,7 +151,10 @@ class Findings:
     def sentences(self) -> list[str]:
         """The self-check and the verdict."""
         few = "" if len(self.tested) == self.count else f" (An even sample of {len(self.tested):,} codes was looked at.)"
-        return [*(() if self.check is None else self.check.sentences), self.fit.verdict + few]
+        verdict = self.fit.verdict + few
+        if self.doubts:
+            verdict = f"{unsettled(self.doubts)}. (Of the codes alone: {verdict})"
+        return [*(() if self.check is None else self.check.sentences), verdict]
 
     def records(self) -> list[dict[str, Any]]:
         """One row for each of the first images, as JSON holds it."""
@@ -166,7 +172,8 @@ class Findings:
             "ks": self.fit.statistic,
             "p_value": self.fit.p_value,
             "uniformity_p_value": self.fit.uniformity_p_value,
-            "passes": self.fit.passes,
+            "passes": self.fit.passes and not self.doubts,
+            "doubts": list(self.doubts),
             "verdict": self.fit.verdict,
         }
 

@@ -11,6 +11,7 @@ from latentry.priors import NormalMixture, SavedPrior, SemanticPlacement
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.pictures import grid, write_png
 from latentry.storage import write_tensors
+from latentry.tasks.judging import collapsed
 from latentry.tasks.levels import parse_levels
 from latentry.tasks.runs import claim_folder, command, load_any_generator, pick_device, record
 from latentry.tasks.settings import SampleSettings
@@ -34,9 +35,13 @@ def sample(settings: SampleSettings) -> dict[str, Any]:
         x = torch.cat([generator(part) for part in z.split(256)])
     write_png(folder / "grid.png", grid(x.cpu(), settings.columns), magnify=2)
     write_tensors(folder / "codes.safetensors", {"z": z, "x": x}, {"generator": model.fingerprint, "prior": repr(prior)})
-    result = {"grid": str(folder / "grid.png"), "codes": str(folder / "codes.safetensors")}
+    notes = collapsed(model)
+    result = {"grid": str(folder / "grid.png"), "codes": str(folder / "codes.safetensors"), "notes": notes}
     content = record(folder, settings, result)
-    PlainConsole(quiet=settings.json).print(f"Images and codes: {folder}")
+    console = PlainConsole(quiet=settings.json)
+    for note in notes:
+        console.print(f"Note: {note}.")
+    console.print(f"Images and codes: {folder}")
     return content
 
 

@@ -13,10 +13,13 @@ from latentry.models.pretrained import load_pretrained, save_pretrained
 from latentry.networks import DCGANDiscriminator, DCGANGenerator, PlainClassifier, ResidualClassifier, channels_last
 from latentry.reports.pictures import grid, write_png
 from latentry.storage import read_json
+from latentry.tasks.judging import collapsed
 from latentry.tasks.runs import command, named_prior
 from latentry.tasks.train_settings import TrainClassifierSettings, TrainGANSettings
 from latentry.tasks.trainings import (
     accelerator_of,
+    check_classes,
+    check_enough,
     claim_training,
     finish_training,
     identity_of,
@@ -35,6 +38,7 @@ def train_gan(settings: TrainGANSettings) -> dict[str, Any]:
     accelerator = accelerator_of(settings, settings.loop)
     data = load_dataset(settings.data, image_size=settings.image_size, channels=settings.channels)
     training = data.split("train")
+    check_enough(data, len(training), settings.loop.batch_size)
     side, channels = square_shape(data)
 
     torch.manual_seed(settings.seed)
@@ -69,15 +73,18 @@ def train_gan(settings: TrainGANSettings) -> dict[str, Any]:
         return {}
     losses = {name: values[-1] for name, values in done.losses.items() if values}
     rows = tuple((f"{name}, mean since the last checkpoint", f"{loss:.4f}") for name, loss in losses.items())
-    return finish_training(folder, settings, {"model": str(folder / "model"), "losses": losses}, rows)
+    notes = [*data.notes, *collapsed(load_pretrained(folder / "model"))]
+    return finish_training(folder, settings, {"model": str(folder / "model"), "losses": losses}, rows, notes)
 
 
 @command
 def train_classifier(settings: TrainClassifierSettings) -> dict[str, Any]:
     """Train a classifier; the checkpoint with the best validation accuracy becomes the model, scored on held-out."""
     accelerator = accelerator_of(settings, settings.loop)
-    data = load_dataset(settings.data)
+    data = load_dataset(settings.data, image_size=settings.image_size, channels=settings.channels)
     training = data.split("train").fold(*settings.fold)
+    check_enough(data, len(training), settings.loop.batch_size, "validation", "held-out")
+    unscored = check_classes(data, training, "validation", "held-out")
 
     torch.manual_seed(settings.seed)
     kind = PlainClassifier if settings.network == "plain" else ResidualClassifier
@@ -108,8 +115,18 @@ def train_classifier(settings: TrainClassifierSettings) -> dict[str, Any]:
     kept = load_pretrained(folder / "model")
     metrics = {**kept.card["metrics"], "held-out": vars(_accuracy(kept.network, data.split("held-out")))}
     save_pretrained(folder / "model", kept.network, None, {**card, "metrics": metrics})
-    rows = tuple((f"accuracy on {name}", str(Share(**metrics[name]))) for name in ("validation", "held-out"))
-    return finish_training(folder, settings, {"model": str(folder / "model"), "accuracy": metrics}, rows)
+    frequent = torch.bincount(data.split("held-out").labels).max().item() / len(data.split("held-out"))
+    rows = (
+        *((f"accuracy on {name}", str(Share(**metrics[name]))) for name in ("validation", "held-out")),
+        ("of always naming held-out's most frequent class", f"{frequent:.1%}"),
+    )
+    notes = [*data.notes, *unscored]
+    if metrics["held-out"]["low"] <= frequent:
+        notes.append(
+            "it is not shown to do better than naming the most frequent class; train for longer, or give more images"
+        )
+    result = {"model": str(folder / "model"), "accuracy": metrics, "most_frequent_class": frequent}
+    return finish_training(folder, settings, result, rows, notes)
 
 
 def _accuracy(classifier: nn.Module, data: LabelledImages) -> Share:

@@ -2,33 +2,34 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from latentry.data.images import LabelledImages
-from latentry.data.sources import load_dataset
+from latentry.data.sources import NAMES, load_dataset
 from latentry.evaluation.proportions import share
-from latentry.holding import evaluated
 from latentry.latent.encoding import fit_encoder
 from latentry.latent.inverse import InverseReport, load_inverse
 from latentry.latent.spectral import QuasiEigenbasis, load_basis
 from latentry.models.classifier import jitter
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table
-from latentry.tasks.coding import load_classifier
 from latentry.tasks.encoders import PAIRS, PARTS, conclude, cost, there_and_back
+from latentry.tasks.judging import Reader, fitting, made_by, unlike
 from latentry.tasks.recovery_options import image_format
 from latentry.tasks.runs import claim_folder, command, load_generator, pick_device
 from latentry.tasks.train_settings import TrainEncoderSettings
+from latentry.tasks.trainings import check_enough
 
 __all__ = ["Jitter", "label_scores", "recipe", "train_encoder"]
 
 _SHARPNESS = 4.0
 """Factor on coordinates of a code in the basis that makes them logits."""
+_AT_ONCE = 250
 _HELD_BACK = 1000
 """Most validation images of the report."""
 
@@ -85,18 +86,25 @@ def train_encoder(settings: TrainEncoderSettings) -> dict[str, Any]:
     device = pick_device(settings.device)
     model, prior = load_generator(settings.generator)
     generator = model.network.to(device)
-    classifier = None if settings.classifier is None else load_classifier(settings.classifier, device)
+    channels, side = image_format(generator, prior)
+    reader = None
+    if settings.classifier is not None:
+        made = made_by(settings.generator, (channels, side, side))
+        if settings.data in NAMES:
+            made = replace(made, data=settings.data)
+        reader = fitting(settings.classifier, made, "--classifier", device)
     basis = None if settings.basis is None else load_basis(settings.basis, generator)
     start = None if settings.inverse is None else load_inverse(settings.inverse, generator, prior)
     arguments = recipe(settings, basis)
     data = load_dataset(settings.data, image_size=settings.image_size, channels=settings.channels)
-    _check_format(data, *image_format(generator, prior))
-    read = classifier is not None or basis is not None
+    _check_format(data, channels, side)
+    read = reader is not None or basis is not None
     training = _some(data.split("train"), settings.count)
+    check_enough(data, len(training), settings.batch_size, "validation")
     x, y = _labelled(training, read=read)
     held_back = _some(data.split("validation"), _HELD_BACK)
     validation = _labelled(held_back, read=read)
-    _check_labels(data, x, classifier, basis)
+    _check_labels(data, reader, basis)
     folder = claim_folder(settings, *PARTS)
 
     with progress_bar(quiet=settings.json) as track:
@@ -105,7 +113,7 @@ def train_encoder(settings: TrainEncoderSettings) -> dict[str, Any]:
             prior,
             x,
             y=y,
-            classifier=classifier,
+            classifier=None if reader is None else reader.network,
             start=start,
             validation=validation,
             rng=torch.Generator().manual_seed(settings.seed),
@@ -115,7 +123,9 @@ def train_encoder(settings: TrainEncoderSettings) -> dict[str, Any]:
         )
     shown = validation[0][:PAIRS].to(device)
     x_hat = there_and_back(generator, encoder, shown)
-    table = _table(encoder.report, held_back, basis)
+    again = [there_and_back(generator, encoder, part.to(device)).cpu() for part in validation[0].split(_AT_ONCE)]
+    lost = unlike(validation[0], torch.cat(again))
+    table = _table(encoder.report, held_back, basis, lost)
     return conclude(settings, folder, encoder, shown, x_hat, {"encoder": str(folder), **asdict(encoder.report)}, table)
 
 
@@ -140,13 +150,11 @@ def _check_format(data: LabelledImages, channels: int, size: int) -> None:
         )
 
 
-def _check_labels(
-    data: LabelledImages, x: Float[Tensor, "n c h w"], classifier: nn.Module | None, basis: QuasiEigenbasis | None
-) -> None:
+def _check_labels(data: LabelledImages, reader: Reader | None, basis: QuasiEigenbasis | None) -> None:
     """Make sure that every label has a logit and a row: a fit cannot tell rows of labels from the others of a basis."""
     known = {} if basis is None else {"basis": basis.num_labels}
-    if classifier is not None:
-        known["classifier"] = _class_count(classifier, x)
+    if reader is not None:
+        known["classifier"] = reader.num_classes
     labels = data.num_classes if data.y is not None else known.get("classifier", 0)
     for name, count in known.items():
         if labels > count:
@@ -156,27 +164,16 @@ def _check_labels(
             )
 
 
-def _class_count(classifier: nn.Module, x: Float[Tensor, "n c h w"]) -> int:
-    try:
-        with evaluated(classifier), torch.no_grad():
-            return int(classifier(x[:1].to(next(classifier.parameters()))).shape[1])
-    except (RuntimeError, IndexError) as error:
-        raise ValueError(
-            f"expected a classifier of images of shape {tuple(x.shape[1:])}, got one that refuses them "
-            f"({str(error).splitlines()[0]}); pass another with --classifier, or none with --classifier=null"
-        ) from None
-
-
-def _table(report: InverseReport, held_back: LabelledImages, basis: QuasiEigenbasis | None) -> Table:
+def _table(report: InverseReport, held_back: LabelledImages, basis: QuasiEigenbasis | None, lost: float) -> Table:
     found, trials = report.data, len(held_back)
     assert found is not None
 
     def told(value: float) -> str:
         return str(share(torch.arange(trials) < round(value * trials)))
 
-    rows = [("pixel MSE of G(E(x))", f"{found.reconstruction_error:.4f}")]
+    rows = [("pixel MSE of G(E(x))", f"{found.reconstruction_error:.4f}, {lost:.0%} of the images' variance")]
     if found.agreement is not None:
-        rows.append(("label read from G(E(x)) by the classifier", told(found.agreement)))
+        rows.append(("label read from G(E(x)) by the classifier that it was trained with", told(found.agreement)))
     if found.spectral_agreement is not None:
         assert basis is not None
         rows.append((f"label the largest of {len(basis.vectors)} coefficients", told(found.spectral_agreement)))

@@ -20,10 +20,13 @@ from latentry.networks import Perceptron, Zheng2019Decoder, Zheng2019Discriminat
 from latentry.priors import TrainedMixture
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.pictures import grid, write_png
+from latentry.tasks.judging import unlike
 from latentry.tasks.runs import command
 from latentry.tasks.train_settings import TrainLabelSplitSettings
 from latentry.tasks.trainings import (
     accelerator_of,
+    check_classes,
+    check_enough,
     claim_training,
     finish_training,
     model_card,
@@ -54,6 +57,8 @@ def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
     accelerator = accelerator_of(settings, settings.loop)
     data = load_dataset(settings.data, image_size=settings.image_size, channels=settings.channels)
     training, validation, held_out = (data.split(name) for name in ("train", "validation", "held-out"))
+    check_enough(data, len(training), settings.loop.batch_size, "validation", "held-out")
+    unscored = check_classes(data, training, "validation", "held-out")
     counts = _class_counts(training)
     _check_room(settings, len(counts))
 
@@ -99,7 +104,9 @@ def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
         write_png(folder / "previews" / "settled.png", label_table(finished, shown))
         save_label_split(folder / "model", finished, {**card, "metrics": _scores(finished, x, y)})
     kept = load_label_split(folder / "model")
-    scores = _scores(kept, held_out.images(), held_out.labels)
+    x_held_out = held_out.images()
+    scores = _scores(kept, x_held_out, held_out.labels)
+    lost = unlike(x_held_out, kept.decode(kept.centres(x_held_out)))
     losses = {name: values[-1] for name, values in done.losses.items() if values}
     rows = (
         ("labels that z_s bears, held-out", f"{scores['accuracy']['value']:.1%}"),
@@ -107,12 +114,13 @@ def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
             "calibration error, and if its confidences were right",
             "{error:.1%}, {if_calibrated:.1%}".format(**scores["calibration"]),
         ),
-        ("mean squared error of pixels, held-out", f"{scores['reconstruction']:.4f}"),
+        ("mean squared error of pixels, held-out", f"{scores['reconstruction']:.4f}, {lost:.0%} of their variance"),
         ("active coordinates of z_u", f"{scores['active']} of {settings.style_dim}"),
         *((f"{name}, mean since the last checkpoint", f"{loss:.4f}") for name, loss in losses.items()),
     )
     result = {"model": str(folder / "model"), "held_out": scores, "validation": history.untimed, "losses": losses}
-    return finish_training(folder, settings, result, rows)
+    signs = collapse_signs(kept, x_held_out[:_SCORED])
+    return finish_training(folder, settings, {**result, "signs_of_collapse": signs}, rows, [*data.notes, *unscored, *signs])
 
 
 def laws_of_images(split: LabelSplit, images: LabelledImages, device: torch.device) -> tuple[Laws, Laws]:

@@ -28,6 +28,7 @@ from latentry.tasks.runs import command, settings_record
 from latentry.tasks.train_settings import TrainSemanticSettings
 from latentry.tasks.trainings import (
     accelerator_of,
+    check_enough,
     claim_training,
     finish_training,
     identity_of,
@@ -42,6 +43,7 @@ __all__ = ["feature_films", "place_features", "train_semantic"]
 _SHOWN = 6
 """Codes of each film in a preview."""
 _FRAMES = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
+_OWN_READER = "levels in samples are read by the encoder that was trained along with the generator; look at films.png"
 _SCORED = 5000
 """Most held-out images that are scored."""
 
@@ -52,6 +54,8 @@ def train_semantic(settings: TrainSemanticSettings) -> dict[str, Any]:
     accelerator = accelerator_of(settings, settings.vae.loop)
     data = load_dataset(settings.data, image_size=settings.image_size, channels=settings.channels)
     training, held_out = (_features(settings, data.split(name)) for name in ("train", "held-out"))
+    for loop in (settings.vae.loop, settings.gan.loop) if settings.stages == "both" else (settings.vae.loop,):
+        check_enough(data, len(training), loop.batch_size, "held-out")
     training.check_examples()
     placement = place_features(settings, training).to(accelerator.device)
     folder = claim_training(accelerator, settings, "vae", "gan", "films.png")
@@ -92,7 +96,9 @@ def train_semantic(settings: TrainSemanticSettings) -> dict[str, Any]:
     save_semantic(folder / "model", model, {**card, "metrics": scores})
     losses = {stage: {name: values[-1] for name, values in done.losses.items()} for stage, done in stages.items()}
     result = {"model": str(folder / "model"), "held_out": scores, "losses": losses, "placement": _described(placement)}
-    return finish_training(folder, settings, result, _rows(scores, data.shape, settings.latent_dim))
+    return finish_training(
+        folder, settings, result, _rows(scores, data.shape, settings.latent_dim), [*data.notes, _OWN_READER]
+    )
 
 
 def place_features(settings: TrainSemanticSettings, training: FeaturedImages) -> SemanticPlacement:
@@ -274,7 +280,10 @@ def _rows(scores: Mapping[str, Mapping[str, float]], shape: tuple[int, int, int]
         rows += [
             (f"{stage}: mean squared error of pixels, held-out", f"{found['reconstruction']:.4f}"),
             (f"{stage}: nats of a code", f"{found['rate']:.1f}"),
-            (f"{stage}: levels found in samples, root mean square off", f"{found['levels_missed']:.2f}"),
+            (
+                f"{stage}: levels its own encoder finds in samples, root mean square off",
+                f"{found['levels_missed']:.2f}",
+            ),
         ]
     return tuple(rows)
 

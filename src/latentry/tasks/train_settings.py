@@ -68,6 +68,10 @@ class TrainClassifierSettings(CommonSettings):
     """Folder for checkpoints and the model."""
     data: str = "digits"
     """A labelled data set by name, folder, .npz file or hf:NAME."""
+    image_size: int | None = None
+    """Side to resize to; that of the data by default."""
+    channels: int | None = None
+    """1 for grey, 3 for colour; those of the data by default."""
     fold: tuple[int, int] = (0, 1)
     """(i, k): train on the i-th of k disjoint stratified parts of the train split; (0, 1) is all of it."""
     network: Literal["plain", "residual"] = "plain"
@@ -317,7 +321,7 @@ class TrainSemanticSettings(CommonSettings):
     combination: Literal["means", "codes"] = "means"
     """Whether the means of several features add, or their codes with all their noise."""
     placement: str | None = None
-    """File of a placement that `latentry.save_prior` wrote, with means and deviations of your own, in place of blocks."""
+    """File of a placement that `latentry.priors.save_prior` wrote, with means and deviations of your own; blocks else."""
     width: int = 16
     """Channels of the encoder's first layer."""
     stages: Literal["both", "vae"] = "both"

@@ -4,13 +4,15 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate.accelerator import Accelerator
 
 from latentry.data import LabelledImages
+from latentry.names import printable
 from latentry.paths import user_path
 from latentry.priors import SavedPrior
 from latentry.priors import files as prior_files
@@ -23,6 +25,8 @@ from latentry.training.settings import LoopSettings
 
 __all__ = [
     "accelerator_of",
+    "check_classes",
+    "check_enough",
     "claim_training",
     "finish_training",
     "identity_of",
@@ -57,6 +61,7 @@ def model_card(settings: CommonSettings, training: LabelledImages) -> dict[str, 
             "name": training.name,
             "items": len(training),
             "fingerprint": training.fingerprint(),
+            "shape": list(training.shape),
             "class_names": list(training.class_names),
             "attribute_names": list(training.attribute_names),
         },
@@ -81,6 +86,58 @@ def square_shape(data: LabelledImages) -> tuple[int, int]:
     if height != width:
         raise ValueError(f"expected square images, got {height} x {width}; pass --image_size")
     return height, channels
+
+
+def check_enough(data: LabelledImages, training: int, batch_size: int, *splits: str) -> None:
+    """Make sure that there is something to train on and to score, before any of it begins.
+
+    Args:
+        data: The whole data set.
+        training: Images that are trained on.
+        batch_size: Images of one iteration.
+        splits: Those that are scored.
+
+    Raises:
+        ValueError: A batch is larger than what is trained on, or nothing is left to score.
+    """
+    sizes = {name: len(data.split(name)) for name in ("train", "validation", "held-out")}
+    told = ", ".join(f"{size:,} for {name}" for name, size in sizes.items())
+    if training < batch_size:
+        raise ValueError(
+            f"expected {batch_size} training images or more, one batch, got {training:,} in {data.name}; give more images, "
+            "or lower batch_size"
+        )
+    if empty := [name for name in splits if not sizes[name]]:
+        raise ValueError(
+            f"expected images for {' and '.join(empty)}, got {told} in {data.name}; give more images (from 20 on each split "
+            "has some), or splits of your own"
+        )
+
+
+def check_classes(data: LabelledImages, training: LabelledImages, *splits: str) -> list[str]:
+    """Make sure that every class is trained on; sentences on the classes that a split does not score.
+
+    Raises:
+        ValueError: There are fewer than two classes, or one has no training image.
+    """
+    names, missing = data.class_names, _without(training, data.class_names)
+    if len(names) < 2:
+        raise ValueError(
+            f"expected two classes or more in {data.name}, got {', '.join(names) or 'none'}; one label says nothing"
+        )
+    if missing:
+        raise ValueError(f"expected training images of each class, got none of {missing}; add some, or leave the class out")
+    absent = {split: _without(data.split(split), names) for split in splits}
+    return [
+        f"no image for {split} is of {classes}, of which its accuracy says nothing"
+        for split, classes in absent.items()
+        if classes
+    ]
+
+
+def _without(part: LabelledImages, names: Sequence[str]) -> str:
+    counts = torch.bincount(part.labels, minlength=len(names))
+    return ", ".join(printable(names[label]) for label in (counts == 0).nonzero()[:, 0].tolist())
 
 
 def run_training(
@@ -135,11 +192,17 @@ def loop_identity(loop: LoopSettings) -> dict[str, Any]:
 
 
 def finish_training(
-    folder: Path, settings: CommonSettings, result: dict[str, Any], rows: tuple[tuple[str, str], ...]
+    folder: Path,
+    settings: CommonSettings,
+    result: dict[str, Any],
+    rows: tuple[tuple[str, str], ...],
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Record the result and close with a table: what was reached, and where the model lies."""
-    content = record(folder, settings, result)
+    """Record the result and close with a table: what was reached, notes on what to make of it, and where the model lies."""
+    content = record(folder, settings, {**result, "notes": [*notes]})
     console = PlainConsole(quiet=settings.json)
     print_table(Table("Trained", ("what", "value"), rows), console)
+    for note in notes:
+        console.print(f"Note: {note}.")
     console.print(f"The model: {folder / 'model'}")
     return content

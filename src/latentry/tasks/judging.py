@@ -1,0 +1,266 @@
+"""Who judges what a verb did. No model is its own examiner, and no label is read from what is no image any more.
+
+A headline of success needs a reader that neither made the images nor led the edit: a second classifier that is asked for,
+or the shipped one where the generator makes what it was trained on. It needs images too: a generator that makes one blob of
+all codes satisfies any reader that calls it an 8. Where either is missing a report says "Not judged", why, and what to do.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from latentry.evaluation.proportions import Share
+from latentry.holding import evaluated
+from latentry.models.pretrained import Pretrained, load_pretrained, model_folder, shipped_models
+from latentry.names import printable
+from latentry.storage import read_json
+
+__all__ = [
+    "Judged",
+    "Made",
+    "Reader",
+    "alike",
+    "class_count",
+    "collapsed",
+    "fitting",
+    "independent_reader",
+    "made_by",
+    "spread",
+    "unlike",
+    "unmade",
+    "unsettled",
+    "verdict",
+]
+
+_READERS = {"digits": "digits-judge", "stroke-digits": "digits-judge", "fashion-mnist": "fashion-judge"}
+"""Shipped classifiers that guide nothing, by the data that they read."""
+_SAME_LABELS = {"stroke-digits": "digits"}
+"""Data sets with the classes of another."""
+_ALIKE = 0.02
+"""Share of the variance of pixels that is between images, below which a sheet shows one image again and again."""
+_SAMPLES = 64
+_LOST = 0.5
+"""Squared error over the variance of images, above which they were not made again; their mean has 1."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a generator makes."""
+
+    shape: tuple[int, ...]
+    """Shape of one image."""
+    data: str | None
+    """Name of the data set they are like, where it is known."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A classifier of images."""
+
+    name: str
+    """What it is called in reports: its name or folder."""
+    network: nn.Module
+    weights: str
+    """Hash of them."""
+    num_classes: int
+    accuracy: Share | None
+    """On held-out data, where its card says."""
+
+    def __str__(self) -> str:
+        known = "its accuracy is not known" if self.accuracy is None else f"{self.accuracy.value:.1%} right on held-out data"
+        return f"{self.name} ({known})"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Whether there is a judge, and whether there is something to judge."""
+
+    by: Reader | None
+    """The independent reader; None where there is none."""
+    doubts: tuple[str, ...]
+    """Why no success may be claimed, each with the way out; none where it may."""
+
+    def numbers(self) -> dict[str, Any]:
+        """The same as JSON holds it."""
+        return {"by": None if self.by is None else str(self.by), "doubts": list(self.doubts)}
+
+    def headline(self, said: str) -> str:
+        """What is said where it is judged, with its judge; why it is not, where it is not."""
+        return unsettled(self.doubts) if self.doubts or self.by is None else f"{said}, by {self.by}"
+
+
+def unsettled(doubts: Sequence[str]) -> str:
+    """What is said in place of a success, with the reasons."""
+    return f"Not judged: {'; '.join(doubts)}"
+
+
+def made_by(name_or_path: str, shape: Sequence[int]) -> Made:
+    """What the generator of this name or folder makes: images of this shape, of the data that its card names."""
+    card = read_json(model_folder(name_or_path) / "config.json").get("card", {})
+    return Made(tuple(shape), _data_of(card))
+
+
+def _data_of(card: dict[str, Any]) -> str | None:
+    """`digits` of a card that says `digits/train[0 of 2]`."""
+    name = card.get("data", {}).get("name")
+    return name.rpartition("/")[0] or name if isinstance(name, str) else None
+
+
+def fitting(name_or_path: str, made: Made, flag: str, device: torch.device) -> Reader:
+    """A saved classifier that reads the images that a generator makes.
+
+    Args:
+        name_or_path: A shipped classifier by name, or the folder of an own one.
+        made: What the generator makes.
+        flag: How the classifier was asked for, such as `--classifier`.
+        device: Where to.
+
+    Raises:
+        ValueError: There is no such model, it is a generator, it reads images of another shape, or it is a shipped one and
+            reads other things than the generator makes.
+    """
+    model = load_pretrained(name_or_path)
+    shown = printable(name_or_path)
+    if model.prior is not None:
+        raise ValueError(f"expected a classifier, but {shown} is a generator; `latentry train classifier` makes one")
+    num_classes = class_count(model, name_or_path, made, flag)
+    return Reader(shown, model.network.to(device), model.fingerprint, num_classes, _accuracy(model))
+
+
+def class_count(model: Pretrained, name_or_path: str, made: Made, flag: str) -> int:
+    """Classes of a classifier, which reads the images that a generator makes.
+
+    Raises:
+        ValueError: It does not, as in `fitting`.
+    """
+    shown = printable(name_or_path)
+    shape = " x ".join(map(str, made.shape))
+    advice = f"pass {flag} with the folder of one that `latentry train classifier` made of images of {shape}"
+    known = tuple(model.card.get("data", {}).get("shape", made.shape))
+    if known != made.shape:
+        raise ValueError(
+            f"expected a classifier of images of {shape}, as the generator makes them, got {shown}, trained on "
+            f"{' x '.join(map(str, known))}; {advice}"
+        )
+    try:
+        with evaluated(model.network), torch.no_grad():
+            num_classes = int(model.network(torch.zeros(1, *made.shape)).shape[1])
+    except (RuntimeError, IndexError) as error:
+        raise ValueError(
+            f"expected a classifier of images of {shape}, as the generator makes them, got one that refuses them, {shown} "
+            f"({str(error).splitlines()[0]}); {advice}"
+        ) from None
+    reads = _data_of(model.card)
+    if name_or_path in shipped_models() and None not in (reads, made.data) and _labels(reads) != _labels(made.data):
+        raise ValueError(
+            f"expected a classifier of {made.data}, got {shown}, which reads {reads}; pass {flag} with the folder of one "
+            f"that `latentry train classifier --data {made.data}` made"
+        )
+    return num_classes
+
+
+def _labels(data: str | None) -> str | None:
+    return _SAME_LABELS.get(data or "", data)
+
+
+def _accuracy(model: Pretrained) -> Share | None:
+    found = model.card.get("metrics", {}).get("held-out")
+    return Share(**found) if isinstance(found, dict) and set(found) == {"value", "low", "high", "trials"} else None
+
+
+def independent_reader(asked: str | None, made: Made, device: torch.device, *weights: str) -> Reader | None:
+    """The reader that is asked for, or the shipped one of what a generator makes; None where neither is independent.
+
+    Args:
+        asked: A classifier by name or folder, or None for the shipped one.
+        made: What the generator makes.
+        device: Where to.
+        weights: Hashes of the classifiers that have a say in what is to be judged.
+
+    Raises:
+        ValueError: As in `fitting`, for one that is asked for.
+    """
+    name = _READERS.get(made.data or "") if asked is None else asked
+    if name is None:
+        return None
+    try:
+        reader = fitting(name, made, "--reader", device)
+    except ValueError:
+        if asked is not None:
+            raise
+        return None
+    return None if reader.weights in weights else reader
+
+
+def alike(x: Float[Tensor, "n *s"]) -> bool:
+    """Whether images, two or more, are all but the same."""
+    whole = x.double().var()
+    return len(x) > 1 and bool((x.double().var(0).mean() <= _ALIKE * whole) | (whole <= torch.finfo(x.dtype).eps))
+
+
+def spread(x: Float[Tensor, "n *s"]) -> float:
+    """Variance of images about their mean image; of the pixels of one image, or of equal ones, about their mean."""
+    x = x.double()
+    return float(x.var(0).mean() if len(x) > 1 and not alike(x) else x.var())
+
+
+def unlike(x: Float[Tensor, "n *s"], x_hat: Float[Tensor, "n *s"]) -> float:
+    """Squared error of what was made of images over their variance: 0 for the images, 1 for their mean."""
+    return (x_hat.double() - x.double()).square().mean().item() / max(spread(x), torch.finfo(torch.float32).eps)
+
+
+def unmade(x: Float[Tensor, "n *s"], error: Float[Tensor, "n"]) -> tuple[str, ...]:
+    """Why the codes of images say nothing of these; nothing where they do.
+
+    Args:
+        x: The images.
+        error: Mean squared error of what the generator makes of each code.
+    """
+    lost = error.double().mean().item() / max(spread(x), torch.finfo(torch.float32).eps)
+    if lost <= _LOST:
+        return ()
+    said = f"the codes do not make the images again (squared error {lost:.0%} of their variance)"
+    return (f"{said}; train the model for longer, or find better codes",)
+
+
+def verdict(
+    reader: Reader | None,
+    made: Float[Tensor, "n *s"],
+    x: Float[Tensor, "n *s"] | None = None,
+    x_hat: Float[Tensor, "n *s"] | None = None,
+    *,
+    unread: str = "nothing but the model itself and its own classifier read the labels; pass a second one with --reader",
+) -> Judged:
+    """Whether what was made may be judged, and by whom.
+
+    Args:
+        reader: The independent reader; None where there is none.
+        made: The images that are read.
+        x: Images that codes were found for, where there are some.
+        x_hat: What the generator makes of these codes, before anything is done to them.
+        unread: What to say where there is no reader, with the way out.
+    """
+    doubts = [] if x is None or x_hat is None else [*unmade(x, (x_hat - x).square().flatten(1).mean(1))]
+    if alike(made):
+        doubts.append("the images that were made are all but the same; the model has collapsed or was trained too little")
+    if reader is None:
+        doubts.append(unread)
+    elif reader.num_classes < 2 or (reader.accuracy is not None and reader.accuracy.low <= 1 / reader.num_classes):
+        doubts.append(f"{reader} does no better than chance; pass a better one with --reader")
+    return Judged(reader, tuple(doubts))
+
+
+def collapsed(model: Pretrained) -> list[str]:
+    """A sentence where all samples of a generator are all but the same."""
+    if model.prior is None:
+        return []
+    device = next(model.network.parameters()).device
+    with evaluated(model.network), torch.no_grad():
+        x = model.network(model.prior.sample(_SAMPLES, rng=torch.Generator().manual_seed(0)).to(device))
+    return [
+        "samples of all codes are all but the same image; the generator has collapsed or was trained too little"
+    ] * alike(x)

@@ -1,0 +1,149 @@
+"""Who judges: no success is claimed of images that are none, nor on the word of the model itself."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from latentry.cli import main
+from latentry.data.sources import load_dataset
+from latentry.evaluation.proportions import share
+from latentry.models.label_split import LabelSplit, save_label_split
+from latentry.models.pretrained import load_pretrained, save_pretrained
+from latentry.models.semantic import SemanticModel, save_semantic
+from latentry.networks import DCGANGenerator, PlainClassifier, Zheng2019Decoder, Zheng2019Encoder
+from latentry.priors import Normal, NormalMixture, SemanticPlacement
+from latentry.storage import read_json
+from latentry.tasks.judging import Made, Reader, alike, fitting, independent_reader, made_by, unlike, verdict
+
+CPU = torch.device("cpu")
+DIGITS = Made((1, 28, 28), "digits")
+
+
+@pytest.fixture(scope="module")
+def x() -> torch.Tensor:
+    return load_dataset("digits").split("held-out").images(range(24))
+
+
+def reader(correct: int, trials: int = 100, classes: int = 10) -> Reader:
+    return Reader("mine", PlainClassifier(classes, width=1), "w", classes, share(torch.arange(trials) < correct))
+
+
+def test_images_that_differ_by_noise_alone_are_alike(x: torch.Tensor) -> None:
+    assert not alike(x)
+    assert alike(x[:1] + 0.01 * torch.randn(24, 1, 28, 28))
+    assert alike(torch.zeros(5, 1, 28, 28))
+    assert not alike(x[:1])  # of one image nothing can be said
+
+
+def test_the_images_lose_nothing_of_themselves_and_their_mean_all(x: torch.Tensor) -> None:
+    assert unlike(x, x) == 0
+    assert unlike(x, x.mean(0, keepdim=True).expand_as(x)) == pytest.approx(23 / 24)
+    assert unlike(x[:1], x[:1].mean().expand_as(x[:1])) == pytest.approx(783 / 784)
+
+
+def test_a_success_needs_images_a_reader_and_a_reader_that_reads(x: torch.Tensor) -> None:
+    blobs = x[:1].expand_as(x)
+    assert verdict(reader(98), x, x, 0.9 * x).doubts == ()
+    assert (
+        verdict(reader(98), x).headline("8 of 8 are read as 3")
+        == "8 of 8 are read as 3, by mine (98.0% right on held-out data)"
+    )
+    for doubted, why in (
+        (verdict(None, x), "pass a second one with --reader"),
+        (verdict(reader(98), blobs), "all but the same"),
+        (verdict(reader(98), x, x, blobs), "do not make the images again"),
+        (verdict(reader(12), x), "no better than chance"),
+        (verdict(reader(100, classes=1), x), "no better than chance"),
+    ):
+        assert why in " ".join(doubted.doubts)
+        assert doubted.headline("8 of 8").startswith("Not judged: ")
+        assert "8 of 8" not in doubted.headline("8 of 8")
+
+
+def test_the_shipped_judge_is_independent_of_all_but_itself() -> None:
+    found = independent_reader(None, DIGITS, CPU, load_pretrained("digits-guide").fingerprint)
+    assert found is not None
+    assert found.name == "digits-judge"
+    assert found.accuracy is not None
+    assert found.accuracy.value > 0.95
+    assert independent_reader("digits-judge", DIGITS, CPU, found.weights) is None
+    assert independent_reader(None, Made((1, 28, 28), None), CPU) is None
+    assert independent_reader(None, Made((3, 64, 64), "digits"), CPU) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "made", "said"),
+    [
+        ("digits-guide", Made((3, 64, 64), None), "images of 3 x 64 x 64, .*, got digits-guide, trained on 1 x 28 x 28"),
+        ("digits-guide", Made((1, 28, 28), "fashion-mnist"), "of fashion-mnist, got digits-guide, which reads digits"),
+        ("digits-generator", DIGITS, "is a generator"),
+    ],
+)  # fmt: skip
+def test_a_classifier_of_something_else_is_refused(name: str, made: Made, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        fitting(name, made, "--classifier", CPU)
+
+
+def test_what_a_generator_makes_stands_in_its_card() -> None:
+    assert made_by("digits-generator", (1, 28, 28)) == DIGITS
+    assert made_by("painted-generator", (3, 64, 64)).data == "painted-digits"
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models that have learned nothing, of every kind."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("untrained")
+    save_pretrained(folder / "generator", DCGANGenerator(8, width=2), Normal(8), {"data": {"name": "digits/train"}})
+    mixture = NormalMixture(torch.randn(10, 9), torch.ones(10, 9)).beside_normal(4)
+    encoders = Zheng2019Encoder(9, width=1).eval(), Zheng2019Encoder(8, width=1).eval()
+    split = LabelSplit(*encoders, Zheng2019Decoder(13, width=1).eval(), mixture, 9)
+    save_label_split(folder / "split", split, {"data": {"name": "digits/train"}})
+    placement = SemanticPlacement(("thick",), 8).observed(torch.tensor([[1.0], [-1.0], [0.0]]))
+    encoder = Zheng2019Encoder(16, width=1).eval()
+    save_semantic(folder / "semantic", SemanticModel(Zheng2019Decoder(8, width=1).eval(), encoder, placement), {})
+    return folder
+
+
+VERBS = {
+    "edit a split": ["edit", "--generator={untrained}/split", "--data=digits", "--count=8", "--label=2"],
+    "swap": ["edit", "--generator={untrained}/split", "--data=digits", "--count=8", "--swap=true"],
+    "features": ["edit", "--generator={untrained}/semantic", "--data=digits", "--count=4", "--reverse=thick", "--encode"],
+    "edit": ["edit", "--generator={untrained}/generator", "--data=digits", "--count=2", "--label=2", "--per_label=20"],
+    "decompose": ["decompose", "--generator={untrained}/generator", "--per_label=20", "--report_codes=100"],
+    "recover": ["recover", "--generator={untrained}/generator", "--self_check=0", "--solver=adam", "--steps=2",
+                "--data={few}"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_untrained_model_succeeds_at_nothing(
+    verb: str, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = tmp_path / "few.npz"
+    data = load_dataset("digits").split("held-out")
+    np.savez(few, x=data.read(data.items[:60])[:, 0].numpy(), y=data.labels[:60].numpy())
+    arguments = [word.format(untrained=untrained, few=few) for word in VERBS[verb]]
+    code = main([*arguments, "--device=cpu", "--out", str(tmp_path / "out")])
+    out, err = capsys.readouterr()
+    told = " ".join((out + err).split())
+    if code == 2:  # refused with its reason: the generator bears no labels at all
+        assert "expected" in told
+        return
+    assert code == 0
+    assert "Not judged: " in told
+    assert "Not judged: " in (tmp_path / "out" / "index.html").read_text()
+    result = read_json(tmp_path / "out" / "results.json")["result"]
+    assert not result.get("reached")
+    assert not result.get("success") or verb == "recover"
+    assert not result.get("passes")
+
+
+def test_a_trained_split_is_judged_by_another_than_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["edit", "--generator=digits-split", "--data=digits", "--count=20", "--label=3"]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "edited images are read as they should be, by digits-judge (" in told
+    assert read_json(tmp_path / "out" / "results.json")["result"]["reached"]["value"] > 0.8
