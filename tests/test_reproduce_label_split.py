@@ -112,7 +112,7 @@ def test_styles_come_from_images_of_another_label(rng: torch.Generator) -> None:
 
 def test_the_shipped_split_is_trained_as_the_first_one_of_the_experiment(tmp_path: Path) -> None:
     """Read as the command line reads it."""
-    path = Path(__file__).parents[1] / "configs" / "digits-split.yaml"
+    path = Path(__file__).parents[1] / "src" / "latentry" / "configs" / "digits-split.yaml"
     parser = ArgumentParser()
     parser.add_class_arguments(TrainLabelSplitSettings, "of")
     given = parser.instantiate(parser.parse_object({"of": yaml.safe_load(path.read_text())})).of

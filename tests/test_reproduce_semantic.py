@@ -240,7 +240,7 @@ def test_tables_and_verdicts_have_a_dash_where_a_model_has_no_features(rehearsed
 
 def test_the_shipped_letters_are_trained_as_the_first_long_ones_of_the_experiment(tmp_path: Path) -> None:
     """Read as the command line reads it."""
-    path = Path(__file__).parents[1] / "configs" / "letters-semantic.yaml"
+    path = Path(__file__).parents[1] / "src" / "latentry" / "configs" / "letters-semantic.yaml"
     parser = ArgumentParser()
     parser.add_class_arguments(TrainSemanticSettings, "of")
     given = dataclasses.asdict(parser.instantiate(parser.parse_object({"of": yaml.safe_load(path.read_text())})).of)

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from latentry.cli.endings import MISUSED, ending, listening, terminable
-from latentry.cli.parser import UsageError, refuse_unknown_variables, verb_and_values, verbs_parser
+from latentry.cli.parser import UsageError, refuse_unknown_variables, verb_and_values, verbs_parser, with_shipped_configs
 from latentry.cli.verbs import VERBS, Verb
 
 __all__ = ["VERBS", "Verb", "main"]
@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> int:
     parser = verbs_parser()
     try:
-        words, verb, values = verb_and_values(parser, parser.parse_args(_without_images(arguments)))
+        told = with_shipped_configs(_without_images(arguments))
+        words, verb, values = verb_and_values(parser, parser.parse_args(told))
     except ImportError:
         raise UsageError("expected numbers, words and lists as settings, got a class_path; nothing is imported") from None
     refuse_unknown_variables(words, verb, os.environ)

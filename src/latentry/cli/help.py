@@ -41,7 +41,7 @@ class ShortHelp(FullHelp):
         super().__init__(prog, **{"max_help_position": 30, **options})
 
     def add_arguments(self, actions: Iterable[argparse.Action]) -> None:
-        actions = list(actions)
+        actions = [action for action in actions if action.option_strings != ["--print_config"]]
         if any("." in action.dest for action in actions):
             self._add_item(self._told_together, [actions])
         else:

@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,9 +16,11 @@ from jsonargparse import ArgumentParser, set_loader, set_parsing_settings
 from latentry.cli.help import FullHelp, ShortHelp
 from latentry.cli.verbs import VERBS, Verb
 from latentry.names import hint
+from latentry.paths import user_path
 
-__all__ = ["UsageError", "refuse_unknown_variables", "verb_and_values", "verbs_parser"]
+__all__ = ["UsageError", "refuse_unknown_variables", "verb_and_values", "verbs_parser", "with_shipped_configs"]
 
+_CONFIGS = Path(__file__).parents[1] / "configs"
 _PREFIX = "LATENTRY"
 _ENVIRONMENT: dict[str, Any] = {"default_env": True, "env_prefix": _PREFIX}
 
@@ -41,6 +43,11 @@ for _tag, _pattern, _first in (
     ("merge", r"<<", ["<"]),
 ):
     _PlainLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})$"), _first)
+
+
+_PlainLoader.add_constructor(
+    "tag:yaml.org,2002:int", lambda loader, node: int(str(node.value), 16 if "x" in node.value else 10)
+)
 
 
 def _load(text: str, path: str = "") -> Any:
@@ -78,7 +85,7 @@ class _Parser(ArgumentParser):
     def parse_path(self, cfg_path: Any, *rest: Any, **options: Any) -> Any:
         """Settings from a file, whose name every refusal says."""
         with _naming(str(cfg_path)):
-            self._refuse_unknown(Path(cfg_path).read_text(encoding="utf-8"))
+            self._refuse_unknown(user_path(str(cfg_path)).read_text(encoding="utf-8"))
             return super().parse_path(cfg_path, *rest, **options)
 
     def _refuse_unknown(self, text: str) -> None:
@@ -130,6 +137,26 @@ _CHOICE = re.compile(r'expected "(?:\w+\.)?command" to be one of \{(.*)\}, but i
 _KINDS = {"int": "a whole number", "float": "a number", "str": "a word", "bool": "true or false", "NoneType": "null"}
 
 
+def with_shipped_configs(arguments: Sequence[str]) -> list[str]:
+    """Arguments in which `--config digits-split` names the file that made the shipped model of this name.
+
+    A file of the user's that is called so comes first.
+    """
+    words = [word for argument in arguments for word in _apart(argument)]
+    return [
+        str(_CONFIGS / f"{word}.yaml")
+        if before == "--config" and not user_path(word).exists() and (_CONFIGS / f"{word}.yaml").is_file()
+        else word
+        for before, word in zip(["", *words], words, strict=False)
+    ]
+
+
+def _apart(argument: str) -> list[str]:
+    """`--config=NAME` as two words."""
+    flag, equals, value = argument.partition("=")
+    return [flag, value] if flag == "--config" and equals else [argument]
+
+
 def verbs_parser() -> ArgumentParser:
     """The parser of all verbs."""
     parser = _Parser(
@@ -171,7 +198,11 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
     description = (verb.settings.__doc__ or "").strip()
     parser = _Parser(description=description)
     parser.add_argument("--help_all", action=_ShowAll, default=argparse.SUPPRESS, help="Show every setting, at full length.")
-    parser.add_argument("--config", action="config", help="YAML file with any of these settings.")
+    parser.add_argument(
+        "--config",
+        action="config",
+        help="YAML file of settings, or a shipped model's name.",
+    )
     if verb.positional:
         given = next(field for field in dataclasses.fields(verb.settings) if field.name == verb.positional)
         several = given.type == list[str]
@@ -201,10 +232,11 @@ def verb_and_values(parser: ArgumentParser, parsed: Any) -> tuple[str, Verb, dic
     Raises:
         UsageError: A setting is null that needs a value, or a flag is neither true nor false.
     """
-    words, verb, told = _chosen(VERBS, parser.instantiate(parsed))
-    values = {name: value for name, value in vars(told).items() if name != "config"}
-    if empty := next(_nulls(verb.settings, values), None):
+    words, verb, told = _chosen(VERBS, parsed)
+    if empty := next(_nulls(verb.settings, vars(told)), None):
         raise UsageError(f"--{empty}: expected a value, got null; leave it out for its default")
+    _, _, told = _chosen(VERBS, parser.instantiate(parsed))
+    values = {name: value for name, value in vars(told).items() if name != "config"}
     for name, kind in typing.get_type_hints(verb.settings).items():
         if kind is bool and not isinstance(values[name], bool):  # of a file: jsonargparse takes any word for a flag's value
             word = str(values[name]).lower()
@@ -225,10 +257,10 @@ def _chosen(tree: Mapping[str, Any], parsed: Any, words: str = "") -> tuple[str,
 def _nulls(settings: type, values: Mapping[str, Any]) -> Iterator[str]:
     """Settings that are None and may not be."""
     allowed = typing.get_type_hints(settings)
-    for name, value in values.items():
-        if dataclasses.is_dataclass(value):
-            yield from (f"{name}.{inner}" for inner in _nulls(type(value), vars(value)))
-        elif value is None and type(None) not in typing.get_args(allowed[name]):
+    for name, kind in allowed.items():
+        if dataclasses.is_dataclass(kind) and values.get(name) is not None:
+            yield from (f"{name}.{inner}" for inner in _nulls(typing.cast(type, kind), vars(values[name])))
+        elif values.get(name, ()) is None and type(None) not in typing.get_args(kind):
             yield name
 
 
