@@ -53,9 +53,11 @@ def train_semantic(settings: TrainSemanticSettings) -> dict[str, Any]:
     """Train both stages, each from its last checkpoint; write both models, films of the features, and scores."""
     accelerator = accelerator_of(settings, settings.vae.loop)
     data = load_dataset(settings.data, image_size=settings.image_size, channels=settings.channels)
+    loops = [settings.vae.loop, settings.gan.loop] if settings.stages == "both" else [settings.vae.loop]
+    batch_size = max(loop.batch_size for loop in loops)
+    check_enough(data, len(data.split("train")), batch_size, "held-out")
     training, held_out = (_features(settings, data.split(name)) for name in ("train", "held-out"))
-    for loop in (settings.vae.loop, settings.gan.loop) if settings.stages == "both" else (settings.vae.loop,):
-        check_enough(data, len(training), loop.batch_size, "held-out")
+    check_enough(data, len(training), batch_size, "held-out")
     training.check_examples()
     placement = place_features(settings, training).to(accelerator.device)
     folder = claim_training(accelerator, settings, "vae", "gan", "films.png")
