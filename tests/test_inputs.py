@@ -139,3 +139,23 @@ def test_data_in_another_range_than_the_generators_are_refused_wherever_they_mee
     for wrong, way_out in (((x + 1) / 2, "2 * x - 1"), (127.5 * (x + 1), "x / 127.5 - 1")):
         with pytest.raises(ValueError, match=re.escape(way_out)):
             MEETINGS[name](wrong)
+
+
+def test_answers_with_a_name_serve_wherever_a_classifier_or_an_extractor_does() -> None:
+    def classifier(x: Tensor) -> Tensor:
+        return x.flatten(1)[:, :2]
+
+    def named(x: Tensor) -> dict[str, Tensor]:
+        return {"logits": classifier(x), "hidden": x}
+
+    plain, wrapped = (
+        lt.quasi_eigenvectors(pictures, of_x, PRIOR, fewest=1, draws=200, rng=torch.Generator().manual_seed(0))
+        for of_x in (classifier, named)
+    )
+    assert torch.equal(plain.vectors, wrapped.vectors)
+    x = pictures(torch.randn(4, 4))
+    for extractor in (classifier, lambda x: [classifier(x)], named):
+        difference = lt.Difference(extractor=extractor)
+        assert_close(difference.residuals(x + 1, difference.prepare(x))[:, -2:].mean(), torch.tensor(33**0.5))
+    with pytest.raises(ValueError, match="expected the classifier to return a tensor"):
+        lt.quasi_eigenvectors(pictures, lambda x: (classifier(x), x), PRIOR, fewest=1, draws=200)

@@ -41,6 +41,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.special import ndtri
 from torch import Tensor
 
+from latentry.answers import features_of, logits_of
 from latentry.display import Told
 from latentry.evaluation.codes import GoodnessOfFit, goodness_of_fit
 from latentry.evaluation.estimates import Estimate, mean_estimate, ratio_estimate
@@ -335,8 +336,8 @@ def _feature_distance(
 
 def _through(function: Callable[[Tensor], Tensor], x: Float[Tensor, "n *s"]) -> Float[Tensor, "n k"]:
     with evaluated(function) as (function,), torch.no_grad():
-        return torch.cat([function(part).flatten(1) for part in x.split(_ROWS)]).cpu().double()
+        return torch.cat([features_of(function(part)).flatten(1) for part in x.split(_ROWS)]).cpu().double()
 
 
 def _labels(classifier: Callable[[Tensor], Tensor], x: Float[Tensor, "n *s"]) -> Int[Tensor, "n"]:
-    return _through(classifier, x).argmax(1)
+    return _through(lambda part: logits_of(classifier(part)), x).argmax(1)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 from torch.optim import AdamW
 
+from latentry.answers import logits_of
 from latentry.holding import evaluated
 from latentry.training.averaging import averaged_copy, settle_batch_norm
 from latentry.training.loop import Update
@@ -42,7 +43,7 @@ def predict_labels(
 ) -> tuple[Int[Tensor, "n"], Float[Tensor, "n"]]:
     """Most likely label of each image and its probability, in eval mode."""
     with evaluated(classifier), torch.no_grad():
-        probabilities = torch.cat([classifier(part).softmax(1) for part in x.split(batch_size)])
+        probabilities = torch.cat([logits_of(classifier(part)).softmax(1) for part in x.split(batch_size)])
     confidence, labels = probabilities.max(1)
     return labels, confidence
 
