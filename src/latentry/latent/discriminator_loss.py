@@ -13,14 +13,13 @@ distance latent regulation loss", 2020.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
 from latentry.answers import logits_of
 from latentry.holding import evaluated
-from latentry.interfaces import FeatureExtractor, Generator
+from latentry.interfaces import FeatureExtractor, Generator, SampledPrior
 from latentry.numerics.inputs import check_fields, checked
 
 __all__ = ["DiscriminatorLoss"]
@@ -43,7 +42,7 @@ class DiscriminatorLoss:
         check_fields(self)
 
     @checked(differentiable=True, any_value=("z",))
-    def __call__(self, z: Float[Tensor, "n d"], prior: Any) -> Float[Tensor, "n"]:
+    def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
         with evaluated(self.generator, self.discriminator):
             score = logits_of(self.discriminator(self.generator(z)))
         errors = (score - 1).square()
