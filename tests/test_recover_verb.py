@@ -25,7 +25,8 @@ from latentry.priors import Normal, NormalMixture
 from latentry.reports.pictures import write_png
 from latentry.storage import read_json, read_metadata
 from latentry.tasks import recovery_report, recovery_shards
-from latentry.tasks.recovery_options import named_regularizer, named_solver
+from latentry.tasks.recovery_options import Measurement, named_regularizer, named_solver
+from latentry.tasks.recovery_shards import Recovering
 from latentry.tasks.settings import RecoverSettings, RegularizerName, ResamplingName
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # of torch itself
@@ -136,6 +137,45 @@ def test_a_killed_run_goes_on_without_loss_or_repetition(
     assert calls == [2, 1]
     assert torch.equal(load_codes(whole).z, load_codes(broken).z)
     assert load_codes(whole).names == load_codes(broken).names
+
+
+@pytest.mark.parametrize("stop", [1, 3, 4])
+def test_a_run_killed_within_a_shard_keeps_its_parts_and_ends_as_an_undisturbed_one(
+    stop: int, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery_shards.Recovering, "images_a_part", 1)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert recover(place, whole, *FEW, "--shard_size=3") == 0
+    real, calls = recovery_shards.recover_codes, []
+
+    def recover_codes(*arguments: Any, **options: Any) -> Any:
+        calls.append(len(arguments[1]))
+        if len(calls) == stop:
+            raise KeyboardInterrupt
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(recovery_shards, "recover_codes", recover_codes)
+    assert recover(place, broken, *FEW, "--shard_size=3") == 130
+    assert len([*broken.glob("codes/*")]) == (1 if stop == 4 else stop - 1)
+    assert recover(place, broken, *FEW, "--shard_size=3") == 0
+    assert calls == [1] * 6  # five images, and the one that was not finished
+    names = ["codes-00000.safetensors", "codes-00001.safetensors"]
+    for folder in (whole, broken):
+        assert sorted(path.name for path in (folder / "codes").iterdir()) == names
+    for name in names:
+        assert (whole / "codes" / name).read_bytes() == (broken / "codes" / name).read_bytes()
+
+
+def test_parts_are_smaller_the_more_an_image_costs(place: Path) -> None:
+    def images_a_part(width: int, **changes: Any) -> int:
+        settings = RecoverSettings(**changes)
+        seen = Measurement(1, 28)
+        return Recovering.by(settings, DCGANGenerator(64, width=width), Normal(64), seen, None, "").images_a_part
+
+    assert images_a_part(8) > images_a_part(16) > images_a_part(64) > 1
+    assert images_a_part(16, restarts=1) > images_a_part(16) > images_a_part(16, steps=80)
+    assert images_a_part(16, solver="adam", steps=10) > images_a_part(16)
+    assert images_a_part(2, steps=10**9) == 1
 
 
 def test_shards_of_other_settings_or_images_are_refused(

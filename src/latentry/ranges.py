@@ -30,12 +30,14 @@ _SEPARATE = {"batch_size": 10**7, "shard_size": 10**7}
 """What the last word says too little of."""
 
 
-def check_number(name: str, value: int | float, least: int | float = -math.inf, most: int | float = math.inf) -> None:
+def check_number(name: str, value: object, least: int | float = -math.inf, most: int | float = math.inf) -> None:
     """Make sure that a number is one, and within its range.
 
     Raises:
-        ValueError: It is NaN, or outside.
+        ValueError: It is none, NaN, or outside.
     """
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise ValueError(f"expected {name} to be a number, got {value!r}")
     if not value >= least:
         wanted = f">= {least:,}" if least > -math.inf else "to be a number"
         raise ValueError(f"expected {name} {wanted}, got {value}")

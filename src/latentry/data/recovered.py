@@ -17,7 +17,7 @@ from torch import Tensor
 from latentry.display import Facts, Shown, number
 from latentry.storage import read_metadata, read_tensors, write_tensors
 
-__all__ = ["RecoveredCodes", "load_codes", "read_codes", "shard_path", "shard_paths", "write_codes"]
+__all__ = ["RecoveredCodes", "joined_codes", "load_codes", "read_codes", "shard_path", "shard_paths", "write_codes"]
 
 SHARDS = "codes"
 """Folder of the shards within that of a recovery."""
@@ -170,10 +170,15 @@ def load_codes(folder: str | Path) -> RecoveredCodes:
     Raises:
         ValueError: There are no shards, not all of them, or those of several recoveries.
     """
-    return _joined([read_codes(path) for path in shard_paths(folder)])
+    return joined_codes([read_codes(path) for path in shard_paths(folder)])
 
 
-def _joined(parts: Sequence[RecoveredCodes]) -> RecoveredCodes:
+def joined_codes(parts: Sequence[RecoveredCodes]) -> RecoveredCodes:
+    """Codes of several shards as one, in their order.
+
+    Raises:
+        ValueError: They are of several lengths or types.
+    """
     if len({(part.z.shape[1], part.z.dtype) for part in parts}) > 1:
         raise ValueError("expected codes of one length and type in all shards, got several; recover them again")
     tensors = {name: torch.cat([getattr(part, name) for part in parts]) for name in _TENSORS}

@@ -3,25 +3,31 @@
 The images are cut into shards of a fixed number. Each is read, recovered and written on its own, whole or not at all, from
 starts of its own seed, so that it comes out the same whichever process takes it, and when. Process i of p takes every p-th
 shard from the i-th on. A shard that is there already is held against the images and the settings of now, and left alone.
+
+A shard that takes longer than about a minute is worked out in parts, each kept until the shard is whole: a kill costs no
+more than that. How many images are a part follows from the arithmetic that they take, not from a clock: so a run that goes
+on cuts a shard as the first one did, and finds the same codes.
 """
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from latentry.data.images import from_pixels, to_pixels
-from latentry.data.recovered import RecoveredCodes, read_codes, shard_path, write_codes
+from latentry.data.recovered import RecoveredCodes, joined_codes, read_codes, shard_path, write_codes
 from latentry.data.sources import load_dataset
 from latentry.data.survey import open_images
 from latentry.evaluation.codes import code_distances
 from latentry.holding import evaluated
-from latentry.latent.recovery import recover_codes
+from latentry.latent.recovery import automatic_solver, recover_codes
+from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
 from latentry.models.pretrained import installed_versions
 from latentry.priors import SavedPrior
 from latentry.priors.files import record as prior_record
@@ -50,6 +56,10 @@ _DECIDING = (
 """Settings that decide the codes, beside images, networks and prior."""
 _STRIDE = 1_000_003
 """Between the seeds of two runs, so that no shards of theirs share one."""
+_PART_STRIDE = 2**44
+"""Between the seeds of two parts of a shard."""
+_MINUTE = {"cpu": 60 * 50e9, "cuda": 60 * 1e12}
+"""Floating-point operations in a minute, on two cores and on a GPU; other devices count as GPUs."""
 
 
 @dataclass(frozen=True)
@@ -130,17 +140,50 @@ class Recovering:
             settings,
         )
 
+    @property
+    def images_a_part(self) -> int:
+        """Images that take about a minute where every start takes all of its steps; 1 where a single one takes longer."""
+        like, d, solver = next(self.generator.parameters()), self.prior.latent_dim, self.options["solver"]
+        if isinstance(solver, str):
+            solver = automatic_solver(self.settings.difference, d)
+        with evaluated(self.generator), torch.no_grad(), FlopCounterMode(display=False) as counter:
+            self.generator(self.prior.sample(1, rng=torch.Generator().manual_seed(0)).to(like))
+        passes = self.options["restarts"] * solver.steps * (d + 13 if isinstance(solver, LevenbergMarquardt) else 3)
+        budget = _MINUTE.get(like.device.type, _MINUTE["cuda"])
+        return max(1, int(budget / max(1, counter.get_total_flops() * passes)))
+
+    def write_shard(
+        self, path: Path, x: Float[Tensor, "n c h w"], number: int, facts: dict[str, str], names: list[str], progress: Any
+    ) -> None:
+        """Recover one shard, in parts where it is a long one, of which those on disk are left alone."""
+        size, seed = self.images_a_part, self.settings.seed * _STRIDE + number
+        if size >= len(x):
+            write_codes(path, self.codes(x, seed, facts, names, progress))
+            return
+        parts = []
+        for place, first in enumerate(range(0, len(x), size)):
+            rows = slice(first, first + size)
+            part, own = _part_path(path, first, size), {**facts, "part": f"{size} from {first} on"}
+            if part.exists():
+                _check(part, own, names[rows])
+            else:
+                tell = _within(progress, place, -(-len(x) // size))
+                seed_of_part = seed if place == 0 else (seed + place * _PART_STRIDE) % 2**63
+                write_codes(part, self.codes(x[rows], seed_of_part, own, names[rows], tell))
+            parts.append(read_codes(part))
+        write_codes(path, replace(joined_codes(parts), metadata=facts))
+
     def codes(
-        self, x: Float[Tensor, "n c h w"], number: int, facts: dict[str, str], names: list[str], progress: Any
+        self, x: Float[Tensor, "n c h w"], seed: int, facts: dict[str, str], names: list[str], progress: Any
     ) -> RecoveredCodes:
-        """The codes of one shard."""
+        """The codes of a shard or a part."""
         device = next(self.generator.parameters()).device
         found = recover_codes(
             self.generator,
             x.to(device),
             self.prior,
             **{**self.options, "mask": None if self.options["mask"] is None else self.options["mask"].to(device)},
-            rng=torch.Generator().manual_seed(self.settings.seed * _STRIDE + number),
+            rng=torch.Generator().manual_seed(seed),
             progress=progress,
         )
         return RecoveredCodes(
@@ -209,7 +252,9 @@ def recover_shards(
         if path.exists():
             _check(path, facts, names)
         else:
-            write_codes(path, work.codes(x, number, facts, names, _within(progress, place, len(mine))))
+            work.write_shard(path, x, number, facts, names, _within(progress, place, len(mine)))
+        for part in path.parent.glob(_part_path(path, "*", "*").name):
+            part.unlink()
         progress(1000 * (place + 1), 1000 * len(mine))
     processes.wait()
 
@@ -226,6 +271,11 @@ def _p_values(z: Float[Tensor, "n d"], prior: SavedPrior) -> Float[Tensor, "n"]:
 def _shards(images: Images, size: int) -> Iterator[tuple[int, range]]:
     for number, first in enumerate(range(0, images.count, size)):
         yield number, range(first, min(first + size, images.count))
+
+
+def _part_path(path: Path, first: int | str, size: int | str) -> Path:
+    """Where a part of this shard lies until the shard is whole."""
+    return path.with_name(f"part-of-{path.stem}-{first}-{size}{path.suffix}")
 
 
 def _within(progress: Callable[[int, int], None], place: int, count: int) -> Callable[[int, int], None]:
