@@ -88,7 +88,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     torch.set_num_threads(arguments.threads)
-    keep_freed_memory()  # as the training loop does
+    keep_freed_memory()  # as the command line does
     kinds = {"VAE": False, "VAE with a discriminator": True}
     figures = {kind: cost(gan, arguments.batch, arguments.width, arguments.runs) for kind, gan in kinds.items()}
     rows = tuple((kind, f"{1e3 * a:.1f}", f"{1e3 * b:.1f}", f"{ratio:.3f}") for kind, (a, b, ratio) in figures.items())

@@ -143,3 +143,46 @@ def test_help_does_not_import_torch(statement: str) -> None:
 def test_settings_import_no_torch(name: str) -> None:
     path = PACKAGE / (name.replace(".", "/") + ".py")
     assert not [imported for imported in external_imports(path) if imported.startswith("torch")]
+
+
+OF_THE_PROCESS = {
+    "numpy.random.seed",
+    "random.seed",
+    "torch.set_anomaly_enabled",
+    "torch.set_default_device",
+    "torch.set_default_dtype",
+    "torch.set_num_interop_threads",
+    "torch.set_num_threads",
+    "torch.use_deterministic_algorithms",
+    "warnings.filterwarnings",
+    "warnings.resetwarnings",
+    "warnings.simplefilter",
+}
+"""What changes the whole process for good; filters of warnings may be set within `catch_warnings`."""
+
+
+def changes_of_the_process(tree: ast.AST) -> list[str]:
+    contained = {
+        id(call)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.With) and any("catch_warnings" in ast.unparse(item) for item in node.items)
+        for call in ast.walk(node)
+    }
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and id(node) not in contained]
+    names = [ast.unparse(call.func).replace("np.", "numpy.", 1) for call in calls]
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    return [*(set(names) & OF_THE_PROCESS), *({"random"} & (imported | modules))]
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted)
+def test_nothing_changes_the_process_for_good(path: Path) -> None:
+    assert changes_of_the_process(ast.parse(path.read_text())) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["torch.set_num_threads(1)", "import random", "from random import seed", "warnings.simplefilter('ignore')"]
+)
+def test_the_rule_of_the_process_can_fail(text: str) -> None:
+    assert changes_of_the_process(ast.parse(text))
+    assert not changes_of_the_process(ast.parse("with warnings.catch_warnings():\n    warnings.simplefilter('ignore')"))

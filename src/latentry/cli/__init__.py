@@ -20,6 +20,7 @@ from typing import Any
 from latentry.cli.endings import MISUSED, ending, listening, terminable
 from latentry.cli.parser import UsageError, refuse_unknown_variables, verb_and_values, verbs_parser, with_shipped_configs
 from latentry.cli.verbs import VERBS, Verb
+from latentry.training.memory import keep_freed_memory
 
 __all__ = ["VERBS", "Verb", "main"]
 
@@ -49,6 +50,8 @@ def _run(arguments: Sequence[str]) -> int:
     refuse_unknown_variables(words, verb, os.environ)
     settings = verb.settings(**values)
     module, function = verb.function.split(":")
+    if module.startswith(("train", "reproduction")):
+        keep_freed_memory()
     result: Any = getattr(importlib.import_module(f"latentry.tasks.{module}"), function)(settings)
     if settings.json and result:
         print(json.dumps(result))

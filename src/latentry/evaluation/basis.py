@@ -27,6 +27,7 @@ References: Toledo-Marin and Glazier, "Using deep LSD to build operators in GANs
 2023; Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks", 2017.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -347,10 +348,10 @@ def spectral_calibration(
     unit = logits[:half].std(correction=0).clamp(min=torch.finfo(torch.float64).tiny).item()
 
     def surprise(log_temperature: float) -> float:
-        warmed = (logits[:half] / unit * torch.tensor(-log_temperature).exp()).log_softmax(1)
+        warmed = (logits[:half] / unit * math.exp(-log_temperature)).log_softmax(1)
         return -warmed.gather(1, labels[:half, None]).mean().item()
 
-    temperature = unit * torch.tensor(minimize_scalar(surprise, bounds=(-7, 7), method="bounded").x).exp().item()
+    temperature = unit * math.exp(minimize_scalar(surprise, bounds=(-7, 7), method="bounded").x)
     confidence, answer = (logits[half:] / temperature).softmax(1).max(1)
     right = answer == labels[half:]
     place = (confidence * _BINS).long().clamp(max=_BINS - 1)

@@ -356,7 +356,7 @@ def monotonicity(
             distances, or the attribute returns another shape or NaN.
     """
     _check_codes(z)
-    steps = torch.linspace(-3, 3, 13) if distances is None else distances
+    steps = torch.linspace(-3, 3, 13, dtype=torch.float64) if distances is None else distances
     if len(steps) < 2 or not (steps.diff() > 0).all():
         raise ValueError(f"expected two or more increasing distances, got {steps.tolist()}")
     fits = direction.shape in (z.shape, z.shape[1:])

@@ -329,9 +329,8 @@ def load_inverse(folder: str | Path, generator: Generator | None = None, prior: 
     config = read_json(Path(folder) / _CONFIG)
     weights = read_tensors(Path(folder) / _WEIGHTS)
     try:
-        encoder = network_files.from_record(config["encoder"])
-        encoder.load_state_dict(weights)
-        saved_prior = None if config["prior"] is None else prior_files.from_record(config["prior"])
+        encoder = network_files.loaded(config["encoder"], weights)
+        saved_prior = None if config["prior"] is None else prior_files.from_record(config["prior"]).float()
         variational: bool = config.get("variational", False)  # a file of an earlier version says nothing of it
         latent_dim: int = config["encoder"]["arguments"]["latent_dim"] // (2 if variational else 1)
         data_shape = tuple(config["data_shape"])

@@ -41,7 +41,7 @@ def scale_of(prior: SampledPrior) -> Scale:
         return Scale(prior.to_normal, prior.from_normal, lambda units: units)
     low, high = -math.inf, math.inf
     if isinstance(prior, Prior):
-        mean, variance = torch.tensor(prior.law.mean), torch.tensor(prior.law.variance)
+        mean, variance = (torch.tensor(value, dtype=torch.float64) for value in (prior.law.mean, prior.law.variance))
         if isinstance(prior.law, SampledLaw):
             low, high = prior.law.support
     else:  # with labels, or a stranger's

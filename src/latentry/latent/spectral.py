@@ -293,7 +293,7 @@ def _assembled(
         candidates = further_means - offset
         v = torch.cat([v, candidates])
     elif complement == "noise":
-        noise = torch.randn(len(offset), len(offset), generator=rng, device=labelled.sample.device)
+        noise = torch.randn(len(offset), len(offset), generator=rng, device=labelled.sample.device, dtype=torch.float32)
         candidates = noise.to(rows)
     else:
         candidates = principal_rest(rows, labelled.groups.within)

@@ -95,14 +95,18 @@ def load_pretrained(name_or_path: str | Path) -> Pretrained:
     config = read_json(folder / "config.json")
     weights = read_tensors(folder / "model.safetensors")
     try:
-        network = network_files.from_record(config["network"])
-        prior = None if config["prior"] is None else files.from_record(config["prior"])
-        network.load_state_dict(weights)
+        network = network_files.loaded(config["network"], weights)
+        prior = None if config["prior"] is None else files.from_record(config["prior"]).to(_precision(network))
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"{folder} does not describe a model of this version of latentry ({error}); train or save it again"
         ) from None
     return Pretrained(channels_last(network).eval(), prior, config.get("card", {}), fingerprint(network.state_dict()))
+
+
+def _precision(network: nn.Module) -> torch.dtype:
+    """The precision of a network's weights, which its codes have too."""
+    return next((weight.dtype for weight in network.parameters() if weight.is_floating_point()), torch.float32)
 
 
 def save_pretrained(

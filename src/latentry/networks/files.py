@@ -1,13 +1,15 @@
 """Networks by name: a public class of this package and its arguments, as JSON, and nothing else."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from latentry import networks
 from latentry.records import class_name, rebuilt
 
-__all__ = ["from_record", "record"]
+__all__ = ["from_record", "loaded", "record"]
 
 _CLASSES: dict[str, type] = {
     kind.__name__: kind
@@ -42,10 +44,27 @@ def record(network: nn.Module) -> dict[str, Any]:
 
 
 def from_record(content: Any) -> nn.Module:
-    """The network that `record` described, with fresh weights.
+    """The network that `record` described, with fresh weights in single precision.
 
     Raises:
         ValueError: The record names no network of this version, or its arguments do not fit.
     """
     network: nn.Module = rebuilt(content, _CLASSES, "network")
+    return network.float()
+
+
+def loaded(content: Any, weights: Mapping[str, Tensor]) -> nn.Module:
+    """The network that `record` described, with these weights in the precision that they have, half as single.
+
+    torch's default dtype has no say: a network is the same wherever it is loaded.
+
+    Raises:
+        KeyError, RuntimeError: The weights are those of another network.
+        ValueError: As in `from_record`.
+    """
+    network = from_record(content)
+    for name, tensor in network.state_dict(keep_vars=True).items():
+        if weights[name].dtype == torch.float64:
+            tensor.data = tensor.data.double()
+    network.load_state_dict(weights)
     return network

@@ -33,6 +33,7 @@ __all__ = ["train_classifier", "train_gan"]
 
 
 @command
+@torch.random.fork_rng()
 def train_gan(settings: TrainGANSettings) -> dict[str, Any]:
     """Train a generator and its discriminator; the generator's moving average becomes the model."""
     accelerator = accelerator_of(settings, settings.loop)
@@ -78,6 +79,7 @@ def train_gan(settings: TrainGANSettings) -> dict[str, Any]:
 
 
 @command
+@torch.random.fork_rng()
 def train_classifier(settings: TrainClassifierSettings) -> dict[str, Any]:
     """Train a classifier; the checkpoint with the best validation accuracy becomes the model, scored on held-out."""
     accelerator = accelerator_of(settings, settings.loop)

@@ -52,6 +52,7 @@ _PRECISIONS = (1e-2, 1e2)
 
 
 @command
+@torch.random.fork_rng()
 def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
     """Train; write the model, `previews/` and, at the end, how well it reads and makes held-out images."""
     accelerator = accelerator_of(settings, settings.loop)

@@ -49,6 +49,7 @@ _SCORED = 5000
 
 
 @command
+@torch.random.fork_rng()
 def train_semantic(settings: TrainSemanticSettings) -> dict[str, Any]:
     """Train both stages, each from its last checkpoint; write both models, films of the features, and scores."""
     accelerator = accelerator_of(settings, settings.vae.loop)

@@ -35,7 +35,6 @@ from latentry.training.checkpoints import (
     remove_torn,
     saved_checkpoints,
 )
-from latentry.training.memory import keep_freed_memory
 from latentry.training.resuming import Course, is_due, last_whole, restore, save
 from latentry.training.settings import LoopSettings
 
@@ -107,14 +106,11 @@ def train(
             may have been killed in between.
         progress: Called as `progress(done, total)` after each iteration, in place of the bar on standard error.
 
-    On a CPU the process keeps to its end the memory that it frees (`keep_freed_memory`).
-
     Raises:
         TrainingDivergedError: A loss or a weight became NaN or infinite.
         ValueError: The checkpoint belongs to a run of other settings, of more steps or of another number of processes, or is
             broken with none before it, another run is at work in the folder, or the data are fewer than one batch.
     """
-    keep_freed_memory()
     with ExitStack() as stack:
         checkpoints = folder / "checkpoints"
         if accelerator.is_main_process:

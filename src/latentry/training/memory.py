@@ -1,7 +1,8 @@
 """Memory of a training: what one iteration frees, the next one needs again.
 
 The C library gives freed pages back to the system, which clears them before it lends them again. On the processor that is
-some thousand pages in each iteration, and a few percent of its time.
+some thousand pages in each iteration, and a few percent of its time. That is for a process whose only work is to train: the
+command line asks for it before it trains or reproduces. The library does not, since the process is then its caller's.
 """
 
 import ctypes

@@ -97,14 +97,15 @@ class Adam:
 
     def advance(self, objective: Objective, state: AdamState, target: Target, rng: torch.Generator) -> AdamState:
         """One step of every code."""
-        share = state.step / self.steps
+        share = state.step.to(state.z) / self.steps
         loss, gradient = objective.slope(state.z, target, share)
         step = state.step + 1
+        power = step.to(state.z)  # whole numbers would bring torch's default dtype in
         slow, fast = self.betas
         first = slow * state.first + (1 - slow) * gradient
         second = fast * state.second + (1 - fast) * gradient.square()
-        unbiased = first / (1 - slow**step)[:, None]
-        spread = (second / (1 - fast**step)[:, None]).sqrt() + _SMALL
+        unbiased = first / (1 - slow**power)[:, None]
+        spread = (second / (1 - fast**power)[:, None]).sqrt() + _SMALL
         z = state.z - (self.learning_rate * self._rate_factor(share))[:, None] * unbiased / spread
         if self.resampling is not None:
             z = self.resampling(z, objective.prior, rng)

@@ -153,7 +153,7 @@ class LBFGS:
 
     def advance(self, objective: Objective, state: LBFGSState, target: Target, rng: torch.Generator) -> LBFGSState:
         """One direction of every code, and a length along it."""
-        share = state.step / self.steps
+        share = state.step.to(state.z) / self.steps
         here = _with_penalty(objective, state.z, state.difference, state.difference_slope, share)
         remembers = state.moves[:, -1].any(1)
         direction = -_inverse_hessian_times(here.gradient, state.moves, state.bends)

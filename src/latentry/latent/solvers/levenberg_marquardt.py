@@ -158,7 +158,7 @@ class LevenbergMarquardt:
         self, objective: Objective, state: LevenbergMarquardtState, target: Target, unsquashed: bool
     ) -> LevenbergMarquardtState:
         """One Jacobian, a step from it, and secant steps."""
-        frame, share, z = objective.frame, state.step / self.steps, state.z
+        frame, share, z = objective.frame, state.step.to(state.z) / self.steps, state.z
         residuals = objective.unsquashed_residuals if unsquashed else objective.residuals
         model = self._linearised(lambda codes: residuals(codes, target), z, objective)
         pull = self.prior_pull * model.loss / z.shape[1] * (1 - share / _FADE).clamp(min=0)

@@ -212,6 +212,7 @@ def _loop(asked: ModelCell) -> LoopSettings:
     return LoopSettings(asked.steps, asked.batch_size, "cosine", checkpoint_every=every)
 
 
+@torch.random.fork_rng()
 def _train_conditional(asked: ModelCell, home: Path, device: str) -> dict[str, Any]:
     data = load_dataset(asked.data)
     training = data.split("train")

@@ -255,6 +255,7 @@ def gan(asked: GANCell, prior: UnlabelledPrior, side: int, channels: int) -> GAN
     )
 
 
+@torch.random.fork_rng()
 def _train_gan(places: Places, asked: GANCell) -> dict[str, Any]:
     """Train and keep both networks; the generator's moving average counts."""
     home, device = places.folder / "work" / asked.name, torch.device(places.device)

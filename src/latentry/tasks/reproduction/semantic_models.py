@@ -201,6 +201,7 @@ def images_of(data: str, held_out: str, split: str) -> PartedImages:
     return PartedImages(*every.parted(levels), levels)
 
 
+@torch.random.fork_rng()
 def train_reader(folder: Path, device: str, asked: ReaderCell) -> dict[str, Any]:
     """Train on all levels; its accuracy on held-out images, of each feature."""
     data = load_dataset(asked.data)
@@ -271,6 +272,7 @@ def load_maker(folder: Path, asked: VAECell | GANCell, device: str) -> Maker:
     return Maker(model.generator.to(device), model.placement.to(device))
 
 
+@torch.random.fork_rng()
 def _train_alone(home: Path, device: str, asked: GANCell) -> dict[str, Any]:
     """A GAN without a first stage."""
     own = asked.vae
