@@ -60,6 +60,7 @@ def three_moons(n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     return (x - torch.tensor([1.0, 0.1])) / 1.2, y
 
 
+@torch.random.fork_rng()
 def learn_moons(folder: Path, device: str, asked: MoonsCell) -> dict[str, Any]:
     """Train both; draw data, reconstructions, and samples of each class."""
     x, y = three_moons(asked.points, torch.Generator().manual_seed(asked.seed))
