@@ -38,6 +38,7 @@ __all__ = [
     "classes_figure",
     "comparison_figure",
     "fit_figure",
+    "curves_figure",
     "found_figure",
     "heat_figure",
     "histogram_figure",
@@ -160,6 +161,24 @@ def classes_figure(panels: Mapping[str, Float[Tensor, "n 2"]], y: Int[Tensor, "n
         panel.set_title(plain(title), fontsize=9)
         panel.tick_params(labelsize=6)
     panel.legend(fontsize=6.5, frameon=False, markerscale=3, loc="center left", bbox_to_anchor=(1, 0.5))
+    return _png(figure)
+
+
+def curves_figure(stages: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]) -> bytes:
+    """PNG with one panel for each stage of a training: every loss against the step; no bytes where there are no stages."""
+    if not stages:
+        return b""
+    figure = Figure(figsize=(5.2 * len(stages), 3.2), layout="constrained")
+    for panel, (title, course) in zip(figure.subplots(1, len(stages), squeeze=False)[0], stages.items(), strict=True):
+        for index, (name, points) in enumerate(course.items()):
+            steps, values = zip(*points, strict=True)
+            colour = PALETTE[index % len(PALETTE)]
+            panel.plot(steps, values, color=colour, marker="o", markersize=3, linewidth=1.4, label=plain(name))
+        panel.set_title(plain(title), fontsize=9)
+        panel.set_xlabel("step", fontsize=8)
+        panel.set_ylabel("loss", fontsize=8)
+        panel.tick_params(labelsize=7)
+        panel.legend(fontsize=7, frameon=False)
     return _png(figure)
 
 

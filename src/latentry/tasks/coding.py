@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from latentry.data.idx import FASHION
 from latentry.data.recovered import load_codes
 from latentry.data.sources import load_dataset
 from latentry.holding import evaluated
@@ -20,13 +21,24 @@ from latentry.latent.inverse import load_inverse
 from latentry.latent.recovery import recover_codes
 from latentry.latent.spectral import QuasiEigenbasis, load_basis, quasi_eigenvectors, quasi_eigenvectors_toledo2023
 from latentry.models.classifier import predict_labels
-from latentry.models.pretrained import Pretrained, load_pretrained
+from latentry.models.pretrained import Pretrained, load_pretrained, model_folder
 from latentry.priors import UnlabelledPrior
+from latentry.storage import read_json
 from latentry.tasks.recovery_options import Measurement, image_format
 from latentry.tasks.recovery_shards import given_images
 from latentry.tasks.settings import BasisSettings, CodedImagesSettings
 
-__all__ = ["Coded", "Labelled", "coded_images", "decoded", "labelled_codes", "load_classifier", "made_basis", "noted"]
+__all__ = [
+    "Coded",
+    "Labelled",
+    "coded_images",
+    "decoded",
+    "label_names",
+    "labelled_codes",
+    "load_classifier",
+    "made_basis",
+    "noted",
+]
 
 _AT_ONCE = 250
 
@@ -79,6 +91,16 @@ def load_classifier(name_or_path: str, device: torch.device) -> nn.Module:
     if model.prior is not None:
         raise ValueError(f"expected a classifier, but {name_or_path} is a generator; `latentry train classifier` makes one")
     return model.network.to(device)
+
+
+def label_names(name_or_path: str, count: int) -> tuple[str, ...]:
+    """What the labels of a saved model are called: as its data called them, else by their numbers."""
+    file = model_folder(name_or_path) / "config.json"
+    data = read_json(file).get("card", {}).get("data", {}) if file.is_file() else {}
+    names = tuple(map(str, data.get("class_names", ())))
+    if not names and str(data.get("name", "")).startswith("fashion-mnist"):  # of a card that is older than names on cards
+        names = FASHION
+    return names if len(names) == count else tuple(map(str, range(count)))
 
 
 def labelled_codes(

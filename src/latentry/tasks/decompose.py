@@ -1,5 +1,6 @@
 """`latentry decompose`: directions that bear labels, whether they do what their names say, and codes as sums of them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ from latentry.holding import evaluated
 from latentry.latent.spectral import QuasiEigenbasis, label_ranks, save_basis, spectral_labels
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.figures import heat_figure, spectrum_figure
-from latentry.reports.page import Picture, write_page
-from latentry.reports.pictures import grid, interleave, png
+from latentry.reports.page import Picture, sheet, write_page
+from latentry.reports.pictures import grid, png
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
-from latentry.tasks.coding import Coded, coded_images, decoded, labelled_codes, made_basis, noted
+from latentry.tasks.coding import Coded, coded_images, decoded, label_names, labelled_codes, made_basis, noted
 from latentry.tasks.judging import Judged, fitting, independent_reader, made_by, verdict
 from latentry.tasks.recovery_options import image_format
 from latentry.tasks.runs import claim_folder, command, load_generator, pick_device, record
@@ -79,6 +80,7 @@ def decompose(settings: DecomposeSettings) -> dict[str, Any]:
     )
     examined = verdict(independent, decoded(generator, fresh.z[:_EXAMINED]))
     sentence = _sentence(basis, report, examined)
+    names = label_names(settings.classifier, basis.num_labels)
     tables = [_basis_table(basis, report)]
     if coded is not None:
         write_tensors(
@@ -86,8 +88,8 @@ def decompose(settings: DecomposeSettings) -> dict[str, Any]:
             {"z": coded.z, "coefficients": basis.coefficients(coded.z)},
             {"generator": model.fingerprint, "basis": basis.method},
         )
-        tables.append(_images_table(basis, coded))
-    blocks: list[Table | Picture] = [*tables, *_pictures(generator, basis, coded)]
+        tables.append(_images_table(basis, coded, names))
+    blocks: list[Table | Picture] = [*_pictures(generator, basis, coded, names), *tables]
     facts = [
         ("generator", f"{settings.generator}, weights {model.fingerprint}"),
         ("basis", basis.method if settings.basis is None else f"{basis.method}, from {settings.basis}"),
@@ -139,32 +141,36 @@ def _basis_table(basis: QuasiEigenbasis, report: BasisReport) -> Table:
     return Table(f"Basis ({basis.method}): {len(basis.vectors)} vectors", ("what", "basis", "random"), tuple(rows), note)
 
 
-def _images_table(basis: QuasiEigenbasis, coded: Coded) -> Table:
+def _images_table(basis: QuasiEigenbasis, coded: Coded, names: Sequence[str]) -> Table:
     c = basis.coefficients(coded.z)
     first = spectral_labels(basis, coded.z)
     rows = []
     for index, name in enumerate(coded.names[: 2 * _SHOWN]):
         top = c[index].topk(min(3, c.shape[1])).indices.tolist()
-        told = ", ".join(f"{_named(basis, row)}: {c[index, row]:.2f}" for row in top)
-        label = "" if coded.y is None else str(int(coded.y[index]))
-        rows.append((Path(name).name, label, _named(basis, int(first[index])), told))
+        told = ", ".join(f"{_named(names, row)}: {c[index, row]:.2f}" for row in top)
+        label = "" if coded.y is None else _named(names, int(coded.y[index]))
+        rows.append((Path(name).name, label, _named(names, int(first[index])), told))
     columns = ("image", "label", "largest coefficient", "three largest")
     note = "Coefficients in units of a typical code: a vector itself has 1. Other: a vector that bears no label."
     return Table("Images", columns, tuple(rows), note)
 
 
-def _named(basis: QuasiEigenbasis, row: int) -> str:
-    return str(row) if row < basis.num_labels else "other"
+def _named(names: Sequence[str], row: int) -> str:
+    return names[row] if row < len(names) else "other"
 
 
-def _pictures(generator: nn.Module, basis: QuasiEigenbasis, coded: Coded | None) -> list[Picture]:
-    labelled = torch.cat([basis.vectors[: basis.num_labels], -basis.vectors[: basis.num_labels]]) + basis.offset
+def _pictures(generator: nn.Module, basis: QuasiEigenbasis, coded: Coded | None, names: Sequence[str]) -> list[Picture]:
+    vectors = basis.vectors[: basis.num_labels]
     others = basis.vectors[basis.num_labels :][:40] + basis.offset
     blocks = [
-        Picture(
+        sheet(
             "What the labelled vectors show",
-            _shown(generator, labelled, basis.num_labels),
-            "Above: the vectors of labels, in order; below: their negatives.",
+            [
+                ("vector", decoded(generator, vectors + basis.offset)),
+                ("negative", decoded(generator, basis.offset - vectors)),
+            ],
+            names,
+            "The vector of each label, and its negative, decoded.",
         )
     ]
     if len(others):
@@ -180,14 +186,19 @@ def _pictures(generator: nn.Module, basis: QuasiEigenbasis, coded: Coded | None)
     if coded is None:
         return blocks
     z, x = coded.z[:_SHOWN], coded.x[:_SHOWN]
-    spectra = {f"{Path(name).name}": c for name, c in zip(coded.names[:_SHOWN], basis.coefficients(z), strict=False)}
-    blocks.append(Picture("Spectra", spectrum_figure(spectra, basis.num_labels), "Coefficients; those of labels in orange."))
     kept = [k for k in _KEPT if k <= len(basis.vectors)]
-    rows = [x, decoded(generator, z), *(decoded(generator, basis.denoise(z, keep=k)) for k in kept)]
-    caption = (
-        "Columns of " + ", ".join(["the image", "its code", *(f"{k} coefficients" for k in kept)]) + ", image by image."
+    rows = [
+        ("the image", x),
+        ("its code", decoded(generator, z)),
+        *((f"{k} coefficients" if k > 1 else "1 coefficient", decoded(generator, basis.denoise(z, keep=k))) for k in kept),
+    ]
+    titles = () if coded.y is None else [_named(names, int(label)) for label in coded.y[:_SHOWN]]
+    blocks.insert(0, sheet("Truncations", rows, titles, "What is made of a code, and of its largest coefficients alone."))
+    spectra = {f"{Path(name).name}": c for name, c in zip(coded.names[:_SHOWN], basis.coefficients(z), strict=False)}
+    figure = spectrum_figure(spectra, basis.num_labels, names)
+    blocks.append(
+        Picture("Spectra", figure, "Coefficients; those of labels in orange, the largest of these with its label.")
     )
-    blocks.append(Picture("Truncations", png(grid(interleave(rows), 2 * len(rows)), magnify=2), caption))
     return blocks
 
 

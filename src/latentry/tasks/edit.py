@@ -22,12 +22,12 @@ from latentry.models.pretrained import Pretrained
 from latentry.models.semantic import is_semantic
 from latentry.priors import UnlabelledPrior
 from latentry.reports.consoles import PlainConsole
-from latentry.reports.page import Picture, write_page
-from latentry.reports.pictures import grid, interleave, png, write_png
+from latentry.reports.page import Picture, sheet, write_page
+from latentry.reports.pictures import grid, magnification, png, write_png
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
-from latentry.tasks.coding import Coded, coded_images, decoded, labelled_codes, made_basis, noted
+from latentry.tasks.coding import Coded, coded_images, decoded, label_names, labelled_codes, made_basis, noted
 from latentry.tasks.edit_label_split import edit_label_split
 from latentry.tasks.edit_semantic import edit_semantic
 from latentry.tasks.judging import Judged, Reader, fitting, independent_reader, made_by, verdict
@@ -37,7 +37,7 @@ from latentry.tasks.settings import EditSettings
 
 __all__ = ["Turn", "edit", "film", "parse_turns"]
 
-_SHOWN = 24
+_SHOWN, _ACROSS = 24, 16
 """Images with a film and a row in the table."""
 _LISTED = 100
 """Images with a row in `results.json`."""
@@ -149,9 +149,10 @@ def edit(settings: EditSettings) -> dict[str, Any]:
         folder / "codes.safetensors", {"z": outcome.z, "z_edited": outcome.z_edited}, {"generator": model.fingerprint}
     )
     write_png(folder / "after.png", grid(outcome.x_edited, min(10, len(outcome.x_edited))), magnify=2)
-    tables = [_summary_table(outcome), _images_table(coded, outcome)]
-    blocks: list[Table | Picture] = [*tables, *_pictures(settings, generator, coded, outcome, z_film)]
-    sentence = _sentence(settings, outcome)
+    names = label_names(settings.classifier, classifier.num_classes)
+    tables = [_summary_table(outcome), _images_table(coded, outcome, names)]
+    blocks: list[Table | Picture] = [*_pictures(settings, generator, coded, outcome, z_film, names), *tables]
+    sentence = _sentence(settings, outcome, names)
     facts = _facts(settings, turns, model, basis, independent) + noted(coded.notes)
     write_page(folder / "index.html", "Edited codes", [sentence], blocks, facts)
     content = record(folder, settings, _numbers(coded, outcome) | {"notes": list(coded.notes)})
@@ -298,11 +299,11 @@ def _summary_table(outcome: Outcome) -> Table:
     return Table(f"Edit of {len(outcome.z)} images", ("what", "value"), tuple(rows), f"95 % intervals. {note}")
 
 
-def _images_table(coded: Coded, outcome: Outcome) -> Table:
+def _images_table(coded: Coded, outcome: Outcome, names: Sequence[str]) -> Table:
     rows = []
     for index, name in enumerate(coded.names[:_SHOWN]):
-        label = "" if coded.y is None else str(int(coded.y[index]))
-        read = (str(int(outcome.y[index])), str(int(outcome.y_edited[index])), f"{outcome.confidence[index]:.2f}")
+        label = "" if coded.y is None else _name(names, coded.y[index])
+        read = (_name(names, outcome.y[index]), _name(names, outcome.y_edited[index]), f"{outcome.confidence[index]:.2f}")
         rows.append((Path(name).name, label, *read, f"{outcome.degrees[index]:.0f}"))
     columns = ("image", "label", "read before", "read after", "probability", "degrees")
     note = (
@@ -311,21 +312,34 @@ def _images_table(coded: Coded, outcome: Outcome) -> Table:
     return Table("Images", columns, tuple(rows), note)
 
 
+def _name(names: Sequence[str], label: int | Tensor) -> str:
+    return names[int(label)] if int(label) < len(names) else str(int(label))
+
+
 def _pictures(
-    settings: EditSettings, generator: nn.Module, coded: Coded, outcome: Outcome, z_film: Float[Tensor, "f n d"]
+    settings: EditSettings,
+    generator: nn.Module,
+    coded: Coded,
+    outcome: Outcome,
+    z_film: Float[Tensor, "f n d"],
+    names: Sequence[str],
 ) -> list[Picture]:
-    rows = [outcome.x, outcome.x_edited]
+    rows = [("before", outcome.x[:_ACROSS]), ("after", outcome.x_edited[:_ACROSS])]
     if settings.codes is None:  # else the images are those of the codes
-        rows.insert(0, coded.x)
-    names = "the image, the generator's image of its code, and of the edited one" if len(rows) == 3 else "before and after"
-    groups = 12 // len(rows)
+        rows.insert(0, ("the image", coded.x[:_ACROSS]))
+    titles = [_name(names, label) for label in outcome.y_edited[:_ACROSS]]
     strips = decoded(generator, z_film[:, :_SHOWN].transpose(0, 1).flatten(0, 1))
+    shares = [f"{100 * frame / (settings.frames - 1):.0f} %" for frame in range(settings.frames)]
     return [
-        Picture("Before and after", png(grid(interleave(rows), groups * len(rows)), magnify=2), f"In turn {names}."),
+        sheet(
+            "Before and after", rows, titles, "Before and after: what the generator makes of the code. Above: read after."
+        ),
         Picture(
             "Films",
-            png(grid(strips, settings.frames), magnify=2),
+            png(grid(strips, settings.frames), magnification(strips.shape[3])),
             f"Each row from a code, {settings.frames} pictures along the way, to the edited one.",
+            tuple(_name(names, label) for label in outcome.y[:_SHOWN]),
+            tuple(shares),
         ),
     ]
 
@@ -349,9 +363,9 @@ def _facts(
     return [*facts, ("seed", str(settings.seed))]
 
 
-def _sentence(settings: EditSettings, outcome: Outcome) -> str:
+def _sentence(settings: EditSettings, outcome: Outcome, names: Sequence[str]) -> str:
     reached = outcome.changed if outcome.success is None else outcome.success
-    label = "another label" if settings.label is None else f"{settings.label}"
+    label = "another label" if settings.label is None else _name(names, settings.label)
     done = outcome.examined.headline(
         f"{round(reached.value * reached.trials)} of {reached.trials} images are read as {label} after the edit"
     )

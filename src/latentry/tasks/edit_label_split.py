@@ -10,10 +10,11 @@ from latentry.latent.measurements import hide_box
 from latentry.models.classifier import predict_labels
 from latentry.models.label_split import LabelSplit, load_label_split
 from latentry.reports.consoles import PlainConsole
-from latentry.reports.page import Picture, write_page
-from latentry.reports.pictures import grid, interleave, png, write_png
+from latentry.reports.page import Picture, sheet, write_page
+from latentry.reports.pictures import grid, write_png
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
+from latentry.tasks.coding import label_names
 from latentry.tasks.judging import Reader, independent_reader, made_by, verdict
 from latentry.tasks.recovery_options import Measurement, image_format
 from latentry.tasks.recovery_shards import given_images
@@ -22,7 +23,7 @@ from latentry.tasks.settings import EditSettings
 
 __all__ = ["edit_label_split"]
 
-_SHOWN = 24
+_SHOWN, _ACROSS = 24, 16
 """Images with a picture and a row in the table."""
 _UNFIT = ("rotate", "basis", "codes", "inverse", "encode")
 """Settings of an edit that have no meaning here."""
@@ -61,16 +62,19 @@ def edit_label_split(settings: EditSettings) -> dict[str, Any]:
 
     write_tensors(folder / "codes.safetensors", {"z": z, "z_edited": z_edited})
     write_png(folder / "after.png", grid(x_edited.cpu(), min(10, len(x_edited))), magnify=2)
-    table = _table(names, y, y_edited, independent)
-    sheet = grid(interleave([part[:_SHOWN].cpu() for part in (seen, x_hat, x_edited)]), 12)
-    caption = "In turn the image as it is given, what is made of its code, and of the edited one."
+    classes = label_names(settings.generator, split.prior.num_classes)
+    table = _table(names, [classes[i] for i in y.tolist()], [classes[i] for i in y_edited.tolist()], independent)
+    parts = {"given": seen, "of its code": x_hat, "edited": x_edited}
+    rows_shown = [(name, part[:_ACROSS].cpu()) for name, part in parts.items()]
+    titles = [classes[label] for label in y_edited[:_ACROSS].tolist()]
+    caption = "The image as it is given, what is made of its code, and of the edited one. Above: the label read after."
     what = examined.headline(f"{reached} of {len(x)} edited images are read as they should be") + "."
     facts = [
         ("label split", settings.generator),
         ("edit", _described(settings)),
         ("read by", str(independent or "the split itself")),
     ]
-    blocks: list[Table | Picture] = [table, Picture("Before and after", png(sheet, magnify=2), caption)]
+    blocks: list[Table | Picture] = [sheet("Before and after", rows_shown, titles, caption), table]
     write_page(folder / "index.html", "Edited images", [what], blocks, facts)
     result = {
         "reached": None if examined.doubts else vars(reached),
@@ -155,7 +159,7 @@ def _described(settings: EditSettings) -> str:
     return ", ".join(told)
 
 
-def _table(names: list[str], y: Tensor, y_edited: Tensor, independent: Reader | None) -> Table:
-    rows = tuple((name, str(int(before)), str(int(after))) for name, before, after in zip(names, y, y_edited, strict=True))
+def _table(names: list[str], y: list[str], y_edited: list[str], independent: Reader | None) -> Table:
+    rows = tuple(zip(names, y, y_edited, strict=True))
     note = f"Read by {independent or 'the split itself, which made these images'}, from what is made of each code."
     return Table("Images", ("image", "read before", "read after"), rows[:_SHOWN], note)

@@ -11,8 +11,8 @@ from latentry.latent.recovery import recover_codes
 from latentry.models.semantic import SemanticModel, load_semantic
 from latentry.priors import SemanticPlacement
 from latentry.reports.consoles import PlainConsole
-from latentry.reports.page import Picture, write_page
-from latentry.reports.pictures import grid, interleave, png, write_png
+from latentry.reports.page import Picture, sheet, write_page
+from latentry.reports.pictures import grid, magnification, png, write_png
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
@@ -25,7 +25,7 @@ from latentry.tasks.settings import EditSettings
 
 __all__ = ["edit_semantic"]
 
-_SHOWN = 24
+_SHOWN, _ACROSS = 24, 16
 """Images with a film and a row in the table."""
 _UNREAD = "nothing but the model's own encoder reads the levels of features; look at the films"
 _UNFIT = ("rotate", "basis", "codes", "inverse", "reader", "swap", "hide")
@@ -75,15 +75,15 @@ def edit_semantic(settings: EditSettings) -> dict[str, Any]:
     before, after = (model.placement.levels(codes).cpu() for codes in (z, z_edited))
     table = _table(model.placement, names, before, after, found)
     frames = model.decode(film[:_SHOWN].flatten(0, 1)).cpu()
-    parts = [part[:_SHOWN].cpu() for part in (x, x_hat, x_edited)]
+    parts = [
+        (part_name, part[:_ACROSS].cpu()) for part_name, part in (("given", x), ("of its code", x_hat), ("edited", x_edited))
+    ]
+    shares = tuple(f"{100 * frame / (settings.frames - 1):.0f} %" for frame in range(settings.frames))
+    strips = png(grid(frames, settings.frames), magnification(frames.shape[3]))
     blocks: list[Table | Picture] = [
+        sheet("Before and after", parts, caption="The image, what is made of its code, and of the edited one."),
+        Picture("Films", strips, "Each row from a code to its edited one.", columns=shares),
         table,
-        Picture(
-            "Before and after",
-            png(grid(interleave(parts), 12), magnify=2),
-            "In turn the image, what is made of its code, and of the edited one.",
-        ),
-        Picture("Films", png(grid(frames, settings.frames), magnify=2), "Each row from a code to its edited one."),
     ]
     examined = verdict(None, x_edited.cpu(), x.cpu(), x_hat.cpu(), unread=_UNREAD)
     what = f"{len(x)} images with {_described(edits)}. {examined.headline('')}."

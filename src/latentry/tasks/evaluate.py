@@ -14,11 +14,12 @@ from latentry.evaluation.codes import GoodnessOfFit, goodness_of_fit
 from latentry.evaluation.extractor import ClassifierExtractor, RememberingExtractor
 from latentry.evaluation.paths import PathPoint, evaluate_paths
 from latentry.evaluation.samples import Estimate, SampleReport, evaluate_samples
+from latentry.holding import evaluated
 from latentry.models.pretrained import load_pretrained
 from latentry.priors import SavedPrior
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.figures import fit_figure, path_figure
-from latentry.reports.page import Picture, write_page
+from latentry.reports.page import Picture, sheet, write_page
 from latentry.reports.tables import Table, print_table
 from latentry.storage import read_tensors
 from latentry.tasks.judging import class_count, made_by
@@ -37,6 +38,7 @@ _METRICS = {
     "coverage": "C",
     "score": "score",
 }
+_SHOWN = 16
 _NOTE = (
     "Frechet and KID: 0 for equal laws. P, R, D, C: precision, recall, density, coverage. Off: share of codes that a test "
     "of their own elements tells from the prior at 5 %; 0.05 for codes of the prior. Intervals: 95 %, each for its row "
@@ -82,10 +84,12 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
     )
     fit = None if z is None else goodness_of_fit(z, prior)
 
+    with evaluated(generator), torch.no_grad():
+        drawn = generator(prior.sample(_SHOWN, rng=torch.Generator().manual_seed(settings.seed)).to(device)).cpu()
     notes = [*reference.notes]
     if made.data not in (None, settings.data):
         notes.append(f"the generator was trained on {made.data}, and is compared with {settings.data}")
-    _write_page(folder, settings, points, prior, z, fit, notes)
+    _write_page(folder, settings, _samples(drawn, x[:_SHOWN].cpu()), points, prior, z, fit, notes)
     content = record(
         folder, settings, _numbers(points, fit) | {"generator": model.fingerprint, "prior": repr(prior), "notes": notes}
     )
@@ -145,9 +149,17 @@ def _numbers(points: tuple[PathPoint[SampleReport], ...], fit: GoodnessOfFit | N
     return {"rows": rows, "codes": codes}
 
 
+def _samples(made: Tensor, real: Tensor) -> Picture:
+    """Generated samples above real ones."""
+    across = min(len(made), len(real), _SHOWN)
+    rows = [("generated", made[:across]), ("real", real[:across])]
+    return sheet("Samples of the prior, and of the data", rows, caption="As they come; nothing was chosen.")
+
+
 def _write_page(
     folder: Path,
     settings: EvaluateSettings,
+    samples: Picture,
     points: tuple[PathPoint[SampleReport], ...],
     prior: SavedPrior,
     z: Tensor | None,
@@ -156,12 +168,15 @@ def _write_page(
 ) -> None:
     distances = {_name(point): point.samples.frechet_distance for point in points if point.samples is not None}
     blocks: list[Table | Picture] = [
+        samples,
         Picture("Frechet distance to the data", path_figure(distances), "With 95 % intervals."),
         _table(points, intervals=True),
     ]
-    lead = [f"{settings.count} samples a row, against the {settings.split} split of {settings.data}."]
+    at_prior = next(point.samples for point in points if point.rule is None)
+    lead = [] if at_prior is None else [at_prior.meaning]
+    lead += [f"{settings.count} samples a row, against the {settings.split} split of {settings.data}."]
     if z is not None and fit is not None:
-        blocks.insert(0, Picture("Codes against the prior", fit_figure(z, prior, fit), fit.verdict))
+        blocks.insert(1, Picture("Codes against the prior", fit_figure(z, prior, fit), fit.verdict))
         lead.insert(0, fit.verdict)
     notes = [*notes, *sorted({note for point in points if point.samples is not None for note in point.samples.notes})]
     facts = [

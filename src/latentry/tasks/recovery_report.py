@@ -18,8 +18,7 @@ from latentry.numerics.ranks import conformal_p_value
 from latentry.priors import NormalMixture, SavedPrior
 from latentry.priors.coordinates import iid_coordinates
 from latentry.reports.figures import fit_figure
-from latentry.reports.page import Picture, write_page
-from latentry.reports.pictures import grid, interleave, png
+from latentry.reports.page import Picture, sheet, write_page
 from latentry.reports.recoveries import FOUND
 from latentry.reports.tables import Table
 from latentry.tasks.judging import unsettled
@@ -31,7 +30,7 @@ SHOWN = 24
 RECORDED = 1000
 """Images with a row of their own in `results.json`; all are in the shards."""
 
-_PAIRS_A_ROW = 8
+_ACROSS = 16
 _TESTED = 2**23
 """Most elements of codes that the goodness-of-fit report looks at together, in about a gigabyte."""
 _NUMBERS = ("reconstruction_error", "met", "converged", "p_value", "disagreement", "evaluations")
@@ -258,10 +257,13 @@ def write_report(
     device = next(generator.parameters()).device
     with evaluated(generator), torch.no_grad():
         x_hat = generator(found.first.to(device)).cpu()
-    pairs = grid(interleave([x, x_hat]), 2 * min(_PAIRS_A_ROW, len(x)))
+    errors = found.numbers["reconstruction_error"][:_ACROSS].tolist()
+    marks = ["met" if met else _short(e) for met, e in zip(found.numbers["met"][:_ACROSS].tolist(), errors, strict=True)]
+    rows = [("given", x[:_ACROSS]), ("made again", x_hat[:_ACROSS])]
+    caption = "Below each image what the generator makes of its code; above it the mean squared error, or that it is met."
     blocks: list[Table | Picture] = [
+        sheet("Images and what was recovered", rows, marks, caption),
         found.success_table(),
-        Picture("Images and what was recovered", png(pairs, magnify=2), "In pairs: the image, then G(z) for its code."),
         found.table(),
         Picture("Codes against the prior", fit_figure(found.tested, prior, found.fit), found.fit.verdict),
     ]

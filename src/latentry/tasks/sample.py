@@ -9,7 +9,8 @@ from torch import Tensor
 from latentry.holding import evaluated
 from latentry.priors import NormalMixture, SavedPrior, SemanticPlacement
 from latentry.reports.consoles import PlainConsole
-from latentry.reports.pictures import grid, write_png
+from latentry.reports.page import Picture, write_page
+from latentry.reports.pictures import grid, magnification, png, write_png
 from latentry.storage import write_tensors
 from latentry.tasks.judging import collapsed
 from latentry.tasks.levels import parse_levels
@@ -21,19 +22,24 @@ __all__ = ["sample"]
 
 @command
 def sample(settings: SampleSettings) -> dict[str, Any]:
-    """Write `grid.png` and `codes.safetensors` (codes `z`, images `x`)."""
+    """Write `index.html`, `grid.png` and `codes.safetensors` (codes `z`, images `x`)."""
     if settings.count < 1 or settings.columns < 1:
         raise ValueError(f"expected count and columns of at least 1, got {settings.count} and {settings.columns}")
     device = pick_device(settings.device)
     model, prior = load_any_generator(settings.generator)
     law = _law(settings, prior)
-    folder = claim_folder(settings, "grid.png", "codes.safetensors")
+    folder = claim_folder(settings, "index.html", "grid.png", "codes.safetensors")
     rng = torch.Generator().manual_seed(settings.seed)
     z = law(settings.count, rng).to(device)
     generator = model.network.to(device)
     with evaluated(generator), torch.no_grad():
         x = torch.cat([generator(part) for part in z.split(256)])
-    write_png(folder / "grid.png", grid(x.cpu(), settings.columns), magnify=2)
+    sheet = grid(x.cpu(), settings.columns)
+    write_png(folder / "grid.png", sheet, magnify=2)
+    asked = f"label {settings.label}" if settings.label is not None else settings.features or "as they come"
+    picture = Picture("Samples", png(sheet, magnification(x.shape[3])), f"{len(x)} samples, {asked}; nothing was chosen.")
+    facts = [("generator", f"{settings.generator}, weights {model.fingerprint}"), ("prior", repr(prior))]
+    write_page(folder / "index.html", "Samples", [], [picture], [*facts, ("seed", str(settings.seed))])
     write_tensors(folder / "codes.safetensors", {"z": z, "x": x}, {"generator": model.fingerprint, "prior": repr(prior)})
     notes = collapsed(model)
     result = {"grid": str(folder / "grid.png"), "codes": str(folder / "codes.safetensors"), "notes": notes}

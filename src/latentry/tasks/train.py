@@ -24,6 +24,7 @@ from latentry.tasks.trainings import (
     finish_training,
     identity_of,
     model_card,
+    previews,
     run_identity,
     run_training,
     square_shape,
@@ -75,7 +76,9 @@ def train_gan(settings: TrainGANSettings) -> dict[str, Any]:
     losses = {name: values[-1] for name, values in done.losses.items() if values}
     rows = tuple((f"{name}, mean since the last checkpoint", f"{loss:.4f}") for name, loss in losses.items())
     notes = [*data.notes, *collapsed(load_pretrained(folder / "model"))]
-    return finish_training(folder, settings, {"model": str(folder / "model"), "losses": losses}, rows, notes)
+    made = previews(folder, "Samples")
+    result = {"model": str(folder / "model"), "losses": losses}
+    return finish_training(folder, settings, result, rows, notes, {"gan": (done, settings.loop)}, made)
 
 
 @command
@@ -111,7 +114,7 @@ def train_classifier(settings: TrainClassifierSettings) -> dict[str, Any]:
             metrics = {"step": step, "validation": vars(accuracy)}
             save_pretrained(folder / "model", classifier, None, {**card, "metrics": metrics})
 
-    run_training(model, training, settings, folder, accelerator, validate, run_identity(settings, card))
+    done = run_training(model, training, settings, folder, accelerator, validate, run_identity(settings, card))
     if not accelerator.is_main_process:  # the others may be here before the last validation is written
         return {}
     kept = load_pretrained(folder / "model")
@@ -128,7 +131,7 @@ def train_classifier(settings: TrainClassifierSettings) -> dict[str, Any]:
             "it is not shown to do better than naming the most frequent class; train for longer, or give more images"
         )
     result = {"model": str(folder / "model"), "accuracy": metrics, "most_frequent_class": frequent}
-    return finish_training(folder, settings, result, rows, notes)
+    return finish_training(folder, settings, result, rows, notes, {"classifier": (done, settings.loop)})
 
 
 def _accuracy(classifier: nn.Module, data: LabelledImages) -> Share:

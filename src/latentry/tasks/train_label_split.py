@@ -30,6 +30,7 @@ from latentry.tasks.trainings import (
     claim_training,
     finish_training,
     model_card,
+    previews,
     run_identity,
     run_training,
     square_shape,
@@ -121,7 +122,11 @@ def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
     )
     result = {"model": str(folder / "model"), "held_out": scores, "validation": history.untimed, "losses": losses}
     signs = collapse_signs(kept, x_held_out[:_SCORED])
-    return finish_training(folder, settings, {**result, "signs_of_collapse": signs}, rows, [*data.notes, *unscored, *signs])
+    notes = [*data.notes, *unscored, *signs]
+    caption = "An image, what its code gives, and its look under each label."
+    made = previews(folder, "Looks under every label", caption, ("given", "again", *training.class_names))
+    courses = {"label split": (done, settings.loop)}
+    return finish_training(folder, settings, {**result, "signs_of_collapse": signs}, rows, notes, courses, made)
 
 
 def laws_of_images(split: LabelSplit, images: LabelledImages, device: torch.device) -> tuple[Laws, Laws]:

@@ -21,6 +21,7 @@ from latentry.models.semantic import (
 from latentry.networks import Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
 from latentry.priors import SemanticPlacement, load_prior
 from latentry.reports.consoles import PlainConsole
+from latentry.reports.page import Picture
 from latentry.reports.pictures import grid, write_png
 from latentry.reports.tables import Table, print_table
 from latentry.tasks.levels import parse_levels
@@ -99,9 +100,10 @@ def train_semantic(settings: TrainSemanticSettings) -> dict[str, Any]:
     save_semantic(folder / "model", model, {**card, "metrics": scores})
     losses = {stage: {name: values[-1] for name, values in done.losses.items()} for stage, done in stages.items()}
     result = {"model": str(folder / "model"), "held_out": scores, "losses": losses, "placement": _described(placement)}
-    return finish_training(
-        folder, settings, result, _rows(scores, data.shape, settings.latent_dim), [*data.notes, _OWN_READER]
-    )
+    loops = {"vae": settings.vae.loop, "gan": settings.gan.loop}
+    courses = {stage: (done, loops[stage]) for stage, done in stages.items()}
+    rows, notes = _rows(scores, data.shape, settings.latent_dim), [*data.notes, _OWN_READER]
+    return finish_training(folder, settings, result, rows, notes, courses, [_films(model, folder / "films.png")])
 
 
 def place_features(settings: TrainSemanticSettings, training: FeaturedImages) -> SemanticPlacement:
@@ -215,6 +217,13 @@ def feature_films(model: SemanticModel, seed: int) -> Tensor:
         frames = torch.stack([placement.moved(z, name, level) for level in _FRAMES], 1)
         rows.append(model.decode(frames.flatten(0, 1)))
     return grid(torch.cat(rows), len(_FRAMES))
+
+
+def _films(model: SemanticModel, path: Path) -> Picture:
+    free = any(name not in model.placement.exclusive for name in model.placement.features)
+    columns = tuple(f"{level:g}" for level in _FRAMES) if free else ()
+    caption = "Rows of codes, six for each feature in turn; columns: its level." if free else ""
+    return Picture("Features", path.read_bytes(), caption, columns=columns)
 
 
 def _features(settings: TrainSemanticSettings, images: LabelledImages) -> FeaturedImages:

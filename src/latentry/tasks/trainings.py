@@ -17,7 +17,10 @@ from latentry.paths import user_path
 from latentry.priors import SavedPrior
 from latentry.priors import files as prior_files
 from latentry.reports.consoles import PlainConsole
+from latentry.reports.figures import curves_figure
+from latentry.reports.page import Picture, write_page
 from latentry.reports.tables import Table, print_table
+from latentry.storage import write_text
 from latentry.tasks.runs import claim_folder, out_folder, pick_device, record, settings_record
 from latentry.tasks.settings import CommonSettings
 from latentry.training.loop import Trained, train
@@ -31,13 +34,15 @@ __all__ = [
     "finish_training",
     "identity_of",
     "loop_identity",
+    "losses_by_step",
     "model_card",
+    "previews",
     "run_identity",
     "run_training",
     "square_shape",
 ]
 
-_PARTS = ("checkpoints", "previews", "model", "tensorboard", "history.json")
+_PARTS = ("index.html", "log.txt", "checkpoints", "previews", "model", "tensorboard", "history.json")
 
 
 def accelerator_of(settings: CommonSettings, loop: LoopSettings) -> Accelerator:
@@ -196,13 +201,67 @@ def finish_training(
     settings: CommonSettings,
     result: dict[str, Any],
     rows: tuple[tuple[str, str], ...],
-    notes: Sequence[str] = (),
+    notes: Sequence[str],
+    stages: Mapping[str, tuple[Trained, LoopSettings]],
+    pictures: Sequence[Picture] = (),
 ) -> dict[str, Any]:
-    """Record the result and close with a table: what was reached, notes on what to make of it, and where the model lies."""
+    """Record the result and close with a page and a table: what was made, how the losses fell, and where the model lies.
+
+    Args:
+        folder: Of the training.
+        settings: Of the verb.
+        result: What is recorded.
+        rows: What was reached, in words and numbers.
+        notes: What to make of it.
+        stages: What each training of the verb did, and its loop's settings, by name.
+        pictures: What opens the page.
+    """
+    courses = {name: losses_by_step(done, loop) for name, (done, loop) in stages.items()}
+    table = Table("Trained", ("what", "value"), rows)
+    curves = curves_figure({name: course for name, course in courses.items() if course})
+    caption = "Mean of each loss since the checkpoint before; the numbers are in log.txt."
+    blocks: list[Table | Picture] = [*pictures, *([Picture("Losses", curves, caption)] if curves else []), table]
+    facts = [(name, f"{value}") for name, value in settings_record(settings).items()]
+    lead = [f"The model lies in {folder / 'model'}.", *(f"Note: {note}." for note in notes)]
+    write_text(folder / "log.txt", _log(courses))
+    write_page(folder / "index.html", "Training", lead, blocks, facts)
     content = record(folder, settings, {**result, "notes": [*notes]})
     console = PlainConsole(quiet=settings.json)
-    print_table(Table("Trained", ("what", "value"), rows), console)
+    print_table(table, console)
     for note in notes:
         console.print(f"Note: {note}.")
     console.print(f"The model: {folder / 'model'}")
+    console.print(f"The page with pictures and losses: {folder / 'index.html'}")
     return content
+
+
+def losses_by_step(done: Trained, loop: LoopSettings) -> dict[str, list[tuple[int, float]]]:
+    """Steps and means of each loss, at the checkpoints that are multiples of `checkpoint_every` and the last one."""
+    return {
+        name: [(min((row + 1) * loop.checkpoint_every, done.steps), value) for row, value in enumerate(values)]
+        for name, values in done.losses.items()
+        if values
+    }
+
+
+def previews(folder: Path, title: str, caption: str = "", columns: Sequence[str] = ()) -> list[Picture]:
+    """The first and the last picture that a training kept: how it began, and what became of it."""
+    kept = sorted((folder / "previews").glob("step-*.png"))
+    shown = [(path, int(path.stem.removeprefix("step-"))) for path in dict.fromkeys([*kept[-1:], *kept[:1]])]
+    return [
+        Picture(f"{title} after {step:,} steps", path.read_bytes(), caption, columns=tuple(columns)) for path, step in shown
+    ]
+
+
+def _log(courses: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]) -> str:
+    """One line for each checkpoint: step and losses."""
+    lines = []
+    for stage, course in courses.items():
+        by_step: dict[int, dict[str, float]] = {}
+        for name, points in course.items():
+            for step, value in points:
+                by_step.setdefault(step, {})[name] = value
+        for step, losses in by_step.items():
+            told = "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
+            lines.append(f"{stage}  step {step}  {told}")
+    return "".join(f"{line}\n" for line in lines)
