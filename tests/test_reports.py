@@ -13,8 +13,8 @@ from latentry.names import printable
 from latentry.priors import HalfUniformHalfNormal, IIDPrior, Normal, Uniform
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.figures import histogram_figure, p_value_figure
-from latentry.reports.page import Picture, write_page
-from latentry.reports.pictures import grid, interleave, png, write_png
+from latentry.reports.page import Picture, sheet, write_page
+from latentry.reports.pictures import grid, interleave, magnification, png, write_png, write_sheet
 from latentry.reports.tables import Table, print_table
 
 TABLE = Table("A title", ("name", "value"), (("<b>bold</b>", "1"), ("plain", "2")), "A note.")
@@ -95,3 +95,43 @@ def test_a_name_is_shown_as_it_is_wherever_it_stands(name: str) -> None:
     assert shown.count(printable(name)) == 5  # title, heading, cell, note, and the sentence, which is not broken
     assert shown.count("q") == 200
     assert shown.encode("utf-8")
+
+
+def test_names_of_rows_and_columns_stand_beside_a_picture_on_the_page(tmp_path: Path) -> None:
+    x = torch.zeros(2, 1, 4, 4)
+    picture = sheet("Title", [("above <i>", x), ("\udcff", x)], ["T-shirt/top", "猫"])
+    write_page(tmp_path / "page.html", "Names \udc80", [], [picture], [("path", "a\udcffb")])
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<span>above &lt;i&gt;</span><span>\\xff</span>" in page
+    assert '<span title="T-shirt/top">T-shirt/top</span><span title="猫">猫</span>' in page
+    assert "<dd>a\\xffb</dd>" in page
+
+
+def test_a_page_turns_the_colours_of_charts_alone(tmp_path: Path) -> None:
+    chart = Picture("Chart", p_value_figure({"$ name": goodness_of_fit(torch.zeros(3, 4), Normal(4))}))
+    pixels = Picture("Pixels", png(torch.zeros(1, 4, 4)))
+    assert chart.chart
+    assert not pixels.chart
+    write_page(tmp_path / "page.html", "Both", [], [chart, pixels], [])
+    page = (tmp_path / "page.html").read_text()
+    assert page.count('class="chart"') == page.count('class="pixels"') == 1
+    assert "prefers-color-scheme: dark" in page
+    assert f'width="{chart.width}"' in page
+    with Image.open(io.BytesIO(chart.png)) as image:
+        assert image.width == pytest.approx(1.5 * chart.width, abs=1)  # sharp on screens of high resolution
+
+
+def test_a_labelled_sheet_holds_its_pictures_below_and_right_of_their_names(tmp_path: Path) -> None:
+    x = torch.full((3, 1, 4, 4), -1.0)
+    write_sheet(tmp_path / "plain.png", [("", x), ("", x)])
+    write_sheet(tmp_path / "named.png", [("one", x), ("漢\udcff", x)], ["$", "[b]", "c"])
+    with Image.open(tmp_path / "plain.png") as plain, Image.open(tmp_path / "named.png") as named:
+        assert plain.size == (2 * (3 * 6 + 2), 2 * (2 * 6 + 2))
+        assert named.width > plain.width
+        assert named.height > plain.height
+        corner = named.crop((named.width - plain.width, named.height - plain.height, named.width, named.height))
+        assert np.array_equal(np.array(corner), np.array(plain))
+
+
+def test_small_images_are_blown_up_and_large_ones_left() -> None:
+    assert [magnification(width) for width in (4, 28, 64, 512)] == [14, 2, 1, 1]

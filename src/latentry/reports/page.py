@@ -21,6 +21,8 @@ from latentry.storage import write_text
 
 __all__ = ["Picture", "sheet", "write_page"]
 
+_SMALL = 640
+"""Pixels of a page that small pictures are blown up to, as far as whole numbers go."""
 _POINTS = 100
 """Dots per inch at which a figure has the size that it is meant for."""
 
@@ -51,7 +53,9 @@ class Picture:
     def width(self) -> int:
         """Pixels of the page that it is meant for."""
         width, info = self._read
-        return round(width * _POINTS / info["dpi"][0]) if self.chart and "dpi" in info else width
+        if self.chart and "dpi" in info:
+            return round(width * _POINTS / info["dpi"][0])
+        return width * max(1, _SMALL // width)
 
     @cached_property
     def _read(self) -> tuple[int, dict[str, Any]]:
