@@ -179,7 +179,9 @@ def test_evaluate_judges_samples_at_the_prior_and_between_and_codes_if_asked(
         assert frechet["low"] <= frechet["value"] <= frechet["high"]
         assert row["samples"]["extractor"]["name"] == "PlainClassifier"
     assert {"passes", "verdict", "checks"} == set(result["codes"])
-    assert (tmp_path / "out" / "index.html").read_text().count("data:image/png;base64,") == 2
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.count("data:image/png;base64,") == 3
+    assert "<span>generated</span><span>real</span>" in page
     assert "transport" in capsys.readouterr().out
 
 
