@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
         write_png(tmp_path / "previews" / f"step-{step:08d}.png", grid(torch.zeros(4, 1, 3, 3), 2))
     shown = previews(tmp_path, "Samples", columns=("left", "right"))
     settings = CommonSettings(out=str(tmp_path), json=True)
-    finish_training(tmp_path, settings, {"model": "here"}, (("loss <b>", "1.5"),), {"gan": (DONE, LOOP)}, shown)
+    finish_training(tmp_path, settings, {"model": "here"}, (("loss <b>", "1.5"),), ["a note"], {"gan": (DONE, LOOP)}, shown)
     return tmp_path
 
 
@@ -49,11 +49,12 @@ def test_the_page_opens_with_the_last_and_the_first_picture_and_has_the_curves(f
     assert page.count('class="chart"') == 1
     assert page.count('<span title="right">right</span>') == 2
     assert "loss &lt;b&gt;" in page
-    assert read_json(folder / "results.json")["result"] == {"model": "here"}
+    assert read_json(folder / "results.json")["result"] == {"model": "here", "notes": ["a note"]}
+    assert "Note: a note." in page
 
 
 def test_a_training_without_losses_or_pictures_has_a_page_too(tmp_path: Path) -> None:
     nothing = Trained(0, 0, {})
-    finish_training(tmp_path, CommonSettings(out=str(tmp_path), json=True), {}, (), {"gan": (nothing, LOOP)})
+    finish_training(tmp_path, CommonSettings(out=str(tmp_path), json=True), {}, (), (), {"gan": (nothing, LOOP)})
     assert "<img" not in (tmp_path / "index.html").read_text()
     assert (tmp_path / "log.txt").read_text() == ""

@@ -100,8 +100,8 @@ def train_semantic(settings: TrainSemanticSettings) -> dict[str, Any]:
     save_semantic(folder / "model", model, {**card, "metrics": scores})
     losses = {stage: {name: values[-1] for name, values in done.losses.items()} for stage, done in stages.items()}
     result = {"model": str(folder / "model"), "held_out": scores, "losses": losses, "placement": _described(placement)}
-    loops = {"vae": settings.vae.loop, "gan": settings.gan.loop}
-    courses = {stage: (done, loops[stage]) for stage, done in stages.items()}
+    by_stage = {"vae": settings.vae.loop, "gan": settings.gan.loop}
+    courses = {stage: (done, by_stage[stage]) for stage, done in stages.items()}
     rows, notes = _rows(scores, data.shape, settings.latent_dim), [*data.notes, _OWN_READER]
     return finish_training(folder, settings, result, rows, notes, courses, [_films(model, folder / "films.png")])
 
