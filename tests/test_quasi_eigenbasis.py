@@ -16,6 +16,7 @@ from latentry.latent.quasi_eigenbasis import (
     save_basis,
     spectral_labels,
 )
+from latentry.storage import read_tensors, write_tensors
 
 D, K = 6, 3
 
@@ -207,3 +208,24 @@ def test_misuse_is_named(orthogonal: QuasiEigenbasis, codes: Tensor) -> None:
         spectral_labels(unlabelled, codes)
     with pytest.raises(ValueError, match="match_labels"):
         unlabelled.denoise(codes, labels_only=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("vectors", torch.zeros(3)),
+        ("vectors", torch.zeros(1, 99)),
+        ("vectors", torch.full((4, 99), torch.nan)),
+        ("offset", torch.zeros(2)),
+        ("label_means", torch.zeros(0, 0)),
+        ("condition_number", torch.zeros(2)),
+    ],
+)
+def test_a_file_whose_tensors_do_not_fit_is_refused(
+    name: str, values: Tensor, tmp_path: Path, orthogonal: QuasiEigenbasis
+) -> None:
+    save_basis(tmp_path, orthogonal)
+    path = tmp_path / "basis.safetensors"
+    write_tensors(path, {**read_tensors(path), name: values})
+    with pytest.raises(ValueError, match="does not describe a basis"):
+        load_basis(tmp_path)

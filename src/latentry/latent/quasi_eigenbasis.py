@@ -288,7 +288,8 @@ def load_basis(folder: str | Path, generator: Generator | None = None) -> QuasiE
             generator_fingerprint=notes["generator"],
             prior=notes["prior"],
         )
-    except (KeyError, TypeError) as error:
+        _check_saved(basis)
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"{folder} does not describe a basis of this version of latentry ({error}); find and save it again"
         ) from None
@@ -299,6 +300,18 @@ def load_basis(folder: str | Path, generator: Generator | None = None) -> QuasiE
             f"got one with {weights}; find a basis of this one"
         )
     return basis
+
+
+def _check_saved(basis: QuasiEigenbasis) -> None:
+    """Make sure that what a file says fits together."""
+    rows, k = basis.vectors, basis.num_labels
+    if rows.ndim != 2 or type(k) is not int or not 0 <= k <= len(rows) or len(basis.counts) != k:
+        raise ValueError(f"rows of shape {tuple(rows.shape)} for {k!r} labels with {len(basis.counts)} counts")
+    if basis.offset.shape != rows.shape[1:] or basis.label_means.shape != (k, rows.shape[1]):
+        raise ValueError(f"rows of shape {tuple(rows.shape)} with means of shape {tuple(basis.label_means.shape)}")
+    for name, values in (("rows", rows), ("offset", basis.offset), ("means", basis.label_means)):
+        if not (values.is_floating_point() and values.isfinite().all()):
+            raise ValueError(f"{name} with NaN, infinity or integers")
 
 
 def _scores(basis: QuasiEigenbasis, z: Tensor, signed: bool) -> Float[Tensor, "n m"]:

@@ -97,11 +97,14 @@ def load_pretrained(name_or_path: str | Path) -> Pretrained:
     try:
         network = network_files.loaded(config["network"], weights)
         prior = None if config["prior"] is None else files.from_record(config["prior"]).to(_precision(network))
+        card = dict(config.get("card", {}))
+        if spoilt := next((name for name, w in weights.items() if w.is_floating_point() and not w.isfinite().all()), None):
+            raise ValueError(f"{spoilt} holds NaN or infinity")
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"{folder} does not describe a model of this version of latentry ({error}); train or save it again"
         ) from None
-    return Pretrained(channels_last(network).eval(), prior, config.get("card", {}), fingerprint(network.state_dict()))
+    return Pretrained(channels_last(network).eval(), prior, card, fingerprint(network.state_dict()))
 
 
 def _precision(network: nn.Module) -> torch.dtype:
