@@ -140,3 +140,25 @@ def test_misuse_is_named() -> None:
         match_labels(basis, z, torch.arange(20) % 3)
     with pytest.raises(ValueError, match="label 1"):
         match_labels(basis, z, 2 * (torch.arange(20) % 2))
+
+
+@pytest.mark.parametrize("kind", [nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d])
+def test_first_weights_of_codes_as_one_element_are_the_matrix_that_moves_them(kind: type[nn.Module]) -> None:
+    layer, prior = kind(5, 3, 2), Normal(5)
+    matrix = torch.func.jacrev(lambda z: layer(z.view(1, 5, *[1] * (layer.weight.ndim - 2))).flatten())(torch.zeros(5))
+    found = first_weight_directions(layer, prior).vectors
+    alike = first_weight_directions(matrix, prior).vectors
+    assert_close((found * alike).sum(1).abs(), found.norm(dim=1) * alike.norm(dim=1))
+
+
+def test_a_layer_that_takes_labels_beside_codes_is_told_to_pass_its_columns() -> None:
+    layer = nn.Linear(5 + 2, 6)
+    with pytest.raises(ValueError, match=r"weight\[:, :d\]"):
+        first_weight_directions(layer, Normal(5))
+    assert not first_weight_directions(layer.weight[:, :5], Normal(5)).vectors.requires_grad
+
+
+def test_directions_of_codes_in_a_graph_carry_none() -> None:
+    z = torch.randn(40, 3).requires_grad_()
+    assert not principal_directions(z).vectors.requires_grad
+    assert not principal_directions(iter(z.split(10))).vectors.requires_grad

@@ -69,7 +69,7 @@ def principal_directions(
     Raises:
         ValueError: There are fewer than two codes, they are equal or hold NaN, or `components` is not from 1 to d.
     """
-    batches = iter(codes.split(4096) if isinstance(codes, Tensor) else codes)
+    batches = (part.detach() for part in (codes.split(4096) if isinstance(codes, Tensor) else codes))
     first = next(batches, None)
     if first is None or first.ndim != 2:
         raise ValueError("expected codes of shape (n, d), or batches of them, got none; pass a tensor or a fresh iterator")
@@ -166,7 +166,7 @@ def first_weight_directions(
     if matrix.ndim != 2 or matrix.shape[1] != prior.latent_dim:
         raise ValueError(
             f"expected a matrix (D, {prior.latent_dim}) for codes of this prior, got {tuple(matrix.shape)}; "
-            "pass the weight that multiplies the codes"
+            "pass the weight that multiplies the codes, of a layer that takes labels too its columns of codes, weight[:, :d]"
         )
     matrix = matrix.detach().double()
     _, axes = symmetric_eigh(matrix.mT @ matrix)
