@@ -124,7 +124,7 @@ def test_training_resumes_where_it_was_and_refuses_other_settings(
     assert run("train", "gan", *TINY_GAN, *TINY_LOOP, "--loop.steps=2", "--out", broken) == 0
     (broken / "results.json").unlink()  # as if it had been killed before the end
     assert run("train", "gan", *TINY_GAN, *TINY_LOOP, "--loop.steps=4", "--latent_dim=5", "--out", broken) == 2
-    assert "other settings (latent_dim)" in capsys.readouterr().err
+    assert "other settings (latent_dim" in capsys.readouterr().err
     assert run("train", "gan", *TINY_GAN, *TINY_LOOP, "--loop.steps=4", "--out", broken) == 0
     weights = [load_pretrained(out / "model").fingerprint for out in (whole, broken)]
     assert weights[0] == weights[1]
