@@ -90,3 +90,11 @@ def test_too_few_rows_and_other_lengths_are_refused() -> None:
         kernel_distance(torch.zeros(2, 3), torch.zeros(5, 3))
     with pytest.raises(ValueError, match="one dimension, got 3 and 4"):
         kernel_distance(torch.zeros(5, 3), torch.zeros(5, 4))
+
+
+def test_the_freedom_of_its_variance_falls_to_that_of_the_rows_that_rule_it(rng: torch.Generator) -> None:
+    """Nearly all rows of an even sample count; where one row is far out, little more than one does."""
+    x, y = pair(8, 200, 1.0, 1.0, rng)
+    assert kernel_distance(x, y).freedom > 50
+    x[0] *= 30
+    assert kernel_distance(x, y).freedom < 4
