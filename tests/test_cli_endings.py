@@ -123,8 +123,8 @@ def test_ctrl_c_ends_with_a_sentence_even_while_modules_are_imported(
     assert capsys.readouterr().err == "latentry: interrupted before it began\n"
 
 
-def test_a_pipe_that_is_closed_early_ends_in_silence(tmp_path: Path) -> None:
-    command = f"{sys.executable} -m latentry prior show normal --latent_dim 3 --out {tmp_path / 'out'} | head -c 1"
+def test_a_pipe_that_nobody_reads_ends_in_silence(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m latentry prior show normal --latent_dim 3 --out {tmp_path / 'out'} | true"
     done = subprocess.run(["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr, len(done.stdout)) == (141, "", 1)
+    assert (done.returncode, done.stderr, done.stdout) == (141, "", "")
     assert (tmp_path / "out" / "results.json").exists()

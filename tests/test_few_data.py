@@ -8,6 +8,8 @@ import torch
 from latentry.cli import main
 from latentry.reports.pictures import write_png
 from latentry.storage import read_json
+from latentry.tasks.reproduction.settings import ReproduceSemanticSettings
+from latentry.tasks.runs import refuse_finished
 
 FEW = "--loop.batch_size=2"
 
@@ -52,3 +54,9 @@ def test_one_image_is_enough_to_recover(data: Path, tmp_path: Path) -> None:
     few = ["--solver=adam", "--steps=2", "--restarts=1", "--self_check=0", "--device=cpu"]
     assert main(["recover", str(data / "three" / "b" / "1.png"), *few, "--out", str(tmp_path / "[out]")]) == 0
     assert len(read_json(tmp_path / "[out]" / "results.json")["result"]["images"]) == 1
+
+
+def test_results_stay_out_of_each_of_several_data_sets(tmp_path: Path) -> None:
+    settings = ReproduceSemanticSettings(data=("digits", str(tmp_path)), out=str(tmp_path / "out"))
+    with pytest.raises(ValueError, match="outside the data"):
+        refuse_finished(settings)

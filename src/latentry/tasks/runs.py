@@ -110,10 +110,16 @@ def _refuse_finished(settings: CommonSettings) -> None:
     if not present.is_dir():
         kind = "a link to nothing" if present.is_symlink() and not present.exists() else "a file"
         raise ValueError(f"expected a folder for results, but {present} is {kind}; choose another --out")
-    images = getattr(settings, "images", [])
-    check_output(folder, [*filter(None, [getattr(settings, "data", None)]), *(images if isinstance(images, list) else ())])
+    check_output(folder, [*_given(settings, "data"), *_given(settings, "images")])
     if (folder / RESULTS).exists() and not (settings.force or settings.goes_on):
         raise ValueError(f"{folder} holds an earlier result; choose another --out, or replace it with --force")
+
+
+def _given(settings: CommonSettings, name: str) -> list[str]:
+    """What a setting names as data: one source, several, or none."""
+    given = getattr(settings, name, None)
+    several = [given] if isinstance(given, str) else given if isinstance(given, list | tuple) else []
+    return [source for source in several if isinstance(source, str)]
 
 
 def claim_folder(settings: CommonSettings, *parts: str) -> Path:
