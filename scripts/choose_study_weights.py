@@ -51,6 +51,7 @@ def main() -> None:
                     solver=lt.Adam(steps=study.steps),
                     regularizer=regularizer,
                     weight=weight,
+                    unit=1.0,  # images in [-1, 1]
                     restarts=study.restarts,
                     rng=torch.Generator().manual_seed(arguments.seed + 1),
                     progress=track(f"{name} {weight:g}"),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from latentry.data.digits import digits
-from latentry.numerics.data_range import apparent_range, check_range
+from latentry.numerics.data_range import apparent_range, check_range, on_eight_bit_grid, possible_ranges
 
 SCALES: dict[str, Callable[[Tensor], Tensor]] = {
     "[0, 255]": lambda v: v,
@@ -131,3 +131,79 @@ def test_a_spike_is_no_range(painted: Tensor) -> None:
     x = SCALES["[0, 1]"](painted) * 0.9 + 0.05
     x[0, 0, 0, 0] = 60.0
     check_range(x, SCALES["[-1, 1]"](painted))
+
+
+ENDS = {"[0, 1]": (0.0, 1.0), "[-1, 1]": (-1.0, 1.0), "[0, 255]": (0.0, 255.0)}
+
+
+@pytest.mark.parametrize(
+    ("given", "made", "items", "flat"),
+    [
+        ("[0, 255]", "[0, 1]", 1, True),
+        ("[0, 255]", "[0, 1]", 4, True),
+        ("[0, 255]", "[-1, 1]", 1, True),
+        ("[-1, 1]", "[0, 1]", 1, True),
+        ("[-1, 1]", "[0, 1]", 1, False),
+        ("[-1, 1]", "[0, 255]", 2, True),
+        ("[0, 1]", "[-1, 1]", 4, False),
+    ],
+)
+def test_where_the_last_layer_says_the_range_any_outputs_will_do(
+    given: str, made: str, items: int, flat: bool, painted: Tensor
+) -> None:
+    """Outputs that show no sign themselves: pale ones, from the middle of the range. Unrounded data of any shape."""
+    x = SCALES[given](painted[:items])
+    low, high = ENDS[made]
+    own = low + (high - low) * (0.4 + 0.2 * SCALES["[0, 1]"](painted[4:]))
+    x, own = (x.flatten(1), own.flatten(1)) if flat else (x, own)
+    with pytest.raises(ValueError, match="expected data in") as caught:
+        check_range(x, own, ENDS[made])
+    assert f"expected data in {made} as" in str(caught.value)
+    check_range(eval(str(caught.value).partition("convert them with ")[2], {"x": x}), own, ENDS[made])
+
+
+@pytest.mark.parametrize("made", ENDS)
+def test_noisy_pale_and_standardised_data_pass_whatever_the_last_layer(made: str, painted: Tensor) -> None:
+    """Noise leaves the range on both sides; a black image has elements below 0 by it, but few."""
+    rng = torch.Generator().manual_seed(1)
+    low, high = ENDS[made]
+    own = SCALES[made](painted[4:])
+    clean = torch.cat([SCALES[made](painted[:4]), torch.full_like(own[:4], low)])
+    for noise in (0.0, 0.01, 0.1, 0.15):
+        x = clean + noise * (high - low) * torch.randn(clean.shape, generator=rng)
+        for part in (x[:4], x[4:], x, x[:1], x[4:5]):
+            check_range(part, own, ENDS[made])
+    check_range(low + (high - low) * (0.5 + 0.1 * torch.rand(2, 3, 16, 16, generator=rng)), own, ENDS[made])
+    standardised = (painted - painted.mean()) / painted.std()
+    check_range(standardised * 0.3 * (high - low) + (low + high) / 2, own, ENDS[made])
+
+
+def test_data_beyond_the_reach_of_the_last_layer_are_refused_without_a_name(painted: Tensor) -> None:
+    signals = 30 * torch.rand(5, 20, generator=torch.Generator().manual_seed(1)) - 10
+    with pytest.raises(ValueError, match="expected data from 0 to 1, where the generator's last layer ends"):
+        check_range(signals, torch.rand(8, 20), (0.0, 1.0))
+    check_range(signals, torch.rand(8, 20))  # of an end without bounds nothing is known
+
+
+def test_many_outputs_are_a_sign_by_what_none_of_them_does(painted: Tensor) -> None:
+    own = SCALES["[-1, 1]"](painted).repeat(3, 1, 1, 1)
+    with pytest.raises(ValueError, match=r"got data in \[0, 1\]"):
+        check_range(SCALES["[0, 1]"](painted[:1]), own)
+    check_range(SCALES["[0, 1]"](painted[:1]), own[:8])  # few could be so by chance
+    check_range(0.4 * SCALES["[0, 1]"](painted[:1]) + 0.58, own)
+    positive = SCALES["[0, 1]"](painted).repeat(3, 1, 1, 1).flatten(1)
+    with pytest.raises(ValueError, match=r"\(x \+ 1\) / 2"):
+        check_range(SCALES["[-1, 1]"](painted[:1]).flatten(1), positive)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_grid_of_eight_bits_is_looked_for_where_the_generator_makes_its_data(
+    scale: str, pixels: Tensor, painted: Tensor
+) -> None:
+    low, high = ENDS[scale]
+    for own, ends in ((SCALES[scale](painted), None), (SCALES[scale](painted * 0 + 99), (low, high))):
+        ranges = possible_ranges(own, ends)
+        assert (low, high) in ranges
+        first = next(one for one in ranges if on_eight_bit_grid(SCALES[scale](pixels), *one).all())
+        assert first == (low, high)
+        assert not any(on_eight_bit_grid(SCALES[scale](painted), *one).any() for one in ranges)

@@ -32,8 +32,8 @@ def test_a_linear_generator_gives_the_pseudo_inverse_in_a_few_steps(
     matrix: Tensor, prior: Normal, rng: torch.Generator
 ) -> None:
     x = torch.randn(5, PIXELS, dtype=torch.float64, generator=rng)  # not in the range of the generator
-    found = recover_codes(linear(matrix), x, prior, solver=LevenbergMarquardt(steps=10, prior_pull=0.0), restarts=1, rng=rng)
-    assert_close(found.z, x @ torch.linalg.pinv(matrix).mT, rtol=0, atol=1e-5)
+    found = recover_codes(linear(matrix), x, prior, solver=LevenbergMarquardt(steps=16), restarts=1, rng=rng)
+    assert_close(found.z, x @ torch.linalg.pinv(matrix).mT, rtol=1e-6, atol=1e-9)
     assert found.converged.all()
 
 
@@ -46,12 +46,14 @@ def test_l2_gives_ridge_regression(matrix: Tensor, prior: Normal, rng: torch.Gen
         prior,
         regularizer=L2(),
         weight=weight,
-        solver=LevenbergMarquardt(steps=60, prior_pull=0.0),
+        unit=1.0,
+        solver=LevenbergMarquardt(steps=60),
         restarts=1,
         rng=rng,
     )
     gram = matrix.mT @ matrix / PIXELS + weight / D * torch.eye(D, dtype=torch.float64)
-    assert_close(found.z, torch.linalg.solve(gram, matrix.mT @ x.mT / PIXELS).mT, rtol=0, atol=1e-3)
+    assert_close(found.z, torch.linalg.solve(gram, matrix.mT @ x.mT / PIXELS).mT, rtol=1e-6, atol=1e-9)
+    assert found.converged.all()
 
 
 def test_codes_are_found_through_saturated_pixels(matrix: Tensor, prior: Normal, rng: torch.Generator) -> None:
@@ -69,7 +71,6 @@ def test_codes_are_found_through_saturated_pixels(matrix: Tensor, prior: Normal,
     assert_close(freed.z, z, rtol=0, atol=1e-6)
     assert freed.met.all()
     assert freed.evaluations.sum() < plain.evaluations.sum()
-    assert (freed.z - z).square().mean() < (plain.z - z).square().mean()
 
 
 def test_every_column_and_every_trial_is_counted(matrix: Tensor, prior: Normal, rng: torch.Generator) -> None:

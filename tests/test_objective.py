@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from latentry.latent.differences import Difference, Norm
-from latentry.latent.regularizers import L2
-from latentry.latent.solvers.objective import Objective, Squashing, squashing_of
+from latentry.latent.regularizers import L2, AbsoluteValue
+from latentry.latent.solvers.objective import Objective
 from latentry.latent.solvers.prior_frame import prior_frame
-from latentry.priors import Normal
+from latentry.latent.solvers.squashing import Squashing
+from latentry.priors import Normal, Uniform
 
 D, PIXELS = 4, 10
 
@@ -69,15 +70,6 @@ def test_without_a_regularizer_there_is_no_penalty(matrix: Tensor, z: Tensor) ->
     assert not slope.any()
 
 
-@pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (0.0, 1.0)])
-def test_before_the_squashing_residuals_are_those_of_the_last_layers_inputs(low: float, high: float) -> None:
-    squashing = Squashing(low, high, 1e-6)
-    s = torch.linspace(-4, 4, 9, dtype=torch.float64)
-    assert_close(squashing.undo(low + (high - low) * (torch.tanh(s) + 1) / 2), s, rtol=0, atol=1e-3)
-    ends = squashing.undo(torch.tensor([low, high], dtype=torch.float64))
-    assert ends.isfinite().all()
-
-
 def test_residuals_before_the_squashing_are_zero_where_plain_ones_are_and_hidden_pixels_have_none(
     matrix: Tensor, z: Tensor
 ) -> None:
@@ -100,29 +92,42 @@ def test_the_reconstruction_error_is_a_mean_over_what_is_seen(matrix: Tensor, z:
     assert_close(objective.reconstruction_error(x_hat, target), torch.full((3,), (16 + 25) / 2, dtype=torch.float64))
 
 
-S = torch.linspace(-4, 4, 60, dtype=torch.float64).view(3, 20)
+def test_a_gradient_is_small_by_the_angle_between_residuals_and_jacobian(matrix: Tensor, rng: torch.Generator) -> None:
+    """Whatever the units of the data: the least-squares code is stationary, one a percent of its length away is not."""
+    prior = Normal(D).double()
+    x = torch.randn(3, PIXELS, dtype=torch.float64, generator=rng)
+    best = x @ torch.linalg.pinv(matrix).mT
+    for scale in (1e-3, 1.0, 1e3):
+        objective = Objective(
+            lambda z, scale=scale: scale * z @ matrix.mT,
+            prior,
+            Difference(),
+            None,
+            lambda share: 0.0,
+            prior_frame(prior, matrix),
+            variance=scale**2 * matrix.square().sum().item() / PIXELS,
+        )
+        target = objective.difference.prepare(scale * x)
+        assert objective.is_stationary(best, target).all()
+        assert not objective.is_stationary(1.01 * best, target).any()
 
 
-@pytest.mark.parametrize(
-    ("made", "difference", "eight_bit", "expected"),
-    [
-        (torch.tanh(S), Difference(), False, Squashing(-1.0, 1.0, 1e-6)),
-        (torch.tanh(S), Difference(), True, Squashing(-1.0, 1.0, 1 / 255)),
-        (torch.sigmoid(2 * S), Difference(), False, Squashing(0.0, 1.0, 1e-6)),
-        (S, Difference(), False, None),
-        (0.1 * torch.tanh(S), Difference(), False, None),
-        (torch.tanh(S), Difference("l1"), False, None),
-        (torch.tanh(S), Difference(operator=lambda x: x), False, None),
-        (torch.tanh(S), Difference(extractor=lambda x: x), False, None),
-    ],
-    ids=["tanh", "eight bits", "sigmoid", "linear", "small", "l1", "measured", "features"],
-)
-def test_a_squashing_is_told_from_the_outputs(
-    made: Tensor, difference: Difference, eight_bit: bool, expected: Squashing | None
-) -> None:
-    assert squashing_of(made, made, difference, eight_bit) == expected
+def test_a_slope_out_of_the_support_is_none(matrix: Tensor) -> None:
+    prior = Uniform(D).double()
+    objective = Objective(lambda z: z, prior, Difference(), None, lambda share: 0.0, prior_frame(prior, matrix))
+    beyond = objective.difference.prepare(torch.full((2, D), 2.0, dtype=torch.float64))
+    codes = torch.tensor([[1.0] * D, [1.0] * (D - 1) + [0.9]], dtype=torch.float64)
+    assert objective.is_stationary(codes, beyond).tolist() == [True, False]
 
 
-def test_data_beyond_the_ends_of_the_squashing_have_no_value_before_it() -> None:
-    made = torch.tanh(S)
-    assert squashing_of(made, 1.01 * made, Difference(), eight_bit=False) is None
+def test_the_curvature_of_a_penalty_is_the_diagonal_of_its_hessian(matrix: Tensor, z: Tensor) -> None:
+    """Of mean squares 2 / d; of a sum of fourth powers 12 z^2; none of absolute values, nor of what bends downward."""
+    share = torch.ones(3, dtype=torch.float64)
+    for regularizer, expected in (
+        (L2(), torch.full_like(z, 0.3 * 2 / D)),
+        (lambda z, prior: z.pow(4).sum(1), 0.3 * 12 * z.square()),
+        (AbsoluteValue(), torch.zeros_like(z)),
+        (lambda z, prior: -z.square().sum(1), torch.zeros_like(z)),
+    ):
+        objective = replace(objective_of(matrix), regularizer=regularizer)
+        assert_close(objective.penalty_curvature(z, share), expected)

@@ -172,3 +172,21 @@ def test_bad_input_is_named(change: dict[str, Any], message: str, generator: Lin
 
     with pytest.raises(ValueError, match=message):
         is_from(**{"generator": narrow, "x": X, "prior": PRIOR, "recover": pseudo_inverse, "rng": rng} | change)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.0, 255.0), (-1.0, 1.0)])
+def test_own_images_of_eight_bits_are_no_foreigners_in_any_range(
+    low: float, high: float, generator: Linear, rng: torch.Generator
+) -> None:
+    def ranged(z: Tensor) -> Tensor:
+        return low + (high - low) * torch.sigmoid(4 * generator(z))
+
+    def recover(generator: Any, x: Tensor, prior: Normal, **options: Any) -> Solved:
+        unit = ((x - low) / (high - low)).clamp(1e-3, 1 - 1e-3)
+        z = unit.logit() / 4 @ torch.linalg.pinv(Linear(0).matrix).mT
+        return Solved(z, ranged(z), (ranged(z) - x).square().mean(1))
+
+    x = ((ranged(PRIOR.sample(40, rng=rng)) - low) * (255 / (high - low))).round() * ((high - low) / 255) + low
+    found = is_from(ranged, x, PRIOR, recover=recover, rng=rng)
+    assert found.eight_bit
+    assert found.p_value.mean() > 0.35

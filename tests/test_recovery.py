@@ -1,5 +1,6 @@
 """Recovery on generators whose answer is known, and every way to misuse it."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from latentry.latent.solvers.adam import Adam
 from latentry.latent.solvers.lbfgs import LBFGS
 from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
 from latentry.latent.solvers.solver import Solver
+from latentry.models.pretrained import load_pretrained
 from latentry.numerics.distances import energy_distance
 from latentry.priors import (
     GammaRadius,
@@ -52,7 +54,7 @@ def test_l2_on_a_linear_generator_is_ridge_regression(matrix: Tensor, prior: Nor
     x = torch.randn(5, PIXELS, dtype=torch.float64, generator=rng)
     weight = 0.3
     found = recover_codes(
-        linear(matrix), x, prior, regularizer=L2(), weight=weight, solver=Adam(steps=400), restarts=1, rng=rng
+        linear(matrix), x, prior, regularizer=L2(), weight=weight, unit=1.0, solver=Adam(steps=400), restarts=1, rng=rng
     )
     gram = matrix.mT @ matrix / PIXELS + weight / D * torch.eye(D, dtype=torch.float64)
     assert_close(found.z, torch.linalg.solve(gram, matrix.mT @ x.mT / PIXELS).mT, rtol=0, atol=1e-5)
@@ -134,7 +136,7 @@ def test_codes_images_and_losses_belong_together(rng: torch.Generator) -> None:
     error = (x_hat - x).square().flatten(1).mean(1)
     assert_close(found.x_hat, x_hat)
     assert_close(found.reconstruction_error, error)
-    assert_close(found.loss, error + 0.2 * regularizer(found.z, prior))
+    assert_close(found.loss, error + found.weight * regularizer(found.z, prior))
     assert_close(found.loss, found.restart_loss.min(1).values)
     assert torch.equal(found.restart, found.restart_loss.argmin(1))
 
@@ -269,7 +271,8 @@ def test_the_worse_half_of_the_starts_is_given_up_when_it_is_time(prior: Normal,
     solver = Adam(steps=8, learning_rate=1e-6, halve_at=(0.25, 0.5))
     found = recover_codes(lambda z: z, x, prior, solver=solver, start=starts, restarts=4, rng=rng)
     assert found.restart.tolist() == [0, 0, 0]
-    assert found.evaluations.tolist() == [(3 * 2 + 1) * 2 + (3 * 4 + 1) + (3 * 8 + 1)] * 3
+    # at the end a gradient to see whether it is gone, and a Jacobian to see how far the code is determined
+    assert found.evaluations.tolist() == [(3 * 2 + 1) * 2 + (3 * 4 + 1) + (3 * 8 + 1) + 3 + D + 1] * 3
     # a batch that all starts of one datum do not fit into takes them all the same
     again = recover_codes(lambda z: z, x, prior, solver=solver, start=starts, restarts=4, batch_size=3, rng=rng)
     assert torch.equal(again.evaluations, found.evaluations)
@@ -380,11 +383,17 @@ def test_data_in_another_range_are_refused(rng: torch.Generator) -> None:
 
 
 def test_auto_takes_least_squares_where_there_are_squares() -> None:
-    """Adam takes 3 evaluations a step and one at the end, for each of 4 starts."""
+    """Adam takes 3 evaluations a step and one at the end, for each of 4 starts; 3 more tell whether the gradient is gone."""
     x = torch.zeros(1, 2, dtype=torch.float64)
-    adam = 4 * (Adam().steps * 3 + 1)
+    adam = 4 * (Adam().steps * 3 + 1) + 3
     for difference, same in (("l1", True), ("l2", False)):
-        found = recover_codes(lambda z: z, x, Normal(2).double(), difference=difference)  # type: ignore[arg-type]
+        found = recover_codes(
+            lambda z: z,
+            x,
+            Normal(2).double(),
+            difference=difference,  # type: ignore[arg-type]
+            determination=False,
+        )
         assert (found.evaluations.item() == adam) is same
 
 
@@ -415,3 +424,123 @@ def test_bad_input_is_named(change: dict[str, object], message: str) -> None:
     arguments: dict[str, object] = {"generator": IMAGES, "x": torch.zeros(2, 3, 2, 2), "prior": Normal(4)}
     with pytest.raises(ValueError, match=message):
         recover_codes(**arguments | change)  # type: ignore[arg-type]
+
+
+def test_codes_that_are_called_met_are_exact_and_what_is_left_open_is_their_error() -> None:
+    """Of the shipped digits, in single precision: a polish in double precision tells right codes from near ones."""
+    shipped = load_pretrained("digits-generator")
+    prior = shipped.prior
+    assert prior is not None
+    z = prior.sample(8, rng=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        x = shipped.network.eval()(z)
+    found = recover_codes(shipped.network, x, prior, rng=torch.Generator().manual_seed(1))
+    error = (found.z - z).square().mean(1)
+    assert found.met.sum() >= 7
+    assert found.converged[found.met].all()
+    assert found.undetermined[found.met].max() < 1e-6
+    assert error[found.met].max() < 1e-6  # of the prior's variance: a thousandth of its spread
+    assert (error[found.met] < 30 * found.undetermined[found.met]).all()
+    assert (found.seconds > 0).all()
+
+
+@pytest.mark.parametrize("lowest", [1e-3, 1e-6, 1e-9])
+def test_what_the_data_leave_open_is_the_code_error_to_be_expected(lowest: float, rng: torch.Generator) -> None:
+    """Of a linear generator in single precision, whose last direction falls to 1e-9 of its first: met, and not unique."""
+    u, v = (torch.linalg.qr(torch.randn(n, 8, dtype=torch.float64, generator=rng)).Q for n in (40, 8))
+    network = nn.Linear(8, 40, bias=False)
+    network.weight.data = ((u * torch.logspace(0.7, 0.7 + math.log10(lowest), 8, dtype=torch.float64)) @ v.mT).float()
+    z = Normal(8).sample(40, rng=rng)
+    with torch.no_grad():
+        x = network(z)
+    found = recover_codes(network, x, Normal(8), restarts=1, rng=rng)
+    error, expected = (found.z - z).square().mean().item(), found.undetermined.mean().item()
+    assert found.met.all()
+    assert expected / 5 < error < 5 * expected
+    assert (expected > 0.01) == (lowest < 1e-8)
+
+
+def test_directions_that_leave_no_trace_are_counted_by_every_solver(
+    matrix: Tensor, prior: Normal, rng: torch.Generator
+) -> None:
+    """2 of 6 coordinates: a third of the prior's variance; and none where it is not asked for."""
+    blind = matrix.clone()
+    blind[:, :2] = 0
+    x = prior.sample(3, rng=rng) @ blind.mT
+    for solver in (LevenbergMarquardt(), LBFGS(), Adam(steps=150)):
+        found = recover_codes(linear(blind), x, prior, solver=solver, restarts=1, rng=rng)
+        assert_close(found.undetermined, torch.full((3,), 1 / 3, dtype=torch.float64), rtol=0, atol=0.02)
+    silent = recover_codes(linear(blind), x, prior, restarts=1, determination=False, rng=rng)
+    assert silent.undetermined.isnan().all()
+
+
+@pytest.mark.parametrize("span", [(-1.0, 1.0), (0.0, 1.0), (0.0, 255.0)], ids=str)
+def test_images_of_eight_bits_are_known_in_every_range(span: tuple[float, float], matrix: Tensor, prior: Normal) -> None:
+    """The same codes of the same decoder at the same cost."""
+    low, high = span
+    rng = torch.Generator().manual_seed(3)
+    z = prior.sample(4, rng=rng)
+
+    def squeezed(z: Tensor) -> Tensor:
+        return low + (high - low) * torch.sigmoid(z @ matrix.mT)
+
+    x = ((squeezed(z) - low) * (255 / (high - low))).round() * ((high - low) / 255) + low
+    found = recover_codes(squeezed, x, prior, rng=rng)
+    assert found.met.all()
+    assert (found.z - z).square().mean(1).max() < 1e-3
+    assert found.evaluations.max() < 400
+
+
+def test_long_codes_are_found_by_gradients_alone(rng: torch.Generator) -> None:
+    """Beyond 1,024 latents, where a Jacobian is too long."""
+    scale = torch.linspace(0.8, 1.2, 1025)
+    z = Normal(1025).sample(1, rng=rng)
+    x = torch.tanh(scale * z)
+    found = recover_codes(lambda z: torch.tanh(scale * z), x, Normal(1025), rng=rng)
+    assert (found.z - z).square().mean(1).max() < 1e-4
+    assert found.undetermined.isnan().all()
+
+
+def test_results_carry_no_graph_though_data_and_codes_do(matrix: Tensor, prior: Normal, rng: torch.Generator) -> None:
+    z = prior.sample(2, rng=rng).requires_grad_(True)
+    found = recover_codes(linear(matrix), z @ matrix.mT, prior, start=1.1 * z, restarts=1, rng=rng)
+    assert not any(value.requires_grad for value in vars(found).values() if isinstance(value, Tensor))
+    assert_close(found.z, z.detach(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("solver", [LevenbergMarquardt(), LBFGS(), Adam(steps=100)], ids=lambda one: type(one).__name__)
+def test_generators_and_data_of_any_precision_go_together(dtype: torch.dtype, solver: Solver, rng: torch.Generator) -> None:
+    """Codes are computed in single precision at least, and generators called in their own."""
+    torch.manual_seed(3)
+    network = nn.Sequential(nn.Linear(4, 30), nn.Tanh(), nn.Linear(30, 30)).to(dtype)
+    z = Normal(4).sample(3, rng=rng)
+    for given in (torch.float32, torch.float64, dtype):
+        with torch.no_grad():
+            x = network(z.to(dtype)).to(given)
+        found = recover_codes(network, x, Normal(4), solver=solver, start=z + 0.05, restarts=1, rng=rng)
+        assert found.z.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+        assert (found.z - z).abs().max() < 0.2
+        assert found.undetermined.isfinite().all()
+        assert next(network.parameters()).dtype == dtype
+
+
+def test_a_prior_of_another_length_than_the_generators_codes_is_named() -> None:
+    for generator in (IMAGES, lambda z: IMAGES(z)):
+        with pytest.raises(ValueError, match=r"to take a tensor of shape \(3, 5\)"):
+            recover_codes(generator, torch.zeros(2, 3, 2, 2), Normal(5))
+
+
+@pytest.mark.parametrize(
+    ("ends", "conversion"),
+    [((-1.0, 1.0), r"x.float\(\) / 127.5 - 1"), ((0.0, 1.0), r"x.float\(\) / 255"), ((0.0, 255.0), r"with x.float\(\)$")],
+    ids=str,
+)
+def test_bytes_are_refused_with_the_conversion_to_the_generators_own_range(
+    ends: tuple[float, float], conversion: str, matrix: Tensor, prior: Normal
+) -> None:
+    def squeezed(z: Tensor) -> Tensor:
+        return ends[0] + (ends[1] - ends[0]) * torch.sigmoid(z @ matrix.mT)
+
+    with pytest.raises(ValueError, match=rf"got torch.uint8.*{conversion}"):
+        recover_codes(squeezed, torch.full((2, PIXELS), 200, dtype=torch.uint8), prior)

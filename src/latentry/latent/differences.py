@@ -119,6 +119,10 @@ class Difference:
         count = seen.sum(tuple(range(1, x.ndim)))
         return Target(target, seen, (self.pixel_weight * size / count) ** self._power, features)
 
+    def measured(self, x_hat: Float[Tensor, "n *s"]) -> Float[Tensor, "n *t"]:
+        """A(x_hat), or the data themselves without an operator."""
+        return x_hat if self.operator is None else self.operator(x_hat)
+
     @checked(differentiable=True, any_value=("x_hat",))
     def residuals(self, x_hat: Float[Tensor, "n *s"], target: Target) -> Float[Tensor, "n m"]:
         """r of the module's theory; differentiable in x_hat, in forward and in reverse mode, and under `torch.func.vmap`.
@@ -130,7 +134,7 @@ class Difference:
         Raises:
             ValueError: The measurement of x_hat has another shape than that of the data.
         """
-        made = x_hat if self.operator is None else self.operator(x_hat)
+        made = self.measured(x_hat)
         if made.shape != target.x.shape:
             raise ValueError(
                 f"expected data of shape {tuple(made.shape)} as the generator makes and the operator measures them, got "

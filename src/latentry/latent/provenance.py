@@ -14,8 +14,8 @@ calibration. Several images share their own samples, so that their p-values are 
 *Alike* is the condition, and easily broken. Images in files have eight bits: rounding leaves a mean squared error of about
 :math:`(2/255)^2 / 12`, where float samples are recovered to the last digit, so that a comparison of the two would detect
 rounding and nothing else, and call the generator's own saved images foreign. Here both sides are rounded where any of the
-images lies on the grid of eight bits in [-1, 1]. What else befell the images (JPEG, a measurement) must be named
-(`treatment`), or they count as foreign.
+images lies on the grid of eight bits in the generator's own range. What else befell the images (JPEG, a measurement) must be
+named (`treatment`), or they count as foreign.
 
 A large p says that the image cannot be told from an own one by its error, no more. Images simpler than the generator's own,
 such as a constant one, are recovered well by many generators, and so is whatever a powerful generator can imitate. Whether
@@ -37,8 +37,10 @@ from torch import Tensor
 from latentry.display import Facts, Shown, number
 from latentry.holding import evaluated
 from latentry.interfaces import Generator, SampledPrior
+from latentry.latent.precision import dtype_of
 from latentry.latent.recovery import recover_codes
-from latentry.numerics.data_range import check_range, on_eight_bit_grid
+from latentry.latent.solvers.squashing import range_of_last_layer
+from latentry.numerics.data_range import check_range, on_eight_bit_grid, possible_ranges
 from latentry.numerics.inputs import checked
 from latentry.numerics.ranks import conformal_p_value
 
@@ -48,6 +50,10 @@ _FEWEST = 19
 """Own samples below which no image could have a p-value of 0.05."""
 _LEVEL = 0.05
 """P-values up to this are called small."""
+_FEW = 3
+"""Codes on which a generator's last layer is looked at."""
+_BEYOND = 0.2
+"""How far beyond the ends an image may be, in levels."""
 _ROWS = 256
 """Codes that go through the generator at once."""
 
@@ -168,23 +174,26 @@ def is_from(
 
     Raises:
         ValueError: The data are none, in another range or of another shape than the treated own samples, there are too few
-            of these, or images to be rounded leave [-1, 1].
+            of these, or images to be rounded leave the generator's range.
     """
     if x.ndim < 2 or len(x) == 0:
         raise ValueError(f"expected data of shape (n, ...), n >= 1, got {tuple(x.shape)}; add a batch axis with x[None]")
     if calibration < _FEWEST:
         raise ValueError(f"expected calibration >= {_FEWEST}, got {calibration}; fewer cannot give a p-value of 0.05")
-    own = _own_samples(generator, prior, calibration, x, treatment, rng)
+    own, ends = _own_samples(generator, prior, calibration, x, treatment, rng)
+    x = x.to(own.dtype)
     if own.shape[1:] != x.shape[1:]:
         raise ValueError(
             f"expected data of shape (n, {', '.join(map(str, own.shape[1:]))}) as the generator makes them, got "
             f"{tuple(x.shape)}; resize them, or name what was done to them as `treatment`"
         )
-    check_range(x, own)
-    if eight_bit is None:
-        eight_bit = bool(on_eight_bit_grid(x).any())
+    check_range(x, own, ends)
+    ranges = possible_ranges(own, ends)
+    levels = next((one for one in ranges if on_eight_bit_grid(x, *one).any()), None)
+    eight_bit = levels is not None if eight_bit is None else eight_bit
     if eight_bit:
-        x, own = _rounded(x), _rounded(own.clamp(-1, 1))
+        low, high = levels or (ranges or [(-1.0, 1.0)])[0]
+        x, own = _rounded(x, low, high), _rounded(own.clamp(low, high), low, high)
 
     found = recover(generator, torch.cat([x, own]), prior, rng=rng, **options)
     error = found.reconstruction_error.nan_to_num(nan=torch.inf)
@@ -201,18 +210,24 @@ def _own_samples(
     like: Tensor,
     treatment: Callable[[Tensor], Tensor] | None,
     rng: torch.Generator | None,
-) -> Tensor:
-    with evaluated(generator, treatment, prior) as (generator, treatment, _), torch.no_grad():
-        z = prior.sample(count, rng=rng).to(like)
-        own = torch.cat([generator(part) for part in z.split(_ROWS)])
-        return own if treatment is None else treatment(own)
+) -> tuple[Tensor, tuple[float, float] | None]:
+    """Own samples, treated as the images were, and both ends of what the last layer can make, where nothing follows it."""
+    with evaluated(generator, treatment, prior) as (made_by, treated, _), torch.no_grad():
+        z = prior.sample(count, rng=rng).to(like.device)
+        z = z.to(dtype_of(generator, z[:_FEW], like.dtype))
+        own = torch.cat([made_by(part) for part in z.split(_ROWS)])
+        if treatment is not None:
+            return treated(own), None
+        with torch.enable_grad():
+            return own, range_of_last_layer(generator(z[:_FEW].clone().requires_grad_(True)))
 
 
-def _rounded(x: Tensor) -> Tensor:
-    """Images in [-1, 1] as a file of eight bits gives them back."""
-    if x.abs().max() > 1.001:
+def _rounded(x: Tensor, low: float, high: float) -> Tensor:
+    """Images from `low` to `high` as a file of eight bits gives them back."""
+    places = (x - low) * (255 / (high - low))
+    if places.min() < -_BEYOND or places.max() > 255 + _BEYOND:
         raise ValueError(
-            f"expected images in [-1, 1] to round to eight bits, got values from {x.min():.3g} to {x.max():.3g}; "
-            "pass eight_bit=False"
+            f"expected images from {low:g} to {high:g} to round to eight bits, got values from {x.min():.3g} to "
+            f"{x.max():.3g}; pass eight_bit=False"
         )
-    return ((x + 1) * 127.5).round().clamp(0, 255) / 127.5 - 1
+    return places.round().clamp(0, 255) * ((high - low) / 255) + low

@@ -2,31 +2,27 @@ r"""Latent code recovery: the code from which a generator makes given data.
 
 For data x, a generator G and a prior p(z), each code minimises
 
-.. math:: L(z) = dif(x, G(z)) + w R(z)
+.. math:: L(z) = dif(x, G(z)) + w v R(z)
 
-from one or more starts: draws from the prior, codes of one's own, or those that a learned inverse gives for x. How it is
-minimised is a `Solver`: `LevenbergMarquardt`, which finds the code that made the data, `LBFGS` or `Adam`. The generator
-stays as it is: held in eval mode, its parameters frozen, and given back with the modes and flags it had.
-
-**The driver.** Codes being worked on share one batch. A code that is done leaves it and the next one takes its place, so
-that none waits for the slowest. The starts of one datum run one after another, and no more of them once one has met the
-data; or side by side, where the solver gives up the worse half of them after given shares of its steps (successive halving).
-A code for which the generator gives NaN is given up alone. Solvers work on the generator with its batch normalisation folded
+from one or more starts: draws from the prior, codes of one's own, or those that a learned inverse gives for x. Without a
+regularizer R that is the difference alone; v, the variance of the generator's own samples, frees the weight w of the units
+of the data. How it is minimised is a `Solver`: `LevenbergMarquardt`, which finds the code that made the data, `LBFGS` or
+`Adam`; which starts are tried and for how long is told in `solvers.driver`. The generator stays as it is: held in eval mode,
+its parameters frozen, and given back with the modes and flags it had. Solvers work on it with its batch normalisation folded
 into its convolutions, where that is a copy that does the same; final images are the generator's own.
 
-The kept start is the one whose *final* loss is least. Codes, images and losses that are returned belong together: the
-images are computed once more from the final codes, after the last step.
+Codes, images and losses that are returned belong together: the images are computed once more from the final codes, after the
+last step, and whether a code has converged is asked of the gradient there.
 
 References: Cho, "Latent code recovery by statistical distance latent regulation loss", 2020; Lipton and Tripathi, "Precise
-recovery of latent vectors from generative adversarial networks", 2017; Jamieson and Talwalkar, "Non-stochastic best arm
-identification and hyperparameter optimization", 2016 (successive halving).
+recovery of latent vectors from generative adversarial networks", 2017.
 """
 
 import math
-from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -35,19 +31,18 @@ from torch import Tensor
 from latentry.display import Facts, Shown
 from latentry.display import number as short
 from latentry.display.progress import Progress, reported
-from latentry.holding import check_generator, evaluated, module_of, tried
+from latentry.holding import evaluated
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.differences import Difference, Norm, Target
+from latentry.latent.problem import Problem, posed, with_jacobian
 from latentry.latent.regularizers import Regularizer
 from latentry.latent.solvers.adam import Adam
-from latentry.latent.solvers.jacobian import jacobian_mode
+from latentry.latent.solvers.determination import undetermined
+from latentry.latent.solvers.driver import Tracks, in_double
+from latentry.latent.solvers.lbfgs import LBFGS
 from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
-from latentry.latent.solvers.objective import Objective, squashing_of
-from latentry.latent.solvers.prior_frame import PriorFrame, prior_frame
-from latentry.latent.solvers.rows import join, take
+from latentry.latent.solvers.rows import take
 from latentry.latent.solvers.solver import Solver
-from latentry.networks import folded
-from latentry.numerics.data_range import check_range, on_eight_bit_grid
 from latentry.numerics.inputs import checked
 
 if TYPE_CHECKING:
@@ -55,21 +50,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Recovery", "automatic_solver", "recover_codes"]
 
-_TRIAL_CODES = 64
-_MET, _MET_EIGHT_BIT = 1e-7, 1e-5
-"""Mean squared errors at which data count as met: in units of the square of their largest value, or, for images of eight
-bits in [-1, 1], as they are; that of rounding is 5e-6."""
-_NEARLY = 25.0
-"""How much more than that nearly meets data. Right starts leave images of eight bits, before the squashing, at 3 to 12 times
-it, wrong ones mostly at hundreds."""
-_ALIKE = 1.1
-"""How much larger than the least loss another start's may be to count as good as it."""
 _AGREE = 1e-2
 """Mean squared distance of codes, in units of the prior's variance, below which starts agree."""
-_SAME = 1e-4
-"""Largest difference of two forms of a generator, over its largest value, that rounding may make."""
 _MOST_LATENTS = 1024
 """Longest codes for which a Jacobian is the default."""
+_MOST_ELEMENTS = 2**27
+"""Largest Jacobian of one code that is worked out only to see how far the code is determined."""
+_AS_ROUNDING = 4.0
+"""Mean squared error over that of rounding up to which an error is taken for rounding, that of the code included."""
+_LONG_CODES = LBFGS(steps=400, halve_at=None)
+"""What longer codes are recovered by."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,7 +77,8 @@ class Recovery(Shown):
     met: Bool[Tensor, "n"]
     """Whether the code makes the data, up to rounding."""
     converged: Bool[Tensor, "n"]
-    """Whether the loss stopped falling before the step budget ran out."""
+    """Whether nothing more is to be gained near the code: the data are met, or the gradient of the loss is small
+    (`Objective.is_stationary`); False where the steps ran out before, or a kink of the loss is in the way."""
     restart: Int[Tensor, "n"]
     """Which start was best."""
     restart_loss: Float[Tensor, "n r"]
@@ -96,8 +87,18 @@ class Recovery(Shown):
     disagreement: Float[Tensor, "n"]
     """Mean squared distance from the best code to those of other starts that did as well, in units of the prior's spread:
     near 0 where starts agree, so that the code is unique as far as they can tell; NaN where no other did as well."""
+    undetermined: Float[Tensor, "n"]
+    """Share of the prior's variance, 0 to 1, that the data leave open near the code, by the Jacobian there
+    (`solvers.determination`): the mean squared code error to be expected, in units of the prior's variance. NaN where there
+    is no Jacobian, or it was not asked for."""
     evaluations: Int[Tensor, "n"]
     """Cost of each data point over all its starts: 1 for a forward pass or a column of a Jacobian, 2 for a gradient."""
+    seconds: Float[Tensor, "n"]
+    """Time of each data point over all its starts: its share in that of the batches it was in."""
+    regularizer: str | None
+    """What kept codes near the prior, as it prints; None where codes were free."""
+    weight: float
+    """What the regularizer was multiplied with at the end, w v; 0 without one."""
 
     def _facts(self) -> Facts:
         n, d = self.z.shape
@@ -107,6 +108,8 @@ class Recovery(Shown):
         agree = (
             f"{int((compared < _AGREE).sum())} of {len(compared)} that have a second one" if len(compared) else "not known"
         )
+        known = self.undetermined[~self.undetermined.isnan()].double()
+        left_open = f"{short(known.mean().item(), 2)} on average" if len(known) else "not known"
         left = {n: "", 0: " What is kept is the nearest that was found."}.get(
             met, " For the others, what is kept is the nearest that was found."
         )
@@ -117,7 +120,13 @@ class Recovery(Shown):
                 ("searches that converged", f"{int(self.converged.sum())} of {n}"),
                 ("mean squared error", f"median {short(error.median().item())}, largest {short(error.max().item())}"),
                 ("as good starts that agree", agree),
-                ("cost of one", f"{short(round(self.evaluations.double().mean().item()))} evaluations of the generator"),
+                ("prior's variance left open", left_open),
+                ("regularizer", "none" if self.regularizer is None else f"{self.regularizer}, weight {short(self.weight)}"),
+                (
+                    "cost of one",
+                    f"{short(round(self.evaluations.double().mean().item()))} evaluations of the generator, "
+                    f"{short(self.seconds.mean().item(), 2)} s",
+                ),
             ),
             f"The generator makes {'none' if met == 0 else met} of these {n:,} data up to rounding.{left}",
         )
@@ -152,10 +161,12 @@ def recover_codes(
     start: Callable[[Tensor], Tensor] | Float[Tensor, "n d"] | None = None,
     regularizer: Regularizer | None = None,
     weight: float | Callable[[float], float] = 0.01,
+    unit: float | None = None,
     difference: Difference | Norm = "l2",
     mask: Shaped[Tensor, "..."] | None = None,
     restarts: int = 4,
     met: float | None = None,
+    determination: bool = True,
     batch_size: int = 1024,
     rng: torch.Generator | None = None,
     progress: Progress = True,
@@ -167,229 +178,126 @@ def recover_codes(
     Args:
         generator: Any differentiable, deterministic callable z -> x. The modules behind it are held in eval mode with frozen
             parameters meanwhile, as are those behind `start`, `difference` and `regularizer`.
-        x: Data, in the units of the generator's output, or measurements of them where `difference` has an operator; codes
-            are computed in its dtype and on its device.
+        x: Data, in the units of the generator's output, or measurements of them where `difference` has an operator. They are
+            brought to the generator's dtype, or to single precision for one of half precision, in which codes are computed.
         prior: Law of the codes: source of the starts, and what the regularizer compares with.
-        solver: `LevenbergMarquardt()`, `LBFGS()` or `Adam()` with settings of your own; `auto` is the first for an l2
-            difference and codes of up to 1,024 elements, and `Adam()` else.
+        solver: `LevenbergMarquardt()`, `LBFGS()` or `Adam()` with settings of your own. `auto` is, for an l2 difference, the
+            first for codes of up to 1,024 elements and `LBFGS(steps=400)` for longer ones, and `Adam()` else.
         start: First start of each datum: a learned inverse x -> z (`fit_inverse`), or codes; by default, and for all
             further starts, draws from the prior.
         regularizer: R, such as `StatisticalDistance("wasserstein")` or `L2()`; None leaves codes free.
-        weight: w, at least 0, against a difference that is a mean over the elements of x; or a function of the share of the
-            steps done.
+        weight: w, at least 0; or a function of the share of the steps done. It has no units: at 0.01 a regularizer of 1
+            counts as much as an error of a tenth of the standard deviation of the generator's own samples in each element.
+        unit: v, against which w is meant; by default half the mean difference of two of the generator's own samples, for
+            pixels under l2 their variance. 1 gives weights in the units of the data, such as those of a likelihood.
         difference: Mean squared (`l2`) or mean absolute (`l1`, as in the paper) difference of pixels, or a `Difference` of
             features or measurements.
         mask: 1 where an element of the data is seen, 0 where it is hidden: `(n, *s)` or `(*s,)`.
         restarts: Most starts for each data point.
-        met: Mean squared error at which data count as met, so that no further start is tried; by default 1e-7 of the largest
-            value squared, or 1e-5 for images of eight bits in [-1, 1].
+        met: Mean squared error at which data count as met, so that no further start is tried. By default what rounding in
+            the generator's own dtype makes, by a copy of it in double precision where there is one; or, for images of eight
+            bits in a range that the generator's own outputs have, twice what their rounding makes.
+        determination: Whether to find how far each code is determined, which costs d + 1 evaluations.
         batch_size: Codes in work at once, starts included.
         rng: Source of the starts and of resampling, on the prior's device.
         progress: Called as `progress(done, total)` after each iteration, in iterations of single starts. By default a bar is
             shown on a terminal; None is silent.
 
     Raises:
-        ValueError: The data do not fit the generator, are in another range or hold NaN, a number is outside its range, or
-            the generator is stochastic, depends on its batch or has no gradient.
+        ValueError: The data do not fit the generator, are in another range or hold NaN, a number is outside its range, the
+            prior is none or of another length than the generator's codes, or the generator is stochastic, depends on its
+            batch or has no gradient.
     """
     difference = difference if isinstance(difference, Difference) else Difference(difference)
+    _check_numbers(weight, unit, restarts, met, batch_size)
     chosen = automatic_solver(difference.norm, prior.latent_dim) if solver == "auto" else solver
-    _check_numbers(weight, restarts, met, batch_size)
-    target = difference.prepare(x, mask)
     with evaluated(generator, difference, regularizer, weight, start, chosen, prior):
-        trial = prior.sample(_TRIAL_CODES, rng=torch.Generator(_device_of(prior)).manual_seed(0)).to(x)
-        check_generator(generator, trial[:3])
-        own = _measured(generator, difference, trial)
-        _check_data(target, own)
-        eight_bit = bool(on_eight_bit_grid(torch.where(target.seen.bool(), target.x, -1.0)).all())  # hidden is 0, no level
-        objective = Objective(
-            _quickest(generator, trial[:8]),
+        problem = posed(
+            generator,
+            x,
             prior,
-            difference,
-            regularizer,
-            weight if callable(weight) else lambda share: weight,
-            prior_frame(prior, x),
-            squashing_of(own, target.x, difference, eight_bit),
+            difference=difference,
+            regularizer=regularizer,
+            weight=weight,
+            unit=unit,
+            mask=mask,
+            met=met,
         )
-        if regularizer is not None:
-            tried(regularizer, trial[:2], prior)
-        if isinstance(chosen, LevenbergMarquardt):
-            first = take(target, slice(1))
-            objective = replace(objective, jacobian_mode=jacobian_mode(lambda z: objective.residuals(z, first), trial[:1]))
-        largest = target.x.abs().max().item()
-        tolerance = met if met is not None else (_MET_EIGHT_BIT if eight_bit else _MET * largest**2)
-        starts = _starts(start, target, prior, restarts, rng)
-        tracks = _Tracks(objective, chosen, target, starts, tolerance)
+        problem, determinable = _with_jacobian(problem, chosen, determination)
+        starts = _starts(start, problem.target, prior, restarts, rng)
+        tracks = Tracks(problem.objective, problem.exact, chosen, problem.target, starts, problem.tolerance)
         with reported(progress, "recovering codes") as tell:
             tracks.run(batch_size, rng or torch.Generator().manual_seed(0), tell)
-        return tracks.recovery(generator, batch_size)
+        return _recovery(problem, tracks, batch_size, determinable)
 
 
-class _Tracks:
-    """Every start of every datum: which are in work, and what became of the others."""
-
-    def __init__(
-        self, objective: Objective, solver: Solver, target: Target, starts: Float[Tensor, "n r d"], tolerance: float
-    ) -> None:
-        n, restarts, _ = starts.shape
-        self.objective, self.solver, self.target, self.tolerance = objective, solver, target, tolerance
-        self.z = starts.flatten(0, 1).clone()
-        self.restarts = restarts
-        self.loss = starts.new_full((n * restarts,), math.inf)
-        self.error = starts.new_full((n * restarts,), math.inf)
-        self.converged = torch.zeros(n * restarts, dtype=torch.bool, device=starts.device)
-        self.evaluations = torch.zeros(n * restarts, dtype=torch.int64, device=starts.device)
-        self.iterations = 0
-        together = 1 if solver.halve_at is None else restarts
-        self.waiting = deque((datum * restarts, together) for datum in range(n))
-        self.tried = [together] * n
-        self.to_finish: deque[int] = deque()
-        self.finished: set[int] = set()
-
-    def run(self, batch_size: int, rng: torch.Generator, progress: Callable[[int, int], None] | None) -> None:
-        """Work until every start is done, given up or not needed."""
-        device = self.z.device
-        track = torch.empty(0, dtype=torch.int64, device=device)
-        target = self._targets(track)
-        state: Any = None
-        total = len(self.z) * self.solver.steps
-        while self.waiting or self.to_finish or len(track):
-            for fresh, begun in self._begun(batch_size - len(track), alone=len(track) == 0):
-                state = begun if state is None else join(state, begun)
-                track = torch.cat([track, fresh])
-                target = self._targets(track)
-            if not len(track):
-                break
-            state = self.solver.advance(self.objective, state, target, rng)
-            self.iterations += len(track)
-            leaving = state.done | self._worse_halves(track, state)
-            if leaving.any():
-                self._settle(track[leaving], take(state, leaving))
-                track, state = track[~leaving], take(state, ~leaving)
-                target = self._targets(track)
-            if progress is not None:
-                progress(total if not (self.waiting or self.to_finish or len(track)) else min(self.iterations, total), total)
-
-    def recovery(self, generator: Generator, batch_size: int) -> Recovery:
-        """The best start of each datum, with the images that the generator itself makes."""
-        n, device = len(self.target), self.z.device
-        table = self.loss.view(n, self.restarts)
-        restart = table.argmin(1)
-        kept = torch.arange(n, device=device) * self.restarts + restart
-        z = self.z[kept]
-        with torch.no_grad():
-            x_hat = torch.cat([generator(part) for part in z.split(batch_size)])
-        error = self.objective.reconstruction_error(x_hat, self.target)
-        return Recovery(
-            z=z,
-            x_hat=x_hat,
-            reconstruction_error=error,
-            loss=self.loss[kept],
-            met=error <= self.tolerance,
-            converged=self.converged[kept],
-            restart=restart,
-            restart_loss=table,
-            disagreement=_disagreement(
-                self.objective.frame,
-                self.z.view(n, self.restarts, -1),
-                table,
-                (self.error <= self.tolerance).view(n, self.restarts),
-                restart,
-            ),
-            evaluations=self.evaluations.view(n, self.restarts).sum(1),
-        )
-
-    def _begun(self, room: int, *, alone: bool) -> Iterator[tuple[Int[Tensor, "m"], Any]]:
-        """Tracks that there is room for, with their first states: fresh starts, and best ones that are to be finished."""
-        fresh = self._next(room, alone=alone).to(self.z.device)
-        if len(fresh):
-            yield fresh, self.solver.begin(self.objective, self.z[fresh], self._targets(fresh))
-        last = [self.to_finish.popleft() for _ in range(min(len(self.to_finish), room - len(fresh)))]
-        if last:
-            best = torch.tensor(last, device=self.z.device)
-            state = self.solver.finish(self.objective, self.z[best], self._targets(best))
-            self.finished.update(last)
-            if state is not None:
-                yield best, state
-            else:
-                self._go_on(best, torch.zeros_like(best, dtype=torch.bool))
-
-    def _next(self, room: int, *, alone: bool) -> Int[Tensor, "m"]:
-        """Starts that fit into the room; all of one datum's at least, where nothing else is in work."""
-        fresh: list[int] = []
-        while self.waiting and (len(fresh) + self.waiting[0][1] <= room or (alone and not fresh)):
-            first, count = self.waiting.popleft()
-            fresh.extend(range(first, first + count))
-        return torch.tensor(fresh, dtype=torch.int64)
-
-    def _targets(self, track: Int[Tensor, "m"]) -> Target:
-        return take(self.target, track // self.restarts)
-
-    def _worse_halves(self, track: Int[Tensor, "m"], state: Any) -> Bool[Tensor, "m"]:
-        """The starts that are worse than half of those of their datum, where a halving is due."""
-        due = {math.ceil(share * self.solver.steps) for share in self.solver.halve_at or ()}
-        worse = torch.zeros_like(state.done)
-        if not due:
-            return worse
-        at_halving = torch.tensor([step in due for step in state.step.tolist()], device=track.device)
-        for datum in (track[at_halving] // self.restarts).unique().tolist():
-            members = (track // self.restarts == datum).nonzero().flatten()
-            order = state.loss[members].argsort()
-            worse[members[order[-(-len(members) // 2) :]]] = True
-        return worse
-
-    def _settle(self, track: Int[Tensor, "m"], state: Any) -> None:
-        """Judge the starts that leave, and line up the next one of data that are not met."""
-        z, target = state.z, self._targets(track)
-        with torch.no_grad():
-            x_hat = self.objective.generator(z)
-            residuals = self.objective.difference.residuals(x_hat, target)
-            loss = self.objective.difference.loss(residuals) + self.objective.penalty(z, torch.ones_like(state.loss))
-        loss = loss.nan_to_num(nan=math.inf)
-        better = loss <= self.loss[track]
-        kept = track[better]
-        self.z[kept], self.loss[kept] = z[better], loss[better]
-        error = self.objective.reconstruction_error(x_hat, target).nan_to_num(nan=math.inf)
-        self.error[kept], self.converged[kept] = error[better], state.converged[better]
-        self.evaluations[track] += state.evaluations + 1
-        if self.solver.halve_at is None:
-            unmet = error > self.tolerance
-            self._go_on(track[unmet], error[unmet] <= _NEARLY * self.tolerance)
-
-    def _go_on(self, unmet: Int[Tensor, "m"], nearly: Bool[Tensor, "m"]) -> None:
-        """A start that nearly meets its data is finished; else the next one begins; after all, the best is finished."""
-        for number, near in zip(unmet.tolist(), nearly.tolist(), strict=True):
-            datum, first = number // self.restarts, number // self.restarts * self.restarts
-            if near and number not in self.finished:
-                self.to_finish.append(number)
-            elif self.tried[datum] < self.restarts:
-                self.waiting.append((first + self.tried[datum], 1))
-                self.tried[datum] += 1
-            else:
-                best = first + int(self.loss[first : first + self.restarts].argmin())
-                if best not in self.finished:
-                    self.to_finish.append(best)
-
-
-def automatic_solver(norm: Norm, latent_dim: int) -> LevenbergMarquardt | Adam:
-    """What `auto` stands for: Levenberg-Marquardt wherever it can be had, for a difference of this norm and such codes."""
-    return LevenbergMarquardt() if norm == "l2" and latent_dim <= _MOST_LATENTS else Adam()
-
-
-def _quickest(generator: Generator, z: Float[Tensor, "n d"]) -> Generator:
-    """The same map with batch normalisation folded away; the generator itself where no copy does the same."""
-    owner = module_of(generator)
-    if owner is None:
-        return generator
+def _with_jacobian(problem: Problem, solver: Solver, determination: bool) -> tuple[Problem, bool]:
+    """The problem with a way to Jacobians, and whether they will say how far codes are determined."""
+    d, elements = problem.trial.shape[1], problem.target.x[0].numel()
+    wanted = determination and d <= _MOST_LATENTS and d * elements <= _MOST_ELEMENTS
+    needed = isinstance(solver, LevenbergMarquardt)
+    if not (wanted or needed):
+        return problem, False
     try:
-        copy = folded(owner)
-    except (AttributeError, NotImplementedError, RuntimeError, TypeError):
-        return generator  # modules that cannot be copied say so in many ways
-    quick = copy if owner is generator else getattr(copy, getattr(generator, "__name__", ""), generator)
+        return with_jacobian(problem), wanted
+    except ValueError:
+        if needed:
+            raise
+        return problem, False
+
+
+def _recovery(problem: Problem, tracks: Tracks, batch_size: int, determinable: bool) -> Recovery:
+    """The best start of each datum, with the images that the generator itself makes, and what is to be said of it."""
+    objective, target, best = problem.objective, problem.target, tracks.best()
+    z, cost, seconds = tracks.codes(best), tracks.by_datum(tracks.evaluations).sum(1), tracks.by_datum(tracks.seconds).sum(1)
     with torch.no_grad():
-        own, other = generator(z), quick(z)
-    alike = (own - other).abs().max() <= _SAME * own.abs().max()
-    return quick if alike else generator
+        x_hat = torch.cat([problem.generator(part) for part in z.split(batch_size)])
+    error = objective.reconstruction_error(x_hat, target)
+    met = error <= problem.tolerance.met
+    loss = tracks.by_datum(tracks.loss)
+
+    began = time.perf_counter()
+    converged, asked = met.clone(), (~met & loss.amin(1).isfinite()).nonzero().flatten()
+    for rows in asked.split(batch_size) if len(asked) else ():
+        converged[rows] = objective.is_stationary(z[rows], take(target, rows))
+    cost[asked] += 3
+    open_ = torch.full_like(error, torch.nan)
+    if determinable:
+        open_ = _undetermined(problem, z, error)
+        cost += 1 + z.shape[1]
+    return Recovery(
+        z=z,
+        x_hat=x_hat,
+        reconstruction_error=error,
+        loss=loss.amin(1),
+        met=met,
+        converged=converged,
+        restart=best,
+        restart_loss=loss,
+        disagreement=tracks.disagreement(best),
+        undetermined=open_,
+        evaluations=cost,
+        seconds=seconds + (time.perf_counter() - began) / len(z),
+        regularizer=None if objective.regularizer is None else repr(objective.regularizer),
+        weight=0.0 if objective.regularizer is None else objective.weight(1.0),
+    )
+
+
+def _undetermined(problem: Problem, z: Float[Tensor, "n d"], error: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+    """With the error of the reconstruction as that of the data, but for data that are met with no more than rounding."""
+    rounded = error <= _AS_ROUNDING * problem.rounding.at_most
+    variance = torch.where(rounded, problem.rounding.of_data, error.nan_to_num(nan=1.0))
+    variance = variance.clamp(min=max(problem.rounding.of_data, torch.finfo(error.dtype).tiny))
+    if problem.exact is None:
+        return undetermined(problem.objective, z, problem.target, variance)
+    return undetermined(problem.exact, z.double(), in_double(problem.target), variance.double()).to(z)
+
+
+def automatic_solver(norm: Norm, latent_dim: int) -> LevenbergMarquardt | LBFGS | Adam:
+    """What `auto` stands for: Levenberg-Marquardt wherever it can be had, for a difference of this norm and such codes."""
+    if norm != "l2":
+        return Adam()
+    return LevenbergMarquardt() if latent_dim <= _MOST_LATENTS else _LONG_CODES
 
 
 def _starts(
@@ -416,46 +324,15 @@ def _starts(
     return torch.cat([own.detach()[:, None], drawn[:, 1:]], 1)
 
 
-def _measured(generator: Generator, difference: Difference, z: Tensor) -> Tensor:
-    with torch.no_grad():
-        x = generator(z)
-        return x if difference.operator is None else tried(difference.operator, x)
-
-
-def _disagreement(
-    frame: PriorFrame,
-    z: Float[Tensor, "n r d"],
-    loss: Float[Tensor, "n r"],
-    met: Bool[Tensor, "n r"],
-    best: Int[Tensor, "n"],
-) -> Float[Tensor, "n"]:
-    """Mean squared distance from the best start's code to the codes of those that did as well, or met the data as it did."""
-    row = torch.arange(len(z), device=z.device)
-    as_well = (loss <= _ALIKE * loss[row, best][:, None]) | (met & met[row, best][:, None])
-    as_well[row, best] = False
-    e = frame.inward(z)
-    squared = (e - e[row, best][:, None]).square().mean(2)
-    return torch.where(as_well, squared, 0.0).sum(1) / as_well.sum(1)
-
-
-def _device_of(prior: SampledPrior) -> torch.device:
-    return prior.sample(0).device
-
-
-def _check_numbers(weight: float | Callable[[float], float], restarts: int, met: float | None, batch_size: int) -> None:
+def _check_numbers(
+    weight: float | Callable[[float], float], unit: float | None, restarts: int, met: float | None, batch_size: int
+) -> None:
     for name, value in (("restarts", restarts), ("batch_size", batch_size)):
         if value < 1:
             raise ValueError(f"expected {name} >= 1, got {value}")
     if not callable(weight) and not weight >= 0:
         raise ValueError(f"expected weight >= 0, got {weight}")
+    if unit is not None and not 0 < unit < math.inf:
+        raise ValueError(f"expected a finite unit > 0, got {unit}; for no regularizer leave it out")
     if met is not None and not met >= 0:
         raise ValueError(f"expected met >= 0, got {met}")
-
-
-def _check_data(target: Target, own: Tensor) -> None:
-    if target.x.shape[1:] != own.shape[1:]:
-        raise ValueError(
-            f"expected data of shape (n, {', '.join(map(str, own.shape[1:]))}) as the generator makes them, got "
-            f"{tuple(target.x.shape)}; resize, or convert the channels (grey or colour)"
-        )
-    check_range(target.x, own)

@@ -5,16 +5,21 @@ generator's runs without complaint and finds nothing. So the range of both sides
 is named only on evidence that no proper data of another range give:
 
 - [0, 255]: nothing below 0, something above 16, and a hundredth of all above 2; images, or whole numbers.
-- [-1, 1]: everything within, and most items fall below -0.25.
+- [-1, 1]: everything within, most items fall below -0.25, and so does a twentieth of all elements (a few may by noise).
 - [0, 1], the sure sign: eight or more levels, all of them multiples of 1/255. Pixels v = 0 .. 255 in [-1, 1] are
   2 v / 255 - 1: *odd* multiples of 1/255, every one. An even multiple, such as the black of any image in [0, 1], is never
   among them; and where all are odd, the data are not in [0, 1].
 - [0, 1], the sign of several (three or more images, unrounded): nothing below 0, half of them come within 0.05 of it,
   something is above 0.5. Bright images in [-1, 1] may all lie above 0 by their nature, but nothing makes them end there.
 
-Where no sign is seen nothing is concluded: data of less than 64 elements, a single unrounded image in [0, 1] (which may as
-well be a bright one in [-1, 1]), images standardised by mean and variance, vectors and signals that are not whole levels.
-"""
+Of the generator more may be known. Where its last layer squashes, the ends of what it can make are certain, whatever its
+outputs are, and data far beyond them are in other units, even if no range can be named. And where many of its outputs were
+looked at, their lack is a sign too: that nothing is below 0 while the data are in [-1, 1], or that all of them fall far
+below 0 while nothing in the data does.
+
+Where no sign is seen nothing is concluded: data of less than 64 elements, a single unrounded image in [0, 1] beside a few
+outputs (which may as well be a bright one in [-1, 1]), images standardised by mean and variance, vectors and signals that
+are not whole levels."""
 
 from typing import Literal
 
@@ -22,7 +27,16 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-__all__ = ["Range", "apparent_range", "check_apparent_range", "check_range", "check_same_range", "on_eight_bit_grid"]
+__all__ = [
+    "Range",
+    "apparent_range",
+    "check_apparent_range",
+    "check_range",
+    "check_same_range",
+    "conversion_of_bytes",
+    "on_eight_bit_grid",
+    "possible_ranges",
+]
 
 Range = Literal["[0, 255]", "[0, 1]", "[-1, 1]"]
 """Ranges that images come in."""
@@ -35,31 +49,61 @@ _CONVERSIONS = {
     ("[-1, 1]", "[0, 1]"): "(x + 1) / 2",
     ("[-1, 1]", "[0, 255]"): "127.5 * (x + 1)",
 }
+_RANGES: dict[Range, tuple[float, float]] = {"[0, 1]": (0.0, 1.0), "[-1, 1]": (-1.0, 1.0), "[0, 255]": (0.0, 255.0)}
 _LOOKED_AT = 64
 """Items that are looked at, so that the check costs nothing beside recovery."""
 _FEWEST_ELEMENTS = 64
+_MANY_OUTPUTS = 16
+"""Outputs of a generator from which on it is a sign what none of them does."""
 _FEWEST_ITEMS = 3
 _FEWEST_LEVELS = 8
+_LEAST_DARK = 0.05
+"""Share of elements below -0.25, which noise alone seldom brings there from [0, 1]."""
+_OUT_OF_REACH = 0.02
+"""Share of elements beyond the ends by more than the whole range, which no noise brings there."""
+_SELDOM = 0.01
+"""Share of outputs that a generator without a bounded last layer may have outside its range."""
 _OVERSHOOT = 0.25
 """How far a generator without a bounded last layer may leave [-1, 1]."""
 
 
-def check_range(x: Shaped[Tensor, "n *s"], x_own: Shaped[Tensor, "k *t"]) -> None:
+def check_range(x: Shaped[Tensor, "n *s"], x_own: Shaped[Tensor, "k *t"], ends: tuple[float, float] | None = None) -> None:
     """Refuse data that are evidently in another range than what the generator makes.
 
     Args:
         x: The user's data, or what is seen of them.
         x_own: Some of the generator's own outputs, at least three, treated as the data were (measured, say).
+        ends: Both ends of what the generator can make, where its last layer sets them.
 
     Raises:
-        ValueError: Both sides show signs of a range, and not of the same one; the message says how to convert.
+        ValueError: Both sides show signs of a range, and not of the same one; the message says how to convert. Or most data
+            are out of the reach of the generator.
     """
-    given, made = apparent_range(x), apparent_range(x_own)
+    given, made = apparent_range(x), (None if ends is None else _named(ends)) or apparent_range(x_own)
+    own = x_own[:_LOOKED_AT].detach().float().flatten(1)
+    if given == "[-1, 1]" and made is None and len(own) >= _MANY_OUTPUTS and _never_below_0(own):
+        made = "[0, 1]"
+    if given is None and made == "[-1, 1]" and _all_far_below_0(own) and _ends_at_0(x):
+        given = "[0, 1]"
+    if given is None and made in ("[0, 1]", "[-1, 1]") and ends is not None and _up_to_255(x):
+        given = "[0, 255]"
+    got = f"(from {x.min():.3g} to {x.max():.3g})"
     if given is not None and made is not None and given != made:
         raise ValueError(
-            f"expected data in {made} as the generator makes them, got data in {given} (from {x.min():.3g} to "
-            f"{x.max():.3g}); convert them with {_CONVERSIONS[given, made]}"
+            f"expected data in {made} as the generator makes them, got data in {given} {got}; convert them with "
+            f"{_CONVERSIONS[given, made]}"
         )
+    if ends is not None and _out_of_reach(x, ends):
+        raise ValueError(
+            f"expected data from {ends[0]:.4g} to {ends[1]:.4g}, where the generator's last layer ends, got others {got}; "
+            "bring them into the units that it was trained in"
+        )
+
+
+def conversion_of_bytes(x_own: Float[Tensor, "k *t"], ends: tuple[float, float] | None = None) -> str:
+    """How pixels of 0 to 255 become what a generator makes, as Python; for one in [-1, 1] where that is not known."""
+    made = (None if ends is None else _named(ends)) or apparent_range(x_own) or "[-1, 1]"
+    return {"[0, 1]": "x.float() / 255", "[-1, 1]": "x.float() / 127.5 - 1", "[0, 255]": "x.float()"}[made]
 
 
 def check_apparent_range(x: Shaped[Tensor, "n *s"], expected: Range, who: str) -> None:
@@ -106,7 +150,7 @@ def apparent_range(x: Shaped[Tensor, "n *s"]) -> Range | None:
     if low.min() >= 0 and 16 < high.max() <= 255 and (items > 2).float().mean() >= 0.01:
         return "[0, 255]" if images or torch.equal(items, items.round()) else None
     if low.min() >= -1 - _OVERSHOOT and high.max() <= 1 + _OVERSHOOT and (low < -0.25).float().mean() > 0.5:
-        return "[-1, 1]"
+        return "[-1, 1]" if (items < -0.25).float().mean() >= _LEAST_DARK else None
     if low.min() >= 0 and high.max() <= 1:
         levels = _levels(items)
         if levels is not None:
@@ -116,17 +160,69 @@ def apparent_range(x: Shaped[Tensor, "n *s"]) -> Range | None:
     return None
 
 
+def possible_ranges(x_own: Float[Tensor, "k *t"], ends: tuple[float, float] | None = None) -> list[tuple[float, float]]:
+    """The ranges of images that a generator's own outputs may lie in, the narrowest first.
+
+    Args:
+        x_own: Some of its outputs.
+        ends: Both ends of what it can make, where its last layer sets them.
+    """
+    made = x_own.detach() if ends is None else torch.tensor(ends)
+    possible = []
+    for low, high in _RANGES.values():
+        slack = (0.01 if ends is not None or low == 0 else _OVERSHOOT) * (high - low)
+        beyond = ((made < low - slack) | (made > high + slack)).float().mean()
+        if beyond <= _SELDOM and (high < 2 or made.max() > 16):
+            possible.append((low, high))
+    return possible
+
+
+def on_eight_bit_grid(x: Float[Tensor, "n *s"], low: float = -1.0, high: float = 1.0) -> Bool[Tensor, "n"]:
+    """Which items hold nothing but the 256 levels from `low` to `high`, as images read from files do."""
+    places = (x.flatten(1) - low) * (255 / (high - low))
+    whole = places.round()
+    return ((places - whole).abs().amax(1) < 0.01) & (whole.amin(1) >= 0) & (whole.amax(1) <= 255)
+
+
 def _in_fractions(x: Shaped[Tensor, "n *s"]) -> bool:
     """Whether data are all small and not whole, as no images in [0, 255] are."""
     x = x[:_LOOKED_AT].detach().float()
     return x.numel() > 0 and x.abs().max().item() <= 1 + _OVERSHOOT and not torch.equal(x, x.round())
 
 
-def on_eight_bit_grid(x: Float[Tensor, "n *s"]) -> Bool[Tensor, "n"]:
-    """Which items hold nothing but 2 v / 255 - 1 for v = 0 .. 255, as images read from files do."""
-    items = x.flatten(1)
-    places = (items + 1) * 127.5
-    return ((places - places.round()).abs().amax(1) < 0.01) & (items.abs().amax(1) < 1.001)
+def _named(ends: tuple[float, float]) -> Range | None:
+    """The range that has these ends."""
+    for name, (low, high) in _RANGES.items():
+        if max(abs(ends[0] - low), abs(ends[1] - high)) <= 0.01 * (high - low):
+            return name
+    return None
+
+
+def _never_below_0(own: Float[Tensor, "k m"]) -> bool:
+    return bool(own.min() >= 0 and 0.5 < own.max() <= 1 + _OVERSHOOT)
+
+
+def _all_far_below_0(own: Float[Tensor, "k m"]) -> bool:
+    return len(own) >= _MANY_OUTPUTS and bool((own.amin(1) < -0.5).all())
+
+
+def _ends_at_0(x: Shaped[Tensor, "n *s"]) -> bool:
+    """Whether items lie in [0, 1], and come near both ends, each of them."""
+    items = x[:_LOOKED_AT].detach().float().flatten(1)
+    low, high = items.amin(1), items.amax(1)
+    return bool(
+        items.numel() >= _FEWEST_ELEMENTS and (low >= 0).all() and (low < 0.05).all() and ((high > 0.5) & (high <= 1)).all()
+    )
+
+
+def _up_to_255(x: Tensor) -> bool:
+    return bool(x.min() >= 0 and 16 < x.max() <= 255 and (x > 2).float().mean() >= 0.01)
+
+
+def _out_of_reach(x: Tensor, ends: tuple[float, float]) -> bool:
+    low, high = ends
+    beyond = (x < low - (high - low)) | (x > high + (high - low))
+    return bool(beyond.float().mean() > _OUT_OF_REACH)
 
 
 def _levels(items: Float[Tensor, "n m"]) -> Int[Tensor, "l"] | None:

@@ -113,8 +113,8 @@ class RecoverSettings(CommonSettings):
     """What keeps codes near the prior. None by default: the code that made an image is found without one, and any moves it
     off; with one whose weight does not suit your generator codes only look well. If the verdict finds your codes too wide,
     which is usual for images that the generator cannot make, try l2 (normal priors) or wasserstein, and a small weight."""
-    weight: float = 0.01
-    """Its weight against the mean difference to the image."""
+    weight: float = 0.04
+    """Its weight against the mean squared difference to the image over the variance of the generator's own images."""
     resampling: ResamplingName = "none"
     """Rule by which Adam draws single elements of a code anew, with chances meant for the whole run."""
     resampling_bound: float = 3.0

@@ -162,6 +162,7 @@ def _outcome(
         solver=LevenbergMarquardt(settings.damped_steps) if method.damped else Adam(settings.steps),
         regularizer=method.regularizer,
         weight=method.weight,
+        unit=1.0,  # images in [-1, 1], as where the weights were chosen
         # a start that makes the data is the last one; on data that no code makes, one has to do
         restarts=1 if method.damped and target.codes is None else settings.restarts,
         rng=torch.Generator().manual_seed(settings.seed + 1),  # the same starts for every method

@@ -33,8 +33,6 @@ Schedule = Literal["cosine", "constant"]
 
 _WARM_UP = 0.05
 _SMALL = 1e-8
-_STILL = 0.01
-"""Part of its first size below which a gradient counts as gone."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +43,8 @@ class AdamState:
     loss: Float[Tensor, "n"]
     first: Float[Tensor, "n d"]
     second: Float[Tensor, "n d"]
-    steepness: Float[Tensor, "n"]
-    """Norm of the first gradient."""
     step: Int[Tensor, "n"]
     done: Bool[Tensor, "n"]
-    converged: Bool[Tensor, "n"]
     evaluations: Int[Tensor, "n"]
 
 
@@ -90,7 +85,7 @@ class Adam:
         never = torch.zeros(n, dtype=torch.bool, device=z.device)
         count = torch.zeros(n, dtype=torch.int64, device=z.device)
         infinite = z.new_full((n,), math.inf)
-        return AdamState(z, infinite, torch.zeros_like(z), torch.zeros_like(z), infinite, count, never, never, count)
+        return AdamState(z, infinite, torch.zeros_like(z), torch.zeros_like(z), count, never, count)
 
     def finish(self, objective: Objective, z: Float[Tensor, "n d"], target: Target) -> None:
         """Nothing: each start has been led to its end."""
@@ -110,18 +105,14 @@ class Adam:
         if self.resampling is not None:
             z = self.resampling(z, objective.prior, rng)
 
-        size = gradient.norm(dim=1)
-        steepness = torch.where(state.step == 0, size, state.steepness)
         broken = ~loss.isfinite()
         return AdamState(
             z=z,
             loss=loss.nan_to_num(nan=math.inf),
             first=first,
             second=second,
-            steepness=steepness,
             step=step,
             done=broken | (step >= self.steps),
-            converged=size <= _STILL * steepness,
             evaluations=state.evaluations + 3,
         )
 

@@ -17,13 +17,16 @@ and any regularizer will do; but where the loss has kinks (l1, the Wasserstein d
 percent above the minimum. A weight that changes between steps does no harm: the difference to the data is remembered by
 itself, and both ends of a move are compared under one weight.
 
+Where the generator ends in a squashing the difference is taken before it first (`solvers.squashing`), until it can be
+lowered no more or half of the steps are done, and as it is from there on.
+
 References: Nocedal, "Updating quasi-Newton matrices with limited storage", 1980; Liu and Nocedal, "On the limited memory
 BFGS method for large scale optimization", 1989; Lewis and Overton, "Nonsmooth optimization via quasi-Newton methods", 2013
 (line search); Li and Fukushima, "On the global convergence of the BFGS method for nonconvex unconstrained optimization
 problems", 2001 (pairs left out).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -71,9 +74,10 @@ class LBFGSState:
     """Losses after the last steps, the newest last."""
     steepness: Float[Tensor, "n"]
     """Norm of the first gradient."""
+    unsquashed: Bool[Tensor, "n"]
+    """Whether the difference is taken before the squashing."""
     step: Int[Tensor, "n"]
     done: Bool[Tensor, "n"]
-    converged: Bool[Tensor, "n"]
     evaluations: Int[Tensor, "n"]
 
 
@@ -127,12 +131,19 @@ class LBFGS:
 
     def begin(self, objective: Objective, z: Float[Tensor, "n d"], target: Target) -> LBFGSState:
         """The state of these starts."""
+        return self._state(objective, z, target, unsquashed=objective.squashing is not None)
+
+    def finish(self, objective: Objective, z: Float[Tensor, "n d"], target: Target) -> LBFGSState:
+        """The difference as it is, from here."""
+        return self._state(objective, z, target, unsquashed=False)
+
+    def _state(self, objective: Objective, z: Tensor, target: Target, *, unsquashed: bool) -> LBFGSState:
         n, d = z.shape
         never = torch.zeros(n, dtype=torch.bool, device=z.device)
         count = torch.zeros(n, dtype=torch.int64, device=z.device)
         infinite = z.new_full((n,), torch.inf)
         none = z.new_zeros(n, self.history, d)
-        difference, slope = objective.difference_slope(z, target)
+        difference, slope = objective.difference_slope(z, target, unsquashed=unsquashed)
         return LBFGSState(
             z=z,
             loss=infinite,
@@ -142,22 +153,32 @@ class LBFGS:
             bends=none,
             recent=infinite[:, None].expand(n, _WINDOW),
             steepness=infinite,
+            unsquashed=torch.full_like(never, unsquashed),
             step=count,
             done=never,
-            converged=never,
             evaluations=count + 3,
         )
 
-    def finish(self, objective: Objective, z: Float[Tensor, "n d"], target: Target) -> None:
-        """Nothing: each start has been led to its end."""
-
     def advance(self, objective: Objective, state: LBFGSState, target: Target, rng: torch.Generator) -> LBFGSState:
-        """One direction of every code, and a length along it."""
+        """One direction of every code, and a length along it; codes that are done before the squashing go on behind it."""
+        for unsquashed in state.unsquashed.unique().tolist():
+            part = (state.unsquashed == unsquashed).nonzero().flatten()
+            state = put(state, part, self._step(objective, take(state, part), take(target, part), unsquashed))
+        behind = (state.unsquashed & (state.done | (state.step >= self.steps // 2))).nonzero().flatten()
+        if len(behind):
+            before = take(state, behind)
+            fresh = self.finish(objective, before.z, take(target, behind))
+            done = ~before.loss.isfinite() | (before.step >= self.steps)
+            kept = {"step": before.step, "evaluations": before.evaluations + fresh.evaluations, "done": done}
+            state = put(state, behind, replace(fresh, **kept))
+        return state
+
+    def _step(self, objective: Objective, state: LBFGSState, target: Target, unsquashed: bool) -> LBFGSState:
         share = state.step.to(state.z) / self.steps
         here = _with_penalty(objective, state.z, state.difference, state.difference_slope, share)
         remembers = state.moves[:, -1].any(1)
         direction = -_inverse_hessian_times(here.gradient, state.moves, state.bends)
-        there, tried = self._search(objective, target, share, here, direction)
+        there, tried = self._search(objective, target, share, here, direction, unsquashed)
 
         move, bend = (there.z - here.z) / objective.frame.scale, there.gradient - here.gradient
         lowered = move.any(1)
@@ -167,10 +188,10 @@ class LBFGS:
 
         broken = ~(here.loss.isfinite() & here.gradient.isfinite().all(1))
         recent = torch.cat([state.recent[:, 1:], there.loss[:, None]], 1)
-        steepness = torch.where(state.step == 0, here.gradient.norm(dim=1), state.steepness)
+        steepness = torch.where(state.steepness.isinf(), here.gradient.norm(dim=1), state.steepness)
         gone = there.gradient.norm(dim=1) <= _STILL * steepness
         flat = lowered & (recent[:, -1] >= (1 - _LEAST_GAIN) * recent[:, 0])
-        converged = (gone | flat | (~lowered & ~remembers)) & ~broken
+        nothing_left = gone | flat | (~lowered & ~remembers)
         return LBFGSState(
             z=there.z,
             loss=there.loss.nan_to_num(nan=torch.inf),
@@ -180,9 +201,9 @@ class LBFGS:
             bends=choose(lowered, bends, torch.zeros_like(bends)),
             recent=recent,
             steepness=steepness,
+            unsquashed=state.unsquashed,
             step=state.step + 1,
-            done=converged | broken | (state.step + 1 >= self.steps),
-            converged=converged,
+            done=nothing_left | broken | (state.step + 1 >= self.steps),
             evaluations=state.evaluations + 3 * tried,
         )
 
@@ -193,6 +214,7 @@ class LBFGS:
         share: Float[Tensor, "n"],
         here: _Point,
         direction: Float[Tensor, "n d"],
+        unsquashed: bool,
     ) -> tuple[_Point, Int[Tensor, "n"]]:
         """The last point along each direction that lowered the loss by enough, or none but here; and the lengths tried."""
         descent = (here.gradient * direction).sum(1)
@@ -209,7 +231,7 @@ class LBFGS:
                 break
             at, within, way = take(here, searching), take(interval, searching), direction[searching]
             z = at.z + within.length[:, None] * objective.frame.scale * way
-            data = objective.difference_slope(z, take(target, searching))
+            data = objective.difference_slope(z, take(target, searching), unsquashed=unsquashed)
             point = _with_penalty(objective, z, *data, share[searching])
             tried[searching] += 1
 

@@ -10,26 +10,34 @@ descent finds none:
 
 1. *Damping and prior follow the residual.* Both are measured in the loss itself, so that they vanish as it does, and
    convergence to a code that makes the data is superlinear. Far from it the term :math:`\lambda \ell |e|^2` keeps the path
-   within the bulk of the prior: a homotopy from the prior to the data whose pace the data set. For data that no code makes
-   :math:`\lambda` is faded out over the steps.
+   within the bulk of the prior: a homotopy from the prior to the data whose pace the data set. It is a means of search and
+   no part of what is minimised: :math:`\lambda = 0` from where the loss falls no more, or from a share of the steps on.
 2. *Several dampings are tried* for each Jacobian, smaller, equal and larger: they cost a forward pass each where the
    Jacobian cost d; the best is kept, if it lowers the loss.
 3. *Secant steps.* Further steps are taken from the same Jacobian, brought up to date by Broyden's formula with what the
    step before has shown: in a curved valley that is just the direction in which the Jacobian has changed.
 4. *Residuals before the squashing* (`solvers.objective`) where the generator ends in one, until they can be lowered no
-   more. Data that no start has met are finished with plain ones, from the best.
+   more.
 5. *A start that is stuck gives up its place.* It leaves a loss that falls no more, and the driver goes on with the next.
 
-One eigendecomposition of :math:`J^T J` serves all dampings. Memory is bounded by taking a few codes at a time, and for long
-data by a sketch: a random signed sum of residuals into a fixed number of cells, which keeps :math:`J^T J` and
-:math:`J^T r` in expectation.
+Data that no start has met are *finished* from the best: with plain residuals, without the pull, and to a stationary point of
+the loss. That is where a full step of Gauss-Newton would lower the loss by no more than a few roundings of it,
+
+.. math:: g^T (J^T J)^+ g \le 8 \epsilon \, |r|^2, \qquad g = J^T r + \tfrac{1}{2} \nabla w R,
+
+for :math:`w = 0` the squared cosine of the angle between the residuals and what the Jacobian can change of them.
+Coordinates at an end of the prior's support that the loss draws outward are held there, in each step (Bertsekas, 1982).
+
+One eigendecomposition of :math:`J^T J` serves all dampings; linear algebra is done in double precision. Memory is bounded by
+taking a few codes at a time, and for long data by a sketch: a random signed sum of residuals into a fixed number of cells,
+which keeps :math:`J^T J` and :math:`J^T r` in expectation.
 
 References: Levenberg, "A method for the solution of certain non-linear problems in least squares", 1944; Marquardt, "An
 algorithm for least-squares estimation of nonlinear parameters", 1963; Broyden, "A class of methods for solving nonlinear
-simultaneous equations", 1965; Fan and Yuan, "On the quadratic convergence of the
-Levenberg-Marquardt method without nonsingularity assumption", 2005 (damping by the residual); Clarkson and Woodruff, "Low
-rank approximation and regression in input sparsity time", 2013 (sketch).
-"""
+simultaneous equations", 1965; Bertsekas, "Projected Newton methods for optimization problems with simple constraints", 1982;
+Bates and Watts, "A relative offset orthogonality convergence criterion for nonlinear least squares", 1981; Fan and Yuan, "On
+the quadratic convergence of the Levenberg-Marquardt method without nonsingularity assumption", 2005 (damping by the
+residual); Clarkson and Woodruff, "Low rank approximation and regression in input sparsity time", 2013 (sketch)."""
 
 import math
 from collections.abc import Callable
@@ -42,6 +50,7 @@ from torch import Tensor
 from latentry.latent.differences import Target
 from latentry.latent.solvers.jacobian import jacobian
 from latentry.latent.solvers.objective import Objective
+from latentry.latent.solvers.prior_frame import PriorFrame
 from latentry.latent.solvers.rows import choose, put, take
 from latentry.numerics.inputs import check_fields
 
@@ -50,7 +59,7 @@ __all__ = ["LevenbergMarquardt"]
 _MULTIPLES = (0.2, 1.0, 5.0)
 _REFUSED = 20.0
 """What damping is multiplied by when every trial was worse."""
-_LEAST_DAMPING, _MOST_DAMPING = 1e-6, 1e8
+_LEAST_DAMPING, _LEAST_DAMPING_AT_THE_END, _MOST_DAMPING = 1e-6, 1e-30, 1e8
 _SETTLED = 1e-9
 """Mean squared move of a code, in units of the prior's spread, below which it has arrived."""
 _WINDOW = 5
@@ -58,8 +67,16 @@ _WINDOW = 5
 _LEAST_GAIN, _LEAST_GAIN_UNSQUASHED = 0.02, 0.1
 """A loss that fell by less than this part of itself falls no more. Before the squashing starts that arrive fall fast: of 59
 that did on two generators two fell by less than a tenth in between, and those that did not ran three times as long."""
-_NOTHING = 1e-14
-"""Loss that is rounding alone."""
+_NOTHING, _NOTHING_UNSQUASHED = 1e-14, 1e-8
+"""Loss, as a part of the variance of the generator's samples, at which the search has found the code; and the same before
+the squashing, from where plain residuals in double precision take two steps."""
+_ROUNDINGS = 16.0
+"""Mean squared rounding of the generator, so many times, that is as near to the data as it gets."""
+_HARDLY_LESS = 0.99
+"""Part of the loss that a Jacobian and its steps leave where the Jacobian they end with is trusted to tell a stationary
+point."""
+_STATIONARY = 8
+"""Roundings of the loss that a full step may still promise at a stationary point."""
 _MET = 1e-5
 """Loss before the squashing below which a code makes its data."""
 _FADE = 0.7
@@ -77,15 +94,18 @@ class LevenbergMarquardtState:
     """Losses after the last steps, the newest last."""
     unsquashed: Bool[Tensor, "n"]
     """Whether residuals are taken before the squashing."""
+    pulled: Bool[Tensor, "n"]
+    """Whether the prior still pulls."""
+    last: Bool[Tensor, "n"]
+    """Whether this start is led to a stationary point of the loss."""
     step: Int[Tensor, "n"]
     done: Bool[Tensor, "n"]
-    converged: Bool[Tensor, "n"]
     evaluations: Int[Tensor, "n"]
 
 
 @dataclass(frozen=True)
 class LevenbergMarquardt:
-    """Damped least squares with the prior's pull, each code with its own damping.
+    """Damped least squares, drawn to the prior on the way, each code with its own damping.
 
     Raises:
         ValueError: A number is outside its range.
@@ -96,7 +116,8 @@ class LevenbergMarquardt:
     secant_steps: int = 3
     """Further steps from each Jacobian, which is brought up to date by what the steps show."""
     prior_pull: float = 0.2
-    """lambda of the module's theory; 0 leaves the path free."""
+    """lambda of the module's theory, for the search alone; 0 leaves the path free. To keep codes near the prior, name a
+    regularizer."""
     damping: float = 1.0
     """mu at the start."""
     sketch: int | None = 65536
@@ -121,13 +142,14 @@ class LevenbergMarquardt:
         """
         if objective.difference.norm != "l2":
             raise ValueError("expected an l2 difference for Levenberg-Marquardt, got l1; use solver=Adam()")
-        return self._state(z, objective.squashing is not None, 0)
+        return self._state(z, unsquashed=objective.squashing is not None, pulled=True, last=False)
 
-    def finish(self, objective: Objective, z: Float[Tensor, "n d"], target: Target) -> LevenbergMarquardtState | None:
-        """Plain residuals from here, with three quarters of the steps; None if they were plain before."""
-        return None if objective.squashing is None else self._state(z, False, self.steps // 4)
+    def finish(self, objective: Objective, z: Float[Tensor, "n d"], target: Target) -> LevenbergMarquardtState:
+        """Plain residuals from here, with half of the steps, to a stationary point of the loss."""
+        searched_otherwise = objective.squashing is not None
+        return self._state(z, unsquashed=False, pulled=searched_otherwise, last=True)
 
-    def _state(self, z: Float[Tensor, "n d"], unsquashed: bool, step: int) -> LevenbergMarquardtState:
+    def _state(self, z: Tensor, *, unsquashed: bool, pulled: bool, last: bool) -> LevenbergMarquardtState:
         n = len(z)
         never = torch.zeros(n, dtype=torch.bool, device=z.device)
         count = torch.zeros(n, dtype=torch.int64, device=z.device)
@@ -135,12 +157,13 @@ class LevenbergMarquardt:
         return LevenbergMarquardtState(
             z=z,
             loss=infinite,
-            damping=z.new_full((n,), self.damping),
+            damping=z.new_full((n,), self.damping, dtype=torch.float64),
             recent=infinite[:, None].expand(n, _WINDOW).clone(),
             unsquashed=torch.full_like(never, unsquashed),
-            step=count + step,
+            pulled=torch.full_like(never, pulled),
+            last=torch.full_like(never, last),
+            step=count + (self.steps // 2 if last else 0),
             done=never,
-            converged=never,
             evaluations=count,
         )
 
@@ -158,41 +181,65 @@ class LevenbergMarquardt:
         self, objective: Objective, state: LevenbergMarquardtState, target: Target, unsquashed: bool
     ) -> LevenbergMarquardtState:
         """One Jacobian, a step from it, and secant steps."""
-        frame, share, z = objective.frame, state.step.to(state.z) / self.steps, state.z
+        share, z = state.step.to(state.z) / self.steps, state.z
         residuals = objective.unsquashed_residuals if unsquashed else objective.residuals
         model = self._linearised(lambda codes: residuals(codes, target), z, objective)
-        pull = self.prior_pull * model.loss / z.shape[1] * (1 - share / _FADE).clamp(min=0)
-        damping = state.damping
+        pull = self.prior_pull * model.loss / z.shape[1] * (1 - share / _FADE).clamp(min=0) * state.pulled
+        stationary = self._is_stationary(model, objective) & (pull == 0)
+        here, before, damping = model.e, model.loss, state.damping
         for _ in range(1 + self.secant_steps):
             model, damping = self._improved(model, damping, pull, share, objective, residuals, target)
 
-        moved = (model.e - frame.inward(z)).square().mean(1)
-        z = frame.outward(model.e)
-        loss = (model.loss + objective.penalty(z, share)).nan_to_num(nan=torch.inf)
+        z = objective.frame.within(model.z(objective.frame))
+        loss = (model.loss.to(z) + objective.penalty(z, share)).nan_to_num(nan=torch.inf)
         recent = torch.cat([state.recent[:, 1:], loss[:, None]], 1)
-        broken = ~model.loss.isfinite()
+        moved = (model.e - here).square().mean(1)
         least_gain = _LEAST_GAIN_UNSQUASHED if unsquashed else _LEAST_GAIN
-        falls_no_more = recent[:, -1] >= (1 - least_gain) * recent[:, 0]
-        settled = ((moved > 0) & (moved < _SETTLED)) | (model.loss < _NOTHING)
-        arrived = (falls_no_more | settled | (damping > _MOST_DAMPING)) & ~broken
-        stuck = arrived & (model.loss > _MET) if unsquashed else torch.zeros_like(arrived)
+        found = model.loss < (_NOTHING_UNSQUASHED if unsquashed else _NOTHING * objective.variance)
+        arrived = (recent[:, -1] >= (1 - least_gain) * recent[:, 0]) | ((moved > 0) & (moved < _SETTLED)) | found
+        stuck = damping > _MOST_DAMPING
+        stationary |= (model.loss >= _HARDLY_LESS * before) & self._is_stationary(model, objective) & (pull == 0)
+        let_go = state.last & state.pulled & (arrived | stuck)
+        at_the_end = stationary | (stuck & ~state.pulled) | (model.loss <= _ROUNDINGS * objective.rounding)
+        ended = torch.where(state.last, at_the_end, arrived | stuck)
+        least = torch.where(state.last, _LEAST_DAMPING_AT_THE_END, _LEAST_DAMPING).to(damping)
         return LevenbergMarquardtState(
             z=z,
             loss=loss,
-            damping=damping.clamp(_LEAST_DAMPING, _MOST_DAMPING),
+            damping=torch.where(let_go, self.damping, torch.maximum(damping, least).clamp(max=_MOST_DAMPING)),
             recent=recent,
             unsquashed=state.unsquashed,
+            pulled=state.pulled & ~let_go,
+            last=state.last,
             step=state.step + 1,
-            done=arrived | broken | (state.step + 1 >= self.steps),
-            converged=arrived & ~stuck,
+            done=ended | ~model.loss.isfinite() | (state.step + 1 >= self.steps),
             evaluations=state.evaluations + z.shape[1] + 1 + (1 + self.secant_steps) * len(_MULTIPLES),
         )
 
+    def _is_stationary(self, model: "_Linearisation", objective: Objective) -> Bool[Tensor, "n"]:
+        """Whether a full step promises no more than roundings of the loss, or of the data that it is made of.
+
+        Under the weight that the regularizer has at the end.
+        """
+        at_the_end = torch.ones_like(model.loss)
+        penalty = _penalised(model, at_the_end, objective)
+        jtj, downhill = _within_support(model, penalty.curvature, -(model.gradient + penalty.slope), objective.frame)
+        values, along = _spectrum(jtj, downhill)[:2]
+        lost = values <= model.least[:, None]
+        # without a regularizer nothing but rounding is left along what is lost
+        kept = along if objective.regularizer is not None else torch.where(lost, 0.0, along)
+        promised = (kept.square() / torch.maximum(values, model.least[:, None])).sum(1)
+        epsilon, loss = torch.finfo(objective.frame.scale.dtype).eps, model.loss + penalty.value
+        return promised <= _STATIONARY * epsilon * loss + (loss * objective.rounding).sqrt()
+
     def _linearised(self, residuals: Callable[[Tensor], Tensor], z: Tensor, objective: Objective) -> "_Linearisation":
         r, columns = jacobian(residuals, z, objective.jacobian_mode)
-        r, columns = r.detach(), columns.detach() * objective.frame.scale[:, None] / math.sqrt(r.shape[1])
-        columns = self._seen(columns)
-        return _Linearisation(objective.frame.inward(z), r.square().mean(1), self._scaled(r), columns, columns @ columns.mT)
+        noise = torch.finfo(columns.dtype).eps
+        r, columns = r.detach().double(), self._seen(columns.detach()).double()
+        columns *= objective.frame.scale[:, None] / math.sqrt(r.shape[1])
+        jtj = columns @ columns.mT
+        least = _lost(jtj, noise)
+        return _Linearisation(objective.frame.inward(z.double()), r.square().mean(1), self._scaled(r), columns, jtj, least)
 
     def _improved(
         self,
@@ -209,19 +256,21 @@ class LevenbergMarquardt:
         frame, (n, d), k = objective.frame, model.e.shape, len(_MULTIPLES)
         row = torch.arange(n, device=model.e.device)
         dampings = damping[:, None] * model.e.new_tensor(_MULTIPLES)
-        penalty, slope = objective.penalty_slope(frame.outward(model.e), share)
-        downhill = -(model.gradient + frame.scale * slope / 2 + pull[:, None] * model.e)
-        moves = _damped_steps(model.jtj, downhill, pull[:, None] + dampings * model.loss[:, None] / d)
-        trials = frame.within(frame.outward(model.e[:, None] + moves))
+        penalty = _penalised(model, share, objective)
+        downhill = -(model.gradient + penalty.slope + pull[:, None] * model.e)
+        jtj, downhill = _within_support(model, penalty.curvature, downhill, frame)
+        size = (model.loss + penalty.value)[:, None] / d
+        moves = _damped_steps(jtj, downhill, pull[:, None] + dampings * size, model.least)
+        trials = frame.within(frame.outward(model.e[:, None] + moves).to(frame.scale)).flatten(0, 1)
 
         again = row.repeat_interleave(k)
         with torch.no_grad():
-            r = residuals(trials.flatten(0, 1), take(target, again)).unflatten(0, (n, k))
-            penalties = objective.penalty(trials.flatten(0, 1), share[again]).view(n, k)
-        e, loss = frame.inward(trials), r.square().mean(2)
+            r = residuals(trials, take(target, again)).double().unflatten(0, (n, k))
+            penalties = objective.penalty(trials, share[again]).view(n, k)
+        e, loss = frame.inward(trials.double()).unflatten(0, (n, k)), r.square().mean(2)
         value = loss + penalties + pull[:, None] * e.square().sum(2)
         after, best = value.nan_to_num(nan=torch.inf).min(1)
-        better = after < model.loss + penalty + pull * model.e.square().sum(1)
+        better = after < model.loss + penalty.value + pull * model.e.square().sum(1)
         updated = model.moved(e[row, best], loss[row, best], self._scaled(r[row, best]))
         kept = _Linearisation(
             *(choose(better, getattr(updated, field.name), getattr(model, field.name)) for field in fields(model))
@@ -239,7 +288,7 @@ class LevenbergMarquardt:
 
 @dataclass(frozen=True)
 class _Linearisation:
-    """Residuals as a linear function of codes in the frame's coordinates; one row for each code."""
+    """Residuals as a linear function of codes in the frame's coordinates, in double precision; one row for each code."""
 
     e: Float[Tensor, "n d"]
     """Where."""
@@ -251,6 +300,12 @@ class _Linearisation:
     """Jacobian, transposed, divided likewise."""
     jtj: Float[Tensor, "n d d"]
     """J^T J."""
+    least: Float[Tensor, "n"]
+    """Eigenvalue of J^T J below which there is rounding alone."""
+
+    def z(self, frame: PriorFrame) -> Float[Tensor, "n d"]:
+        """The codes, in the dtype of the frame."""
+        return frame.outward(self.e).to(frame.scale)
 
     @property
     def gradient(self) -> Float[Tensor, "n d"]:
@@ -265,18 +320,64 @@ class _Linearisation:
         u = missed / length[:, None]
         across = (self.columns @ u[:, :, None])[..., 0]
         turn = across[:, :, None] * s[:, None] + u.square().sum(1)[:, None, None] / 2 * s[:, :, None] * s[:, None]
-        return _Linearisation(e, loss, r, self.columns + s[:, :, None] * u[:, None], self.jtj + turn + turn.mT)
+        columns, jtj = self.columns + s[:, :, None] * u[:, None], self.jtj + turn + turn.mT
+        return _Linearisation(e, loss, r, columns, jtj, self.least)
+
+
+@dataclass(frozen=True)
+class _Penalty:
+    """w R at the codes of a model, in double precision; one row for each code."""
+
+    value: Float[Tensor, "n"]
+    slope: Float[Tensor, "n d"]
+    """Half its gradient in the frame's coordinates, as J^T r is half that of the loss."""
+    curvature: Float[Tensor, "n d"]
+    """Half the diagonal of its Hessian there."""
+
+
+def _penalised(model: _Linearisation, share: Float[Tensor, "n"], objective: Objective) -> _Penalty:
+    if objective.regularizer is None:
+        none = torch.zeros_like(model.e)
+        return _Penalty(torch.zeros_like(model.loss), none, none)
+    scale, z = objective.frame.scale.double(), model.z(objective.frame)
+    value, slope = objective.penalty_slope(z, share)
+    bend = objective.penalty_curvature(z, share).double()
+    return _Penalty(value.double(), scale * slope.double() / 2, scale.square() * bend / 2)
+
+
+def _within_support(
+    model: _Linearisation, curvature: Float[Tensor, "n d"], downhill: Float[Tensor, "n d"], frame: PriorFrame
+) -> tuple[Float[Tensor, "n d d"], Float[Tensor, "n d"]]:
+    """Half the Hessian and the way downhill, of the coordinates that are free to move: 0 for those held at an end."""
+    free = (~frame.held(frame.outward(model.e), downhill)).to(downhill)
+    return (model.jtj + curvature.diag_embed()) * free[:, :, None] * free[:, None], downhill * free
+
+
+def _lost(jtj: Float[Tensor, "n d d"], noise: float) -> Float[Tensor, "n"]:
+    """Eigenvalues that are lost in rounding: of the Jacobian's elements, and of J^T J in double precision."""
+    most = jtj.diagonal(dim1=1, dim2=2).sum(1)
+    return most * max((4 * noise) ** 2, torch.finfo(jtj.dtype).eps)
 
 
 def _damped_steps(
-    jtj: Float[Tensor, "n d d"], downhill: Float[Tensor, "n d"], dampings: Float[Tensor, "n k"]
+    hessian: Float[Tensor, "n d d"],
+    downhill: Float[Tensor, "n d"],
+    dampings: Float[Tensor, "n k"],
+    least: Float[Tensor, "n"],
 ) -> Float[Tensor, "n k d"]:
-    """(J^T J + mu I)^-1 g for every mu, in double precision, from one eigendecomposition."""
-    usable = jtj.isfinite().flatten(1).all(1)
-    values, vectors = torch.linalg.eigh(choose(usable, jtj, torch.zeros_like(jtj)).double())
-    along = (vectors.mT @ downhill.double()[..., None])[:, None, :, 0]
-    shrunk = along / (values.clamp(min=0)[:, None] + dampings.double()[..., None])
-    return (shrunk @ vectors.mT).to(jtj)
+    """(H + mu I)^-1 g for every mu, from one eigendecomposition; nothing along what is lost in rounding."""
+    values, along, vectors = _spectrum(hessian, downhill)
+    damped = values[:, None] + dampings[..., None]
+    return torch.where(damped > least[:, None, None], along[:, None] / damped, 0.0) @ vectors.mT
+
+
+def _spectrum(
+    hessian: Float[Tensor, "n d d"], downhill: Float[Tensor, "n d"]
+) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"], Float[Tensor, "n d d"]]:
+    """Eigenvalues, the way downhill along the eigenvectors, and these."""
+    usable = hessian.isfinite().flatten(1).all(1)
+    values, vectors = torch.linalg.eigh(choose(usable, hessian, torch.zeros_like(hessian)))
+    return values.clamp(min=0), (vectors.mT @ downhill[..., None])[..., 0], vectors
 
 
 def _sketched(columns: Float[Tensor, "*n m"], cells: int) -> Float[Tensor, "*n k"]:

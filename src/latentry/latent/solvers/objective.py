@@ -1,23 +1,22 @@
 r"""What recovery minimises, as solvers see it.
 
-For data x, a generator G and a prior p(z), each code minimises :math:`L(z) = dif(x, G(z)) + w R(z)`, with the difference of
-`latent.differences` and a regularizer R of `latent.regularizers`. A solver of least squares reads the residuals of the
-difference instead, and may read them *before the squashing*: most generators end in tanh (or a sigmoid), and where an image
-is black or white the tanh is flat, so that codes that differ leave almost no trace. For data made by such a generator
+For data x, a generator G and a prior p(z), each code minimises :math:`L(z) = dif(x, G(z)) + w v R(z)`, with the difference
+of `latent.differences`, a regularizer R of `latent.regularizers`, and half the mean difference of two of the generator's own
+samples,
 
-.. math:: \operatorname{artanh}((1 - \epsilon) G(z)) - \operatorname{artanh}((1 - \epsilon) x)
+.. math:: v = \tfrac{1}{2} E \, dif(G(z'), G(z'')), \qquad z', z'' \sim p,
 
-vanishes at the same codes as G(z) - x does, but its Jacobian is that of the network without its last flat step, far better
-conditioned. The price is that noise in x is magnified where x is near the ends, by :math:`1 / (2 \epsilon)` at most: so
-:math:`\epsilon` is small for exact data and one level for data of eight bits, and data that no code makes are finished on
-plain residuals.
+which for pixels under l2 is their variance. So w has no units: it means the same for images in [-1, 1] and in [0, 255].
+
+A solver of least squares reads the residuals of the difference instead, and may read them before the squashing that the
+generator ends in (`solvers.squashing`) for as long as it searches.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from latentry.interfaces import Generator, SampledPrior
@@ -25,29 +24,9 @@ from latentry.latent.differences import Difference, Target
 from latentry.latent.regularizers import Regularizer
 from latentry.latent.solvers.jacobian import JacobianMode
 from latentry.latent.solvers.prior_frame import PriorFrame
+from latentry.latent.solvers.squashing import Squashing
 
-__all__ = ["Objective", "Squashing", "squashing_of"]
-
-_EXACT, _EIGHT_BIT = 1e-6, 1 / 255
-_CLOSE = 0.9
-"""How near to an end of its range a squashed output comes now and then."""
-
-
-@dataclass(frozen=True)
-class Squashing:
-    """The range that a generator's last layer squashes into."""
-
-    low: float
-    """Its lower end."""
-    high: float
-    """Its upper end."""
-    epsilon: float
-    """How far short of the ends values are drawn in."""
-
-    def undo(self, x: Tensor) -> Tensor:
-        """artanh of values in the range, brought to (-1, 1)."""
-        unit = (2 * x - self.low - self.high) / (self.high - self.low)
-        return torch.atanh((1 - self.epsilon) * unit.clamp(-1, 1))
+__all__ = ["Objective"]
 
 
 @dataclass(frozen=True)
@@ -59,13 +38,17 @@ class Objective:
     difference: Difference
     regularizer: Regularizer | None
     weight: Callable[[float], float]
-    """w by the share of the steps done."""
+    """w v by the share of the steps done."""
     frame: PriorFrame
     """Where the bulk of the prior lies."""
     squashing: Squashing | None = None
     """What residuals may be freed of, where the difference is one of pixels."""
     jacobian_mode: JacobianMode = "batched"
     """How solvers get at the Jacobian."""
+    variance: float = 1.0
+    """v of the module's theory, for the size of what is compared."""
+    rounding: float = 0.0
+    """Mean squared rounding of the generator's outputs."""
 
     def loss(self, z: Float[Tensor, "n d"], target: Target, share: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
         """L of each code, with the weight it has after its share of the steps."""
@@ -77,12 +60,15 @@ class Objective:
         """L of each code, and its gradient."""
         return _value_and_gradient(lambda codes: self.loss(codes, target, share), z)
 
-    def difference_slope(self, z: Float[Tensor, "n d"], target: Target) -> tuple[Float[Tensor, "n"], Float[Tensor, "n d"]]:
+    def difference_slope(
+        self, z: Float[Tensor, "n d"], target: Target, *, unsquashed: bool = False
+    ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n d"]]:
         """The difference of each code to the data, without the regularizer, and its gradient."""
-        return _value_and_gradient(lambda codes: self.difference.loss(self.residuals(codes, target)), z)
+        residuals = self.unsquashed_residuals if unsquashed else self.residuals
+        return _value_and_gradient(lambda codes: self.difference.loss(residuals(codes, target)), z)
 
     def penalty(self, z: Float[Tensor, "n d"], share: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
-        """w R of each code."""
+        """w v R of each code."""
         if self.regularizer is None:
             return z.new_zeros(len(z))
         return z.new_tensor([self.weight(part) for part in share.tolist()]) * self.regularizer(z, self.prior)
@@ -90,10 +76,30 @@ class Objective:
     def penalty_slope(
         self, z: Float[Tensor, "n d"], share: Float[Tensor, "n"]
     ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n d"]]:
-        """w R of each code, and its gradient."""
+        """w v R of each code, and its gradient."""
         if self.regularizer is None:
             return z.new_zeros(len(z)), torch.zeros_like(z)
         return _value_and_gradient(lambda codes: self.penalty(codes, share), z)
+
+    def penalty_curvature(self, z: Float[Tensor, "n d"], share: Float[Tensor, "n"]) -> Float[Tensor, "n d"]:
+        """Diagonal of the Hessian of w v R, where it is above 0: exact for sums over elements, one probe of it else.
+
+        Reference: Bekas, Kokiopoulou, Saad, "An estimator for the diagonal of a matrix", 2007.
+        """
+        flat = torch.zeros_like(z)
+        if self.regularizer is None:
+            return flat
+        signs = (torch.randint(2, z.shape[1:], generator=torch.Generator().manual_seed(0)) * 2 - 1).to(z)
+        with torch.enable_grad():
+            z = z.detach().requires_grad_(True)
+            (gradient,) = torch.autograd.grad(self.penalty(z, share).sum(), z, create_graph=True)
+            if not gradient.requires_grad:
+                return flat
+            try:
+                (bend,) = torch.autograd.grad((gradient * signs).sum(), z, materialize_grads=True)
+            except RuntimeError:  # a regularizer whose gradient has none
+                return flat
+        return (signs * bend).nan_to_num(nan=0.0, posinf=0.0).clamp(min=0)
 
     def residuals(self, z: Float[Tensor, "n d"], target: Target) -> Float[Tensor, "n m"]:
         """Residuals of the difference."""
@@ -107,9 +113,30 @@ class Objective:
 
     def reconstruction_error(self, x_hat: Float[Tensor, "n *s"], target: Target) -> Float[Tensor, "n"]:
         """Mean squared error over what is seen, in the units of the data or of their measurements."""
-        made = x_hat if self.difference.operator is None else self.difference.operator(x_hat)
-        error = ((made - target.x) * target.seen).flatten(1).square().sum(1)
+        error = ((self.difference.measured(x_hat) - target.x) * target.seen).flatten(1).square().sum(1)
         return error / target.seen.flatten(1).sum(1)
+
+    def is_stationary(self, z: Float[Tensor, "n d"], target: Target) -> Bool[Tensor, "n"]:
+        r"""Whether the gradient of L is small, in the frame's coordinates e and with the weight at the end.
+
+        For the l2 difference alone it is :math:`2 J^T r / m`, and
+
+        .. math:: |\nabla L| \le 2 \sqrt{v} \, (\epsilon^{1/3} \sqrt{L} + \rho)
+
+        says that the cosine of the angle between the residuals and what the Jacobian, whose squares sum to about m v, can
+        change of them is below the cube root of the machine's epsilon; :math:`\rho` is the root mean square of what rounding
+        makes. An l1 difference has residuals of slope 1, whatever L is. Slopes that point out of the support are none.
+
+        Reference: Dennis and Schnabel, "Numerical methods for unconstrained optimization and nonlinear equations", 1983,
+        section 7.2 (the power of epsilon).
+        """
+        loss, slope = self.slope(z, target, z.new_ones(len(z)))
+        slope = slope * self.frame.scale
+        steepness = torch.where(self.frame.held(z, -slope), 0.0, slope).norm(dim=1)
+        small = torch.finfo(self.frame.scale.dtype).eps ** (1 / 3)
+        if self.difference.norm == "l1":
+            return steepness <= small * self.variance
+        return steepness <= 2 * self.variance**0.5 * (small * loss.sqrt() + self.rounding**0.5)
 
 
 def _value_and_gradient(loss: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
@@ -118,23 +145,3 @@ def _value_and_gradient(loss: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Te
         value = loss(z)
         (gradient,) = torch.autograd.grad(value.sum(), z)
     return value.detach(), gradient
-
-
-def squashing_of(
-    x_own: Float[Tensor, "n *s"], x: Float[Tensor, "k *s"], difference: Difference, eight_bit: bool
-) -> Squashing | None:
-    """The squashing that a generator's outputs and the data both show signs of, for a plain difference of pixels.
-
-    Args:
-        x_own: Some of the generator's own outputs.
-        x: The data.
-        difference: What is compared.
-        eight_bit: Whether the data have eight bits.
-    """
-    if difference.norm != "l2" or difference.operator is not None or difference.extractor is not None:
-        return None
-    for low in (-1.0, 0.0):
-        reach = (2 * x_own - low - 1) / (1 - low)
-        if _CLOSE < reach.abs().max() <= 1 and x_own.min() < (low + 1) / 2 and low <= x.min() and x.max() <= 1:
-            return Squashing(low, 1.0, _EIGHT_BIT if eight_bit else _EXACT)
-    return None

@@ -6,7 +6,7 @@ Quantiles, not moments, as some priors have none.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from latentry.interfaces import Prior, SampledPrior
@@ -16,6 +16,8 @@ __all__ = ["PriorFrame", "prior_frame"]
 _BELOW, _ABOVE = 0.15865525393145707, 0.8413447460685429
 """Where a normal law has mean minus and mean plus one standard deviation."""
 _SAMPLES = 4096
+_AT_AN_END = 1e-6
+"""How near to an end of the support, in units of the scale, a coordinate is at it."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class PriorFrame:
     def within(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         """The nearest codes in the support."""
         return z.clamp(self.low, self.high)
+
+    def held(self, z: Float[Tensor, "*n d"], downhill: Float[Tensor, "*n d"]) -> Bool[Tensor, "*n d"]:
+        """Which coordinates are at an end of the support, and would leave it on the way downhill."""
+        near = _AT_AN_END * self.scale
+        return ((z <= self.low + near) & (downhill < 0)) | ((z >= self.high - near) & (downhill > 0))
 
 
 def prior_frame(prior: SampledPrior, like: Tensor) -> PriorFrame:

@@ -36,10 +36,6 @@ class State(Protocol):
         """Whether nothing more is to be gained, or no more is allowed."""
 
     @property
-    def converged(self) -> Bool[Tensor, "n"]:
-        """Whether the loss stopped falling before the steps ran out."""
-
-    @property
     def evaluations(self) -> Int[Tensor, "n"]:
         """Cost so far: 1 for a forward pass or a column of a Jacobian, 2 for a gradient."""
 
@@ -60,7 +56,8 @@ class Solver(Protocol):
         """The state of these starts."""
 
     def finish(self, objective: Objective, z: Float[Tensor, "n d"], target: Target) -> Any | None:
-        """The state that goes on from the best starts of data that none has met; None where nothing is to be gained so."""
+        """The state that leads a start to a minimum of the loss, from the best of data that none has met, or from one that
+        nearly meets them; None where each start has been led there."""
 
     def advance(self, objective: Objective, state: Any, target: Target, rng: torch.Generator) -> Any:
         """One iteration of every row."""

@@ -394,6 +394,7 @@ def posterior_mode(
                 start=start,
                 regularizer=NegativeLogPrior(),
                 weight=weight,
+                unit=1.0,  # that of a likelihood
                 difference=difference,
                 mask=mask,
                 restarts=1,

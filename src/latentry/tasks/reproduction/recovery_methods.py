@@ -127,6 +127,7 @@ def recovery_options(
     chosen: dict[str, Any] = {"restarts": restarts}
     if method.regularizer is not None:
         chosen |= {"regularizer": method.regularizer(generator, discriminator), "weight": setting.strength}
+        chosen["unit"] = 1.0  # as in the paper, against differences of images in [-1, 1]
     if method.damped:
         return chosen | {"solver": LevenbergMarquardt(steps=steps), "difference": "l2"}
     assert setting.learning_rate is not None  # the grid of a method of gradients has one

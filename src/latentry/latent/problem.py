@@ -1,0 +1,189 @@
+"""What recovery is to solve: generator, prior and data, looked at and made ready for a solver.
+
+Here it is found out in which numbers the generator computes and what rounding does to them, whether it ends in a squashing,
+how large its samples are, whether the data are in its range and of eight bits, and when they count as met.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from latentry.holding import check_generator, tried
+from latentry.interfaces import Generator, SampledPrior
+from latentry.latent.differences import Difference, Target
+from latentry.latent.precision import Cast, Rounding, dtype_of, in_dtype, quickest, rounding_of
+from latentry.latent.regularizers import Regularizer
+from latentry.latent.solvers.driver import Tolerance
+from latentry.latent.solvers.jacobian import jacobian_mode
+from latentry.latent.solvers.objective import Objective
+from latentry.latent.solvers.prior_frame import prior_frame
+from latentry.latent.solvers.rows import take
+from latentry.latent.solvers.squashing import range_of_last_layer, squashing_of
+from latentry.numerics.data_range import check_range, conversion_of_bytes, on_eight_bit_grid, possible_ranges
+
+__all__ = ["Problem", "posed", "with_jacobian"]
+
+_TRIAL_CODES, _QUICK, _FEW = 64, 8, 3
+"""Codes on which a generator is looked at: its samples, its copies, and its derivatives."""
+_SHIFTS = (1, 2, 4, 8)
+"""How far apart the samples are that are held against each other."""
+_ROUNDINGS = 16.0
+"""How much more than its mean squared rounding a generator may miss data that are met by: four times in the root."""
+_AS_GOOD_AS_MET = 1e-20
+"""Mean squared error over the variance of the generator's samples that is nothing, even where rounding is less."""
+_NO_MORE_THAN = 1e-8
+"""Part of the rounding of data that a minimum in double precision is led to."""
+_EIGHT_BITS = 2.0
+"""The same for images of eight bits, whose rounding is that of the file."""
+_NEARLY, _NEARLY_EIGHT_BIT = 1e-6, 25.0
+"""Mean squared error that nearly meets data: over the variance of the generator's samples, or over what meets images of
+eight bits, which right starts leave before the squashing at 3 to 12 times that, wrong ones mostly at hundreds."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be minimised for which data, and when they are met."""
+
+    generator: Generator
+    """G, called in its own dtype, from and to numbers that can be computed with."""
+    trial: Float[Tensor, "k d"]
+    """Some codes of the prior."""
+    objective: Objective
+    exact: Objective | None
+    """The same in double precision, where it helps and can be had."""
+    target: Target
+    tolerance: Tolerance
+    rounding: Rounding
+    """What rounding alone makes of the data."""
+
+
+def posed(
+    generator: Generator,
+    x: Shaped[Tensor, "n *s"],
+    prior: SampledPrior,
+    *,
+    difference: Difference,
+    regularizer: Regularizer | None,
+    weight: float | Callable[[float], float],
+    unit: float | None,
+    mask: Shaped[Tensor, "..."] | None,
+    met: float | None,
+) -> Problem:
+    """Look at generator, prior and data, and make them ready; arguments as of `recover_codes`.
+
+    Raises:
+        ValueError: They do not fit each other, or are not what they should be.
+    """
+    rng = torch.Generator(prior.sample(0).device).manual_seed(0)
+    trial = prior.sample(_TRIAL_CODES, rng=rng).to(x.device)
+    numbers = dtype_of(generator, trial[:_FEW], x.dtype if x.is_floating_point() else trial.dtype)
+    dtype = numbers if numbers.itemsize >= torch.float32.itemsize else torch.float32
+    trial = trial.to(dtype)
+    called: Generator = generator if dtype == numbers else Cast(generator, numbers, dtype)
+    used = called if dtype == numbers else in_dtype(generator, dtype, trial[:_FEW]) or called
+    check_generator(used, trial[:_FEW])
+    with torch.no_grad():
+        x_own = called(trial)
+        x_own = x_own[x_own.flatten(1).isfinite().all(1)]  # a generator may break far out
+        own = x_own if difference.operator is None else tried(difference.operator, x_own)
+    if regularizer is not None:
+        tried(regularizer, trial[:2], prior)
+    ends = None if difference.operator is not None else _ends(used, trial[:_FEW])
+    if not x.is_floating_point():
+        raise ValueError(
+            f"expected floating-point data, got {x.dtype}; for this generator convert them with "
+            f"{conversion_of_bytes(own, ends)}"
+        )
+    target = difference.prepare(x.detach().to(trial), mask)
+    _check_data(target, own, ends)
+
+    variance = max(_half_mean_difference(difference, x_own, own), torch.finfo(torch.float32).tiny)
+    levels = _levels(target, own, ends)
+    objective = Objective(
+        quickest(used, trial[:_QUICK]),
+        prior,
+        difference,
+        regularizer,
+        _scaled(weight, variance if unit is None else unit),
+        prior_frame(prior, trial),
+        squashing_of(ends, own, target.x, difference, levels is not None),
+        variance=variance,
+        rounding=(own.double().abs().max() * torch.finfo(numbers if used is called else dtype).eps).square().item(),
+    )
+    finer = None if numbers == torch.float64 else in_dtype(generator, torch.float64, trial[:_FEW])
+    exact = None
+    if regularizer is None and levels is None and difference.norm == "l2" and difference.extractor is None:
+        exact = objective if dtype == torch.float64 else _in_double(objective, finer, trial)
+    if levels is None:
+        off = rounding_of(called, finer, trial[:_QUICK], numbers, difference.measured)
+        enough = max(_ROUNDINGS * off.at_most, _AS_GOOD_AS_MET * variance) if met is None else met
+        tolerance = Tolerance(enough, max(_NEARLY * variance, enough))
+    else:
+        of_the_file = ((levels[1] - levels[0]) / 255) ** 2 / 12
+        off = Rounding(of_the_file, of_the_file)
+        enough = _EIGHT_BITS * of_the_file if met is None else met
+        tolerance = Tolerance(enough, _NEARLY_EIGHT_BIT * enough)
+    return Problem(called, trial, objective, exact, target, tolerance, off)
+
+
+def with_jacobian(problem: Problem) -> Problem:
+    """The same with the fastest way to Jacobians that its generator allows.
+
+    Raises:
+        ValueError: It allows none.
+    """
+    objective, first = problem.objective, take(problem.target, slice(1))
+    mode = jacobian_mode(lambda z: objective.residuals(z, first), problem.trial[:1])
+    exact = None if problem.exact is None else replace(problem.exact, jacobian_mode=mode)
+    return replace(problem, objective=replace(objective, jacobian_mode=mode), exact=exact)
+
+
+def _ends(generator: Generator, z: Float[Tensor, "k d"]) -> tuple[float, float] | None:
+    with torch.enable_grad():
+        return range_of_last_layer(generator(z.detach().requires_grad_(True)))
+
+
+def _scaled(weight: float | Callable[[float], float], unit: float) -> Callable[[float], float]:
+    return (lambda share: unit * weight(share)) if callable(weight) else (lambda share: unit * weight)
+
+
+def _half_mean_difference(difference: Difference, x_own: Tensor, own: Tensor) -> float:
+    """v of `solvers.objective`, by samples held against others of them."""
+    with torch.no_grad():
+        between = [
+            difference.loss(difference.residuals(x_own, difference.prepare(own.roll(shift, 0)))).mean() for shift in _SHIFTS
+        ]
+    return torch.stack(between).mean().item() / 2
+
+
+def _levels(target: Target, own: Tensor, ends: tuple[float, float] | None) -> tuple[float, float] | None:
+    """The range in whose 256 levels all data lie where they are seen."""
+    for low, high in possible_ranges(own, ends):
+        if on_eight_bit_grid(torch.where(target.seen.bool(), target.x, low), low, high).all():
+            return low, high
+    return None
+
+
+def _in_double(objective: Objective, finer: Generator | None, trial: Float[Tensor, "k d"]) -> Objective | None:
+    if finer is None:
+        return None
+    z = trial[:1].double()
+    try:
+        with torch.no_grad():
+            objective.difference.measured(finer(z))
+    except RuntimeError:  # an operator of single precision
+        return None
+    rounding = _NO_MORE_THAN * objective.rounding  # the data themselves are rounded
+    return replace(objective, generator=finer, frame=prior_frame(objective.prior, z), rounding=rounding)
+
+
+def _check_data(target: Target, own: Tensor, ends: tuple[float, float] | None) -> None:
+    if target.x.shape[1:] != own.shape[1:]:
+        raise ValueError(
+            f"expected data of shape (n, {', '.join(map(str, own.shape[1:]))}) as the generator makes them, got "
+            f"{tuple(target.x.shape)}; resize, or convert the channels (grey or colour)"
+        )
+    check_range(target.x, own, ends)
