@@ -37,7 +37,7 @@ from latentry.tasks.settings import EditSettings
 
 __all__ = ["Turn", "edit", "film", "parse_turns"]
 
-_SHOWN, _ACROSS = 24, 16
+_SHOWN, _ACROSS = 24, 14
 """Images with a film and a row in the table."""
 _LISTED = 100
 """Images with a row in `results.json`."""

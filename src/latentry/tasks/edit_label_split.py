@@ -23,7 +23,7 @@ from latentry.tasks.settings import EditSettings
 
 __all__ = ["edit_label_split"]
 
-_SHOWN, _ACROSS = 24, 16
+_SHOWN, _ACROSS = 24, 14
 """Images with a picture and a row in the table."""
 _UNFIT = ("rotate", "basis", "codes", "inverse", "encode")
 """Settings of an edit that have no meaning here."""

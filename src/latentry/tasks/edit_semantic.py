@@ -25,7 +25,7 @@ from latentry.tasks.settings import EditSettings
 
 __all__ = ["edit_semantic"]
 
-_SHOWN, _ACROSS = 24, 16
+_SHOWN, _ACROSS = 24, 14
 """Images with a film and a row in the table."""
 _UNREAD = "nothing but the model's own encoder reads the levels of features; look at the films"
 _UNFIT = ("rotate", "basis", "codes", "inverse", "reader", "swap", "hide")

@@ -30,7 +30,7 @@ SHOWN = 24
 RECORDED = 1000
 """Images with a row of their own in `results.json`; all are in the shards."""
 
-_ACROSS = 16
+_ACROSS = 14
 _TESTED = 2**23
 """Most elements of codes that the goodness-of-fit report looks at together, in about a gigabyte."""
 _NUMBERS = ("reconstruction_error", "met", "converged", "p_value", "disagreement", "evaluations")

@@ -34,7 +34,7 @@ from latentry.tasks.settings import StudySettings
 __all__ = ["METHODS", "Method", "study"]
 
 _PARTS = ("index.html", "recovered.png", "codes.safetensors")
-_SHOWN, _STRIP = 16, 12
+_SHOWN, _STRIP = 13, 12
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,8 @@ def _write_report(
 
     def histograms(kind: str, title: str) -> Picture:
         png = histogram_figure({row.name: row.recovery.z for row in outcomes[kind]}, prior)
-        return Picture(title, png, "Bars: all elements of all recovered codes. Line: the prior's density.")
+        told = " ".join(_verdicts(outcomes[kind]))
+        return Picture(title, png, f"Bars: all elements of all recovered codes. Line: the prior's density. {told}")
 
     p_values = Picture(
         "Could each code of a real image have come from the prior?",
@@ -251,7 +252,6 @@ def _write_report(
         "damped least squares, and by gradient descent with three ideas of what keeps a code in place; each set was held "
         "against the prior.",
         *_what_worked(outcomes),
-        *_verdicts(outcomes["real"]),
     ]
     blocks: list[Table | Picture] = [
         pictures("own", "The generator's own images and what was recovered"),
