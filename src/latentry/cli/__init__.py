@@ -41,9 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    parser = verbs_parser()
+    told = with_shipped_configs(_without_images(arguments))
+    parser = verbs_parser(told)
     try:
-        told = with_shipped_configs(_without_images(arguments))
         words, verb, values = verb_and_values(parser, parser.parse_args(told))
     except ImportError:
         raise UsageError("expected numbers, words and lists as settings, got a class_path; nothing is imported") from None

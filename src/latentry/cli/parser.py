@@ -157,8 +157,8 @@ def _apart(argument: str) -> list[str]:
     return [flag, value] if flag == "--config" and equals else [argument]
 
 
-def verbs_parser() -> ArgumentParser:
-    """The parser of all verbs."""
+def verbs_parser(arguments: Sequence[str] = ()) -> ArgumentParser:
+    """The parser of all verbs; of those that the arguments do not name it knows no settings, which take long to read."""
     parser = _Parser(
         prog="latentry",
         description="Carpentry for latent spaces.",
@@ -166,20 +166,26 @@ def verbs_parser() -> ArgumentParser:
         epilog="A setting comes from its default, the environment (LATENTRY_TRAIN__GAN__LOOP__STEPS=10 for --loop.steps of "
         "`latentry train gan`), a file (--config) or its flag; the later beats the earlier.",
     )
-    _add_commands(parser, VERBS)
+    _add_commands(parser, VERBS, arguments)
     return parser
 
 
-def _add_commands(parser: ArgumentParser, tree: dict[str, Any]) -> None:
+def _add_commands(parser: ArgumentParser, tree: dict[str, Any], arguments: Sequence[str]) -> None:
     commands = parser.add_subcommands(required=True, dest="command")
+    named = arguments[0] if arguments and arguments[0] in tree else None
     for name, verb in tree.items():
         if isinstance(verb, Verb):
-            child = _verb_parser(verb)
+            child = _verb_parser(verb) if named in (None, name) else _Parser(description=_description(verb))
             commands.add_subcommand(name, child, help=_first_line(child))
         else:  # jsonargparse wants the outer level complete before the inner one
             child = _Parser(description=f"Kinds of `{name}`.")
             commands.add_subcommand(name, child, help=child.description)
-            _add_commands(child, verb)
+            if named in (None, name):
+                _add_commands(child, verb, arguments[1:])
+
+
+def _description(verb: Verb) -> str:
+    return (verb.settings.__doc__ or "").strip()
 
 
 def _first_line(parser: ArgumentParser) -> str:
@@ -195,8 +201,7 @@ class _ShowAll(argparse._HelpAction):
 
 
 def _verb_parser(verb: Verb) -> ArgumentParser:
-    description = (verb.settings.__doc__ or "").strip()
-    parser = _Parser(description=description)
+    parser = _Parser(description=_description(verb))
     parser.add_argument("--help_all", action=_ShowAll, default=argparse.SUPPRESS, help="Show every setting, at full length.")
     parser.add_argument(
         "--config",
