@@ -128,7 +128,8 @@ def _codes(folder: Path) -> None:
             shard_path(folder / "codes", number),
             RecoveredCodes(
                 torch.zeros(n, 4), torch.zeros(n), torch.ones(n, dtype=torch.bool), torch.ones(n, dtype=torch.bool),
-                torch.zeros(n), torch.ones(n, dtype=torch.int64), torch.ones(n, dtype=torch.float64),
+                torch.zeros(n), torch.ones(n, dtype=torch.int64), torch.zeros(n),
+                torch.ones(n, dtype=torch.float64),
                 ("a.png", "b.png", "c.png"), {"prior": "Normal(4)", "shards": "2", "shard": str(number)},
             ),
         )  # fmt: skip

@@ -20,6 +20,7 @@ def codes(number: int, count: int, **facts: str) -> RecoveredCodes:
         converged=torch.ones(count, dtype=torch.bool),
         disagreement=torch.full((count,), torch.nan),
         evaluations=torch.arange(count),
+        undetermined=torch.rand(count, generator=draw),
         p_value=torch.rand(count, generator=draw, dtype=torch.float64),
         names=tuple(f"{number}/{row}.png" for row in range(count)),
         metadata={"shard": str(number), "shards": "3", "images": f"hash {number}", "prior": "Normal(4)", **facts},
@@ -125,3 +126,13 @@ def test_names_that_are_no_text_come_back(tmp_path: Path) -> None:
     names = (os.fsdecode(b"caf\xe9.png"), "日本.png", "a\nb")
     write_codes(shard_path(tmp_path, 0), replace(codes(0, 3, shards="1"), names=names))
     assert load_codes(tmp_path).names == names
+
+
+def test_shards_of_earlier_versions_say_that_they_do_not_know_what_they_lack(tmp_path: Path) -> None:
+    path = shard_path(tmp_path, 0)
+    write_codes(path, codes(0, 3))
+    kept = {name: value for name, value in read_tensors(path).items() if name != "undetermined"}
+    write_tensors(path, kept, read_metadata(path))
+    found = read_codes(path)
+    assert len(found) == 3
+    assert found.undetermined.isnan().all()

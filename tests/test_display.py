@@ -95,7 +95,7 @@ def results() -> Iterator[tuple[str, Any]]:
     flags, whole = torch.tensor([True, False]), torch.ones(2, dtype=torch.int64)
     yield (
         "recovered codes",
-        RecoveredCodes(z[:2], torch.tensor([0.0, 1.0]), flags, flags, nothing, whole, nothing, ("a", "b")),
+        RecoveredCodes(z[:2], torch.tensor([0.0, 1.0]), flags, flags, nothing, whole, nothing, nothing, ("a", "b")),
     )
     yield "generator", lt.load_pretrained("digits-generator")
     yield "label split", lt.load_label_split("digits-split")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -390,3 +391,19 @@ def test_bad_input_is_named(
 def test_no_images_at_all_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run("recover", "--out", tmp_path) == 2
     assert "expected images" in capsys.readouterr().err
+
+
+def test_the_report_says_what_was_weighed_what_is_left_open_and_what_it_took(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert recover(place, tmp_path, *FEW, "--solver=lbfgs", "--regularizer=l2", "--weight=0.5") == 0
+    printed, page = capsys.readouterr().out, (tmp_path / "index.html").read_text()
+    result = read_json(tmp_path / "results.json")["result"]
+    assert re.search(r"cost of a code +[\d,]+ passes, [\d.]+ s", printed)
+    assert "left open" in printed
+    assert f"l2, weight 0.5; mean pixel MSE with it {result['reconstruction_error']:.4g}" in page
+    assert all(0 <= row["undetermined"] <= 1 for row in result["images"])
+    for name in ("results.json", "index.html"):  # as if killed before the end, with all shards there
+        (tmp_path / name).unlink()
+    assert recover(place, tmp_path, *FEW, "--solver=lbfgs", "--regularizer=l2", "--weight=0.5") == 0
+    assert re.search(r"cost of a code +[\d,]+ passes *\n", capsys.readouterr().out)

@@ -24,6 +24,8 @@ SHARDS = "codes"
 
 _KINDS = {"met": "bool", "converged": "bool", "evaluations": "torch.int64"}
 """Types of the tensors that are no real numbers."""
+_LATER = ("undetermined",)
+"""Tensors that shards of earlier versions lack."""
 _OWN = ("shard", "images", "versions")
 """Metadata that may differ between shards of one recovery."""
 
@@ -39,11 +41,13 @@ class RecoveredCodes(Shown):
     met: Bool[Tensor, "n"]
     """Whether G(z) is the image, up to rounding."""
     converged: Bool[Tensor, "n"]
-    """Whether the loss stopped falling before the steps ran out."""
+    """Whether it is met, or the gradient of the loss is small."""
     disagreement: Float[Tensor, "n"]
     """Mean squared distance to the codes of other starts that did as well, over the prior's spread; NaN without any."""
     evaluations: Int[Tensor, "n"]
     """Cost of each: 1 for a forward pass of the generator or a column of its Jacobian, 2 for a gradient."""
+    undetermined: Float[Tensor, "n"]
+    """Share of the prior's variance that the image leaves open near the code; NaN where it is not known."""
     p_value: Float[Tensor, "n"]
     """Chance that a code of the prior has elements as unlike it (Kolmogorov-Smirnov); small for codes that left it."""
     names: tuple[str, ...]
@@ -102,6 +106,8 @@ def read_codes(path: str | Path) -> RecoveredCodes:
         ValueError: There is no such file, or it holds something else.
     """
     tensors, metadata = read_tensors(path), read_metadata(path)
+    if "z" in tensors:
+        tensors = {name: torch.full(tensors["z"].shape[:1], torch.nan) for name in _LATER} | tensors
     missing = [name for name in _TENSORS if name not in tensors] + [name for name in ("names",) if name not in metadata]
     if missing:
         raise ValueError(

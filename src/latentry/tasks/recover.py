@@ -4,6 +4,7 @@ The images go through in shards (`tasks.recovery_shards`); before them, a few of
 so that the user learns what success to expect, and what an image looks like that the generator did make.
 """
 
+import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -61,15 +62,21 @@ def recover(settings: RecoverSettings) -> dict[str, Any]:
         check = self_check(folder / _OWN, z, prior)
         for sentence in check.sentences:
             console.print(sentence)
+    whole, began = not any((folder / _CODES).glob("*")), time.perf_counter()
     with progress_bar(quiet=quiet) as track:
         recover_shards(images, work, folder / _CODES, processes, track(f"recovering {images.count:,} codes"))
+    seconds = processes.count * (time.perf_counter() - began) / images.count
     if processes.index > 0:
         return {}
 
     found = findings(folder / _CODES, images.count, prior, check)
     x = seen.shown(images.read(range(min(SHOWN, images.count))))
-    found = replace(found, doubts=unmade(x, found.numbers["reconstruction_error"][: len(x)]))
-    facts = [*_facts(settings, prior, model.fingerprint), *noted(images.notes)]
+    doubts = unmade(x, found.numbers["reconstruction_error"][: len(x)])
+    found = replace(found, doubts=doubts, seconds=seconds if whole else None)
+    facts = [
+        *_facts(settings, prior, model.fingerprint, found.numbers["reconstruction_error"].nanmean().item()),
+        *noted(images.notes),
+    ]
     write_report(folder / "index.html", found, x, generator, prior, facts)
     content = record(
         folder,
@@ -114,8 +121,12 @@ def _claim(processes: Processes, settings: RecoverSettings) -> Path:
     return out_folder(settings)
 
 
-def _facts(settings: RecoverSettings, prior: SavedPrior, weights: str) -> list[tuple[str, str]]:
-    regularizer = settings.regularizer if settings.regularizer == "none" else f"{settings.regularizer}, {settings.weight:g}"
+def _facts(settings: RecoverSettings, prior: SavedPrior, weights: str, error: float) -> list[tuple[str, str]]:
+    regularizer = (
+        settings.regularizer
+        if settings.regularizer == "none"
+        else (f"{settings.regularizer}, weight {settings.weight:g}; mean pixel MSE with it {error:.4g}")
+    )
     return [
         ("generator", f"{settings.generator}, weights {weights}"),
         ("prior", repr(prior)),

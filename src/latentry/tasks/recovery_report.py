@@ -33,14 +33,15 @@ RECORDED = 1000
 _ACROSS = 14
 _TESTED = 2**23
 """Most elements of codes that the goodness-of-fit report looks at together, in about a gigabyte."""
-_NUMBERS = ("reconstruction_error", "met", "converged", "p_value", "disagreement", "evaluations")
+_NUMBERS = ("reconstruction_error", "met", "converged", "p_value", "disagreement", "undetermined", "evaluations")
 _LEVEL = 0.05
 _FEWEST_OWN = 19
 """Own images below which no p-value could be 0.05."""
 _NOTE = (
-    "Pixel MSE: images in [-1, 1]. Met: the image is made up to rounding. Converged: more steps would not help. P-value: "
-    "small where the code's elements are unlike the prior's. Starts agree: all that did as well found this code, so that it "
-    "is the only one as far as they can tell; blank where no other did as well. Cost: passes of the generator."
+    "Pixel MSE: images in [-1, 1]. Met: the image is made up to rounding. Converged: met, or the gradient of the loss is "
+    "small. P-value: small where the code's elements are unlike the prior's. Starts agree: all that did as well found this "
+    "code, so that it is the only one as far as they can tell; blank where no other did as well. Left open: share of the "
+    "prior's variance that the image does not determine near the code. Cost: passes of the generator."
 )
 _OWN_NOTE = (
     " Own p: chance that an image of the generator's own is recovered as badly; small for images that it did not make, "
@@ -123,6 +124,8 @@ class Findings:
     """What the generator's own images said."""
     own_p_value: Float[Tensor, "n"] | None
     """Chance that an own image has as large an error; None without enough own images."""
+    seconds: float | None = None
+    """Time of an image in this run; None where part was there before. No part of the records, the same each time."""
     doubts: tuple[str, ...] = ()
     """Why the verdict on the codes says nothing of the images; none where it does."""
 
@@ -165,6 +168,7 @@ class Findings:
             "count": self.count,
             "success": {name: vars(value) for name, value in self.shares.items()},
             "evaluations": self.numbers["evaluations"].double().mean().item(),
+            "undetermined": _number(self.numbers["undetermined"].double().nanmean().item()),
             "reconstruction_error": _number(self.numbers["reconstruction_error"].nanmean().item()),
             "self_check": None if self.check is None else self.check.numbers(),
             "codes_tested": len(self.tested),
@@ -179,7 +183,11 @@ class Findings:
     def table(self) -> Table:
         """The first images."""
         own = self.own_p_value is not None
-        columns = ("image", "pixel MSE", "met", "converged", "p-value", "starts agree", *(("own p",) if own else ()), "cost")
+        columns = (
+            *("image", "pixel MSE", "met", "converged", "p-value", "starts agree", "left open"),
+            *(("own p",) if own else ()),
+            "cost",
+        )
         cells = tuple(
             (
                 row["image"],
@@ -188,6 +196,7 @@ class Findings:
                 _yes(row["converged"]),
                 _short(row["p_value"]),
                 "" if row["disagreement"] is None else _yes(row["disagreement"] < FOUND),
+                _short(row["undetermined"]),
                 *((_short(row["own_p_value"]),) if own else ()),
                 f"{row['evaluations']:,}",
             )
@@ -201,7 +210,11 @@ class Findings:
         rows = [(name, _percent(value)) for name, value in self.shares.items()]
         if self.check is not None:
             rows += [("own images met", _percent(self.check.met)), ("own codes found", _percent(self.check.found))]
-        rows.append(("cost of a code", f"{self.numbers['evaluations'].double().mean().item():,.0f}"))
+        left_open = self.numbers["undetermined"].double().nanmean().item()
+        if math.isfinite(left_open):
+            rows.append(("prior's variance left open", f"{100 * left_open:.2g} %"))
+        cost = f"{self.numbers['evaluations'].double().mean().item():,.0f} passes"
+        rows.append(("cost of a code", cost if self.seconds is None else f"{cost}, {self.seconds:.2g} s"))
         return Table("Success", ("what", "share of codes"), tuple(rows), "With 95 % Wilson intervals.")
 
     def _rows(self, count: int) -> Iterator[dict[str, Any]]:

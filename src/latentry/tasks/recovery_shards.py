@@ -193,6 +193,7 @@ class Recovering:
             converged=found.converged,
             disagreement=found.disagreement,
             evaluations=found.evaluations,
+            undetermined=found.undetermined,
             p_value=_p_values(found.z.cpu(), self.prior),
             names=tuple(names),
             metadata=facts,
