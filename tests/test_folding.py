@@ -77,6 +77,18 @@ def test_recovery_works_on_the_folded_generator_and_shows_what_the_generator_its
     assert_close(found.x_hat, generator(found.z), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("part", ["chain", "network"])
+def test_what_its_own_train_keeps_in_training_mode_is_not_folded(part: str) -> None:
+    class Chain(nn.Sequential):
+        def train(self, mode: bool = True) -> "Chain":
+            return self
+
+    chain = Chain(nn.Linear(3, 5), nn.BatchNorm1d(5))
+    network = chain if part == "chain" else nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)), chain)
+    quick = folded(network)
+    assert normalisations(quick) == 1  # that of the chain alone
+
+
 class Wrong(nn.Sequential):
     """Passes its normalisation by, so that folding changes what it gives."""
 

@@ -28,6 +28,8 @@ def folded(network: nn.Module) -> nn.Module:
     copy = deepcopy(network).eval()
     for chain in _chains(copy):
         for index in _foldable(chain):
+            if chain[index].training or chain[index + 1].training:  # their own `train` keeps them there
+                continue
             chain[index] = _joined(chain[index], chain[index + 1])
             chain[index + 1] = nn.Identity()
     return copy.requires_grad_(False)
