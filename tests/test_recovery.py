@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
+from torch.utils.checkpoint import checkpoint
 from toy_generators import linear, random_matrix, squashed
 
 from latentry.latent.differences import Difference
@@ -418,6 +419,9 @@ IMAGES = nn.Sequential(nn.Linear(4, 12), nn.Unflatten(1, (3, 2, 2)))
         ({"generator": lambda z: IMAGES(z) + torch.randn(1)}, "deterministic"),
         ({"generator": lambda z: IMAGES(z - z.mean(0))}, "depend on its own code"),
         ({"generator": lambda z: IMAGES(z).detach()}, "differentiable"),
+        ({"generator": lambda z: checkpoint(IMAGES, z, use_reentrant=True)}, "gradient fails.*use_reentrant=False"),
+        ({"solver": "adam"}, r"got 'adam'; pass lt.LevenbergMarquardt\(\), lt.LBFGS\(\) or lt.Adam\(\)"),
+        ({"solver": Adam}, r"got Adam; pass lt.LevenbergMarquardt\(\)"),
     ],
 )
 def test_bad_input_is_named(change: dict[str, object], message: str) -> None:
@@ -544,3 +548,18 @@ def test_bytes_are_refused_with_the_conversion_to_the_generators_own_range(
 
     with pytest.raises(ValueError, match=rf"got torch.uint8.*{conversion}"):
         recover_codes(squeezed, torch.full((2, PIXELS), 200, dtype=torch.uint8), prior)
+
+
+@pytest.mark.parametrize("scale", [1e18, 1e20, 1e23])
+def test_no_noise_is_met_however_large_the_generators_numbers_are(scale: float, rng: torch.Generator) -> None:
+    """Squares of single precision overflow; an error that is not finite meets nothing."""
+    matrix = torch.randn(20, 4, generator=rng)
+    x = scale * torch.randn(3, 20, generator=rng)
+    found = recover_codes(lambda z: scale * linear(matrix)(z), x, Normal(4), restarts=1, rng=rng)
+    assert not found.met.any()
+
+
+def test_data_of_half_precision_are_recovered_from_a_function_of_any_precision(rng: torch.Generator) -> None:
+    matrix, z = torch.randn(20, 4, generator=rng), torch.randn(3, 4, generator=rng)
+    found = recover_codes(lambda z: z @ matrix.to(z).mT, (z @ matrix.mT).half(), Normal(4), restarts=1, rng=rng)
+    assert_close(found.z, z, rtol=0, atol=0.01)

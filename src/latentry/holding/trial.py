@@ -140,8 +140,20 @@ def check_generator(generator: Callable[[Any], Any], z: Float[Tensor, "n d"]) ->
             "put batch normalisation in eval mode (pass the module itself, or call .eval())"
         )
     # parameters may ask for a gradient where the codes get none
-    if not x.requires_grad or torch.autograd.grad(x, z, torch.ones_like(x), allow_unused=True)[0] is None:
+    if not x.requires_grad or _gradient(x, z) is None:
         raise ValueError("expected a differentiable generator, got an output without gradient; remove no_grad or detach")
+
+
+def _gradient(x: Tensor, z: Tensor) -> Tensor | None:
+    try:
+        return torch.autograd.grad(x, z, torch.ones_like(x), allow_unused=True)[0]
+    except (RuntimeError, NotImplementedError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise ValueError(
+            f"expected a differentiable generator, got one whose gradient fails ({_first_line(error)}); where it calls "
+            "torch.utils.checkpoint, pass use_reentrant=False there"
+        ) from error
 
 
 def _of_fewer(generator: Callable[[Any], Any], z: Float[Tensor, "n d"]) -> Tensor:

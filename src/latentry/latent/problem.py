@@ -100,7 +100,8 @@ def posed(
     target = difference.prepare(x.detach().to(trial), mask)
     _check_data(target, own, ends)
 
-    variance = max(_half_mean_difference(difference, x_own, own), torch.finfo(torch.float32).tiny)
+    numbers_kept = torch.finfo(torch.float32)
+    variance = min(max(_half_mean_difference(difference, x_own, own), numbers_kept.tiny), numbers_kept.max)
     levels = _levels(target, own, ends)
     objective = Objective(
         quickest(used, trial[:_QUICK]),
@@ -154,7 +155,8 @@ def _half_mean_difference(difference: Difference, x_own: Tensor, own: Tensor) ->
     """v of `solvers.objective`, by samples held against others of them."""
     with torch.no_grad():
         between = [
-            difference.loss(difference.residuals(x_own, difference.prepare(own.roll(shift, 0)))).mean() for shift in _SHIFTS
+            difference.loss(difference.residuals(x_own, difference.prepare(own.roll(shift, 0))).double()).mean()
+            for shift in _SHIFTS
         ]
     return torch.stack(between).mean().item() / 2
 

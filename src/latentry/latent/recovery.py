@@ -22,7 +22,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -157,7 +157,7 @@ def recover_codes(
     x: Shaped[Tensor, "n *s"],
     prior: SampledPrior,
     *,
-    solver: Solver | Literal["auto"] = "auto",
+    solver: Solver | str = "auto",
     start: Callable[[Tensor], Tensor] | Float[Tensor, "n d"] | None = None,
     regularizer: Regularizer | None = None,
     weight: float | Callable[[float], float] = 0.01,
@@ -205,13 +205,13 @@ def recover_codes(
 
     Raises:
         ValueError: The data do not fit the generator, are in another range or hold NaN, a number is outside its range, the
-            prior is none or of another length than the generator's codes, or the generator is stochastic, depends on its
-            batch or has no gradient.
+            solver is none, the prior is none or of another length than the generator's codes, or the generator is
+            stochastic, depends on its batch or has no gradient.
     """
     difference = difference if isinstance(difference, Difference) else Difference(difference)
     _check_numbers(weight, unit, restarts, met, batch_size)
-    chosen = automatic_solver(difference.norm, prior.latent_dim) if solver == "auto" else solver
-    with evaluated(generator, difference, regularizer, weight, start, chosen, prior):
+    solver = automatic_solver(difference.norm, prior.latent_dim) if solver == "auto" else _known(solver)
+    with evaluated(generator, difference, regularizer, weight, start, solver, prior):
         problem = posed(
             generator,
             x,
@@ -223,9 +223,9 @@ def recover_codes(
             mask=mask,
             met=met,
         )
-        problem, determinable = _with_jacobian(problem, chosen, determination)
+        problem, determinable = _with_jacobian(problem, solver, determination)
         starts = _starts(start, problem.target, prior, restarts, rng)
-        tracks = Tracks(problem.objective, problem.exact, chosen, problem.target, starts, problem.tolerance)
+        tracks = Tracks(problem.objective, problem.exact, solver, problem.target, starts, problem.tolerance)
         with reported(progress, "recovering codes") as tell:
             tracks.run(batch_size, rng or torch.Generator().manual_seed(0), tell)
         return _recovery(problem, tracks, batch_size, determinable)
@@ -253,7 +253,7 @@ def _recovery(problem: Problem, tracks: Tracks, batch_size: int, determinable: b
     with torch.no_grad():
         x_hat = torch.cat([problem.generator(part) for part in z.split(batch_size)])
     error = objective.reconstruction_error(x_hat, target)
-    met = error <= problem.tolerance.met
+    met = error.isfinite() & (error <= problem.tolerance.met)
     loss = tracks.by_datum(tracks.loss)
 
     began = time.perf_counter()
@@ -322,6 +322,15 @@ def _starts(
             f"expected finite starts of shape {(n, drawn.shape[2])}, one for each datum, got {tuple(own.shape)}"
         )
     return torch.cat([own.detach()[:, None], drawn[:, 1:]], 1)
+
+
+def _known(solver: Solver | str) -> Solver:
+    if isinstance(solver, type) or not isinstance(solver, Solver):
+        got = solver.__name__ if isinstance(solver, type) else repr(solver)
+        raise ValueError(
+            f'expected "auto" or a solver, got {got}; pass lt.LevenbergMarquardt(), lt.LBFGS() or lt.Adam(), with brackets'
+        )
+    return solver
 
 
 def _check_numbers(
