@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from latentry.data.digits import digits
-from latentry.numerics.data_range import apparent_range, check_range, on_eight_bit_grid, possible_ranges
+from latentry.numerics.data_range import apparent_range, check_range, check_same_range, on_eight_bit_grid, possible_ranges
 
 SCALES: dict[str, Callable[[Tensor], Tensor]] = {
     "[0, 255]": lambda v: v,
@@ -183,6 +183,26 @@ def test_data_beyond_the_reach_of_the_last_layer_are_refused_without_a_name(pain
     with pytest.raises(ValueError, match="expected data from 0 to 1, where the generator's last layer ends"):
         check_range(signals, torch.rand(8, 20), (0.0, 1.0))
     check_range(signals, torch.rand(8, 20))  # of an end without bounds nothing is known
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+@pytest.mark.parametrize("made", ["[0, 1]", "[-1, 1]"])
+def test_images_of_more_than_eight_bits_are_refused_with_the_map_that_helps(bits: int, made: str, painted: Tensor) -> None:
+    x, own = (painted[:4] / 255 * (2**bits - 1)).round(), SCALES[made](painted[4:])
+    checks: list[Callable[[Tensor], None]] = [
+        lambda given: check_range(given, own),
+        lambda given: check_range(given.flatten(1), own.flatten(1), ENDS[made]),
+        lambda given: check_same_range(given, own),
+        lambda given: check_same_range(own, given),
+    ]
+    for check in checks:
+        with pytest.raises(ValueError, match=rf"far above it.*if they have {bits} bits") as caught:
+            check(x)
+        check(eval(str(caught.value).partition("convert them with ")[2], {"x": x}))
+    x[:] = SCALES[made](painted[:4])
+    x[0] = 2**bits - 1.0  # one odd item
+    check_range(x, own)
+    check_range(40 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0)), own)  # without bounds
 
 
 def test_many_outputs_are_a_sign_by_what_none_of_them_does(painted: Tensor) -> None:

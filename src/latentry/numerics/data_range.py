@@ -17,6 +17,9 @@ outputs are, and data far beyond them are in other units, even if no range can b
 looked at, their lack is a sign too: that nothing is below 0 while the data are in [-1, 1], or that all of them fall far
 below 0 while nothing in the data does.
 
+Images of 10, 12 or 16 bits show no range of these. But where one side does, and the other is nowhere below 0 and in most
+items more than thirty times that range above it, no noise or standardisation brings it there.
+
 Where no sign is seen nothing is concluded: data of less than 64 elements, a single unrounded image in [0, 1] beside a few
 outputs (which may as well be a bright one in [-1, 1]), images standardised by mean and variance, vectors and signals that
 are not whole levels."""
@@ -61,6 +64,10 @@ _LEAST_DARK = 0.05
 """Share of elements below -0.25, which noise alone seldom brings there from [0, 1]."""
 _OUT_OF_REACH = 0.02
 """Share of elements beyond the ends by more than the whole range, which no noise brings there."""
+_FAR = 30.0
+"""How far above a range data are in other units, in widths of it."""
+_DEPTHS = (10, 12, 16)
+"""Bits of images that have more than eight."""
 _SELDOM = 0.01
 """Share of outputs that a generator without a bounded last layer may have outside its range."""
 _OVERSHOOT = 0.25
@@ -92,6 +99,10 @@ def check_range(x: Shaped[Tensor, "n *s"], x_own: Shaped[Tensor, "k *t"], ends: 
         raise ValueError(
             f"expected data in {made} as the generator makes them, got data in {given} {got}; convert them with "
             f"{_CONVERSIONS[given, made]}"
+        )
+    if given is None and made is not None and (ends is not None or _are_images(x)) and _far_above(x, made):
+        raise ValueError(
+            f"expected data in {made} as the generator makes them, got data far above it {got}; {_way_down(x, made)}"
         )
     if ends is not None and _out_of_reach(x, ends):
         raise ValueError(
@@ -137,6 +148,13 @@ def check_same_range(generated: Shaped[Tensor, "n *s"], reference: Shaped[Tensor
         way_out = f"convert the reference with {_CONVERSIONS[given, made]}" if made and given else "convert one of them"
         raise ValueError(f"expected samples in one range, got {' and '.join(spans)}; {way_out}")
 
+    for known, own, name, x in ((given, made, "generated", generated), (made, given, "reference", reference)):
+        if known is not None and own is None and _are_images(x) and _far_above(x, known):
+            raise ValueError(
+                f"expected {name} samples in {known} as the others are, got samples far above it (from {x.min():.3g} to "
+                f"{x.max():.3g}); {_way_down(x, known)}"
+            )
+
 
 def apparent_range(x: Shaped[Tensor, "n *s"]) -> Range | None:
     """The range of which data show the signs, else None; uint8 is a sign of its own."""
@@ -145,7 +163,7 @@ def apparent_range(x: Shaped[Tensor, "n *s"]) -> Range | None:
     items = x[:_LOOKED_AT].detach().float().flatten(1)
     if items.numel() == 0 or items.shape[1] < _FEWEST_ELEMENTS:
         return None
-    images = x.ndim == 4 and x.shape[1] in (1, 3, 4)
+    images = _are_images(x)
     low, high = items.amin(1), items.amax(1)
     if low.min() >= 0 and 16 < high.max() <= 255 and (items > 2).float().mean() >= 0.01:
         return "[0, 255]" if images or torch.equal(items, items.round()) else None
@@ -182,6 +200,30 @@ def on_eight_bit_grid(x: Float[Tensor, "n *s"], low: float = -1.0, high: float =
     places = (x.flatten(1) - low) * (255 / (high - low))
     whole = places.round()
     return ((places - whole).abs().amax(1) < 0.01) & (whole.amin(1) >= 0) & (whole.amax(1) <= 255)
+
+
+def _are_images(x: Shaped[Tensor, "n *s"]) -> bool:
+    return x.ndim == 4 and x.shape[1] in (1, 3, 4)
+
+
+def _far_above(x: Shaped[Tensor, "n *s"], known: Range) -> bool:
+    """Whether nothing is below 0, and a part of most items far above a range."""
+    items = x[:_LOOKED_AT].detach().float().flatten(1)
+    low, high = _RANGES[known]
+    far = items > high + _FAR * (high - low)
+    return items.numel() > 0 and bool(
+        items.min() >= 0 and far.float().mean() > _OUT_OF_REACH and far.any(1).float().mean() > 0.5
+    )
+
+
+def _way_down(x: Shaped[Tensor, "n *s"], known: Range) -> str:
+    """The linear map that brings data of more than eight bits into a range."""
+    low, high = _RANGES[known]
+    bits = next((bits for bits in _DEPTHS if x.max() < 2**bits), None)
+    if bits is None:
+        return f"map them linearly, from 0 to {low:g} and from their largest possible value to {high:g}"
+    down = f"x / {(2**bits - 1) / (high - low):.10g}" + (f" - {-low:g}" if low else "")
+    return f"if they have {bits} bits, convert them with {down}"
 
 
 def _in_fractions(x: Shaped[Tensor, "n *s"]) -> bool:
