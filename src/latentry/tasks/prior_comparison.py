@@ -18,7 +18,7 @@ __all__ = ["BASELINE", "METRICS", "RULES", "PriorRow", "comparison_table", "rati
 BASELINE = "normal"
 RULES: tuple[Rule, ...] = ("lerp", "transport")
 METRICS = ("frechet_distance", "frechet_distance_limit", "kernel_distance", "score", "coverage")
-LEVEL = 0.9
+LEVEL = 0.95
 NEAR = (0.9, 1.1)
 """Within 10 %: the whole interval of a ratio lies in here."""
 
@@ -105,7 +105,7 @@ _NOTE = (
     "Frechet: distance to the training split at the prior; held-out: to the held-out split, followed to infinitely many "
     "samples. lerp and transport: ratio of the Frechet distance at that step to the one at the prior. KID at the prior, and "
     "its ratio at the first step of the straight line. cover and score: at the prior > at the first step of the straight "
-    "line. Means over seeds, with 90 % intervals of Student's t."
+    "line. Means over seeds, with 95 % intervals of Student's t."
 )
 
 
