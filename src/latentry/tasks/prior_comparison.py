@@ -102,7 +102,7 @@ def comparison_table(title: str, found: Mapping[str, PriorRow]) -> Table:
 
 
 _NOTE = (
-    "Frechet: distance to the training split at the prior; held-out: to the held-out split, followed to infinitely many "
+    "Frechet: distance to the training images at the prior; held-out: to the held-out split, followed to infinitely many "
     "samples. lerp and transport: ratio of the Frechet distance at that step to the one at the prior. KID at the prior, and "
     "its ratio at the first step of the straight line. cover and score: at the prior > at the first step of the straight "
     "line. Means over seeds, with 95 % intervals of Student's t."
@@ -139,7 +139,7 @@ def short_table(title: str, found: Mapping[str, PriorRow]) -> Table:
         for name, row in found.items()
     )
     note = (
-        "Frechet: distance to the training split at the prior. lerp: how much it grows at that step of the straight line. "
+        "Frechet: distance to the training images at the prior. lerp: how much it grows at that step of the straight line. "
         "transport: the same with the transport rule, where it is largest."
     )
     return Table(title, ("prior", "Frechet", *(f"lerp {step}" for step in steps), "transport"), body, note)

@@ -42,8 +42,9 @@ def _part(*path: str) -> Read:
 def models_table(data: str, rows: Rows, title: str = "Models", short: bool = False) -> Table:
     """What each model does; the short form, for a console, has no intervals."""
     columns = (
-        "model", "z_s names the label, %", "leak of z_u, points", "swap, %", "style kept", "samples bear their label, %",
-        "Frechet distance", "KID", "coverage, %", "diversity", "error of images",
+        "model", "z_s names the label, %", "leak of z_u, points (draws)", "the same (means)", "swap, % (means)",
+        "style kept", "samples bear their label, %", "Frechet distance", "KID", "coverage, %", "diversity",
+        "error of images",
     )  # fmt: skip
 
     def row(name: str) -> tuple[str, ...]:
@@ -60,6 +61,7 @@ def models_table(data: str, rows: Rows, title: str = "Models", short: bool = Fal
             TITLES[name],
             entry("accuracy", _part("accuracy", "value"), percent),
             entry("leak_of_draws", _part("leak_of_draws", "leak"), signed),
+            entry("leak_of_means", _part("leak_of_means", "leak"), signed),
             entry("swap", _part("swap", "success", "value"), percent),
             entry("swap", _kept, number),
             _NONE if bearing is None else percent(bearing, short),
@@ -73,14 +75,15 @@ def models_table(data: str, rows: Rows, title: str = "Models", short: bool = Fal
     first = next(iter(next(iter(rows.values())).values()))
     real = f", {100 * first['real']['value']:.1f} % of real images" if "real" in first else ""
     note = (
-        "Held-out images. Leak: accuracy of the probe that is best on validation, on draws of z_u, beyond the commonest "
-        f"class. Swap: the reader{real} names the label of the image that gave z_s. Style kept: mean correlation of "
+        "Held-out images. Leak: accuracy of the probe that is best on validation, on z_u, beyond the commonest class: of "
+        "draws from the posterior, and of posterior means. Swaps are of posterior means. "
+        f"Swap: the reader{real} names the label of the image that gave z_s. Style kept: mean correlation of "
         "thickness, slant, size and ink with the image that gave z_u, less the means of classes. Diversity: spread of "
         "features within classes, over that of data. Conditional models are told the labels of images. Means over seeds "
         "with 95 % Student intervals."
     )
     table = Table(f"{title}: {data}", columns, tuple(map(row, rows)), note)
-    return table.only(0, 1, 2, 3, 4, 6, 10) if short else table
+    return table.only(0, 1, 2, 3, 4, 5, 7, 11) if short else table
 
 
 def codes_table(data: str, rows: Rows, title: str = "Codes") -> Table:
@@ -135,7 +138,7 @@ def _bounds(seeds: Seeds, part: str) -> str:
 def label_split_verdict(data: str, rows: Rows) -> str:
     """What the table says of our label split, against what was aimed at."""
     ours = rows[OURS]
-    leak = over(ours, _part("leak_of_draws", "leak"))
+    leak, of_means = (over(ours, _part(code, "leak")) for code in ("leak_of_draws", "leak_of_means"))
     distances = {
         name: {seed: result["samples"]["frechet_distance"] for seed, result in seeds.items()} for name, seeds in rows.items()
     }
@@ -146,7 +149,8 @@ def label_split_verdict(data: str, rows: Rows) -> str:
     accuracy = percent(over(ours, _part("accuracy", "value")))
     success = percent(over(ours, _part("swap", "success", "value")))
     return (
-        f"{data}: z_s names {accuracy} % of held-out labels, z_u leaks {signed(leak)} points, {success} % of swaps bear the "
-        f"label of z_s; the Frechet distance is below that of {', '.join(better) or 'none'}, above that of "
+        f"{data}: z_s names {accuracy} % of held-out labels; draws of z_u leak {signed(leak)} points, posterior means "
+        f"{signed(of_means)}; {success} % of swaps of posterior means bear the label of z_s. The Frechet distance is below "
+        f"that of {', '.join(better) or 'none'}, above that of "
         f"{', '.join(worse) or 'none'}."
     )

@@ -354,6 +354,7 @@ def _write_page(
             ("training", f"{settings.gan_steps} iterations of {settings.batch_size} images of {settings.data}"),
             ("grid", f"rates {rates}, weights {weights}, on {settings.validation} validation images"),
             ("recovery", f"{settings.recovery_steps} steps, {settings.restarts} starts, {settings.seeds} seeds"),
+            ("images", f"{settings.held_out}, for Levenberg-Marquardt {settings.damped_held_out}"),
         ]
     if known:
         facts.append(("known codes", f"{settings.codes} of each generator, {settings.codes_beside} for Adam and for 8 bits"))

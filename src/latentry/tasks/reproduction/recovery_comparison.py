@@ -137,7 +137,8 @@ _NOTE = (
     "P: least p-value over seeds of the tests of elements, of codes one by one (two-sided), of norms, of correlation and of "
     "random projections; no setting was chosen by the last two. Passes: seeds on which the whole report does. Code error "
     "(median, over the prior's variance), found (below 0.01) and evaluations (of one image) for samples of the generator's "
-    "own, recovered with the same setting. Means over seeds, with 95 % intervals of Student's t. A discriminator's loss "
+    "own, recovered with the same setting. Settings differ between methods, so that a row says what the rule chose and not "
+    "what the regularizer alone does. Means over seeds, with 95 % intervals of Student's t. A discriminator's loss "
     "runs the generator once more in each step, which evaluations leave out."
 )
 

@@ -74,7 +74,8 @@ def models_table(data: str, rows: Rows, title: str = "Models", short: bool = Fal
         "Asked features: samples that show them, read by a classifier of all levels, a mean over features with the classes "
         "as one. Leakage: accuracy that others lose when one feature alone is moved. Monotonicity: median of Spearman's "
         "correlation along levels from -1.5 to 1.5, of the feature where it is least. Beyond neutral: beyond the tenth "
-        "percentile of neutral training images of the class; no reverse was ever shown. Distances: in the reader's features."
+        "percentile of neutral training images of the class, which rewards fading; no reverse was ever shown. Distances: in "
+        "the reader's features."
     )
     table = Table(f"{title}: {data}", columns, tuple(map(row, rows)), note)
     return table.only(0, 1, 2, 3, 4, 5, 6, 8) if short else table
