@@ -32,7 +32,7 @@ def before_squashing(x: Tensor) -> Tensor:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--codes", type=int, default=16)
-    parser.add_argument("--restarts", type=int, default=4)
+    parser.add_argument("--restarts", type=int, default=2)
     parser.add_argument("--lbfgs_steps", type=int, default=1500)
     parser.add_argument("--adam_steps", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,0 +1,117 @@
+"""Figures in README and docs are those of the results that lie in `evidence/`, rounded as the pages round."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from latentry.evaluation.seeds import SeedInterval, mean_over_seeds
+
+ROOT = Path(__file__).parents[1]
+EVIDENCE = ROOT / "evidence"
+PRIORS = {
+    "uniform": "uniform",
+    "normal": "normal",
+    "gamma": "gamma radius",
+    "published": "as published",
+    "designed-middle": "`design_interpolable(mix=(0.5,))`",
+    "designed-all": "`design_interpolable()`",
+    "designed-radius": "`design_radial()`",
+}
+
+Claim = tuple[str, str, str]
+"""Page, the beginning of the line on which it stands (or a part of it), and what has to stand there."""
+
+
+def result(*path: str) -> Any:
+    return json.loads(EVIDENCE.joinpath(*path).read_text())["result"]
+
+
+def figures(name: str) -> Any:
+    return json.loads((EVIDENCE / "benchmarks" / f"{name}.json").read_text())["figures"]
+
+
+def over_seeds(of: str, kind: str, *path: str) -> SeedInterval:
+    """A number of the cells `kind-0` to `kind-2`."""
+    found = {}
+    for seed in range(3):
+        number = result(of, "cells", f"{kind}-{seed}.json")
+        for name in path:
+            number = number[name]
+        found[seed] = float(number)
+    return mean_over_seeds(found)
+
+
+def decimals(found: Any) -> str:
+    return f"{found['value']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
+
+
+def percent(found: SeedInterval) -> str:
+    return f"{100 * found.value:.1f} % [{100 * found.low:.1f}, {100 * found.high:.1f}]"
+
+
+def of_priors() -> Iterator[Claim]:
+    rows = result("priors", "results.json")["rows"]
+    for data in rows:
+        for name, title in PRIORS.items():
+            at_prior, middle = (
+                rows[data][name]["prior"]["frechet_distance"],
+                rows[data][name]["between"]["lerp"]["0.5"]["frechet_ratio"],
+            )
+            assert at_prior["level"] == 0.95
+            yield "docs/measured.md", f"| {title}", decimals(at_prior)
+            yield "docs/measured.md", f"| {title}", f"x{decimals(middle)}"
+    fashion, digits = rows["fashion-mnist"]["designed-middle"], rows["digits"]["designed-middle"]
+    yield "README.md", "Priors", decimals(fashion["prior"]["frechet_distance"])
+    yield "README.md", "Priors", decimals(rows["fashion-mnist"]["normal"]["prior"]["frechet_distance"])
+    for row in (fashion, digits):
+        low, high = (row["against_baseline"][end] for end in ("low", "high"))
+        yield "docs/measured.md", "", f"{row['against_baseline']['value']:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def of_spectrum() -> Iterator[Claim]:
+    for criterion in ("rank_one", "rank_one_absolute"):
+        for data in ("digits", "fashion-mnist"):
+            found = percent(over_seeds("spectral", f"bases-{data}", "bases", "loewdin", criterion))
+            yield "docs/measured.md", "| ", found
+            yield "docs/spectral.md", "", found
+    for criterion in ("rank_one", "rank_one_absolute"):
+        found = over_seeds("spectral", "bases-digits", "bases", "loewdin", criterion)
+        yield "README.md", "Spectrum", f"{100 * found.value:.1f} %"
+
+
+def of_splits() -> Iterator[Claim]:
+    for data in ("digits", "fashion-mnist"):
+        swaps = percent(over_seeds("label-split", f"scores-{data}-ours", "swap", "success", "value"))
+        drawn, of_means = (
+            over_seeds("label-split", f"scores-{data}-ours", f"leak_of_{code}", "leak") for code in ("draws", "means")
+        )
+        for page in ("docs/measured.md", "docs/label-split.md"):
+            yield page, "| *means:* swaps bear", swaps
+        yield "docs/measured.md", "| *draws:* a fresh probe", f"{100 * drawn.value:.1f} points"
+        yield "docs/measured.md", "| *means:* a fresh probe", f"{100 * of_means.value:.0f} points"
+    for code, found in figures("label_split_codes").items():
+        swaps = found["swaps"]
+        shown = f"{100 * swaps['value']:.1f} % [{100 * swaps['low']:.1f}, {100 * swaps['high']:.1f}]"
+        for page in ("docs/measured.md", "docs/label-split.md"):
+            yield page, "", shown
+        yield "docs/measured.md", code, shown
+
+
+def of_letters() -> Iterator[Claim]:
+    broken = figures("broken_letters")
+    yield "docs/measured.md", "", f"{100 * broken['reversed']['-0.4']['value']:.0f} %"
+    yield "docs/semantic.md", "most reversed letters", f"{100 * broken['reversed']['-0.4']['value']:.0f} %"
+    assert broken["real light"]["-0.4"]["value"] == 0
+
+
+CLAIMS = [*of_priors(), *of_spectrum(), *of_splits(), *of_letters()]
+
+
+@pytest.mark.parametrize(("page", "line", "figure"), CLAIMS, ids=[f"{page}: {figure}" for page, _, figure in CLAIMS])
+def test_a_figure_is_that_of_its_results(page: str, line: str, figure: str) -> None:
+    text = (ROOT / page).read_text().replace("**", "")
+    flowing = [*text.splitlines(), " ".join(text.split())] if not line.startswith("|") else text.splitlines()
+    assert any(line in part and figure in part for part in flowing)
