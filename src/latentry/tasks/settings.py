@@ -223,7 +223,7 @@ class StudySettings(CommonSettings):
     """A shipped generator by name, or the folder of an own one."""
     data: str = "digits"
     """Data set whose held-out split gives the real images."""
-    count: int = 48
+    count: int = 24
     """How many real images, and how many of the generator's own."""
     restarts: int = 4
     """Starts drawn from the prior for each image."""
