@@ -5,6 +5,7 @@ import json
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
@@ -228,3 +229,48 @@ def test_coordinates_beside_a_mixture_are_normal_and_know_no_label(prior: Normal
     assert_close(wider.log_prob(z, y), prior.log_prob(z[:, :3], y) + TorchNormal(0.0, 1.0).log_prob(z[:, 3:]).sum(1))
     with pytest.raises(ValueError, match="at least 0, got -1"):
         prior.beside_normal(-1)
+
+
+APART = NormalMixture([[0.0], [100.0], [200.0]], [[1.0]] * 3)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        *(
+            torch.tensor([2, 0, 1], dtype=kind)
+            for kind in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.float32)
+        ),
+        np.array([2, 0, 1], np.uint8),
+        [2, 0, 1],
+    ],
+    ids=str,
+)
+def test_labels_of_any_type_name_components_and_are_no_masks(labels: Any) -> None:
+    wanted = APART.sample((), torch.tensor([2, 0, 1]), rng=torch.Generator().manual_seed(0))
+    assert torch.equal(APART.sample((), labels, rng=torch.Generator().manual_seed(0)), wanted)
+    assert torch.equal(APART(labels).loc, torch.tensor([[200.0], [0.0], [100.0]]))
+
+
+def test_bools_are_labels_and_no_labels_are_no_codes() -> None:
+    assert torch.equal(APART(torch.tensor([True, False])).loc, torch.tensor([[100.0], [0.0]]))
+    assert APART.sample((), torch.empty(0, dtype=torch.int64)).shape == (0, 1)
+
+
+def test_labels_that_are_no_whole_numbers_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected whole numbers as y"):
+        APART.sample((), torch.tensor([0.5]))
+
+
+@pytest.mark.parametrize("far", [1e20, 3e38])
+def test_codes_far_from_all_components_are_of_the_nearest(far: float) -> None:
+    z = torch.tensor([[-far], [far]])
+    assert APART.label_log_probs(z).argmax(1).tolist() == [0, 2]
+    assert APART.sample_labels(z).tolist() == [0, 2]
+    wide = NormalMixture([[0.0], [100.0]], [[1.0], [2.0]])
+    assert wide.sample_labels(z.double() * 1e200).tolist() == [1, 1]  # the wider component, however far
+
+
+def test_labels_of_codes_that_are_no_numbers_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected finite z"):
+        APART.sample_labels(torch.tensor([[math.nan]]))

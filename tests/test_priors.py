@@ -3,6 +3,7 @@
 import math
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from latentry.priors import (
     HalfUniformHalfNormal,
     IIDDistribution,
     IIDPrior,
+    LogUniformRadius,
     Normal,
+    NormalMixture,
     Tabulated,
     TruncatedCauchy,
     Uniform,
@@ -256,3 +259,15 @@ def test_the_tails_of_the_normal_stay_finite_in_the_log_domain() -> None:
 def test_bad_input_is_named(make: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("shape", [3, np.int64(3), torch.tensor(3), (3,), [3], torch.Size([3])], ids=repr)
+@pytest.mark.parametrize("prior", [Normal(2), LogUniformRadius(2), NormalMixture([[0.0, 0.0]], [[1.0, 1.0]])], ids=repr)
+def test_sample_shapes_are_whole_numbers_of_any_kind(prior: Any, shape: Any) -> None:
+    assert prior.sample(shape).shape == (3, 2)
+
+
+@pytest.mark.parametrize("shape", [2.5, None, "3", True, -1, (2, -1), torch.tensor(2.5)], ids=repr)
+def test_other_sample_shapes_are_refused(shape: Any) -> None:
+    with pytest.raises(ValueError, match=r"expected (a sample shape of whole numbers >= 0|shape as a whole number)"):
+        Normal(2).sample(shape)

@@ -39,6 +39,11 @@ class Parameter:
         """Whether any number of axes may stand before the named ones, and so batches of no codes."""
         return any(array.dim_str.startswith(("*", "...")) for array in self.arrays)
 
+    @property
+    def only_batches(self) -> bool:
+        """Whether the arrays have no axis but those of batches, of which there may be none."""
+        return all(array.dim_str.startswith(("*", "...")) and " " not in array.dim_str for array in self.arrays)
+
     def takes(self, value: Any) -> bool:
         """Whether one of the alternatives that are no arrays takes a value."""
         return any(_takes(other, value) for other in self.others)

@@ -169,7 +169,8 @@ class _Boundary:
         if isinstance(value, np.generic):
             value = value.item()
         array = isinstance(value, Tensor) or hasattr(value, "__array__")
-        if array and float in parameter.others and np.ndim(value) == 0 and not parameter.has_axes(0):
+        number = float in parameter.others or int in parameter.others
+        if array and number and np.ndim(value) == 0 and not parameter.has_axes(0):
             return self._taken(parameter, value.item())
         if array and parameter.arrays:
             return self._tensor(parameter, value)
@@ -225,7 +226,8 @@ class _Boundary:
         with jaxtyped("context"):  # where equal names of axes are equal lengths
             for name, tensor in self.tensors.items():
                 fits = any(isinstance(tensor, array) for array in self.parameters[name].arrays)
-                if fits and all(tensor.shape[-1:] if self.parameters[name].many_batches else tensor.shape[1:]):
+                lengths = tensor.shape[-1:] if self.parameters[name].many_batches else tensor.shape[1:]
+                if fits and (self.parameters[name].only_batches or all(lengths)):
                     continue
                 beside = [f"{other} of {tuple(there.shape)}" for other, there in self.tensors.items() if other != name]
                 raise ValueError(

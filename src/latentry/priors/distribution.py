@@ -4,6 +4,7 @@ Functions of codes take any floating type (`numerics.inputs`); NaN comes out whe
 """
 
 import copy
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -61,6 +62,7 @@ class CodeDistribution(Distribution):
         expanded._batch_shape = torch.Size(batch_shape)
         return expanded
 
+    @checked(differentiable=True)
     def sample(self, sample_shape: int | Sequence[int] = (), *, rng: torch.Generator | None = None) -> Tensor:
         """Codes `(*sample_shape, *batch, d)` without a gradient; `rng` makes them reproducible."""
         with torch.no_grad():
@@ -113,6 +115,7 @@ class IIDDistribution(CodeDistribution):
         """Entropy of a whole code, in nats."""
         return self._constant(self.event_shape[0] * self.law.entropy, of_codes=False)
 
+    @checked(differentiable=True)
     def rsample(self, sample_shape: int | Sequence[int] = (), *, rng: torch.Generator | None = None) -> Tensor:
         """Codes `(*sample_shape, *batch, d)`; `rng` makes them reproducible."""
         return self._draw((*sampled_shape(sample_shape), *self.batch_shape), rng)
@@ -145,9 +148,21 @@ class IIDDistribution(CodeDistribution):
         return f"{type(self).__name__}({self.law}, latent_dim={self.event_shape[0]})"
 
 
-def sampled_shape(sample_shape: int | Sequence[int]) -> tuple[int, ...]:
-    """A sample shape as a tuple; a whole number is one axis."""
-    return (sample_shape,) if isinstance(sample_shape, int) else tuple(sample_shape)
+def sampled_shape(sample_shape: Any) -> tuple[int, ...]:
+    """A sample shape as a tuple; a whole number is one axis.
+
+    Raises:
+        ValueError: It is neither a whole number nor a sequence of them, or one is below 0.
+    """
+    one = isinstance(sample_shape, str) or not isinstance(sample_shape, Sequence)
+    given: tuple[Any, ...] = (sample_shape,) if one else tuple(sample_shape)
+    try:
+        sizes = tuple(operator.index(size) for size in given)
+    except TypeError:
+        sizes = (-1,)
+    if isinstance(sample_shape, bool) or any(size < 0 for size in sizes):
+        raise ValueError(f"expected a sample shape of whole numbers >= 0, got {sample_shape!r}; pass (n,) or n")
+    return sizes
 
 
 def at_least_single(like: Tensor) -> Tensor:

@@ -39,12 +39,14 @@ class PriorModule(Shown, nn.Module):
         """What the constructor was given, as JSON can hold it."""
         raise NotImplementedError
 
+    @checked(differentiable=True)
     def sample(
         self, shape: int | Sequence[int] = (), y: Int[Tensor, "..."] | None = None, *, rng: torch.Generator | None = None
     ) -> Float[Tensor, "*shape d"]:
         """Codes `(*shape, d)`; `rng` makes them reproducible."""
         return self(y).sample(shape, rng=rng)
 
+    @checked(differentiable=True)
     def rsample(
         self, shape: int | Sequence[int] = (), y: Int[Tensor, "..."] | None = None, *, rng: torch.Generator | None = None
     ) -> Float[Tensor, "*shape d"]:

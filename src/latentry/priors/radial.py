@@ -111,6 +111,7 @@ class RadialDistribution(CodeDistribution):
         d = self.event_shape[0]
         return self.radius_law.entropy + log_sphere_area(d) + (d - 1) * _mean_log(self.radius_law)
 
+    @checked(differentiable=True)
     def rsample(self, sample_shape: int | Sequence[int] = (), *, rng: torch.Generator | None = None) -> Tensor:
         """Codes `(*sample_shape, *batch, d)`; `rng` makes them reproducible."""
         return self._draw((*sampled_shape(sample_shape), *self.batch_shape), rng)
