@@ -79,6 +79,18 @@ def test_it_says_in_plain_words_what_worked(folder: Path) -> None:
     assert f"an independent classifier reads the same digit in {kept} of 6" in page
 
 
+def test_codes_that_do_not_make_the_images_are_not_judged(folder: Path) -> None:
+    x = load_dataset("digits").split("held-out").images(range(6)).double()
+    rows = read_json(folder / "results.json")["result"]["real"]
+    poor = [row["reconstruction_error"] / x.var(0).mean().item() > 0.5 for row in rows]
+    assert any(poor)
+    assert [bool(row["doubts"]) for row in rows] == poor
+    assert not any(row["passes"] for row in rows if row["doubts"])
+    page = (folder / "index.html").read_text()
+    for method, lost in zip(METHODS, poor, strict=True):
+        assert (f"{method.title}: Not judged: the codes do not make the images again" in page) >= lost
+
+
 def test_another_judge_changes_no_code(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def sees_threes(classifier: object, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.full((len(x),), 3), torch.ones(len(x))

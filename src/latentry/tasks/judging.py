@@ -24,6 +24,7 @@ __all__ = [
     "Made",
     "Reader",
     "alike",
+    "beside_doubts",
     "class_count",
     "collapsed",
     "fitting",
@@ -225,6 +226,11 @@ def unmade(x: Float[Tensor, "n *s"], error: Float[Tensor, "n"]) -> tuple[str, ..
         return ()
     said = f"the codes do not make the images again (squared error {lost:.0%} of their variance)"
     return (f"{said}; train the model for longer, or find better codes",)
+
+
+def beside_doubts(said: str, doubts: Sequence[str]) -> str:
+    """The verdict on codes, where there are doubts with these before it and as one on the codes alone."""
+    return f"{unsettled(doubts)}. (Of the codes alone: {said})" if doubts else said
 
 
 def verdict(

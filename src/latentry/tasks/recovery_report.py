@@ -21,7 +21,7 @@ from latentry.reports.figures import fit_figure
 from latentry.reports.page import Picture, sheet, write_page
 from latentry.reports.recoveries import FOUND
 from latentry.reports.tables import Table
-from latentry.tasks.judging import unsettled
+from latentry.tasks.judging import beside_doubts
 
 __all__ = ["RECORDED", "Findings", "SelfCheck", "findings", "self_check", "write_report"]
 
@@ -153,9 +153,7 @@ class Findings:
     def sentences(self) -> list[str]:
         """The self-check and the verdict."""
         few = "" if len(self.tested) == self.count else f" (An even sample of {len(self.tested):,} codes was looked at.)"
-        verdict = self.fit.verdict + few
-        if self.doubts:
-            verdict = f"{unsettled(self.doubts)}. (Of the codes alone: {verdict})"
+        verdict = beside_doubts(self.fit.verdict + few, self.doubts)
         return [*(() if self.check is None else self.check.sentences), verdict]
 
     def records(self) -> list[dict[str, Any]]:

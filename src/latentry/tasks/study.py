@@ -28,6 +28,7 @@ from latentry.reports.progress import progress_bar
 from latentry.reports.recoveries import Outcome, comparison_table
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
+from latentry.tasks.judging import beside_doubts, unmade
 from latentry.tasks.runs import claim_folder, command, load_generator, pick_device, record
 from latentry.tasks.settings import StudySettings
 
@@ -108,7 +109,9 @@ def study(settings: StudySettings) -> dict[str, Any]:
                 _outcome(generator, prior, target, method, settings, bars[kind, method.name]) for method in METHODS
             ]
 
-    result: dict[str, Any] = {kind: [outcome.numbers() for outcome in rows] for kind, rows in outcomes.items()}
+    result: dict[str, Any] = {
+        kind: [_numbers(targets[kind], outcome) for outcome in rows] for kind, rows in outcomes.items()
+    }
     result |= {"generator": model.fingerprint, "prior": repr(prior), "seconds": time.perf_counter() - began}
     tables = {kind: comparison_table(targets[kind].title, rows) for kind, rows in outcomes.items()}
     _write_codes(folder, targets, outcomes, {"generator": model.fingerprint, "prior": repr(prior)})
@@ -119,7 +122,7 @@ def study(settings: StudySettings) -> dict[str, Any]:
     console = PlainConsole(quiet=settings.json)
     for table in tables.values():
         print_table(table, console)
-    for sentence in [*_verdicts(outcomes["real"]), *_what_worked(outcomes)]:
+    for sentence in [*_verdicts(targets["real"], outcomes["real"]), *_what_worked(outcomes)]:
         console.print(sentence)
     console.print(f"The report with pictures: {folder / 'index.html'}")
     return content
@@ -183,8 +186,21 @@ def _label_kept(recovery: Recovery, labels: Tensor) -> Share:
     return share(predict_labels(judge, recovery.x_hat)[0].cpu() == labels)
 
 
-def _verdicts(outcomes: list[Outcome]) -> list[str]:
-    return [f"{method.title}: {row.fit.verdict}" for method, row in zip(METHODS, outcomes, strict=True)]
+def _doubts(target: Targets, outcome: Outcome) -> tuple[str, ...]:
+    return unmade(target.x, outcome.recovery.reconstruction_error)
+
+
+def _numbers(target: Targets, outcome: Outcome) -> dict[str, Any]:
+    """An outcome as JSON holds it; codes that do not make the images pass for nothing."""
+    doubts = _doubts(target, outcome)
+    return outcome.numbers() | {"passes": outcome.fit.passes and not doubts, "doubts": [*doubts]}
+
+
+def _verdicts(target: Targets, outcomes: list[Outcome]) -> list[str]:
+    return [
+        f"{method.title}: {beside_doubts(row.fit.verdict, _doubts(target, row))}"
+        for method, row in zip(METHODS, outcomes, strict=True)
+    ]
 
 
 def _what_worked(outcomes: dict[str, list[Outcome]]) -> list[str]:
@@ -239,7 +255,7 @@ def _write_report(
 
     def histograms(kind: str, title: str) -> Picture:
         png = histogram_figure({row.name: row.recovery.z for row in outcomes[kind]}, prior)
-        told = " ".join(_verdicts(outcomes[kind]))
+        told = " ".join(_verdicts(targets[kind], outcomes[kind]))
         return Picture(title, png, f"Bars: all elements of all recovered codes. Line: the prior's density. {told}")
 
     p_values = Picture(
