@@ -64,6 +64,10 @@ REFUSED: dict[str | bytes, str] = {
     "device: null": "--device: expected a value, got null",
     "loop: {schedule: null}": "--loop.schedule: expected a value, got null",
     "objective: hing": "expected non-saturating or hinge or least-squares, got hing",
+    "seed: 1\nloop: {steps: 2, steps: 3}": "expected each setting once, got 'steps' again in line 2",
+    "seed: 1\nseed: 2": "expected each setting once, got 'seed' again in line 2",
+    "out: " + "[" * 500 + "]" * 500: "got hundreds of levels within each other",
+    "a: " + "{b: " * 500 + "1" + "}" * 500: "got hundreds of levels within each other",
     "force: perhaps": "--force: expected true or false, got 'perhaps'",
 }
 

@@ -30,7 +30,20 @@ class UsageError(Exception):
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML as its version 1.2 has it: `no` and `on` are words, `3:8:45` and dates are too; true and false are not."""
+    """YAML as its version 1.2 has it: `no` and `on` are words, `3:8:45` and dates are too; true and false are not.
+
+    A key that is given twice is refused.
+    """
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                line = key.start_mark.line + 1
+                raise ValueError(f"expected each setting once, got {key.value!r} again in line {line}; leave one out")
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else key)
+        return node
 
 
 _PlainLoader.yaml_implicit_resolvers = {}
@@ -54,9 +67,14 @@ def _load(text: str, path: str = "") -> Any:
     """Values from YAML.
 
     Raises:
-        ValueError: This is a file, and holds no settings.
+        ValueError: This is a file, and holds no settings; or a key is given twice, or what is given is nested too deep.
     """
-    content = yaml.load(text, Loader=_PlainLoader)
+    try:
+        content = yaml.load(text, Loader=_PlainLoader)
+    except RecursionError:
+        raise ValueError(
+            "expected settings within settings, got hundreds of levels within each other; write fewer"
+        ) from None
     if path and not isinstance(content, dict):
         held = "nothing" if content is None else f"a {type(content).__name__}"
         raise ValueError(f"expected settings, NAME: VALUE on each line, got {held}")
