@@ -16,6 +16,8 @@ import safetensors
 from latentry.__main__ import main as start
 from latentry.cli import main
 from latentry.tasks import sample as sampling
+from latentry.tasks import study as studying
+from latentry.tasks import train as training
 
 CODES = {
     OSError(errno.ENOSPC, "No space left on device", "/a/model"): (2, "/a/model (No space left on device)"),
@@ -30,7 +32,7 @@ CODES = {
     RuntimeError("[enforce fail at alloc_cpu.cpp:1] you tried to allocate 9 bytes"): (1, "out of memory"),
     RuntimeError("mat1 and mat2 shapes cannot be multiplied"): (70, "unforeseen RuntimeError: mat1 and mat2"),
     AssertionError(): (70, "unforeseen AssertionError: no message; this is a fault of Latentry"),
-    KeyboardInterrupt(): (130, "interrupted; the same command goes on"),
+    KeyboardInterrupt(): (130, "interrupted; the same command begins anew"),
 }
 
 
@@ -59,6 +61,21 @@ def test_every_error_ends_with_its_code_and_one_sentence(
     assert err.startswith("latentry: ")
     assert said in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [("train gan", "goes on from its last checkpoint, if there is one"), ("study", "begins anew")]
+)
+def test_only_a_verb_that_keeps_checkpoints_promises_to_go_on(
+    words: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(settings: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "train_gan", stop)
+    monkeypatch.setattr(studying, "study", stop)
+    assert main(words.split()) == 130
+    assert capsys.readouterr().err == f"latentry: interrupted; the same command {said}\n"
 
 
 def test_a_traceback_is_shown_when_it_is_asked_for(
@@ -91,6 +108,15 @@ def test_output_that_nobody_takes_costs_no_result(
     monkeypatch.setattr(sys, "stdout", Full(error))
     assert main(["prior", "show", "normal", "--latent_dim=3", *json, "--out", str(tmp_path)]) == code
     assert {path.name for path in tmp_path.iterdir()} == {"prior.png", "results.json"}
+
+
+def test_an_output_that_is_closed_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)  # what Python makes of `>&-`
+    assert main(["prior", "show", "normal", "--latent_dim=3", "--json", "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "latentry: the work is done, but what it says could not be written (it is closed)\n"
+    assert (tmp_path / "results.json").exists()
 
 
 def test_a_failure_is_told_by_its_own_code_even_if_nobody_reads(

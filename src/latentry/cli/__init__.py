@@ -19,7 +19,7 @@ from typing import Any
 
 from latentry.cli.endings import MISUSED, ending, listening, terminable
 from latentry.cli.parser import UsageError, refuse_unknown_variables, verb_and_values, verbs_parser, with_shipped_configs
-from latentry.cli.verbs import VERBS, Verb
+from latentry.cli.verbs import VERBS, Verb, flat
 from latentry.training.memory import keep_freed_memory
 
 __all__ = ["VERBS", "Verb", "main"]
@@ -27,15 +27,16 @@ __all__ = ["VERBS", "Verb", "main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    told = sys.argv[1:] if arguments is None else [*arguments]
     with listening() as listened, terminable():
         try:
-            code = _run(sys.argv[1:] if arguments is None else arguments)
+            code = _run(told)
         except SystemExit as left:  # help and version
             code = left.code if isinstance(left.code, int) else MISUSED if left.code else 0
         except (Exception, KeyboardInterrupt) as error:
             if os.environ.get("LATENTRY_DEBUG", "0") not in ("", "0"):
                 traceback.print_exception(error)
-            message, code = ending(error)
+            message, code = ending(error, resumes=_resumes(told))
             print(f"latentry: {message}", file=sys.stderr)
     return listened.code(code)
 
@@ -56,6 +57,11 @@ def _run(arguments: Sequence[str]) -> int:
     if settings.json and result:
         print(json.dumps(result))
     return 0
+
+
+def _resumes(arguments: Sequence[str]) -> bool:
+    """Whether the verb that is named goes on where it was stopped."""
+    return any(verb.resumes and words == " ".join(arguments[: len(words.split())]) for words, verb in flat().items())
 
 
 def _without_images(arguments: Sequence[str]) -> list[str]:

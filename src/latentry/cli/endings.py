@@ -1,5 +1,6 @@
 """How a command ends: the exit code and the one sentence of every error, and output that nobody reads to its end."""
 
+import errno
 import os
 import signal
 import sys
@@ -32,13 +33,14 @@ _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "alloc_cpu")
 """How torch says it, whose errors are RuntimeErrors on a CPU."""
 
 
-def ending(error: BaseException) -> tuple[str, int]:
-    """The sentence for an error that ends a command, and the exit code."""
+def ending(error: BaseException, *, resumes: bool) -> tuple[str, int]:
+    """The sentence for an error that ends a command, which may be one that resumes, and the exit code."""
+    later = "goes on from its last checkpoint, if there is one" if resumes else "begins anew"
     text = printable(" ".join(str(error).split()))
     if isinstance(error, _TerminatedError):
-        return "terminated; the same command goes on from the last checkpoint where the verb keeps one", TERMINATED
+        return f"terminated; the same command {later}", TERMINATED
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted; the same command goes on from the last checkpoint where the verb keeps one", INTERRUPTED
+        return f"interrupted; the same command {later}", INTERRUPTED
     if isinstance(error, UsageError):
         return text, MISUSED
     if isinstance(error, UnicodeError):
@@ -86,6 +88,8 @@ class _Output:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
+        if self._stream is None and text:
+            self.error = OSError(errno.EBADF, "it is closed")
         if self._stream is not None and self.error is None:
             encoding = self.encoding or "utf-8"
             with self._remembering():

@@ -20,11 +20,13 @@ class Verb:
     """A setting given without a flag: one word, or several where the setting is a list."""
     meaning: str = "files or folders"
     """What it stands for."""
+    resumes: bool = False
+    """Whether it goes on where it was stopped."""
 
 
 VERBS: dict[str, Any] = {
     "study": Verb(verbs.StudySettings, "study:study"),
-    "recover": Verb(verbs.RecoverSettings, "recover:recover", positional="images"),
+    "recover": Verb(verbs.RecoverSettings, "recover:recover", positional="images", resumes=True),
     "decompose": Verb(verbs.DecomposeSettings, "decompose:decompose", positional="images"),
     "edit": Verb(verbs.EditSettings, "edit:edit", positional="images"),
     "sample": Verb(verbs.SampleSettings, "sample:sample"),
@@ -35,19 +37,21 @@ VERBS: dict[str, Any] = {
         "compare": Verb(verbs.PriorCompareSettings, "prior:compare", positional="priors", meaning="names or files"),
     },
     "reproduce": {
-        "priors": Verb(reproductions.ReproducePriorsSettings, "reproduction.priors:reproduce_priors"),
-        "recovery": Verb(reproductions.ReproduceRecoverySettings, "reproduction.recovery:reproduce_recovery"),
-        "spectral": Verb(reproductions.ReproduceSpectralSettings, "reproduction.spectral:reproduce_spectral"),
-        "label-split": Verb(reproductions.ReproduceLabelSplitSettings, "reproduction.label_split:reproduce_label_split"),
-        "semantic": Verb(reproductions.ReproduceSemanticSettings, "reproduction.semantic:reproduce_semantic"),
+        "priors": Verb(reproductions.ReproducePriorsSettings, "reproduction.priors:reproduce_priors", resumes=True),
+        "recovery": Verb(reproductions.ReproduceRecoverySettings, "reproduction.recovery:reproduce_recovery", resumes=True),
+        "spectral": Verb(reproductions.ReproduceSpectralSettings, "reproduction.spectral:reproduce_spectral", resumes=True),
+        "label-split": Verb(
+            reproductions.ReproduceLabelSplitSettings, "reproduction.label_split:reproduce_label_split", resumes=True
+        ),
+        "semantic": Verb(reproductions.ReproduceSemanticSettings, "reproduction.semantic:reproduce_semantic", resumes=True),
     },
     "train": {
-        "gan": Verb(trainings.TrainGANSettings, "train:train_gan"),
-        "classifier": Verb(trainings.TrainClassifierSettings, "train:train_classifier"),
-        "inverse": Verb(trainings.TrainInverseSettings, "train_inverse:train_inverse"),
-        "encoder": Verb(trainings.TrainEncoderSettings, "train_encoder:train_encoder"),
-        "label-split": Verb(trainings.TrainLabelSplitSettings, "train_label_split:train_label_split"),
-        "semantic": Verb(trainings.TrainSemanticSettings, "train_semantic:train_semantic"),
+        "gan": Verb(trainings.TrainGANSettings, "train:train_gan", resumes=True),
+        "classifier": Verb(trainings.TrainClassifierSettings, "train:train_classifier", resumes=True),
+        "inverse": Verb(trainings.TrainInverseSettings, "train_inverse:train_inverse", resumes=True),
+        "encoder": Verb(trainings.TrainEncoderSettings, "train_encoder:train_encoder", resumes=True),
+        "label-split": Verb(trainings.TrainLabelSplitSettings, "train_label_split:train_label_split", resumes=True),
+        "semantic": Verb(trainings.TrainSemanticSettings, "train_semantic:train_semantic", resumes=True),
     },
 }
 
