@@ -162,6 +162,18 @@ def test_samples_have_the_levels_that_were_asked_for(model: Path, tmp_path: Path
     assert_close(levels.mean(0), torch.tensor([-1.0, 0.5, 0.0, 1.0]), atol=0.06, rtol=0.0)
 
 
+def test_a_level_far_from_those_of_training_is_noted(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = "--features=thick=9,slanted=-3"
+    assert run("sample", "--generator", model, "--out", tmp_path, "--count=2", asked) == 0
+    (note,) = read_json(tmp_path / "results.json")["result"]["notes"][-1:]
+    assert note.startswith("thick=9 is far outside -1 to 1")
+    printed = capsys.readouterr().out
+    assert "Note: thick=9" in printed
+    assert "slanted=-3 is far" not in printed
+
+
 def test_what_is_not_asked_for_is_drawn_as_it_occurred(model: Path, tmp_path: Path) -> None:
     assert run("sample", "--generator", model, "--out", tmp_path, "--count=400", "--json", "--features=slanted=0") == 0
     placement = load_semantic(model).placement

@@ -17,7 +17,7 @@ from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
 from latentry.tasks.judging import verdict
-from latentry.tasks.levels import parse_levels
+from latentry.tasks.levels import far_levels, parse_levels
 from latentry.tasks.recovery_options import Measurement, image_format
 from latentry.tasks.recovery_shards import given_images
 from latentry.tasks.runs import claim_folder, pick_device, record
@@ -97,9 +97,12 @@ def edit_semantic(settings: EditSettings) -> dict[str, Any]:
         name: {"before": before[:, i].tolist(), "after": after[:, i].tolist(), "found": found[:, i].tolist()}
         for i, name in enumerate(model.placement.features)
     }
-    content = record(folder, settings, {"levels": levels, "examined": examined.numbers()})
+    notes = far_levels(edits.levels)
+    content = record(folder, settings, {"levels": levels, "examined": examined.numbers(), "notes": notes})
     console = PlainConsole(quiet=settings.json)
     print_table(table, console)
+    for note in notes:
+        console.print(f"Note: {note}.")
     console.print(f"{what} The page: {folder / 'index.html'}")
     return content
 

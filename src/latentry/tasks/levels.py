@@ -1,8 +1,21 @@
 """Levels of features as they are written on the command line: NAME=LEVEL with commas between."""
 
 import math
+from collections.abc import Mapping
 
-__all__ = ["parse_levels"]
+__all__ = ["far_levels", "parse_levels"]
+
+_FAR = 3.0
+"""Level beyond which nothing is promised; training has -1 to 1."""
+
+
+def far_levels(levels: Mapping[str, float]) -> list[str]:
+    """A sentence for each level that is far from those of training."""
+    return [
+        f"{name}={level:g} is far outside -1 to 1, the levels of training; what is made there is likely no image of its kind"
+        for name, level in levels.items()
+        if abs(level) > _FAR
+    ]
 
 
 def parse_levels(text: str, flag: str) -> dict[str, float]:

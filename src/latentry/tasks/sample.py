@@ -13,7 +13,7 @@ from latentry.reports.page import Picture, write_page
 from latentry.reports.pictures import grid, magnification, png, write_png
 from latentry.storage import write_tensors
 from latentry.tasks.judging import collapsed
-from latentry.tasks.levels import parse_levels
+from latentry.tasks.levels import far_levels, parse_levels
 from latentry.tasks.runs import claim_folder, command, load_any_generator, pick_device, record
 from latentry.tasks.settings import SampleSettings
 
@@ -41,7 +41,7 @@ def sample(settings: SampleSettings) -> dict[str, Any]:
     facts = [("generator", f"{settings.generator}, weights {model.fingerprint}"), ("prior", repr(prior))]
     write_page(folder / "index.html", "Samples", [], [picture], [*facts, ("seed", str(settings.seed))])
     write_tensors(folder / "codes.safetensors", {"z": z, "x": x}, {"generator": model.fingerprint, "prior": repr(prior)})
-    notes = collapsed(model)
+    notes = [*collapsed(model), *far_levels(parse_levels(settings.features, "--features"))]
     result = {"grid": str(folder / "grid.png"), "codes": str(folder / "codes.safetensors"), "notes": notes}
     content = record(folder, settings, result)
     console = PlainConsole(quiet=settings.json)
