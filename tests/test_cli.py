@@ -230,6 +230,8 @@ def test_equal_seeds_give_equal_results(tmp_path: Path, generator: Path, images:
         (["sample", "--generator", "{classifier}"], "has none; is it a classifier"),
         (["sample", "--generator", "{generator}", "--count=0"], "count and columns"),
         (["sample", "--generator", "{generator}", "--device=quantum"], "--device cpu"),
+        (["sample", "--generator", "{generator}", "--device=meta"], "expected a device that computes, got 'meta'"),
+        (["sample", "--generator", "{trained}"], "its model is {trained}/model"),
         (["sample", "--generator", "{generator}", "--out", "{generator}/config.json"], "is a file"),
         (["recover", "{empty}", "--generator", "{generator}"], "expected images in the folder"),
         (["recover", "{images}/missing.png", "--generator", "{generator}"], "missing.png"),
@@ -260,6 +262,8 @@ def test_bad_input_ends_with_code_2_one_sentence_and_no_traceback(
     unweighted.mkdir()
     (unweighted / "config.json").write_text((generator / "config.json").read_text())
     save_pretrained(classifier, PlainClassifier(3, width=2), None, {})
+    trained = tmp_path / "trained"
+    save_pretrained(trained / "model", PlainClassifier(3, width=2), None, {})
     places = {name: str(value) for name, value in locals().items() if isinstance(value, Path)}
     if "--out" not in arguments:
         arguments = [*arguments, "--out={tmp_path}/out"]

@@ -1,10 +1,20 @@
 """Paths as people type them reach the file that a shell would reach."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from latentry.data.recovered import load_codes
+from latentry.evaluation.extractor import InceptionExtractor
+from latentry.latent.inverse import load_inverse
+from latentry.latent.quasi_eigenbasis import load_basis
+from latentry.models.pretrained import load_pretrained, save_pretrained
+from latentry.networks import DCGANGenerator
 from latentry.paths import user_path
+from latentry.priors import Normal, load_prior, save_prior
+from latentry.tasks.runs import named_prior
 
 
 @pytest.fixture
@@ -27,3 +37,16 @@ def test_other_paths_stay_as_they_are(home: Path, text: str) -> None:
 def test_what_names_no_file_is_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         user_path(text)
+
+
+def test_models_and_priors_are_found_below_the_home_folder(home: Path) -> None:
+    save_pretrained(home / "model", DCGANGenerator(2, width=1), Normal(2), {})
+    save_prior(home / "prior.json", Normal(3))
+    assert load_pretrained("~/model").fingerprint == load_pretrained(home / "model").fingerprint
+    assert load_prior("~/prior.json").latent_dim == named_prior("~/prior.json").latent_dim == 3
+
+
+@pytest.mark.parametrize("load", [load_inverse, load_basis, load_codes, InceptionExtractor])
+def test_what_is_loaded_is_looked_for_below_the_home_folder(load: Callable[[str], Any], home: Path) -> None:
+    with pytest.raises(ValueError, match=str(home / "missing")):
+        load("~/missing")

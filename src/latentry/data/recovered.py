@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from latentry.display import Facts, Shown, number
+from latentry.paths import user_path
 from latentry.storage import read_metadata, read_tensors, write_tensors
 
 __all__ = ["RecoveredCodes", "joined_codes", "load_codes", "read_codes", "shard_path", "shard_paths", "write_codes"]
@@ -155,8 +156,9 @@ def shard_paths(folder: str | Path) -> list[Path]:
     Raises:
         ValueError: There are no shards, not all of them, or those of several recoveries.
     """
-    within = Path(folder) / SHARDS
-    place = within if within.is_dir() else Path(folder)
+    folder = user_path(folder)
+    within = folder / SHARDS
+    place = within if within.is_dir() else folder
     paths = sorted(place.glob("codes-*.safetensors"))
     if not paths:
         raise ValueError(f"expected recovered codes in {folder}, found none; pass the folder that `latentry recover` wrote")

@@ -26,6 +26,7 @@ from latentry.answers import features_of, logits_of
 from latentry.holding import Watched, evaluated, module_of
 from latentry.interfaces import FeatureExtractor
 from latentry.numerics.data_range import Range, check_apparent_range
+from latentry.paths import user_path
 from latentry.storage import fingerprint
 
 __all__ = [
@@ -187,7 +188,8 @@ class InceptionExtractor:
     """
 
     def __init__(self, weights: str | Path, *, device: str | torch.device = "cpu") -> None:
-        if not Path(weights).is_file():
+        weights = user_path(weights)
+        if not weights.is_file():
             raise ValueError(
                 f"expected Inception weights at {weights}, found none; download weights-inception-2015-12-05-6726825d.pth "
                 "from torch-fidelity's releases, or train a classifier on your own data and use ClassifierExtractor"

@@ -54,6 +54,7 @@ from latentry.latent.prior_scale import Scale, scale_of
 from latentry.networks import channels_last
 from latentry.networks import files as network_files
 from latentry.numerics.inputs import checked
+from latentry.paths import user_path
 from latentry.priors import files as prior_files
 from latentry.storage import read_json, read_tensors, write_json, write_tensors
 from latentry.training.history import History
@@ -326,8 +327,9 @@ def load_inverse(folder: str | Path, generator: Generator | None = None, prior: 
     Raises:
         ValueError: The folder lacks a file or holds an inverse of another version, generator or prior.
     """
-    config = read_json(Path(folder) / _CONFIG)
-    weights = read_tensors(Path(folder) / _WEIGHTS)
+    folder = user_path(folder)
+    config = read_json(folder / _CONFIG)
+    weights = read_tensors(folder / _WEIGHTS)
     try:
         encoder = network_files.loaded(config["encoder"], weights)
         saved_prior = None if config["prior"] is None else prior_files.from_record(config["prior"]).float()

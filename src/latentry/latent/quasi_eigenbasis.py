@@ -32,6 +32,7 @@ from latentry.interfaces import Generator
 from latentry.latent.fingerprints import fingerprint_of
 from latentry.numerics.inputs import checked
 from latentry.numerics.orthogonalization import gram_schmidt
+from latentry.paths import user_path
 from latentry.storage import read_json, read_tensors, write_json, write_tensors
 
 __all__ = ["QuasiEigenbasis", "energy_share", "label_ranks", "load_basis", "save_basis", "spectral_labels"]
@@ -274,8 +275,9 @@ def load_basis(folder: str | Path, generator: Generator | None = None) -> QuasiE
     Raises:
         ValueError: The folder lacks a file, or holds a basis of another version or generator.
     """
-    notes = read_json(Path(folder) / _NOTES)
-    tensors = read_tensors(Path(folder) / _TENSORS)
+    folder = user_path(folder)
+    notes = read_json(folder / _NOTES)
+    tensors = read_tensors(folder / _TENSORS)
     try:
         basis = QuasiEigenbasis(
             vectors=tensors["vectors"],

@@ -17,6 +17,7 @@ from latentry.display import Facts, Shown
 from latentry.holding import evaluated
 from latentry.networks import channels_last
 from latentry.networks import files as network_files
+from latentry.paths import user_path
 from latentry.priors import files
 from latentry.storage import fingerprint, read_json, read_tensors, write_json, write_tensors
 
@@ -78,7 +79,7 @@ def shipped_models() -> list[str]:
 
 def model_folder(name_or_path: str | Path) -> Path:
     """Where a shipped model lies, by its name, or an own one, by its folder; there may be none."""
-    return _SHIPPED / name_or_path if str(name_or_path) in shipped_models() else Path(name_or_path)
+    return _SHIPPED / name_or_path if str(name_or_path) in shipped_models() else user_path(name_or_path)
 
 
 def load_pretrained(name_or_path: str | Path) -> Pretrained:
@@ -91,6 +92,10 @@ def load_pretrained(name_or_path: str | Path) -> Pretrained:
     if not folder.is_dir():
         raise ValueError(
             f"expected one of the shipped models {shipped_models()} or the folder of a saved one, got {str(name_or_path)!r}"
+        )
+    if not (folder / "config.json").exists() and (folder / "model" / "config.json").exists():
+        raise ValueError(
+            f"expected the folder of a model, got that of a training, {folder}; its model is {folder / 'model'}"
         )
     config = read_json(folder / "config.json")
     weights = read_tensors(folder / "model.safetensors")

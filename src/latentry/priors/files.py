@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from latentry.paths import user_path
 from latentry.priors.designer import Designed
 from latentry.priors.iid import HalfUniformHalfNormal, IIDPrior, Normal, TruncatedCauchy, Uniform
 from latentry.priors.labelled import NormalMixture
@@ -75,7 +76,8 @@ def load_prior(path: str | Path, latent_dim: int | None = None) -> SavedPrior:
     Raises:
         ValueError: The file is missing or of another kind, or a bare table comes without `latent_dim`.
     """
-    content = read_json(path) if Path(path).suffix == ".json" else None
+    path = user_path(path)
+    content = read_json(path) if path.suffix == ".json" else None
     if isinstance(content, dict) and "class" in content:
         prior = from_record(content)
         if latent_dim is None or latent_dim == prior.latent_dim:

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from latentry.array_files import read_npy, read_npz
 from latentry.numerics.edges import log_density_on, log_of_probability, quantile_within
+from latentry.paths import user_path
 from latentry.priors.iid import IIDPrior
 from latentry.priors.matlab_file import read_mat
 from latentry.storage import read_json
@@ -280,7 +281,7 @@ def read_table(path: str | Path) -> tuple[Float[Tensor, "n"], tuple[float, float
     Raises:
         ValueError: The file is missing, of another kind, or holds no single vector of finite masses >= 0.
     """
-    path = Path(path)
+    path = user_path(path)
     if path.suffix not in _READERS:
         raise ValueError(f"expected a table as {', '.join(_READERS)}, got {path}; save it as one of these")
     if not path.is_file():

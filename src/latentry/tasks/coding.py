@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +21,7 @@ from latentry.latent.recovery import recover_codes
 from latentry.latent.spectral import QuasiEigenbasis, load_basis, quasi_eigenvectors, quasi_eigenvectors_toledo2023
 from latentry.models.classifier import predict_labels
 from latentry.models.pretrained import Pretrained, load_pretrained, model_folder
+from latentry.paths import user_path
 from latentry.priors import UnlabelledPrior
 from latentry.storage import read_json
 from latentry.tasks.recovery_options import Measurement, image_format
@@ -154,7 +154,7 @@ def coded_images(
 
 def _given_codes(settings: CodedImagesSettings, generator: nn.Module, prior: UnlabelledPrior) -> Coded:
     assert settings.codes is not None
-    folder = Path(settings.codes)
+    folder = user_path(settings.codes)
     found = load_codes(folder / "codes" if (folder / "codes").is_dir() else folder)
     z = found.z[: settings.count]
     if z.shape[1] != prior.latent_dim:

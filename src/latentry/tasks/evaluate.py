@@ -16,6 +16,7 @@ from latentry.evaluation.paths import PathPoint, evaluate_paths
 from latentry.evaluation.samples import Estimate, SampleReport, evaluate_samples
 from latentry.holding import evaluated
 from latentry.models.pretrained import load_pretrained
+from latentry.paths import user_path
 from latentry.priors import SavedPrior
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.figures import fit_figure, path_figure
@@ -103,8 +104,9 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
     return content
 
 
-def _codes(path: str) -> Tensor:
-    if Path(path).is_dir():
+def _codes(given: str) -> Tensor:
+    path = user_path(given)
+    if path.is_dir():
         return load_codes(path).z
     tensors = read_tensors(path)
     if "z" not in tensors:

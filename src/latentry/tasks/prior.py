@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from latentry.paths import user_path
 from latentry.priors import (
     Mismatch,
     Summary,
@@ -74,7 +75,7 @@ def compare(settings: PriorCompareSettings) -> dict[str, Any]:
 
 def _prior(name_or_path: str, latent_dim: int | None) -> UnlabelledPrior:
     """A prior by name or file; without `latent_dim` that of the file, or 100 where it says nothing of it."""
-    if latent_dim is None and not _is_saved(Path(name_or_path)):
+    if latent_dim is None and not _is_saved(user_path(name_or_path)):
         latent_dim = _LATENT_DIM
     return named_prior(name_or_path, latent_dim)
 
@@ -89,7 +90,7 @@ def _short_names(given: Sequence[str]) -> list[str]:
     """Names as given, and files without their folder where that is enough to tell them apart."""
     if len(set(given)) < len(given):
         raise ValueError(f"expected different priors to compare, got {', '.join(given)}; leave out what comes twice")
-    short = [name if not Path(name).is_file() else Path(name).stem for name in given]
+    short = [name if not (file := user_path(name)).is_file() else file.stem for name in given]
     return [one if short.count(one) == 1 else whole for one, whole in zip(short, given, strict=True)]
 
 

@@ -77,9 +77,15 @@ def pick_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
+    except NotImplementedError:  # torch lists all that it was built for
+        raise ValueError(
+            f"expected a device of this machine, got {name!r}, which torch lacks here; try --device cpu"
+        ) from None
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"expected a device of this machine, got {name!r} ({reason}); try --device cpu") from None
+    if device.type == "meta":
+        raise ValueError(f"expected a device that computes, got {name!r}, which knows shapes alone; try --device cpu")
     return device
 
 
@@ -201,7 +207,7 @@ def named_prior(name_or_path: str, latent_dim: int | None = None) -> UnlabelledP
         if latent_dim is None:
             raise ValueError(f"expected the length of a code along with the prior {name_or_path!r}; pass latent_dim")
         return _PRIORS[name_or_path](latent_dim)
-    if not Path(name_or_path).is_file():
+    if not user_path(name_or_path).is_file():
         raise ValueError(
             f"expected a prior among {', '.join(_PRIORS)}, or the file of one, got {name_or_path!r}; "
             "`latentry prior design` writes such a file"
