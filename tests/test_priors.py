@@ -26,6 +26,7 @@ from latentry.priors import (
     load_prior,
     save_prior,
 )
+from latentry.priors.numbers import checked_number
 from latentry.storage import write_json
 
 TABLE = [0.1, 0.0, 0.4, 0.2, 0.3]
@@ -271,3 +272,35 @@ def test_sample_shapes_are_whole_numbers_of_any_kind(prior: Any, shape: Any) -> 
 def test_other_sample_shapes_are_refused(shape: Any) -> None:
     with pytest.raises(ValueError, match=r"expected (a sample shape of whole numbers >= 0|shape as a whole number)"):
         Normal(2).sample(shape)
+
+
+@pytest.mark.parametrize("number", [np.float32(2.0), np.int64(2), torch.tensor(2.0)], ids=repr)
+def test_numbers_of_any_kind_are_kept_as_floats(number: Any) -> None:
+    assert type(checked_number("scale", number)) is float
+    assert checked_number("scale", number) == 2
+
+
+@pytest.mark.parametrize("number", ["2", None, True, 2j, torch.ones(2), math.nan], ids=repr)
+def test_other_things_are_no_numbers(number: Any) -> None:
+    with pytest.raises(ValueError, match="expected a number scale > 0"):
+        checked_number("scale", number)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"class": "TruncatedCauchy", "arguments": {"latent_dim": 3, "scale": 1e-320}},
+        {"class": "GammaRadius", "arguments": {"latent_dim": 3, "shape": 1e-300}},
+        {"class": "GammaRadius", "arguments": {"latent_dim": 3, "shape": 1e308}},
+        {"class": "Normal", "arguments": {"latent_dim": 3, "scale": 1e200}},
+        {"class": "Normal", "arguments": {"latent_dim": 3, "scale": 1e-320}},
+        {"class": "LogUniformRadius", "arguments": {"latent_dim": 3, "spread": 1e300}},
+        {"class": "Uniform", "arguments": {"latent_dim": 3, "low": -1e308, "high": 1e308}},
+        {"class": "Normal", "arguments": {"latent_dim": 3, "loc": 1e30}},
+    ],
+    ids=str,
+)
+def test_numbers_that_no_prior_can_compute_with_are_refused_where_it_is_made(record: dict[str, Any], tmp_path: Path) -> None:
+    write_json(tmp_path / "prior.json", record)
+    with pytest.raises(ValueError, match=r"from .* to 1e\+"):
+        load_prior(tmp_path / "prior.json")

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentry.numerics.edges import log_density_on, log_normal_cdf, log_of_probability, quantile_within
+from latentry.priors.numbers import set_location, set_scale
 
 __all__ = ["HalfUniformHalfNormalLaw", "NormalLaw", "TruncatedCauchyLaw", "UniformLaw"]
 
@@ -35,8 +36,8 @@ class NormalLaw:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (self.scale > 0 and math.isfinite(self.scale) and math.isfinite(self.loc)):
-            raise ValueError(f"expected a finite loc and scale > 0, got {self.loc} and {self.scale}")
+        set_location(self, "loc")
+        set_scale(self, "scale")
 
     @property
     def support(self) -> tuple[float, float]:
@@ -94,7 +95,8 @@ class UniformLaw:
     high: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+        set_location(self, "low", "high")
+        if not self.low < self.high:
             raise ValueError(f"expected finite low < high, got {self.low} and {self.high}")
 
     @property
@@ -210,8 +212,9 @@ class TruncatedCauchyLaw:
     bound: float = 20.0
 
     def __post_init__(self) -> None:
-        if not (0 < self.scale < math.inf and 0 < self.bound < math.inf):
-            raise ValueError(f"expected a finite scale > 0 and bound > 0, got {self.scale} and {self.bound}")
+        set_scale(self, "scale", "bound")
+        if not 1e-3 <= self.bound / self.scale <= 1e6:
+            raise ValueError(f"expected a bound > 0, from 1e-3 to 1e6 scales, got {self.bound} for scale {self.scale}")
 
     @property
     def support(self) -> tuple[float, float]:

@@ -40,7 +40,8 @@ from latentry.priors.distribution import (
     sampled_shape,
 )
 from latentry.priors.laws import HalfUniformHalfNormalLaw, NormalLaw, UniformLaw
-from latentry.priors.prior_module import PriorModule
+from latentry.priors.numbers import checked_number
+from latentry.priors.prior_module import PriorModule, checked_latent_dim
 from latentry.priors.radius_laws import CauchyRadiusLaw, LogUniformLaw, NakagamiLaw
 from latentry.priors.tabulated import TabulatedLaw
 from latentry.records import class_name, rebuilt
@@ -56,6 +57,8 @@ _LEAST_NORM = 1e-37
 _ROUNDING = 4
 """Rounding steps that the norm of a true code may lie beyond the end of its law."""
 _SCORES = 4097
+_LEAST_SPREAD = 1e-4
+"""Of norms, above 1: nearer, the variance of norms is lost to rounding."""
 
 
 class _Norms(constraints.Constraint):
@@ -245,7 +248,7 @@ class SphericalCauchy(RadialPrior):
     """
 
     def __init__(self, latent_dim: int, scale: float = 1.0) -> None:
-        super().__init__(latent_dim, CauchyRadiusLaw(max(latent_dim, 1), scale))
+        super().__init__(latent_dim, CauchyRadiusLaw(checked_latent_dim(latent_dim), scale))
 
     def arguments(self) -> dict[str, Any]:
         """What the constructor was given, as JSON can hold it."""
@@ -291,10 +294,11 @@ class LogUniformRadius(RadialPrior):
     """
 
     def __init__(self, latent_dim: int, spread: float = 4.0, scale: float = 1.0) -> None:
-        if not (1 < spread < math.inf and 0 < scale < math.inf):
-            raise ValueError(f"expected finite spread > 1 and scale > 0, got {spread} and {scale}")
+        spread, scale = checked_number("spread", spread), checked_number("scale", scale)
+        if not spread >= 1 + _LEAST_SPREAD:
+            raise ValueError(f"expected spread > 1, by {_LEAST_SPREAD:g} at least, got {spread}")
         # E r^2 = (high^2 - low^2) / (2 log spread) = d scale^2
-        low = scale * math.sqrt(2 * max(latent_dim, 1) * math.log(spread) / (spread**2 - 1))
+        low = scale * math.sqrt(2 * checked_latent_dim(latent_dim) * math.log(spread) / (spread**2 - 1))
         super().__init__(latent_dim, LogUniformLaw(low, spread * low))
         self.spread, self.scale = spread, scale
 

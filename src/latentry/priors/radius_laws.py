@@ -25,6 +25,7 @@ from torch import Tensor
 
 from latentry.numerics.edges import log_density_on, log_of_probability, quantile_within
 from latentry.numerics.tails import Array, differentiable, log_beta_cdf, log_gamma_cdf, log_gamma_sf
+from latentry.priors.numbers import set_scale
 
 __all__ = ["CauchyRadiusLaw", "LogUniformLaw", "NakagamiLaw"]
 
@@ -65,8 +66,8 @@ class NakagamiLaw(_RadiusLaw):
     """Scale of the gamma law of r^2, above 0."""
 
     def __post_init__(self) -> None:
-        if not (0 < self.shape < math.inf and 0 < self.theta < math.inf):
-            raise ValueError(f"expected finite shape and theta above 0, got {self.shape} and {self.theta}")
+        set_scale(self, "shape", least=1e-6, most=1e9)  # beyond, the variance is lost to rounding
+        set_scale(self, "theta")
 
     @property
     def mean(self) -> float:
@@ -128,8 +129,9 @@ class CauchyRadiusLaw(_RadiusLaw):
     """Scale of each element, above 0."""
 
     def __post_init__(self) -> None:
-        if not (self.latent_dim >= 1 and 0 < self.scale < math.inf):
-            raise ValueError(f"expected latent_dim >= 1 and a finite scale > 0, got {self.latent_dim} and {self.scale}")
+        if not self.latent_dim >= 1:
+            raise ValueError(f"expected latent_dim >= 1, got {self.latent_dim}")
+        set_scale(self, "scale")
 
     @property
     def mean(self) -> float:
@@ -225,7 +227,8 @@ class LogUniformLaw:
     """Upper end of the support, above `low`."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.low < self.high < math.inf:
+        set_scale(self, "low", "high")
+        if not self.low < self.high:
             raise ValueError(f"expected 0 < low < high < inf, got {self.low} and {self.high}")
 
     @property

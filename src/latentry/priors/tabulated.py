@@ -31,6 +31,7 @@ from latentry.numerics.edges import log_density_on, log_of_probability, quantile
 from latentry.paths import user_path
 from latentry.priors.iid import IIDPrior
 from latentry.priors.matlab_file import read_mat
+from latentry.priors.numbers import set_location
 from latentry.storage import read_json
 
 __all__ = ["Tabulated", "TabulatedLaw", "read_table"]
@@ -57,7 +58,8 @@ class TabulatedLaw:
     """Upper edge of the last bin."""
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+        set_location(self, "low", "high")
+        if not self.low < self.high:
             raise ValueError(f"expected finite low < high, got {self.low} and {self.high}")
         masses = np.asarray(self.probs, dtype=np.float64)
         if masses.ndim != 1 or not masses.size or not np.isfinite(masses).all() or (masses < 0).any():

@@ -1,0 +1,45 @@
+"""Numbers that priors are made of: plain floats, so that they can be saved, whose squares no single precision loses."""
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+__all__ = ["checked_number", "set_location", "set_scale"]
+
+_SMALLEST, _LARGEST = 1e-18, 1e18
+
+
+def set_scale(law: Any, *names: str, least: float = _SMALLEST, most: float = _LARGEST) -> None:
+    """Make fields of a frozen dataclass floats, if they are numbers above 0.
+
+    Raises:
+        ValueError: One is no number from `least` to `most`.
+    """
+    for name in names:
+        object.__setattr__(law, name, checked_number(name, getattr(law, name), least, most))
+
+
+def set_location(law: Any, *names: str) -> None:
+    """Make fields of a frozen dataclass floats, if they are numbers.
+
+    Raises:
+        ValueError: One is no number from -1e18 to 1e18.
+    """
+    for name in names:
+        object.__setattr__(law, name, checked_number(name, getattr(law, name), -_LARGEST))
+
+
+def checked_number(name: str, value: Any, least: float = _SMALLEST, most: float = _LARGEST) -> float:
+    """A number as a float.
+
+    Raises:
+        ValueError: It is none from `least` to `most`.
+    """
+    kinds: Any = Real | np.ndarray | Tensor
+    single = np.ndim(value) == 0 and not np.iscomplexobj(value)
+    if not single or isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
+        above = " > 0" if least > 0 else ""
+        raise ValueError(f"expected a number {name}{above}, from {least:g} to {most:g}, got {value!r}"[:200])
+    return float(value)
