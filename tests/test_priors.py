@@ -304,3 +304,9 @@ def test_numbers_that_no_prior_can_compute_with_are_refused_where_it_is_made(rec
     write_json(tmp_path / "prior.json", record)
     with pytest.raises(ValueError, match=r"from .* to 1e\+"):
         load_prior(tmp_path / "prior.json")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_samples_in_half_precision_are_of_the_support(dtype: torch.dtype, rng: torch.Generator) -> None:
+    prior = Uniform(4, 0.1, 0.3).to(dtype)
+    assert prior.log_prob(prior.sample(50_000, rng=rng)).isfinite().all()

@@ -4,6 +4,7 @@ Functions of codes take any floating type (`numerics.inputs`); NaN comes out whe
 """
 
 import copy
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -142,7 +143,18 @@ class IIDDistribution(CodeDistribution):
         return self.law.log_sf(checked_codes(value, self.event_shape))
 
     def _draw(self, shape: tuple[int, ...], rng: torch.Generator | None) -> Tensor:
-        return self.law.draw((*shape, *self.event_shape), rng, at_least_single(self._like)).to(self._like.dtype)
+        like = at_least_single(self._like)
+        codes = self.law.draw((*shape, *self.event_shape), rng, like)
+        if like.dtype == self._like.dtype:
+            return codes
+        low, high = torch.tensor(self.law.support, dtype=like.dtype, device=like.device)
+        low_half, high_half = low.to(self._like.dtype), high.to(self._like.dtype)
+        # ends that rounding moved out of the support, one step back into it
+        low_half = torch.where(low_half < low, torch.nextafter(low_half, torch.full_like(low_half, math.inf)), low_half)
+        high_half = torch.where(
+            high_half > high, torch.nextafter(high_half, torch.full_like(high_half, -math.inf)), high_half
+        )
+        return codes.to(self._like.dtype).clamp(low_half, high_half)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.law}, latent_dim={self.event_shape[0]})"
