@@ -563,3 +563,22 @@ def test_data_of_half_precision_are_recovered_from_a_function_of_any_precision(r
     matrix, z = torch.randn(20, 4, generator=rng), torch.randn(3, 4, generator=rng)
     found = recover_codes(lambda z: z @ matrix.to(z).mT, (z @ matrix.mT).half(), Normal(4), restarts=1, rng=rng)
     assert_close(found.z, z, rtol=0, atol=0.01)
+
+
+def test_an_odd_datum_does_not_decide_what_meets_the_others(matrix: Tensor, prior: Normal, rng: torch.Generator) -> None:
+    """Images of eight bits are met within their rounding beside one that is not, and that one not by their measure."""
+    z = prior.sample(4, rng=rng)
+    exact = torch.tanh(z @ matrix.mT)
+    rounded = ((exact + 1) * 127.5).round() / 127.5 - 1
+    odd = exact[:1] + 2e-3 * rounded[:1].sign()
+    found = recover_codes(squashed(matrix), torch.cat([rounded, odd]), prior, restarts=2, rng=rng)
+    assert found.met.tolist() == [True] * 4 + [False]
+    assert (found.z[:4] - z).square().mean(1).max() < 1e-3
+
+    def unbounded(z: Tensor) -> Tensor:
+        return torch.tanh(z @ matrix.mT) + 0.3 * z.square() @ matrix.abs().mT
+
+    noise = torch.randn(3, PIXELS, dtype=torch.float64, generator=rng)
+    x = torch.cat([noise, unbounded(z[:1]), torch.full_like(noise[:1], 1e4)])
+    found = recover_codes(unbounded, x, prior, start=z[[1, 2, 3, 0, 0]], restarts=1, rng=rng)
+    assert found.met.tolist() == [False, False, False, True, False]

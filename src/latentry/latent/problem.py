@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from latentry.holding import check_generator, tried
@@ -56,8 +56,10 @@ class Problem:
     """The same in double precision, where it helps and can be had."""
     target: Target
     tolerance: Tolerance
-    rounding: Rounding
-    """What rounding alone makes of the data."""
+    rounding: Float[Tensor, "n"]
+    """Mean squared rounding of each datum."""
+    rounding_at_most: Float[Tensor, "n"]
+    """The most that rounding alone makes of each, that of the code included."""
 
 
 def posed(
@@ -102,7 +104,7 @@ def posed(
 
     numbers_kept = torch.finfo(torch.float32)
     variance = min(max(_half_mean_difference(difference, x_own, own), numbers_kept.tiny), numbers_kept.max)
-    levels = _levels(target, own, ends)
+    eight_bit, step = _eight_bit(target, own, ends)
     objective = Objective(
         quickest(used, trial[:_QUICK]),
         prior,
@@ -110,24 +112,25 @@ def posed(
         regularizer,
         _scaled(weight, variance if unit is None else unit),
         prior_frame(prior, trial),
-        squashing_of(ends, own, target.x, difference, levels is not None),
+        squashing_of(ends, own, target.x, difference, bool(eight_bit.any())),
         variance=variance,
         rounding=(own.double().abs().max() * torch.finfo(numbers if used is called else dtype).eps).square().item(),
     )
     finer = None if numbers == torch.float64 else in_dtype(generator, torch.float64, trial[:_FEW])
     exact = None
-    if regularizer is None and levels is None and difference.norm == "l2" and difference.extractor is None:
+    if regularizer is None and not eight_bit.all() and difference.norm == "l2" and difference.extractor is None:
         exact = objective if dtype == torch.float64 else _in_double(objective, finer, trial)
-    if levels is None:
-        off = rounding_of(called, finer, trial[:_QUICK], numbers, difference.measured)
-        enough = max(_ROUNDINGS * off.at_most, _AS_GOOD_AS_MET * variance) if met is None else met
-        tolerance = Tolerance(enough, max(_NEARLY * variance, enough))
-    else:
-        of_the_file = ((levels[1] - levels[0]) / 255) ** 2 / 12
-        off = Rounding(of_the_file, of_the_file)
-        enough = _EIGHT_BITS * of_the_file if met is None else met
-        tolerance = Tolerance(enough, _NEARLY_EIGHT_BIT * enough)
-    return Problem(called, trial, objective, exact, target, tolerance, off)
+    off = Rounding(0.0, 0.0) if eight_bit.all() else rounding_of(called, finer, trial[:_QUICK], numbers, difference.measured)
+    of_the_file = step**2 / 12
+    enough, near = max(_ROUNDINGS * off.at_most, _AS_GOOD_AS_MET * variance), _NEARLY * variance
+
+    def by_datum(of_files: float, of_others: float) -> Float[Tensor, "n"]:
+        return torch.full_like(eight_bit, of_others, dtype=torch.float64).masked_fill(eight_bit, of_files)
+
+    met_by = by_datum(_EIGHT_BITS * of_the_file, enough) if met is None else by_datum(met, met)
+    tolerance = Tolerance(met_by, torch.where(eight_bit, _NEARLY_EIGHT_BIT * met_by, met_by.clamp(min=near)))
+    rounding, at_most = by_datum(of_the_file, off.of_data), by_datum(of_the_file, off.at_most)
+    return Problem(called, trial, objective, exact, target, tolerance, rounding, at_most)
 
 
 def with_jacobian(problem: Problem) -> Problem:
@@ -161,12 +164,14 @@ def _half_mean_difference(difference: Difference, x_own: Tensor, own: Tensor) ->
     return torch.stack(between).mean().item() / 2
 
 
-def _levels(target: Target, own: Tensor, ends: tuple[float, float] | None) -> tuple[float, float] | None:
-    """The range in whose 256 levels all data lie where they are seen."""
+def _eight_bit(target: Target, own: Tensor, ends: tuple[float, float] | None) -> tuple[Bool[Tensor, "n"], float]:
+    """Which data lie in 256 levels where they are seen, of the range where most of them do; and the step of the levels."""
+    found, step = torch.zeros(len(target), dtype=torch.bool, device=target.x.device), 0.0
     for low, high in possible_ranges(own, ends):
-        if on_eight_bit_grid(torch.where(target.seen.bool(), target.x, low), low, high).all():
-            return low, high
-    return None
+        on_grid = on_eight_bit_grid(torch.where(target.seen.bool(), target.x, low), low, high)
+        if on_grid.sum() > found.sum():
+            found, step = on_grid, (high - low) / 255
+    return found, step
 
 
 def _in_double(objective: Objective, finer: Generator | None, trial: Float[Tensor, "k d"]) -> Objective | None:

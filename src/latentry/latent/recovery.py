@@ -194,9 +194,9 @@ def recover_codes(
             features or measurements.
         mask: 1 where an element of the data is seen, 0 where it is hidden: `(n, *s)` or `(*s,)`.
         restarts: Most starts for each data point.
-        met: Mean squared error at which data count as met, so that no further start is tried. By default what rounding in
-            the generator's own dtype makes, by a copy of it in double precision where there is one; or, for images of eight
-            bits in a range that the generator's own outputs have, twice what their rounding makes.
+        met: Mean squared error at which a datum counts as met, so that no further start is tried. By default what rounding
+            in the generator's own dtype makes, by a copy of it in double precision where there is one; or, for an image of
+            eight bits in a range that the generator's own outputs have, twice what its rounding makes.
         determination: Whether to find how far each code is determined, which costs d + 1 evaluations.
         batch_size: Codes in work at once, starts included.
         rng: Source of the starts and of resampling, on the prior's device.
@@ -285,9 +285,9 @@ def _recovery(problem: Problem, tracks: Tracks, batch_size: int, determinable: b
 
 def _undetermined(problem: Problem, z: Float[Tensor, "n d"], error: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
     """With the error of the reconstruction as that of the data, but for data that are met with no more than rounding."""
-    rounded = error <= _AS_ROUNDING * problem.rounding.at_most
-    variance = torch.where(rounded, problem.rounding.of_data, error.nan_to_num(nan=1.0))
-    variance = variance.clamp(min=max(problem.rounding.of_data, torch.finfo(error.dtype).tiny))
+    rounded = error <= _AS_ROUNDING * problem.rounding_at_most
+    variance = torch.where(rounded, problem.rounding, error.nan_to_num(nan=1.0).double())
+    variance = torch.maximum(variance, problem.rounding).to(error).clamp(min=torch.finfo(error.dtype).tiny)
     if problem.exact is None:
         return undetermined(problem.objective, z, problem.target, variance)
     return undetermined(problem.exact, z.double(), in_double(problem.target), variance.double()).to(z)

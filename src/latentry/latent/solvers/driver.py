@@ -38,11 +38,11 @@ _ALIKE = 1.1
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Mean squared errors that decide what becomes of a start."""
+    """Mean squared errors that decide what becomes of a start, for each datum."""
 
-    met: float
+    met: Float[Tensor, "n"]
     """At most this: the data are met, up to rounding."""
-    near: float
+    near: Float[Tensor, "n"]
     """At most this: it is worth while to lead this start to a minimum before another one begins."""
 
 
@@ -113,6 +113,9 @@ class Tracks:
         """The data of these starts."""
         return take(self.target, track // self.restarts)
 
+    def _tolerance(self, track: Int[Tensor, "m"]) -> Tolerance:
+        return take(self.tolerance, track // self.restarts)
+
     def by_datum(self, of_tracks: Tensor) -> Tensor:
         """What is known of each start, `(n, r)`."""
         return of_tracks.view(len(self.target), self.restarts)
@@ -128,7 +131,7 @@ class Tracks:
     def disagreement(self, best: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
         """Mean squared distance from the best start's code to those of starts that did as well, or met the data too."""
         z, loss = self.z.unflatten(0, (-1, self.restarts)), self.by_datum(self.loss)
-        met = self.by_datum(self.error <= self.tolerance.met)
+        met = self.by_datum(self.error) <= self.tolerance.met[:, None]
         return _disagreement(self.objective.frame, z, loss, met, best)
 
     def _begun(self, room: int, *, alone: bool) -> Iterator[tuple[Int[Tensor, "m"], Any]]:
@@ -171,7 +174,8 @@ class Tracks:
         """Judge the starts that leave, and line up the next one of data that are not met."""
         error = self._keep(track, state.z)
         self.evaluations[track] += state.evaluations + 1
-        near = error <= self.tolerance.near
+        tolerance = self._tolerance(track)
+        near = error <= tolerance.near
         if self.exact is not None and near.any():
             close = track[near]
             state = self.solver.finish(self.exact, self.z[close].double(), in_double(self.targets(close)))
@@ -181,7 +185,7 @@ class Tracks:
                 self.evaluations[close] += cost + 1
                 self.finished.update(close.tolist())
         if self.solver.halve_at is None:
-            unmet = error > self.tolerance.met
+            unmet = error > tolerance.met
             self._go_on(track[unmet], near[unmet])
 
     def _keep(self, track: Int[Tensor, "m"], z: Float[Tensor, "m d"]) -> Float[Tensor, "m"]:
@@ -193,7 +197,7 @@ class Tracks:
             loss = self.objective.difference.loss(residuals) + self.objective.penalty(z, z.new_ones(len(z)))
             error = self.objective.reconstruction_error(x_hat, target)
         loss, error = loss.nan_to_num(nan=math.inf), error.nan_to_num(nan=math.inf)
-        better = (loss <= self.loss[track]) | ((error <= self.tolerance.met) & (self.objective.regularizer is None))
+        better = (loss <= self.loss[track]) | ((error <= self._tolerance(track).met) & (self.objective.regularizer is None))
         kept = track[better]
         self.z[kept], self.loss[kept], self.error[kept] = z[better], loss[better], error[better]
         return error
