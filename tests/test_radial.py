@@ -313,3 +313,12 @@ def test_most_straight_lines_between_log_uniform_codes_stay_within_their_lengths
     # (x^2 + y^2) / 4 < low^2 for norms x, y uniform in log from low to 4 low
     assert ((norm > low) & (norm < high)).float().mean() > 0.88
     assert (norm > low / 1.55).float().mean() > 0.999
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("spread", [1.001, 6.0])
+def test_samples_of_any_precision_are_of_the_support(spread: float, dtype: torch.dtype, rng: torch.Generator) -> None:
+    prior = LogUniformRadius(3, spread).to(dtype)
+    z = prior.sample(20_000, rng=rng)
+    assert prior.log_prob(z).isfinite().all()
+    assert prior().support.check(z).all()

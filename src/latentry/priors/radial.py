@@ -66,12 +66,12 @@ class _Norms(constraints.Constraint):
 
     event_dim = 1
 
-    def __init__(self, low: int | float, high: int | float) -> None:
-        self.low, self.high = low, high
+    def __init__(self, low: int | float, high: int | float, rounding: float) -> None:
+        self.low, self.high, self.rounding = low, high, rounding
         super().__init__()
 
     def check(self, value: Tensor) -> Tensor:
-        step = _ROUNDING * torch.finfo(value.dtype).eps
+        step = max(_ROUNDING * torch.finfo(value.dtype).eps, self.rounding)
         r = value.double().norm(dim=-1)
         return (r >= self.low * (1 - step)) & (r <= self.high * (1 + step)) & r.isfinite()
 
@@ -92,7 +92,11 @@ class RadialDistribution(CodeDistribution):
     @property
     def support(self) -> constraints.Constraint:
         low, high = self.radius_law.support
-        return constraints.real_vector if low == 0 and high == math.inf else _Norms(low, high)
+        return (
+            constraints.real_vector
+            if low == 0 and high == math.inf
+            else _Norms(low, high, torch.finfo(self._like.dtype).eps)
+        )
 
     @property
     def mean(self) -> Tensor:
@@ -122,9 +126,11 @@ class RadialDistribution(CodeDistribution):
     @checked(differentiable=True, any_value=("value",))
     def log_prob(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "..."]:
         d = self.event_shape[0]
+        low, high = self.radius_law.support
 
         def density(z: Tensor) -> Tensor:
             r = _norm(z)
+            r = torch.where(self._beyond(z, r) == 0, r.clamp(max(low, _LEAST_NORM), high), r)
             return (self.radius_law.log_prob(r) - (d - 1) * r.log() - log_sphere_area(d)).to(z.dtype)
 
         return self._of_codes(value, density)
@@ -163,10 +169,10 @@ class RadialDistribution(CodeDistribution):
         A norm that the law never takes is put beyond every sample's: beyond a tail of exp(-690), in proportion.
         """
         low, high = self.radius_law.support
-        step = _ROUNDING * torch.finfo(z.dtype).eps
         r = _norm(checked_codes(z, self.event_shape))
+        step = min(self._rounding(z), 1.0 if high == math.inf else (high - low) / (4 * high))
         inside = r.clamp(max(low * (1 + step), _LEAST_NORM), high * (1 - step))
-        beyond = (r > high * (1 + step)).to(r.dtype) - (r < low * (1 - step)).to(r.dtype)
+        beyond = self._beyond(z, r)
         length = carry(inside, self.radius_law, _chi(z.shape[-1]), beyond=beyond)
         return (z * (length / inside)[..., None]).to(z.dtype)
 
@@ -178,6 +184,15 @@ class RadialDistribution(CodeDistribution):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.radius_law}, latent_dim={self.event_shape[0]})"
+
+    def _rounding(self, z: Tensor) -> float:
+        """How far rounding may carry a norm out of the support, relative to it: of codes as given or as drawn."""
+        return max(_ROUNDING * torch.finfo(z.dtype).eps, torch.finfo(self._like.dtype).eps)
+
+    def _beyond(self, z: Tensor, r: Tensor) -> Tensor:
+        """1 for norms above the support, -1 below it, and 0 within or so near that rounding may have moved them."""
+        (low, high), step = self.radius_law.support, self._rounding(z)
+        return (r > high * (1 + step)).to(r.dtype) - (r < low * (1 - step)).to(r.dtype)
 
     def _cauchy(self) -> CauchyRadiusLaw:
         law = self.radius_law
