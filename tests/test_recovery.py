@@ -513,7 +513,9 @@ def test_results_carry_no_graph_though_data_and_codes_do(matrix: Tensor, prior: 
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("solver", [LevenbergMarquardt(), LBFGS(), Adam(steps=100)], ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize(
+    "solver", [LevenbergMarquardt(), LBFGS(steps=20), Adam(steps=60)], ids=lambda one: type(one).__name__
+)
 def test_generators_and_data_of_any_precision_go_together(dtype: torch.dtype, solver: Solver, rng: torch.Generator) -> None:
     """Codes are computed in single precision at least, and generators called in their own."""
     torch.manual_seed(3)
