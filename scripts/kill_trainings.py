@@ -172,7 +172,8 @@ def _count(calls: list[int], kill_at: int | None, after: bool) -> None:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """What lies in a folder, without seconds."""
-    return {str(path.relative_to(folder)): _timeless(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "index.html"]  # tells seconds
+    return {str(path.relative_to(folder)): _timeless(path) for path in files}
 
 
 def _timeless(path: Path) -> bytes:

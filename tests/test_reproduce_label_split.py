@@ -156,11 +156,12 @@ def test_tables_say_what_there_is_and_the_verdict_who_is_better() -> None:
         "cgan": {seed: {"samples": scored(0.5 + 0.01 * seed)["samples"]} for seed in range(3)},
     }
     table = models_table("toy", rows)
-    assert table.rows[0][:5] == (
-        "label split, ours", "99.0 [99.0, 99.0]", "+10.0 [+10.0, +10.0]", "80.0 [80.0, 80.0]", "0.70 [0.70, 0.70]",
+    assert table.rows[0][:6] == (
+        "label split, ours", "99.0 [99.0, 99.0]", "+10.0 [+10.0, +10.0]", "+10.0 [+10.0, +10.0]", "80.0 [80.0, 80.0]",
+        "0.70 [0.70, 0.70]",
     )  # fmt: skip
     assert table.rows[1][1] == "-"
-    assert table.rows[2][2:5] == ("-", "-", "-")
+    assert table.rows[2][2:6] == ("-", "-", "-", "-")
     codes = codes_table("toy", {name: rows[name] for name in (OURS, "cvae")})
     assert codes.rows[0][5:7] == ("0.50 to 1.00", "0.00 to 1.00")  # no information is below 0
     assert codes.rows[0][9] == "3 of 6"

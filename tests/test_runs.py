@@ -149,13 +149,13 @@ def test_a_second_run_in_the_same_folder_ends_with_code_2_and_one_sentence(
     assert len(said) == 1
     assert f"another run is at work in {tmp_path}" in said[0]
     assert main(["sample", "--generator", generator, "--count=2", "--out", str(tmp_path)]) == 0
-    assert sorted(tree(tmp_path)) == ["codes.safetensors", "grid.png", "results.json"]
+    assert sorted(tree(tmp_path)) == ["codes.safetensors", "grid.png", "index.html", "results.json"]
 
 
 def test_leftovers_of_a_killed_run_go_with_the_next(generator: str, tmp_path: Path) -> None:
     write_text(tmp_path / ".latentry-12ab.png", "half")
     draw(generator, tmp_path)
-    assert sorted(tree(tmp_path)) == ["codes.safetensors", "grid.png", "results.json"]
+    assert sorted(tree(tmp_path)) == ["codes.safetensors", "grid.png", "index.html", "results.json"]
 
 
 def test_sigterm_ends_a_command_as_ctrl_c_does_and_later_ones_are_their_own(

@@ -62,8 +62,8 @@ _FEWEST_ITEMS = 3
 _FEWEST_LEVELS = 8
 _LEAST_DARK = 0.05
 """Share of elements below -0.25, which noise alone seldom brings there from [0, 1]."""
-_OUT_OF_REACH = 0.02
-"""Share of elements beyond the ends by more than the whole range, which no noise brings there."""
+_OUT_OF_REACH = 0.2
+"""Share of elements beyond the ends by more than the whole range; noise as wide as the range brings a sixth there."""
 _FAR = 30.0
 """How far above a range data are in other units, in widths of it."""
 _DEPTHS = (10, 12, 16)
