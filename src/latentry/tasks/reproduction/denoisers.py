@@ -398,6 +398,7 @@ def posterior_mode(
                 difference=difference,
                 mask=mask,
                 restarts=1,
+                determination=False,
             )
             for start in starts
         ]
