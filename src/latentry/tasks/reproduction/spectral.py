@@ -103,7 +103,7 @@ def _rehearsal(settings: ReproduceSpectralSettings) -> ReproduceSpectralSettings
         settings, data=settings.data[:1], generators=(_REHEARSED,), guides=settings.guides[:1], readers=settings.readers[:1],
         seeds=2, bases=("random",), operators=("translate-margin",), per_label=20, inverse_steps=2, encoder_steps=2,
         encoder_batch_size=8, training_images=100, images=100, codes=60, moved=2, corruptions=settings.corruptions[:1],
-        strengths=1, denoiser_steps=2, samples=30, recovery_steps=2, denoised_validation=4, denoised=4,
+        strengths=1, denoiser_steps=2, samples=30, recovery_steps=2, denoised_validation=2, denoised=2,
         workers=settings.workers or 1,
     )  # fmt: skip
 
