@@ -68,7 +68,9 @@ def evaluated(*callables: Any) -> Iterator[tuple[Any, ...]]:
     try:
         with _lock:
             for module in modules_behind(*callables):
-                part = _held.setdefault(id(module), _Before(module))
+                if id(module) not in _held:
+                    _held[id(module)] = _Before(module)
+                part = _held[id(module)]
                 part.holders += 1
                 parts.append(part)
             for part in parts:

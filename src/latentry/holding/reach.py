@@ -10,7 +10,7 @@ import builtins
 import gc
 import sys
 import weakref
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping, Set
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
@@ -28,6 +28,8 @@ _MOST_OBJECTS = 100_000
 """Objects that are looked at; nearer ones come first."""
 _LEAVES = (Tensor, np.ndarray, CodeType, BuiltinFunctionType, str, bytes, bytearray, int, float, complex, type(None))
 """What refers to no module, or to nothing of interest."""
+_CONTAINERS = {dict, OrderedDict, list, tuple, set, frozenset}
+"""Refer to nothing where they are empty, as most of the many hooks of a module are."""
 
 
 def module_of(function: Any) -> nn.Module | None:
@@ -43,6 +45,8 @@ def modules_behind(*callables: Any) -> list[nn.Module]:
     found: dict[int, nn.Module] = {}
     while waiting and len(seen) < _MOST_OBJECTS:
         thing = waiting.popleft()
+        if type(thing) in _CONTAINERS and not thing:
+            continue
         if id(thing) in seen or issubclass(type(thing), _LEAVES):  # isinstance would ask a proxy for its class
             continue
         seen[id(thing)] = thing
