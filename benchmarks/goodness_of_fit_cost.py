@@ -7,8 +7,8 @@
    the bare `scipy.special.ndtr`, which spares scipy the checks of its arguments. Aim: at least 5 times faster.
 2. The whole report on 256 codes against the same.
 
-Both sides of a row are timed in turn, run by run; a row gives medians and the median of the ratios. Tables of exact laws are
-made once in a process, in the run before the timed ones; what that costs is stated too.
+Both sides of a row are timed in turn, run by run; a row gives medians and the median of the ratios. Tables of exact
+distributions are made once in a process, in the run before the timed ones; what that costs is stated too.
 """
 
 import argparse

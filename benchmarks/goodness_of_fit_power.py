@@ -44,7 +44,7 @@ def one_factor(z: Tensor, rng: torch.Generator, correlation: float) -> Tensor:
 
 def on_the_quantiles(z: Tensor, rng: torch.Generator, prior: lt.priors.IIDPrior) -> Tensor:
     d = z.shape[1]
-    quantiles = prior.law.icdf((torch.arange(d) + 0.5) / d)
+    quantiles = prior.marginal.icdf((torch.arange(d) + 0.5) / d)
     return torch.stack([quantiles[torch.randperm(d, generator=rng)] for _ in z])
 
 
@@ -74,7 +74,7 @@ def cases(codes: int) -> list[tuple[str, lt.priors.IIDPrior, int, Fault]]:
 
 
 def largest_difference(name: str, size: int, samples: int, rng: torch.Generator) -> float:
-    """Largest distance between the p-values of simulated samples of the law and the uniform law."""
+    """Largest distance between the p-values of simulated samples of the distribution and the uniform distribution."""
     parts = []
     for _ in range(-(-samples // 10_000)):
         u = torch.rand(10_000, size, generator=rng, dtype=torch.float64)

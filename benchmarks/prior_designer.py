@@ -8,10 +8,10 @@ The mean divergence over t = 0.1, 0.25, 0.5 at the published spread is minimised
 2. by scipy's SLSQP and
 3. by scipy's trust-constr,
 
-which get the same objective with the same analytic gradient, the same start (the truncated Cauchy law), masses of one half
-with bounds 0 and 1, one linear equality for their sum and one linear inequality for the variance. A solver is stopped when
-its time is up; its best feasible masses until then count, and the row says so. Feasible is what misses the sum by 1e-6 and
-the variance by 1e-6 of itself at most. Seconds are of processor time, so that a busy machine does not count.
+which get the same objective with the same analytic gradient, the same start (the truncated Cauchy distribution), masses of
+one half with bounds 0 and 1, one linear equality for their sum and one linear inequality for the variance. A solver is
+stopped when its time is up; its best feasible masses until then count, and the row says so. Feasible is what misses the sum
+by 1e-6 and the variance by 1e-6 of itself at most. Seconds are of processor time, so that a busy machine does not count.
 """
 
 import argparse

@@ -104,11 +104,11 @@ def main() -> None:
             row = step_over_bare(arguments.codes, arguments.runs, regularizer, form)
             figures[f"recovery step, {label} / {kind} pass"] = row
     prior = lt.priors.Normal(arguments.d)
-    cells = quantile_cells(prior.law, arguments.d, torch.empty(0))
+    cells = quantile_cells(prior.marginal, arguments.d, torch.empty(0))
     distances: dict[str, Callable[[Tensor], Tensor]] = {
-        "wasserstein": lambda z: wasserstein_distance(z, prior.law, cells),
+        "wasserstein": lambda z: wasserstein_distance(z, prior.marginal, cells),
         "wasserstein2": lambda z: wasserstein2_distance(z, cells),
-        "energy": lambda z: energy_distance(z, prior.law),
+        "energy": lambda z: energy_distance(z, prior.marginal),
     }
     for name, distance in distances.items():
         row = closed_over_sampled(distance, prior, arguments.d, max(3, arguments.runs // 2))

@@ -9,8 +9,8 @@ For 16 x 256, 256 x 256 and 16 x 16384 codes in single precision, the value alon
 - scipy's `wasserstein_distance` against the d quantiles, code by code (it has no gradient);
 - the form of Cho (2020), written in torch: 10,000 fresh draws for each code.
 
-Only ours is the distance to the law itself; the others take the distance to points in its place. Aim: never slower than any,
-and at least 4 times as fast as POT at 256 x 256.
+Only ours is the distance to the distribution itself; the others take the distance to points in its place. Aim: never slower
+than any, and at least 4 times as fast as POT at 256 x 256.
 
 Both sides of a row are timed in turn, call by call; a row gives medians and the median of the ratios of neighbours. What
 depends on the prior alone, its cells or its quantiles or its one sample, is made beforehand on both sides.
@@ -46,15 +46,15 @@ def compared(n: int, d: int, runs: int) -> tuple[dict[str, tuple[float, float, f
     prior = lt.priors.Normal(d)
     z = prior.sample(n, rng=torch.Generator().manual_seed(0))
     rng = torch.Generator().manual_seed(1)
-    cells = quantile_cells(prior.law, d, z)
-    quantiles = prior.law.icdf((torch.arange(d, dtype=torch.float64) + 0.5) / d).to(z)
-    points = prior.law.draw((DRAWS,), rng, z)
+    cells = quantile_cells(prior.marginal, d, z)
+    quantiles = prior.marginal.icdf((torch.arange(d, dtype=torch.float64) + 0.5) / d).to(z)
+    points = prior.marginal.draw((DRAWS,), rng, z)
     # POT wants one column for each code
     columns = {"POT, d quantiles": quantiles[:, None].repeat(1, n), "POT, 10,000 samples": points[:, None].repeat(1, n)}
     table = quantiles.numpy()
 
     def ours(z: Tensor) -> Tensor:
-        return wasserstein_distance(z, prior.law, cells)
+        return wasserstein_distance(z, prior.marginal, cells)
 
     def by_scipy(z: Tensor) -> Tensor:
         return torch.from_numpy(np.array([stats.wasserstein_distance(row, table) for row in z.numpy()]))

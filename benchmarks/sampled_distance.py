@@ -12,7 +12,7 @@ DRAWS = 10_000
 
 def sampled_wasserstein(z: Tensor, prior: lt.priors.IIDPrior, rng: torch.Generator) -> Tensor:
     """W1 between a code's elements and the draws, `(n,)` for codes `(n, d)`: gradients flow through the gaps."""
-    draws = prior.law.draw((len(z), DRAWS), rng, z).sort(dim=1).values
+    draws = prior.marginal.draw((len(z), DRAWS), rng, z).sort(dim=1).values
     ordered = z.sort(dim=1).values
     support = torch.cat([draws, ordered], 1).sort(dim=1).values
     inner = support[:, :-1].detach().contiguous()

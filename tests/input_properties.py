@@ -309,7 +309,7 @@ CALLS: dict[str, Call] = {
     ),
     "priors.design_radial": call(lt.priors.design_radial, False, False, 4, latent_dim=D, bins=8),
     "priors.design_radius": call(
-        lt.priors.design_radius, False, False, 4, latent_dim=D, bins=8, law_bins=16, max_iterations=5
+        lt.priors.design_radius, False, False, 4, latent_dim=D, bins=8, distribution_bins=16, max_iterations=5
     ),
     "priors.iid_coordinates": call(lambda z, prior: lt.priors.iid_coordinates(z, prior)[0], True, True, z=Z, prior=RADIAL),
     "priors.norm_curves": call(lt.priors.norm_curves, False, False, 4, prior=NORMAL),

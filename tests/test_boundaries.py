@@ -165,7 +165,7 @@ def test_misuse_is_named(codes: Tensor) -> None:
 
 
 @pytest.mark.parametrize("k", [2, 3])
-def test_the_scores_are_the_logits_of_the_law_that_the_labels_were_drawn_from(
+def test_the_scores_are_the_logits_of_the_distribution_that_the_labels_were_drawn_from(
     k: int, codes: Tensor, rng: torch.Generator
 ) -> None:
     weights, bias = 2 * torch.eye(k, D).double(), torch.linspace(-0.5, 0.5, k).double()

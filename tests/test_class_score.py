@@ -1,4 +1,4 @@
-"""The Inception-style score at its ends, on a known law, and its interval."""
+"""The Inception-style score at its ends, on a known distribution, and its interval."""
 
 import math
 
@@ -18,7 +18,7 @@ def score(probabilities: Tensor) -> ClassScore:
     return class_score(moments(score_terms(probabilities)))
 
 
-def log_score_of_law(rows: Tensor, weights: Tensor) -> float:
+def log_score_of_distribution(rows: Tensor, weights: Tensor) -> float:
     mean = weights @ rows
     return (weights[:, None] * (torch.xlogy(rows, rows) - torch.xlogy(rows, mean))).sum().item()
 
@@ -50,13 +50,15 @@ def test_it_streams(rng: torch.Generator) -> None:
     assert_close((merged.log_value, merged.variance), (whole.log_value, whole.variance))
 
 
-@pytest.mark.parametrize("law", ["overlapping classes", "sure and even"])
-def test_the_interval_holds_the_score_of_the_law(law: str, rng: torch.Generator) -> None:
+@pytest.mark.parametrize("distribution", ["overlapping classes", "sure and even"])
+def test_the_interval_holds_the_score_of_the_distribution(distribution: str, rng: torch.Generator) -> None:
     """300 replicates at 95 %: 270 hits or fewer have probability 0.0003."""
     rows, weights = (
-        (ROWS, WEIGHTS) if law == "overlapping classes" else (torch.eye(4).double(), torch.full((4,), 0.25).double())
+        (ROWS, WEIGHTS)
+        if distribution == "overlapping classes"
+        else (torch.eye(4).double(), torch.full((4,), 0.25).double())
     )
-    truth = log_score_of_law(rows, weights)
+    truth = log_score_of_distribution(rows, weights)
     hits, widths, values = 0, [], []
     for _ in range(300):
         found = score(rows[torch.multinomial(weights, 400, replacement=True, generator=rng)])

@@ -23,7 +23,7 @@ from latentry.priors import (
     SphericalCauchy,
     Uniform,
 )
-from latentry.priors.laws import NormalLaw, UniformLaw
+from latentry.priors.univariate import NormalDistribution, UniformDistribution
 
 PRIORS = [Normal(64), Uniform(64), HalfUniformHalfNormal(64)]
 prior_cases = pytest.mark.parametrize("prior", PRIORS, ids=repr)
@@ -93,7 +93,7 @@ def test_every_test_keeps_its_level_on_a_labelled_prior(known: bool, rng: torch.
     assert_levels(goodness_of_fit(z, prior, y if known else None, rng=rng) for z, y in draws)
 
 
-RADIAL = [SphericalCauchy(16), GammaRadius(16), RadialPrior(16, UniformLaw(0.5, 1.0))]
+RADIAL = [SphericalCauchy(16), GammaRadius(16), RadialPrior(16, UniformDistribution(0.5, 1.0))]
 radial_cases = pytest.mark.parametrize("prior", RADIAL, ids=repr)
 
 
@@ -105,8 +105,8 @@ def test_every_test_keeps_its_level_on_a_radial_prior(prior: RadialPrior, rng: t
 @radial_cases
 def test_the_norm_of_normal_coordinates_lies_where_the_norm_does(prior: RadialPrior, rng: torch.Generator) -> None:
     z = prior.double().sample(50, rng=rng)
-    found = lengths(prior.to_normal(z), NormalLaw())
-    assert_close(found.under.u, prior.radius_law.cdf(z.norm(dim=1)), rtol=1e-6, atol=1e-9)
+    found = lengths(prior.to_normal(z), NormalDistribution())
+    assert_close(found.under.u, prior.radius_distribution.cdf(z.norm(dim=1)), rtol=1e-6, atol=1e-9)
 
 
 def test_codes_of_another_radius_fail_a_radial_prior(rng: torch.Generator) -> None:
@@ -176,7 +176,7 @@ def test_pooled_and_per_code_results_agree_with_scipy(prior: IIDPrior, rng: torc
     fit = goodness_of_fit(z, prior)
 
     def cdf(x: object) -> object:
-        return prior.law.cdf(torch.as_tensor(x)).numpy()
+        return prior.marginal.cdf(torch.as_tensor(x)).numpy()
 
     pooled = stats.kstest(z.double().flatten().numpy(), cdf)
     assert_close(fit.statistic, float(pooled.statistic), rtol=0, atol=1e-9)
@@ -203,7 +203,7 @@ def test_distances_of_many_codes_are_those_of_the_report(prior: IIDPrior, rng: t
 
 def test_the_wasserstein_distance_of_shifted_quantiles_is_the_shift() -> None:
     prior = Normal(64)
-    z = prior.law.icdf((torch.arange(64 * 64) + 0.5) / 64**2).view(64, 64)
+    z = prior.marginal.icdf((torch.arange(64 * 64) + 0.5) / 64**2).view(64, 64)
     assert_close(goodness_of_fit(z + 0.5, prior).wasserstein, 0.5, rtol=0, atol=1e-3)
 
 
@@ -238,7 +238,7 @@ def test_a_std_of_98_percent_fails_with_256_codes_of_128_elements(prior: IIDPrio
 
 @prior_cases
 def test_codes_on_the_quantiles_fail_for_being_too_regular(prior: IIDPrior, rng: torch.Generator) -> None:
-    quantiles = prior.law.icdf((torch.arange(64) + 0.5) / 64)
+    quantiles = prior.marginal.icdf((torch.arange(64) + 0.5) / 64)
     z = torch.stack([quantiles[torch.randperm(64, generator=rng)] for _ in range(64)])
     fit = goodness_of_fit(z, prior)
     assert fit.p_value > 0.9  # the one-sided test would praise them
@@ -248,7 +248,7 @@ def test_codes_on_the_quantiles_fail_for_being_too_regular(prior: IIDPrior, rng:
 
 
 def one_on_the_quantiles(z: Tensor, rng: torch.Generator) -> Tensor:
-    quantiles = NormalLaw().icdf((torch.arange(64) + 0.5) / 64)
+    quantiles = NormalDistribution().icdf((torch.arange(64) + 0.5) / 64)
     return torch.cat([quantiles[torch.randperm(64, generator=rng)][None], z[1:]])
 
 
@@ -359,7 +359,7 @@ def test_codes_outside_the_support_fail_with_finite_numbers(rng: torch.Generator
 
 
 def test_an_element_rounded_to_the_end_of_the_support_counts_as_inside() -> None:
-    under = coordinates(torch.tensor([[-1.0, 1.0, -1.1, 1.1]]), UniformLaw())
+    under = coordinates(torch.tensor([[-1.0, 1.0, -1.1, 1.1]]), UniformDistribution())
     half_a_step = 2.0**-23 * (1 + 3**-0.5) / 4
     assert_close(under.log_cdf[0, 0].exp().item(), half_a_step, rtol=1e-6, atol=0)
     assert_close(under.log_sf[0, 1].exp().item(), half_a_step, rtol=1e-6, atol=0)
@@ -369,15 +369,15 @@ def test_an_element_rounded_to_the_end_of_the_support_counts_as_inside() -> None
 
 def test_tails_are_finite_far_out() -> None:
     x = torch.tensor([[-9.0, 9.0]], dtype=torch.float64)
-    under = coordinates(x, NormalLaw())
+    under = coordinates(x, NormalDistribution())
     assert_close(under.log_cdf[0, 0], under.log_sf[0, 1])
     assert_close(under.log_sf[0, 1].item(), float(stats.norm.logsf(9)))
     assert_close(under.scores, x)
 
 
 @prior_cases
-def test_lengths_of_codes_lie_uniformly_in_their_law(prior: IIDPrior, rng: torch.Generator) -> None:
-    found = lengths(prior.sample(4000, rng=rng).double(), prior.law)
+def test_lengths_of_codes_lie_uniformly_in_their_distribution(prior: IIDPrior, rng: torch.Generator) -> None:
+    found = lengths(prior.sample(4000, rng=rng).double(), prior.marginal)
     assert_close(found.ratio, 1.0, rtol=0, atol=0.01)
     assert stats.kstest(found.under.u.numpy(), "uniform").pvalue > 1e-3
     assert_close(found.under.u, 1 - found.under.log_sf.exp())

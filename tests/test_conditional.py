@@ -16,7 +16,7 @@ K, U, M = 3, 2, 5
 
 
 class Encoder(nn.Module):
-    """Vectors with labels to laws of codes."""
+    """Vectors with labels to posteriors of codes."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from latentry.numerics.dependence import correlation_p_value, correlation_statistic, normal_scores
 
 
-def test_normal_scores_invert_the_normal_law_far_into_both_tails() -> None:
+def test_normal_scores_invert_the_normal_distribution_far_into_both_tails() -> None:
     x = torch.linspace(-36, 36, 289, dtype=torch.float64)
     scores = normal_scores(torch.special.log_ndtr(x), torch.special.log_ndtr(-x))
     assert_close(scores, x, rtol=1e-9, atol=1e-9)

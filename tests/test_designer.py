@@ -1,4 +1,4 @@
-"""Designed priors against what is known of them: brute-force laws of combinations, limits, known figures."""
+"""Designed priors against what is known of them: brute-force distributions of combinations, limits, known figures."""
 
 import itertools
 import math
@@ -48,7 +48,7 @@ def shared_pairwise(p: Tensor, weights: tuple[float, ...]) -> Tensor:
 
 
 @weight_cases
-def test_the_law_of_a_combination_shares_each_tuples_mass_between_its_two_neighbours(
+def test_the_distribution_of_a_combination_shares_each_tuples_mass_between_its_two_neighbours(
     weights: tuple[float, ...], rng: torch.Generator
 ) -> None:
     p = random_masses(13, rng)
@@ -91,13 +91,13 @@ def test_two_atoms_at_an_odd_distance_are_perfect_to_the_authors_and_worth_ln_2_
     assert GridCombination(64, (0.5, 0.5)).divergence(p)[0] == pytest.approx(math.log(2), abs=1e-12)
 
 
-def test_the_uniform_law_is_1_minus_ln_2_from_its_midpoints() -> None:
+def test_the_uniform_distribution_is_1_minus_ln_2_from_its_midpoints() -> None:
     p = torch.full((2048,), 1 / 2048, dtype=torch.float64)
     assert GridCombination(2048, (0.5, 0.5)).divergence(p)[0] == pytest.approx(1 - math.log(2), abs=1e-3)
     assert continuous_divergence(p, (0.5, 0.5)) == pytest.approx(1 - math.log(2), abs=1e-12)
 
 
-def test_the_normal_law_is_half_of_1_minus_ln_2_from_its_midpoints() -> None:
+def test_the_normal_distribution_is_half_of_1_minus_ln_2_from_its_midpoints() -> None:
     for t, v in ((0.5, 0.5), (0.25, 0.625), (0.1, 0.82)):
         expected = (1 / v - 1 + math.log(v)) / 2  # of N(0, 1) from N(0, v)
         p = normal_masses(1024, 60.0)
@@ -173,7 +173,7 @@ def report(prior: Designed) -> Design:
 
 
 def cauchy_divergences() -> list[float]:
-    """The truncated Cauchy law of std 27.7 bins, sampled at the bins' centres."""
+    """The truncated Cauchy distribution of std 27.7 bins, sampled at the bins' centres."""
     p = 1 / (1 + ((bins(1024) - 511.5) / 2.3641923).square())
     p = p / p.sum()
     assert ((p @ (bins(1024) - 511.5).square()).sqrt().item()) == pytest.approx(27.7, abs=1e-4)
@@ -246,13 +246,13 @@ def test_a_wider_spread_costs_more() -> None:
     assert objectives == sorted(objectives)
 
 
-def test_the_report_is_of_the_law_that_is_drawn_from() -> None:
+def test_the_report_is_of_the_distribution_that_is_drawn_from() -> None:
     prior = quick(bins=128, support=(-1.0, 3.0))
     design = report(prior)
-    assert design.entropy == pytest.approx(prior.law.entropy, rel=1e-9)
-    assert design.effective_support == pytest.approx(math.exp(prior.law.entropy))
-    assert (4 * design.std) ** 2 + prior.law.width**2 / 12 == pytest.approx(prior.law.variance, rel=1e-9)
-    assert prior.law.mean == pytest.approx(1.0, abs=1e-12)
+    assert design.entropy == pytest.approx(prior.marginal.entropy, rel=1e-9)
+    assert design.effective_support == pytest.approx(math.exp(prior.marginal.entropy))
+    assert (4 * design.std) ** 2 + prior.marginal.width**2 / 12 == pytest.approx(prior.marginal.variance, rel=1e-9)
+    assert prior.marginal.mean == pytest.approx(1.0, abs=1e-12)
     assert all(a > b for a, b in zip(design.continuous_divergence, design.divergence, strict=True))
 
 
@@ -260,7 +260,7 @@ def test_a_ceiling_an_entropy_floor_and_empty_regions_are_kept() -> None:
     capped = quick(density_ceiling=3.0)
     assert capped.probs.max().item() <= 3.0 * 4 / 64 * (1 + 1e-9)
     wide = quick(entropy_floor=-0.5)
-    assert wide.law.entropy >= -0.5 - 1e-6
+    assert wide.marginal.entropy >= -0.5 - 1e-6
     holed = quick(forbidden=((0.5, 0.75),))
     assert (holed.probs[40:44] == 0).all()
     assert (holed.probs[20:24] == 0).all()
@@ -273,7 +273,7 @@ def test_a_ceiling_an_entropy_floor_and_empty_regions_are_kept() -> None:
 
 def test_moments_and_demands_of_ones_own_are_met() -> None:
     free = quick()
-    x = (free.law.low + free.law.width * (bins(64) + 0.5)).double()
+    x = (free.marginal.low + free.marginal.width * (bins(64) + 0.5)).double()
     fourth, absolute = (free.probs @ x**4).item(), (free.probs @ x.abs()).item()
     prior = quick(moments=(Moment(4, high=0.8 * fourth),), constraints=(lambda p, x: 1.1 * absolute - p @ x.abs(),))
     assert report(prior).converged
@@ -360,5 +360,5 @@ def test_a_designed_prior_is_saved_and_read_as_a_prior(tmp_path: object) -> None
     lt.priors.save_prior(f"{tmp_path}/prior.json", prior)
     again = lt.priors.load_prior(f"{tmp_path}/prior.json")
     assert isinstance(again, Designed)
-    assert again.law == prior.law
+    assert again.marginal == prior.marginal
     assert again.design is None

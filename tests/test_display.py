@@ -100,8 +100,8 @@ def results() -> Iterator[tuple[str, Any]]:
     yield "generator", lt.load_pretrained("digits-generator")
     yield "label split", lt.load_label_split("digits-split")
     yield "semantic", lt.load_semantic("letters-semantic")
-    for law in (prior, HalfUniformHalfNormal(D), GammaRadius(D), SphericalCauchy(D), LogUniformRadius(D)):
-        yield type(law).__name__, law
+    for distribution in (prior, HalfUniformHalfNormal(D), GammaRadius(D), SphericalCauchy(D), LogUniformRadius(D)):
+        yield type(distribution).__name__, distribution
     yield "mixture", NormalMixture(torch.eye(3, 4), torch.ones(3, 4))
     yield "mixture of one coordinate", NormalMixture(torch.tensor([[0.0], [1.0]]), torch.ones(2, 1))
     yield "placement", lt.priors.SemanticPlacement(["$a", "b<i>"], 4)

@@ -139,7 +139,7 @@ def test_codes_are_in_the_scale_and_the_support_of_the_prior() -> None:
     assert (z - x / 10).abs().mean() < 0.05
 
 
-def test_the_law_of_a_code_is_the_prior_where_the_data_say_nothing() -> None:
+def test_the_distribution_of_a_code_is_the_prior_where_the_data_say_nothing() -> None:
     x = torch.randn(1000, D, generator=seeded())
     found = fit_encoder(lambda z: 0 * z, Normal(D), x, variational=True, **SHORT, prior_weight=1.0, rng=seeded())
     assert found.variational
@@ -147,7 +147,7 @@ def test_the_law_of_a_code_is_the_prior_where_the_data_say_nothing() -> None:
     assert found.sample(x, rng=seeded()).std().item() == pytest.approx(1, abs=0.1)
 
 
-def test_the_law_of_a_code_is_the_posterior() -> None:
+def test_the_distribution_of_a_code_is_the_posterior() -> None:
     """For x = z and a mean of squares over d elements, weight c: the deviation that is best is sqrt(c / (c + 2))."""
     x = torch.randn(2000, D, generator=seeded())
     weight = 0.5
@@ -242,7 +242,7 @@ def test_a_saved_encoder_comes_back(tmp_path: Path, variational: bool) -> None:
     assert all(parameter.requires_grad for parameter in generator.parameters())
 
 
-def test_one_code_is_no_law() -> None:
+def test_one_code_is_no_distribution() -> None:
     with pytest.raises(ValueError, match="expected a variational encoder"):
         fit_encoder(linear, Normal(D), drawn(20), **TINY).sample(drawn(3))
 

@@ -1,4 +1,4 @@
-"""Intervals against the laws they claim to cover."""
+"""Intervals against the distributions they claim to cover."""
 
 import math
 
@@ -31,7 +31,7 @@ def test_the_mean_of_normal_observations_has_the_interval_of_scipy(rng: torch.Ge
     assert_close((found.low, found.high), (float(expected.low), float(expected.high)))
 
 
-def test_the_median_of_a_skewed_law_is_covered_at_least_as_often_as_said(skewed: Tensor) -> None:
+def test_the_median_of_a_skewed_distribution_is_covered_at_least_as_often_as_said(skewed: Tensor) -> None:
     estimates = [median_estimate(row) for row in skewed]
     assert coverage(estimates, math.log(2)) >= FEWEST
 

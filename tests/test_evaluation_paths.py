@@ -20,7 +20,7 @@ from latentry.priors import (
     Uniform,
     interpolate,
 )
-from latentry.priors.laws import UniformLaw
+from latentry.priors.univariate import UniformDistribution
 
 T = (0.1, 0.25, 0.5)
 PRIORS = [Normal(256), Uniform(256), HalfUniformHalfNormal(256)]
@@ -53,7 +53,7 @@ def test_the_middle_of_uniform_codes_is_kept_by_transport_alone(rng: torch.Gener
     assert share["variance-corrected", 0.5] > 0.2
 
 
-RADIAL = [SphericalCauchy(64), GammaRadius(64), RadialPrior(64, UniformLaw(0.5, 1.0))]
+RADIAL = [SphericalCauchy(64), GammaRadius(64), RadialPrior(64, UniformDistribution(0.5, 1.0))]
 
 
 @pytest.mark.parametrize("prior", RADIAL, ids=["cauchy", "gamma", "uniform"])

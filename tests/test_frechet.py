@@ -1,4 +1,4 @@
-"""The Frechet distance where it is known, and its intervals on laws where what they are for is known."""
+"""The Frechet distance where it is known, and its intervals on distributions where what they are for is known."""
 
 import math
 
@@ -121,7 +121,7 @@ def pair(d: int, n: int, std: float, shift: float, rng: torch.Generator) -> tupl
     [
         pytest.param(4, 200, 1.3, 0.5, id="few dimensions"),
         pytest.param(32, 200, 1.2, 0.5, id="many dimensions"),
-        pytest.param(16, 200, 1.0, 0.0, id="equal laws"),
+        pytest.param(16, 200, 1.0, 0.0, id="equal distributions"),
         pytest.param(40, 60, 1.2, 0.0, id="nearly singular"),
     ],
 )

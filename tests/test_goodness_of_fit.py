@@ -1,4 +1,5 @@
-"""Tests against a known law, in batches: against scipy, published quantiles, and samples of the law itself."""
+"""Tests against a known distribution, in batches: against scipy, published quantiles, and samples of the distribution
+itself."""
 
 import math
 
@@ -85,7 +86,7 @@ def test_limits_have_their_published_quantiles(p_value: object, quantiles: dict[
 
 @kind_cases
 @pytest.mark.parametrize("size", [1, 8, 64])
-def test_p_values_of_the_law_are_uniform(name: str, size: int, rng: torch.Generator) -> None:
+def test_p_values_of_the_distribution_are_uniform(name: str, size: int, rng: torch.Generator) -> None:
     statistic, p_value = TESTS[name]
     count = 20_000
     p = p_value(statistic(uniform((count, size), rng)), size)
@@ -122,7 +123,7 @@ def test_tails_keep_their_relative_accuracy() -> None:
 
 
 @kind_cases
-def test_quantiles_of_the_law_are_too_regular(name: str) -> None:
+def test_quantiles_of_the_distribution_are_too_regular(name: str) -> None:
     statistic, p_value = TESTS[name]
     u = ((torch.arange(64, dtype=torch.float64) + 0.5) / 64).flip(0)[None]
     assert two_sided(p_value(statistic(u), 64)).item() < 1e-7

@@ -11,7 +11,7 @@ from latentry.evaluation.information import active_units, information_from_poste
 
 
 def two_normals(gap: float, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Laws of means N(+-gap / 2, 1 / 2) and variance 1 / 2: q(z | c) = N(+-gap / 2, 1)."""
+    """Posterior of means N(+-gap / 2, 1 / 2) and variance 1 / 2: q(z | c) = N(+-gap / 2, 1)."""
     y = torch.arange(n) % 2
     mean = math.sqrt(0.5) * torch.randn(n, 1, dtype=torch.float64, generator=rng) + gap * (y[:, None] - 0.5)
     return mean, torch.full_like(mean, math.log(0.5)), y

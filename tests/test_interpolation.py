@@ -1,4 +1,4 @@
-"""Combinations of codes against the laws they must have: exact sums, scipy's quadrature, and the prior itself."""
+"""Combinations of codes against the distributions they must have: exact sums, scipy's quadrature, and the prior itself."""
 
 import inspect
 import itertools
@@ -27,9 +27,9 @@ from latentry.priors import (
     combine,
     interpolate,
 )
-from latentry.priors.laws import HalfUniformHalfNormalLaw, NormalLaw, UniformLaw
-from latentry.priors.radius_laws import CauchyRadiusLaw, NakagamiLaw
-from latentry.priors.tabulated import TabulatedLaw
+from latentry.priors.radius_distributions import CauchyRadiusDistribution, NakagamiDistribution
+from latentry.priors.tabulated import TabulatedDistribution
+from latentry.priors.univariate import HalfUniformHalfNormalDistribution, NormalDistribution, UniformDistribution
 
 RULES = get_args(Rule)
 LEVEL = 1e-4  # 65 tests of true samples below: one of them is below this with probability 0.7 %
@@ -53,33 +53,33 @@ def irwin_hall_cdf(y: Tensor, weights: tuple[float, ...]) -> Tensor:
 
 
 @weight_cases
-def test_the_table_is_the_normal_law_of_a_sum_of_normals(weights: tuple[float, ...]) -> None:
+def test_the_table_is_the_normal_distribution_of_a_sum_of_normals(weights: tuple[float, ...]) -> None:
     y = torch.linspace(-6.5, 6.5, 401, dtype=torch.float64)
     loc, scale = 0.3 * sum(weights), 1.7 * math.hypot(*weights)
-    table = combination_table(NormalLaw(0.3, 1.7), weights)
+    table = combination_table(NormalDistribution(0.3, 1.7), weights)
     assert_close(table.cdf(loc + scale * y), torch.special.ndtr(y), rtol=1e-9, atol=1e-12)
 
 
 @weight_cases
-def test_the_table_is_the_exact_law_of_a_sum_of_uniforms(weights: tuple[float, ...]) -> None:
+def test_the_table_is_the_exact_distribution_of_a_sum_of_uniforms(weights: tuple[float, ...]) -> None:
     y = torch.linspace(-1.1, 1.1, 1001, dtype=torch.float64) * sum(map(abs, weights))
     exact = irwin_hall_cdf(y, weights)
-    assert_close(combination_table(UniformLaw(), weights).cdf(y), exact, rtol=0, atol=5e-6)
+    assert_close(combination_table(UniformDistribution(), weights).cdf(y), exact, rtol=0, atol=5e-6)
 
 
-def test_the_table_knows_sums_that_land_in_a_gap_of_the_law() -> None:
-    law = TabulatedLaw((0.5, 0.0, 0.0, 0.0, 0.5), 0.0, 5.0)
+def test_the_table_knows_sums_that_land_in_a_gap_of_the_distribution() -> None:
+    distribution = TabulatedDistribution((0.5, 0.0, 0.0, 0.0, 0.5), 0.0, 5.0)
     y = torch.tensor([1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0], dtype=torch.float64)
     exact = torch.tensor([1, 1, 1, 2, 3, 3, 3], dtype=torch.float64) / 4
-    assert_close(combination_table(law, (0.5, 0.5)).cdf(y), exact, rtol=0, atol=2e-3)
+    assert_close(combination_table(distribution, (0.5, 0.5)).cdf(y), exact, rtol=0, atol=2e-3)
 
 
 @pytest.mark.parametrize("weights", [pair for pair in WEIGHTS if len(pair) == 2], ids=str)
-def test_the_table_of_the_hybrid_law_agrees_with_adaptive_quadrature(weights: tuple[float, float]) -> None:
-    law, (a, b) = HalfUniformHalfNormalLaw(), weights
+def test_the_table_of_the_hybrid_distribution_agrees_with_adaptive_quadrature(weights: tuple[float, float]) -> None:
+    distribution, (a, b) = HalfUniformHalfNormalDistribution(), weights
 
     def integrand(x: float, y: float) -> float:
-        below = law.cdf(torch.tensor((y - b * x) / a, dtype=torch.float64)).item()
+        below = distribution.cdf(torch.tensor((y - b * x) / a, dtype=torch.float64)).item()
         density = 0.5 if x < 0 else stats.norm.pdf(x)
         return density * (below if a > 0 else 1 - below)
 
@@ -90,11 +90,11 @@ def test_the_table_of_the_hybrid_law_agrees_with_adaptive_quadrature(weights: tu
 
     y = torch.tensor([-0.8, -0.3, 0.0, 0.2, 0.7, 1.9], dtype=torch.float64)
     expected = torch.tensor([exact(value) for value in y.tolist()], dtype=torch.float64)
-    assert_close(combination_table(law, weights).cdf(y), expected, rtol=0, atol=5e-6)
+    assert_close(combination_table(distribution, weights).cdf(y), expected, rtol=0, atol=5e-6)
 
 
 @pytest.mark.parametrize("weights", [(0.5, 0.5), (0.75, 0.25), (1.0, 1e-9), (1.5, 0.5)], ids=str)
-def test_the_trapezoid_is_the_exact_law_of_two_uniforms(weights: tuple[float, float]) -> None:
+def test_the_trapezoid_is_the_exact_distribution_of_two_uniforms(weights: tuple[float, float]) -> None:
     y = torch.linspace(-1, 1, 501, dtype=torch.float64) * sum(weights)
     carried = uniform_pair_transport(y, torch.tensor(weights[0]).double(), torch.tensor(weights[1]).double())
     assert_close(carried, 2 * irwin_hall_cdf(y, weights) - 1, rtol=0, atol=1e-6 if weights[1] < 1e-6 else 1e-12)
@@ -146,15 +146,15 @@ def test_for_a_normal_prior_transport_is_the_variance_correction(
     prior: IIDPrior, weights: tuple[float, ...], rng: torch.Generator
 ) -> None:
     z = codes(prior, len(weights), 20, rng)
-    law = prior.law
-    y = sum(w * (z_i - law.mean) for w, z_i in zip(weights, z, strict=True))
-    assert_close(combine(z, weights, prior), law.mean + y / math.hypot(*weights))
+    distribution = prior.marginal
+    y = sum(w * (z_i - distribution.mean) for w, z_i in zip(weights, z, strict=True))
+    assert_close(combine(z, weights, prior), distribution.mean + y / math.hypot(*weights))
     assert_close(combine(z, weights, prior, "variance-corrected"), combine(z, weights, prior))
 
 
 @prior_cases
 def test_transport_keeps_the_order_of_combinations(prior: IIDPrior) -> None:
-    y = prior.law.icdf(torch.linspace(0.01, 0.99, 60, dtype=torch.float64)).view(10, 6)
+    y = prior.marginal.icdf(torch.linspace(0.01, 0.99, 60, dtype=torch.float64)).view(10, 6)
     carried = interpolate(y, y, 0.4, prior).flatten()
     assert (carried.diff() > 0).all()
 
@@ -204,7 +204,7 @@ def test_steps_stand_before_the_axes_of_the_codes() -> None:
 def test_codes_far_outside_stay_finite(prior: IIDPrior) -> None:
     far = interpolate(torch.full((1, 6), 60.0), torch.full((1, 6), 40.0), 0.3, prior)
     assert far.isfinite().all()
-    assert (far > prior.law.icdf(torch.tensor(0.9999)).item()).all()
+    assert (far > prior.marginal.icdf(torch.tensor(0.9999)).item()).all()
 
 
 def test_codes_of_whole_numbers_are_refused_and_not_rounded() -> None:
@@ -216,7 +216,12 @@ def test_interpolate_is_found_at_the_front_door() -> None:
     assert lt.interpolate is interpolate
 
 
-RADIAL = [SphericalCauchy(6, scale=1.5), GammaRadius(6), GammaRadius(16, theta=0.3), RadialPrior(16, UniformLaw(0.5, 1.0))]
+RADIAL = [
+    SphericalCauchy(6, scale=1.5),
+    GammaRadius(6),
+    GammaRadius(16, theta=0.3),
+    RadialPrior(16, UniformDistribution(0.5, 1.0)),
+]
 RADIAL_WEIGHTS = [(0.5, 0.5), (0.9, 0.1), (1.4, -0.4), (-1.0, 1.0, 1.0)]
 radial_cases = pytest.mark.parametrize("prior", RADIAL, ids=repr)
 
@@ -225,8 +230,8 @@ radial_cases = pytest.mark.parametrize("prior", RADIAL, ids=repr)
 @pytest.mark.parametrize("weights", [(0.5, 0.5), (0.3, 0.3, -0.4)], ids=str)
 def test_the_norm_of_a_sum_of_normal_codes_is_chi(d: int, weights: tuple[float, ...]) -> None:
     u = torch.linspace(0.0005, 0.9995, 999, dtype=torch.float64)
-    norm = math.hypot(*weights) * NakagamiLaw(d / 2, 2.0).icdf(u)
-    found = norm_table(NakagamiLaw(d / 2, 2.0), d, weights).cdf(norm.log())
+    norm = math.hypot(*weights) * NakagamiDistribution(d / 2, 2.0).icdf(u)
+    found = norm_table(NakagamiDistribution(d / 2, 2.0), d, weights).cdf(norm.log())
     assert_close(found, u, rtol=0, atol=2.5e-5 if d < 3 else 1e-5)
 
 
@@ -234,8 +239,8 @@ def test_the_norm_of_a_sum_of_normal_codes_is_chi(d: int, weights: tuple[float, 
 @pytest.mark.parametrize("weights", [(0.5, 0.5), (1.4, -0.4)], ids=str)
 def test_the_norm_of_a_sum_of_cauchy_codes_is_that_of_one(d: int, weights: tuple[float, ...]) -> None:
     u = torch.linspace(0.0005, 0.9995, 999, dtype=torch.float64)
-    norm = sum(map(abs, weights)) * CauchyRadiusLaw(d).icdf(u)
-    assert_close(norm_table(CauchyRadiusLaw(d), d, weights).cdf(norm.log()), u, rtol=0, atol=1e-5)
+    norm = sum(map(abs, weights)) * CauchyRadiusDistribution(d).icdf(u)
+    assert_close(norm_table(CauchyRadiusDistribution(d), d, weights).cdf(norm.log()), u, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("d", [2, 3, 16])
@@ -256,7 +261,7 @@ def test_the_norm_of_a_sum_agrees_with_adaptive_quadrature(d: int) -> None:
         return density(y) * (sure + integrate.quad(lambda x: density(x) * given(x, y), low, high, epsabs=1e-7)[0])
 
     exact = sum(integrate.quad(inner, *ends, epsabs=1e-7)[0] for ends in ((1e-9, s / b), (s / b, 8.0)))
-    found = norm_table(NakagamiLaw(0.5, 2.0), d, (a, b)).cdf(torch.tensor(s, dtype=torch.float64).log())
+    found = norm_table(NakagamiDistribution(0.5, 2.0), d, (a, b)).cdf(torch.tensor(s, dtype=torch.float64).log())
     assert_close(found.item(), exact, rtol=0, atol=1e-5)
 
 
@@ -267,7 +272,7 @@ def test_transport_of_radial_codes_stays_in_the_prior(
 ) -> None:
     z = combine(prior.double().sample((len(weights), 8000), rng=rng), weights, prior)
     norms = z.norm(dim=-1)
-    assert ks_p_value(ks_statistic(prior.radius_law.cdf(norms)), len(norms)).item() > LEVEL
+    assert ks_p_value(ks_statistic(prior.radius_distribution.cdf(norms)), len(norms)).item() > LEVEL
     e = prior.to_normal(z)
     assert ks_p_value(ks_statistic(torch.special.ndtr(e).flatten()), e.numel()).item() > LEVEL
 
@@ -341,8 +346,8 @@ ZEROS = torch.zeros(1, 2)
             lambda: interpolate(ZEROS, ZEROS, torch.tensor(0.5, requires_grad=True), GammaRadius(2)),
             "weights without a gradient",
         ),
-        (lambda: combination_table(NormalLaw(), (0.0, 0.0)), "not all zero"),
-        (lambda: norm_table(UniformLaw(0.0, 1.0), 3, (0.0, 0.0)), "not all zero"),
+        (lambda: combination_table(NormalDistribution(), (0.0, 0.0)), "not all zero"),
+        (lambda: norm_table(UniformDistribution(0.0, 1.0), 3, (0.0, 0.0)), "not all zero"),
         (lambda: interpolate(ZEROS, ZEROS, 0.5, Ring()), "radial or a labelled one, got Ring"),
     ],
 )

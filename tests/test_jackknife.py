@@ -42,7 +42,7 @@ def test_means_of_random_halves_vary_as_the_mean_does(rng: torch.Generator) -> N
     assert_close(half_sample_variance(halves), x.var().item() / 100, rtol=0.08, atol=0)
 
 
-def test_quantiles_are_scipys_and_end_in_the_normal_law() -> None:
+def test_quantiles_are_scipys_and_end_in_the_normal_distribution() -> None:
     assert_close(student_quantile(0.9, 7), float(stats.t.ppf(0.95, 7)))
     assert_close(student_quantile(0.95, float("inf")), float(stats.norm.ppf(0.975)))
 

@@ -67,8 +67,8 @@ def test_tiles_change_nothing(rng: torch.Generator, monkeypatch: pytest.MonkeyPa
     assert_close((tiled.value, tiled.variance), (whole.value, whole.variance))
 
 
-@pytest.mark.parametrize(("std", "shift"), [(1.0, 0.0), (1.2, 0.3)], ids=["equal laws", "other law"])
-def test_the_mean_is_the_distance_of_the_laws_and_the_interval_holds_it(
+@pytest.mark.parametrize(("std", "shift"), [(1.0, 0.0), (1.2, 0.3)], ids=["equal distributions", "other distribution"])
+def test_the_mean_is_the_distance_of_the_distributions_and_the_interval_holds_it(
     std: float, shift: float, rng: torch.Generator
 ) -> None:
     """120 replicates at 95 %: 106 hits or fewer have probability 0.003 at most; the variance may be doubled."""

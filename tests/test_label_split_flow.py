@@ -1,4 +1,4 @@
-"""After a label split is trained: labels taken from z_u, laws of codes brought to the prior, nothing lost."""
+"""After a label split is trained: labels taken from z_u, posteriors of codes brought to the prior, nothing lost."""
 
 import dataclasses
 from pathlib import Path
@@ -11,8 +11,8 @@ from torch.testing import assert_close
 from latentry.evaluation.codes import goodness_of_fit
 from latentry.evaluation.held_out_probe import probe_held_out
 from latentry.models.label_split import LabelSplit, load_label_split, save_label_split
-from latentry.models.label_split_flow import CodeLaws, FlowTraining, behind_flow, refitted_prior
-from latentry.models.laws import Laws
+from latentry.models.label_split_flow import CodePosterior, FlowTraining, behind_flow, refitted_prior
+from latentry.models.posterior import Posterior
 from latentry.networks import ConditionalFlow, Perceptron
 from latentry.priors import Normal, NormalMixture
 from latentry.training.loop import train
@@ -21,7 +21,7 @@ from latentry.training.settings import LoopSettings
 K, S, U = 3, 2, 2
 
 
-def leaking_laws(n: int, seed: int) -> tuple[CodeLaws, torch.Tensor]:
+def leaking_posteriors(n: int, seed: int) -> tuple[CodePosterior, torch.Tensor]:
     """z_s that names the label, and z_u on an arc that turns with it."""
     rng = torch.Generator().manual_seed(seed)
     y = torch.arange(n) % K
@@ -29,16 +29,16 @@ def leaking_laws(n: int, seed: int) -> tuple[CodeLaws, torch.Tensor]:
     turn = y * 2 * torch.pi / K + torch.rand(n, generator=rng)
     z_u = 2 * torch.stack([turn.cos(), turn.sin()], 1)
     narrow = torch.full((n, 2), -3.0)
-    return CodeLaws(Laws(z_s, narrow), Laws(z_u, narrow)), y
+    return CodePosterior(Posterior(z_s, narrow), Posterior(z_u, narrow)), y
 
 
 @pytest.fixture(scope="module")
 def flow(tmp_path_factory: pytest.TempPathFactory) -> ConditionalFlow:
     torch.manual_seed(0)
-    model = FlowTraining(leaking_laws(3000, 1)[0], 0.0, lr=1e-2, transforms=2, common=1, hidden=(32, 32))
+    model = FlowTraining(leaking_posteriors(3000, 1)[0], 0.0, lr=1e-2, transforms=2, common=1, hidden=(32, 32))
     folder = tmp_path_factory.mktemp("flow")
     settings = LoopSettings(400, 256, "cosine")
-    train(model, leaking_laws(3000, 1)[0], settings, folder, seed=1, accelerator=Accelerator(cpu=True), identity={})
+    train(model, leaking_posteriors(3000, 1)[0], settings, folder, seed=1, accelerator=Accelerator(cpu=True), identity={})
     found = model.networks["flow"]
     assert isinstance(found, ConditionalFlow)
     return found.eval()
@@ -48,8 +48,8 @@ def test_behind_the_flow_codes_are_normal_and_know_nothing_of_labels(flow: Condi
     rng = torch.Generator().manual_seed(5)
     before, after = [], []
     for seed, n in ((1, 3000), (2, 600), (3, 1500)):
-        laws, y = leaking_laws(n, seed)
-        z_s, z_u = laws.labels.drawn(rng), laws.styles.drawn(rng)
+        posteriors, y = leaking_posteriors(n, seed)
+        z_s, z_u = posteriors.labels.drawn(rng), posteriors.styles.drawn(rng)
         before.append((z_u, y))
         with torch.no_grad():
             after.append((flow(z_u, z_s), y))
@@ -66,9 +66,11 @@ def displacement(price: float, folder: Path) -> float:
         torch.randn(2000, S, generator=rng),
         torch.randn(2000, U, generator=rng) @ torch.tensor([[2.0, 1.0], [0.0, 0.3]]),
     )
-    laws = CodeLaws(Laws(z_s, None), Laws(z_u, None))
-    model = FlowTraining(laws, price, transforms=2, common=2, hidden=(16,))
-    train(model, laws, LoopSettings(200, 256, "cosine"), folder, seed=1, accelerator=Accelerator(cpu=True), identity={})
+    posteriors = CodePosterior(Posterior(z_s, None), Posterior(z_u, None))
+    model = FlowTraining(posteriors, price, transforms=2, common=2, hidden=(16,))
+    train(
+        model, posteriors, LoopSettings(200, 256, "cosine"), folder, seed=1, accelerator=Accelerator(cpu=True), identity={}
+    )
     flow = model.networks["flow"]
     assert isinstance(flow, ConditionalFlow)
     with torch.no_grad():
@@ -85,7 +87,7 @@ def test_with_a_price_the_label_displaces_no_style_that_does_not_bear_it(tmp_pat
 
 def test_a_negative_price_is_an_error() -> None:
     with pytest.raises(ValueError, match="price of displacements of 0 or more, got -1"):
-        FlowTraining(leaking_laws(30, 1)[0], -1.0)
+        FlowTraining(leaking_posteriors(30, 1)[0], -1.0)
 
 
 def split() -> LabelSplit:
@@ -110,9 +112,9 @@ def test_reconstructions_stay_as_they_are_and_so_does_z_s(flow: ConditionalFlow,
     assert_close(*draws)
 
 
-def test_laws_are_no_narrower_than_they_may_be() -> None:
+def test_posteriors_are_no_narrower_than_they_may_be() -> None:
     narrow = dataclasses.replace(split(), least_deviation=0.9)
-    spread = narrow.laws(torch.randn(5, 5))[1].log_variance
+    spread = narrow.posteriors(torch.randn(5, 5))[1].log_variance
     assert spread is not None
     assert (spread.exp().sqrt() >= 0.9 - 1e-6).all()
 
@@ -121,7 +123,7 @@ def test_the_mixture_has_the_moments_of_the_codes() -> None:
     rng = torch.Generator().manual_seed(0)
     y = torch.arange(30_000) % K
     mean = torch.randn(len(y), S, generator=rng) * torch.tensor([0.5, 2.0]) + y[:, None]
-    prior = refitted_prior(Laws(mean, torch.full_like(mean, 0.0)), y, torch.tensor([0.2, 0.3, 0.5]), U)
+    prior = refitted_prior(Posterior(mean, torch.full_like(mean, 0.0)), y, torch.tensor([0.2, 0.3, 0.5]), U)
     assert_close(prior.loc[:, :S], torch.arange(3.0)[:, None].expand(-1, 2), atol=0.1, rtol=0)
     assert_close(prior.scale[:, :S], torch.tensor([1.25**0.5, 5**0.5]).expand(3, -1), atol=0.05, rtol=0)
     assert_close(prior.scale[:, S:], torch.ones(K, U))
@@ -130,4 +132,4 @@ def test_the_mixture_has_the_moments_of_the_codes() -> None:
 
 def test_a_class_of_one_has_no_deviation() -> None:
     with pytest.raises(ValueError, match=r"two data or more of each class, got \[2, 1\]"):
-        refitted_prior(Laws(torch.randn(3, S), None), torch.tensor([0, 0, 1]), torch.ones(2) / 2, U)
+        refitted_prior(Posterior(torch.randn(3, S), None), torch.tensor([0, 0, 1]), torch.ones(2) / 2, U)

@@ -82,7 +82,7 @@ def test_divergence_from_a_component_is_that_of_torch(parts: Parts) -> None:
     assert_close(component_divergence(z, log_variance, y, loc, precision), exact.mean())
 
 
-def test_divergence_from_the_normal_law_is_a_mean_over_coordinates(parts: Parts) -> None:
+def test_divergence_from_the_normal_posterior_is_a_mean_over_coordinates(parts: Parts) -> None:
     z, y, *_ = parts
     log_variance = torch.linspace(-2, 1, N * D, dtype=torch.float64).view(N, D)
     standard = torch.zeros(1, D, dtype=torch.float64), torch.ones(1, D, dtype=torch.float64)

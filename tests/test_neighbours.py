@@ -1,4 +1,5 @@
-"""Precision, recall, density and coverage where they can be counted by hand, and their laws where samples are equal."""
+"""Precision, recall, density and coverage where they can be counted by hand, and their distributions where samples are
+equal."""
 
 from math import comb
 
@@ -121,7 +122,7 @@ def test_exchanging_the_samples_exchanges_precision_and_recall(rng: torch.Genera
     assert there.precision > there.recall
 
 
-def test_for_equal_laws_density_is_one_and_coverage_has_its_closed_form(rng: torch.Generator) -> None:
+def test_for_equal_distributions_density_is_one_and_coverage_has_its_closed_form(rng: torch.Generator) -> None:
     n, m, k = 60, 80, 4
     found = [neighbour_metrics(torch.randn(n, 3, generator=rng), torch.randn(m, 3, generator=rng), k) for _ in range(200)]
     uncovered = comb(m - 1, k) / comb(n + m - 1, k)  # the k nearest of all others are all reference rows

@@ -1,4 +1,5 @@
-"""Placed features: laws where theory puts them, divergences against torch's own, levels that are read back and moved."""
+"""Placed features: distributions where theory puts them, divergences against torch's own, levels that are read back and
+moved."""
 
 import math
 from typing import Any
@@ -21,7 +22,7 @@ def placement() -> SemanticPlacement:
     return SemanticPlacement(NAMES, 12, exclusive=("zero", "one"), block=2, separation=[3.0, 2.0, 5.0, 5.0]).double()
 
 
-def law(mean: torch.Tensor, deviation: torch.Tensor) -> Independent:
+def distribution(mean: torch.Tensor, deviation: torch.Tensor) -> Independent:
     return Independent(TorchNormal(mean, deviation), 1)
 
 
@@ -59,7 +60,7 @@ def test_where_codes_add_so_do_their_variances(rng: torch.Generator) -> None:
     assert_close(placement.at(both).scale, found, rtol=0.02, atol=0.0)
 
 
-def test_the_law_of_all_codes_is_the_mixture_over_combinations(placement: SemanticPlacement) -> None:
+def test_the_distribution_of_all_codes_is_the_mixture_over_combinations(placement: SemanticPlacement) -> None:
     z = torch.randn(5, 12, dtype=torch.float64) * 3
     combinations = placement.combinations
     assert len(combinations) == 2 * 2 * 2
@@ -83,7 +84,7 @@ def test_the_divergence_is_that_of_torch(combination: Any) -> None:
     mean, log_variance = torch.randn(2, 6, 4, dtype=torch.float64)
     a = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [-1.0, 1.0], [-1.0, 0.0], [0.0, -1.0]], dtype=torch.float64)
     there = placement.at(a)
-    expected = kl_divergence(law(mean, (log_variance / 2).exp()), law(there.loc, there.scale))
+    expected = kl_divergence(distribution(mean, (log_variance / 2).exp()), distribution(there.loc, there.scale))
     assert_close(placement.divergence(mean, log_variance, a), expected)
     assert_close(placement.divergence(there.loc, 2 * there.scale.log(), a), torch.zeros(6).double())
 
@@ -97,11 +98,11 @@ def test_unknown_levels_are_bounded_by_the_mixture_of_what_fits(placement: Seman
     for row, levels in enumerate(a):
         fits = ((placement.combinations == levels) | levels.isnan()).all(1)
         own = NormalMixture(placement.loc[fits], placement.scale[fits]).double()
-        q = law(mean[row], (log_variance[row] / 2).exp())
+        q = distribution(mean[row], (log_variance[row] / 2).exp())
         z = mean[row] + (log_variance[row] / 2).exp() * torch.randn(20_000, 12, generator=rng, dtype=torch.float64)
         gaps = q.log_prob(z) - own.log_prob(z)
         true, noise = gaps.mean(), gaps.std() / len(gaps) ** 0.5
-        single = torch.stack([kl_divergence(q, law(*pair)) for pair in zip(own.loc, own.scale, strict=True)])
+        single = torch.stack([kl_divergence(q, distribution(*pair)) for pair in zip(own.loc, own.scale, strict=True)])
         assert true - 4 * noise <= bound[row] <= single.min() + math.log(len(single)) + 1e-9
 
 

@@ -23,7 +23,7 @@ from latentry.priors import (
     SphericalCauchy,
     Uniform,
 )
-from latentry.priors.laws import UniformLaw
+from latentry.priors.univariate import UniformDistribution
 from latentry.storage import fingerprint
 from latentry.tasks.runs import load_generator
 
@@ -49,7 +49,7 @@ def with_config(folder: Path, **changes: Any) -> Path:
         (DCGANGenerator(4, 28, 1, 1), HalfUniformHalfNormal(4)),
         (DCGANGenerator(4, 28, 1, 1), SphericalCauchy(4, scale=0.5)),
         (DCGANGenerator(4, 28, 1, 1), GammaRadius(4, theta=3.0)),
-        (DCGANGenerator(4, 28, 1, 1), RadialPrior(4, UniformLaw(0.5, 1.0))),
+        (DCGANGenerator(4, 28, 1, 1), RadialPrior(4, UniformDistribution(0.5, 1.0))),
         (DCGANGenerator(4, 28, 1, 1), NormalMixture(torch.eye(4)[:2], torch.full((2, 4), 0.3), [0.25, 0.75])),
         (DCGANDiscriminator(28, 1, 1, "spectral"), None),
         (DCGANDiscriminator(28, 3, 1, "batch"), None),

@@ -12,7 +12,7 @@ from latentry.priors import GammaRadius, HalfUniformHalfNormal, Normal, NormalMi
 
 LIKE = torch.empty(0, dtype=torch.float64)
 ONE_SIGMA = math.erf(1 / math.sqrt(2))
-"""Share of a normal law within one standard deviation of its mean."""
+"""Share of a normal distribution within one standard deviation of its mean."""
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,10 @@ from latentry.priors import (
     TruncatedCauchy,
     Uniform,
 )
-from latentry.priors.distribution import SampledLaw, checked_codes
-from latentry.priors.laws import NormalLaw, UniformLaw
-from latentry.priors.radius_laws import CauchyRadiusLaw, LogUniformLaw, NakagamiLaw
-from latentry.priors.tabulated import TabulatedLaw
+from latentry.priors.distribution import SampledDistribution, checked_codes
+from latentry.priors.radius_distributions import CauchyRadiusDistribution, LogUniformDistribution, NakagamiDistribution
+from latentry.priors.tabulated import TabulatedDistribution
+from latentry.priors.univariate import NormalDistribution, UniformDistribution
 
 D = 3
 INF, NAN = math.inf, math.nan
@@ -54,21 +54,21 @@ RADIAL: dict[str, Callable[[], Any]] = {
     "gamma": lambda: GammaRadius(D),
     "gamma-small": lambda: GammaRadius(D, 0.3, 0.7),
     "log-uniform": lambda: LogUniformRadius(D),
-    "shell": lambda: RadialPrior(D, UniformLaw(0.5, 1.0)),
-    "shell-table": lambda: RadialPrior(D, TabulatedLaw((0.25, 0.75), 1.0, 2.0)),
+    "shell": lambda: RadialPrior(D, UniformDistribution(0.5, 1.0)),
+    "shell-table": lambda: RadialPrior(D, TabulatedDistribution((0.25, 0.75), 1.0, 2.0)),
 }
 LABELLED: dict[str, Callable[[], Any]] = {
     "mixture": lambda: NormalMixture([[0.0, 1.0, 2.0], [3.0, -1.0, 0.0]], [[1.0, 2.0, 1.0], [0.5, 1.0, 1.0]], [0.3, 0.7]),
     "placed": lambda: SemanticPlacement(["a", "b"], D),
 }
 ALL = IID | RADIAL | LABELLED
-LAWS: dict[str, SampledLaw] = {name: make().law for name, make in IID.items()} | {
-    "chi": NakagamiLaw(3.5, 2.0),
-    "half-normal": NakagamiLaw(0.5, 2.0),
-    "nakagami-small": NakagamiLaw(0.3, 0.7),
-    "cauchy-norm-1": CauchyRadiusLaw(1, 2.0),
-    "cauchy-norm-7": CauchyRadiusLaw(7),
-    "log-uniform": LogUniformLaw(0.3, 1.9),
+DISTRIBUTIONS: dict[str, SampledDistribution] = {name: make().marginal for name, make in IID.items()} | {
+    "chi": NakagamiDistribution(3.5, 2.0),
+    "half-normal": NakagamiDistribution(0.5, 2.0),
+    "nakagami-small": NakagamiDistribution(0.3, 0.7),
+    "cauchy-norm-1": CauchyRadiusDistribution(1, 2.0),
+    "cauchy-norm-7": CauchyRadiusDistribution(7),
+    "log-uniform": LogUniformDistribution(0.3, 1.9),
 }
 
 
@@ -77,22 +77,22 @@ def table(entries: dict[str, Any], *others: str) -> Any:
 
 
 all_priors, iid_priors, radial_priors = table(ALL), table(IID), table(RADIAL)
-all_laws = pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+all_marginals = pytest.mark.parametrize("marginal", DISTRIBUTIONS.values(), ids=DISTRIBUTIONS)
 both_types = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 
 
-def exact_tails(law: SampledLaw, x: float) -> tuple[Any, Any]:
+def exact_tails(marginal: SampledDistribution, x: float) -> tuple[Any, Any]:
     """F(x) and 1 - F(x) with 60 digits."""
     v: Any = mpmath.mpf(x)
-    a: Any = law
-    if isinstance(law, NormalLaw):
+    a: Any = marginal
+    if isinstance(marginal, NormalDistribution):
         t = (v - mpmath.mpf(a.loc)) / mpmath.mpf(a.scale)
         return mpmath.erfc(-t / mpmath.sqrt(2)) / 2, mpmath.erfc(t / mpmath.sqrt(2)) / 2
-    if isinstance(law, NakagamiLaw):
+    if isinstance(marginal, NakagamiDistribution):
         square = v**2 / mpmath.mpf(a.theta)
         shape = mpmath.mpf(a.shape)
         return mpmath.gammainc(shape, 0, square, regularized=True), mpmath.gammainc(shape, square, regularized=True)
-    if isinstance(law, CauchyRadiusLaw):
+    if isinstance(marginal, CauchyRadiusDistribution):
         ratio = (v / mpmath.mpf(a.scale)) ** 2
         half = mpmath.mpf(a.latent_dim) / 2
         share, rest = ratio / (1 + ratio), 1 / (1 + ratio)
@@ -100,132 +100,139 @@ def exact_tails(law: SampledLaw, x: float) -> tuple[Any, Any]:
             mpmath.betainc(half, mpmath.mpf("0.5"), 0, share, regularized=True),
             mpmath.betainc(mpmath.mpf("0.5"), half, 0, rest, regularized=True),
         )
-    low, high = (mpmath.mpf(end) for end in law.support)
-    if isinstance(law, UniformLaw):
+    low, high = (mpmath.mpf(end) for end in marginal.support)
+    if isinstance(marginal, UniformDistribution):
         return (v - low) / (high - low), (high - v) / (high - low)
-    if isinstance(law, LogUniformLaw):
+    if isinstance(marginal, LogUniformDistribution):
         return mpmath.log(v / low) / mpmath.log(high / low), mpmath.log(high / v) / mpmath.log(high / low)
-    if type(law).__name__ == "TruncatedCauchyLaw":
+    if type(marginal).__name__ == "TruncatedCauchyDistribution":
         scale, end = mpmath.mpf(a.scale), mpmath.atan(high / mpmath.mpf(a.scale))
         angle = mpmath.atan(v / scale)
         return (angle + end) / (2 * end), (end - angle) / (2 * end)
-    if isinstance(law, TabulatedLaw):
-        width = (mpmath.mpf(law.high) - mpmath.mpf(law.low)) / len(law.probs)
-        edges = [mpmath.mpf(law.low) + k * width for k in range(len(law.probs))]
+    if isinstance(marginal, TabulatedDistribution):
+        width = (mpmath.mpf(marginal.high) - mpmath.mpf(marginal.low)) / len(marginal.probs)
+        edges = [mpmath.mpf(marginal.low) + k * width for k in range(len(marginal.probs))]
         shares = [min(max((v - edge) / width, 0), 1) for edge in edges]
         return (
-            mpmath.fsum(mpmath.mpf(p) * share for p, share in zip(law.probs, shares, strict=True)),
-            mpmath.fsum(mpmath.mpf(p) * (1 - share) for p, share in zip(law.probs, shares, strict=True)),
+            mpmath.fsum(mpmath.mpf(p) * share for p, share in zip(marginal.probs, shares, strict=True)),
+            mpmath.fsum(mpmath.mpf(p) * (1 - share) for p, share in zip(marginal.probs, shares, strict=True)),
         )
     below = (1 + v) / 2 if v < 0 else mpmath.erfc(-v / mpmath.sqrt(2)) / 2
     return below, 1 - below if v < 0 else mpmath.erfc(v / mpmath.sqrt(2)) / 2
 
 
-def places(law: SampledLaw) -> list[float]:
-    """Values in the body of a law and far out in both its tails: where they are 1e-3 to 1e-300, as far as there are any."""
-    low, high = law.support
-    found = law.icdf(torch.tensor([1e-3, 0.1, 0.3, 0.5, 0.7, 0.9, 0.999], dtype=torch.float64)).tolist()
+def places(marginal: SampledDistribution) -> list[float]:
+    """Values in the body of a marginal and far out in both its tails: where they are 1e-3 to 1e-300, as far as there are
+    any."""
+    low, high = marginal.support
+    found = marginal.icdf(torch.tensor([1e-3, 0.1, 0.3, 0.5, 0.7, 0.9, 0.999], dtype=torch.float64)).tolist()
     if math.isfinite(low):
         found += [low + t * max(1.0, abs(low)) for t in ([1e-3, 1e-9] if low else [1e-3, 1e-9, 1e-40, 1e-100])]
     else:
         found += [-4.0, -9.0, -37.0, -63.0]
     if math.isfinite(high):
         found += [high - t * max(1.0, abs(high)) for t in (1e-3, 1e-9)]
-    elif isinstance(law, CauchyRadiusLaw):
+    elif isinstance(marginal, CauchyRadiusDistribution):
         found += [1e3, 1e20, 1e150]
     else:
         found += [4.0, 9.0, 20.0, 30.0]
     return [x for x in found if low < x < high]
 
 
-@all_laws
-def test_both_tails_are_those_of_exact_arithmetic_however_small(law: SampledLaw) -> None:
-    x = torch.tensor(places(law), dtype=torch.float64)
+@all_marginals
+def test_both_tails_are_those_of_exact_arithmetic_however_small(marginal: SampledDistribution) -> None:
+    x = torch.tensor(places(marginal), dtype=torch.float64)
     with mpmath.workdps(60):
-        below, above = zip(*(exact_tails(law, value) for value in x.tolist()), strict=True)
+        below, above = zip(*(exact_tails(marginal, value) for value in x.tolist()), strict=True)
         logs = [[float(mpmath.log(p)) if p > 0 else -INF for p in side] for side in (below, above)]
         cdf = [float(p) for p in below]
     # a value next to an end of a support is itself known to 1e-16 of its size only
     near_ends = 1e-6
-    assert_close(law.cdf(x), torch.tensor(cdf, dtype=torch.float64), rtol=1e-9, atol=1e-15)
-    assert_close(law.log_cdf(x), torch.tensor(logs[0], dtype=torch.float64), rtol=1e-9, atol=near_ends)
-    assert_close(law.log_sf(x), torch.tensor(logs[1], dtype=torch.float64), rtol=1e-9, atol=near_ends)
+    assert_close(marginal.cdf(x), torch.tensor(cdf, dtype=torch.float64), rtol=1e-9, atol=1e-15)
+    assert_close(marginal.log_cdf(x), torch.tensor(logs[0], dtype=torch.float64), rtol=1e-9, atol=near_ends)
+    assert_close(marginal.log_sf(x), torch.tensor(logs[1], dtype=torch.float64), rtol=1e-9, atol=near_ends)
     body = x[:7].float()
-    assert_close(law.log_cdf(body).double(), law.log_cdf(body.double()), rtol=1e-4, atol=1e-5)
+    assert_close(marginal.log_cdf(body).double(), marginal.log_cdf(body.double()), rtol=1e-4, atol=1e-5)
 
 
-@all_laws
+@all_marginals
 @both_types
-def test_values_at_and_beyond_the_ends(law: SampledLaw, dtype: torch.dtype) -> None:
+def test_values_at_and_beyond_the_ends(marginal: SampledDistribution, dtype: torch.dtype) -> None:
     ends = torch.tensor([-INF, INF, NAN], dtype=dtype)
-    assert_close(law.cdf(ends), torch.tensor([0.0, 1.0, NAN], dtype=dtype), equal_nan=True)
-    assert_close(law.log_cdf(ends), torch.tensor([-INF, 0.0, NAN], dtype=dtype), equal_nan=True)
-    assert_close(law.log_sf(ends), torch.tensor([0.0, -INF, NAN], dtype=dtype), equal_nan=True)
-    assert_close(law.log_prob(ends), torch.tensor([-INF, -INF, NAN], dtype=dtype), equal_nan=True)
-    low, high = law.support
+    assert_close(marginal.cdf(ends), torch.tensor([0.0, 1.0, NAN], dtype=dtype), equal_nan=True)
+    assert_close(marginal.log_cdf(ends), torch.tensor([-INF, 0.0, NAN], dtype=dtype), equal_nan=True)
+    assert_close(marginal.log_sf(ends), torch.tensor([0.0, -INF, NAN], dtype=dtype), equal_nan=True)
+    assert_close(marginal.log_prob(ends), torch.tensor([-INF, -INF, NAN], dtype=dtype), equal_nan=True)
+    low, high = marginal.support
     u = torch.tensor([-INF, -0.1, -1e-30, 0.0, 1.0, 1.1, INF, NAN], dtype=dtype)
     expected = torch.tensor([NAN, NAN, NAN, low, high, NAN, NAN, NAN], dtype=dtype)
-    assert_close(law.icdf(u), expected, rtol=0, atol=0, equal_nan=True)
-    for end, mine in ((0.0, law.log_cdf), (1.0, law.log_sf)):
+    assert_close(marginal.icdf(u), expected, rtol=0, atol=0, equal_nan=True)
+    for end, mine in ((0.0, marginal.log_cdf), (1.0, marginal.log_sf)):
         if math.isfinite(low if end == 0 else high):
-            at = law.icdf(torch.tensor([end], dtype=dtype))
-            assert (law.log_prob(at) > -INF) | (at == 0)  # the ends belong to the support; at 0 a norm may have no density
+            at = marginal.icdf(torch.tensor([end], dtype=dtype))
+            assert (marginal.log_prob(at) > -INF) | (
+                at == 0
+            )  # the ends belong to the support; at 0 a norm may have no density
             assert mine(at).item() == -INF
     outside = [end + side * max(1.0, abs(end)) for end, side in ((low, -1), (high, 1)) if math.isfinite(end)]
-    assert (law.log_prob(torch.tensor(outside, dtype=dtype)) == -INF).all()
+    assert (marginal.log_prob(torch.tensor(outside, dtype=dtype)) == -INF).all()
 
 
-@all_laws
+@all_marginals
 @both_types
-def test_cdf_rises_and_icdf_undoes_it(law: SampledLaw, dtype: torch.dtype) -> None:
+def test_cdf_rises_and_icdf_undoes_it(marginal: SampledDistribution, dtype: torch.dtype) -> None:
     u = torch.linspace(0, 1, 201, dtype=dtype)
-    x = law.icdf(u)
+    x = marginal.icdf(u)
     assert (x.diff() >= 0).all()
     step = 2000 * torch.finfo(dtype).eps
     inner = x[1:-1]
-    spread = step * (1 + inner.double().abs() * law.log_prob(inner.double()).exp().clamp(max=1e3))
-    assert ((law.cdf(inner) - u[1:-1]).abs().double() <= spread).all()
+    spread = step * (1 + inner.double().abs() * marginal.log_prob(inner.double()).exp().clamp(max=1e3))
+    assert ((marginal.cdf(inner) - u[1:-1]).abs().double() <= spread).all()
     low, high = x[1].item(), x[-2].item()
     grid = torch.linspace(low - 1, high + 1, 999, dtype=dtype)
-    assert (law.cdf(grid).diff() >= -4 * torch.finfo(dtype).eps).all()
-    assert ((law.cdf(grid) >= 0) & (law.cdf(grid) <= 1)).all()
+    assert (marginal.cdf(grid).diff() >= -4 * torch.finfo(dtype).eps).all()
+    assert ((marginal.cdf(grid) >= 0) & (marginal.cdf(grid) <= 1)).all()
 
 
-@all_laws
-def test_gradients_are_densities_and_their_quotients(law: SampledLaw) -> None:
-    low, high = law.icdf(torch.tensor([0.02, 0.98], dtype=torch.float64)).tolist()
+@all_marginals
+def test_gradients_are_densities_and_their_quotients(marginal: SampledDistribution) -> None:
+    low, high = marginal.icdf(torch.tensor([0.02, 0.98], dtype=torch.float64)).tolist()
     x = torch.linspace(low, high, 23, dtype=torch.float64)
-    x = torch.cat([x + 1e-4 * (high - low), x.new_zeros(int(law.support[0] < 0))]).requires_grad_(True)
-    density = law.log_prob(x).exp()
+    x = torch.cat([x + 1e-4 * (high - low), x.new_zeros(int(marginal.support[0] < 0))]).requires_grad_(True)
+    density = marginal.log_prob(x).exp()
     for function, expected in (
-        (law.cdf, density),
-        (law.log_cdf, density / law.cdf(x)),
-        (law.log_sf, -density / law.log_sf(x).exp()),
-        (law.partial_mean, x * density),
+        (marginal.cdf, density),
+        (marginal.log_cdf, density / marginal.cdf(x)),
+        (marginal.log_sf, -density / marginal.log_sf(x).exp()),
+        (marginal.partial_mean, x * density),
     ):
         (slope,) = torch.autograd.grad(function(x).sum(), x)
         assert_close(slope, expected.detach(), rtol=1e-7, atol=1e-9)
     u = torch.linspace(0.031, 0.973, 11, dtype=torch.float64).requires_grad_(True)
-    (slope,) = torch.autograd.grad(law.icdf(u).sum(), u)
-    assert_close(slope, (-law.log_prob(law.icdf(u))).exp().detach(), rtol=1e-6, atol=1e-9)
+    (slope,) = torch.autograd.grad(marginal.icdf(u).sum(), u)
+    assert_close(slope, (-marginal.log_prob(marginal.icdf(u))).exp().detach(), rtol=1e-6, atol=1e-9)
     far = torch.tensor([-1e3, 1e3, -INF, INF], dtype=torch.float64).requires_grad_(True)
-    for function in (law.log_cdf, law.log_sf, law.cdf):
+    for function in (marginal.log_cdf, marginal.log_sf, marginal.cdf):
         (slope,) = torch.autograd.grad(function(far)[:2].sum(), far)
         assert slope[:2].isfinite().all()
 
 
-@pytest.mark.parametrize("law", [NormalLaw(), NormalLaw(2.0, 0.5), LAWS["hybrid"]], ids=["normal", "moved", "hybrid"])
+@pytest.mark.parametrize(
+    "marginal",
+    [NormalDistribution(), NormalDistribution(2.0, 0.5), DISTRIBUTIONS["hybrid"]],
+    ids=["normal", "moved", "hybrid"],
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
-def test_slopes_of_normal_log_tails_keep_their_digits_far_out(law: SampledLaw, dtype: torch.dtype) -> None:
+def test_slopes_of_normal_log_tails_keep_their_digits_far_out(marginal: SampledDistribution, dtype: torch.dtype) -> None:
     """-phi / Q at t deviations is -(t + 1/t) / scale, but for terms of t^-3."""
-    a: Any = law
+    a: Any = marginal
     scale, loc = getattr(a, "scale", 1.0), getattr(a, "loc", 0.0)
     t = torch.tensor([50.0, 1e3, 1e4, 1e6], dtype=dtype)
     x = (loc + scale * t).requires_grad_(True)
-    (slope,) = torch.autograd.grad(law.log_sf(x).sum(), x)
+    (slope,) = torch.autograd.grad(marginal.log_sf(x).sum(), x)
     assert_close(slope, -(t + 1 / t) / scale, rtol=1e-5, atol=0)
     z = torch.tensor([[1e5, 0.0, -1.0], [1e6, 0.5, 1.0]], dtype=dtype).requires_grad_(True)
-    (pull,) = torch.autograd.grad(anderson_darling_distance(z, law).sum(), z)
+    (pull,) = torch.autograd.grad(anderson_darling_distance(z, marginal).sum(), z)
     assert pull.isfinite().all()
     assert (pull[:, 0] > 0.1).all()
 
@@ -261,12 +268,12 @@ def test_double_precision_keeps_its_digits_and_half_is_rounded_once(make: Callab
     inside = exact.isfinite()
     assert prior.log_prob(z.double()).dtype == torch.float64
     assert_close(prior.to(torch.float32).log_prob(z)[inside].double(), exact[inside], rtol=1e-4, atol=1e-3)
-    if "law" in dir(prior):
+    if "marginal" in dir(prior):
         with mpmath.workdps(40):  # a density has the digits of its cdf's difference
             x = float(z[0, 0])
             h = mpmath.mpf("1e-15")
-            rise = (exact_tails(prior.law, x + h)[0] - exact_tails(prior.law, x - h)[0]) / (2 * h)
-        assert_close(prior.law.log_prob(z[:1, 0].double()).item(), float(mpmath.log(rise)), rtol=0, atol=1e-13)
+            rise = (exact_tails(prior.marginal, x + h)[0] - exact_tails(prior.marginal, x - h)[0]) / (2 * h)
+        assert_close(prior.marginal.log_prob(z[:1, 0].double()).item(), float(mpmath.log(rise)), rtol=0, atol=1e-13)
     for half in (torch.float16, torch.bfloat16):
         codes = make().to(half).sample(300, rng=torch.Generator().manual_seed(1))
         assert codes.dtype == half
@@ -305,8 +312,8 @@ def test_samples_have_the_shape_the_support_and_the_moments_that_they_should(mak
         assert ((z.mean(0) - distribution.mean).abs() < 4.5 * error).all()
         assert_close(z.var(0), distribution.variance, rtol=0.1, atol=0)
         assert_close(distribution.stddev.square(), distribution.variance)
-    if "law" in dir(prior):
-        assert stats.kstest(z[:2000].flatten(), lambda x: prior.law.cdf(torch.from_numpy(x)).numpy()).pvalue > 1e-3
+    if "marginal" in dir(prior):
+        assert stats.kstest(z[:2000].flatten(), lambda x: prior.marginal.cdf(torch.from_numpy(x)).numpy()).pvalue > 1e-3
     for shape in ((), (4,), (2, 3)):
         assert prior.sample(shape).shape == (*shape, D)
     assert torch.equal(*(prior.sample(3, rng=torch.Generator().manual_seed(5)) for _ in range(2)))
@@ -362,20 +369,20 @@ PAIRS = [
 def test_divergences_of_independent_coordinates_are_integrals(first: str, second: str) -> None:
     p, q = (ALL[name]().double() for name in (first, second))
     found = kl_divergence(p(), q()).item()
-    low, high = p.law.support
-    if low < q.law.support[0] or high > q.law.support[1]:
+    low, high = p.marginal.support
+    if low < q.marginal.support[0] or high > q.marginal.support[1]:
         assert found == INF
         return
 
     def integrand(x: Any) -> Any:
         at = torch.tensor(float(x), dtype=torch.float64)
-        own = p.law.log_prob(at).item()
-        return math.exp(own) * (own - q.law.log_prob(at).item()) if own > -INF else 0.0
+        own = p.marginal.log_prob(at).item()
+        return math.exp(own) * (own - q.marginal.log_prob(at).item()) if own > -INF else 0.0
 
     breaks = {max(low, -14.0), min(high, 14.0), 0.0, -1.0, 1.0, *torch.linspace(-3, 3, 13).tolist()}
-    for law in (p.law, q.law):
-        if isinstance(law, TabulatedLaw):
-            breaks |= set(torch.linspace(law.low, law.high, len(law.probs) + 1, dtype=torch.float64).tolist())
+    for marginal in (p.marginal, q.marginal):
+        if isinstance(marginal, TabulatedDistribution):
+            breaks |= set(torch.linspace(marginal.low, marginal.high, len(marginal.probs) + 1, dtype=torch.float64).tolist())
     inside = sorted(x for x in breaks if max(low, -14.0) <= x <= min(high, 14.0))
     if math.isfinite(high) and high > 14:
         inside = sorted({*inside, low, high})
@@ -410,7 +417,7 @@ def test_divergences_of_codes_with_uniform_directions() -> None:
     for p, q in (
         (GammaRadius(D, 2.0, 0.5), Normal(D, 0.2, 1.1)),
         (LogUniformRadius(D), SphericalCauchy(D)),
-        (RadialPrior(D, UniformLaw(0.5, 1.0)), GammaRadius(D)),
+        (RadialPrior(D, UniformDistribution(0.5, 1.0)), GammaRadius(D)),
         (Normal(D), SphericalCauchy(D)),
     ):
         p, q = p.double(), q.double()
@@ -427,11 +434,11 @@ def test_divergences_of_codes_with_uniform_directions() -> None:
 
 
 @iid_priors
-def test_functions_of_a_coordinate_are_those_of_its_law(make: Callable[[], Any]) -> None:
+def test_functions_of_a_coordinate_are_those_of_its_marginal(make: Callable[[], Any]) -> None:
     prior = make().double()
     z = prior.sample((2, 4), rng=torch.Generator().manual_seed(0))
     for name in ("cdf", "log_cdf", "log_sf"):
-        assert torch.equal(getattr(prior, name)(z), getattr(prior.law, name)(z))
+        assert torch.equal(getattr(prior, name)(z), getattr(prior.marginal, name)(z))
     assert_close(prior.icdf(prior.cdf(z)), z, rtol=1e-6, atol=1e-7)
     outside = torch.tensor([[-0.5, 2.0, NAN]], dtype=torch.float64)
     assert prior.icdf(outside).isnan().all()
@@ -477,14 +484,14 @@ def test_kolmogorov_smirnov_is_scipys_over_its_whole_range(size: int) -> None:
 
 def test_anderson_darling_takes_half_precision() -> None:
     z = torch.linspace(-2, 2, 64)[None]
-    law = NormalLaw()
-    expected = ad_statistic(law.log_cdf(z), law.log_sf(z))
+    marginal = NormalDistribution()
+    expected = ad_statistic(marginal.log_cdf(z), marginal.log_sf(z))
     for half in (torch.float16, torch.bfloat16):
-        found = ad_statistic(law.log_cdf(z).to(half), law.log_sf(z).to(half))
+        found = ad_statistic(marginal.log_cdf(z).to(half), marginal.log_sf(z).to(half))
         assert found.dtype == half
         assert_close(found.float(), expected, rtol=0.3, atol=0.3)
         codes = z.to(half).requires_grad_(True)
-        distance = anderson_darling_distance(codes, law)
+        distance = anderson_darling_distance(codes, marginal)
         assert distance.dtype == half
         (slope,) = torch.autograd.grad(distance.sum(), codes)
         assert slope.isfinite().all()

@@ -49,8 +49,8 @@ def test_a_design_is_written_with_its_report_and_can_be_trained_with(
     content = read_json(tmp_path / "prior" / "prior.json")
     prior = load_prior(tmp_path / "prior" / "prior.json")
     assert prior.latent_dim == 4
-    assert prior.law.support[1] <= 1
-    assert prior.law.cdf(torch.tensor(0.6)) == prior.law.cdf(torch.tensor(0.5))
+    assert prior.marginal.support[1] <= 1
+    assert prior.marginal.cdf(torch.tensor(0.6)) == prior.marginal.cdf(torch.tensor(0.5))
     assert content["design"]["std"] == pytest.approx(0.05, rel=1e-4)
     assert len(content["design"]["combinations"]) == 2
     between = read_json(tmp_path / "prior" / "results.json")["result"]["between"]
@@ -66,7 +66,7 @@ def test_a_design_is_written_with_its_report_and_can_be_trained_with(
     ]
     assert run("train", "gan", *tiny, "--prior", tmp_path / "prior" / "prior.json", "--out", tmp_path / "gan") == 0
     trained = load_pretrained(tmp_path / "gan" / "model").prior
-    assert trained.law == prior.law
+    assert trained.marginal == prior.marginal
 
 
 def test_a_standardized_design_is_the_same_one_in_other_units(tmp_path: Path) -> None:
@@ -85,7 +85,9 @@ def test_an_earlier_design_is_refused_before_the_search(tmp_path: Path, monkeypa
     assert run("prior", "design", "--out", tmp_path) == 2
 
 
-def test_show_prints_the_law_and_what_is_between_its_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_prints_the_distribution_and_what_is_between_its_codes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("prior", "show", "normal", "--latent_dim=5", "--out", tmp_path / "out") == 0
     shown = capsys.readouterr().out
     for word in ("kurtosis", "entropy", "quantile 99 %", "0.1534", "norm"):

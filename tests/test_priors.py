@@ -75,14 +75,18 @@ def test_per_coordinate_functions_agree_with_scipy(prior: IIDPrior, twin: stats.
 def test_the_density_is_the_derivative_of_the_cdf(prior: IIDPrior) -> None:
     z = prior.to(torch.float64).sample(11).requires_grad_(True)
     (density,) = torch.autograd.grad(prior.cdf(z).sum(), z)
-    assert_close(density, prior.law.log_prob(z).exp())
+    assert_close(density, prior.marginal.log_prob(z).exp())
 
 
 @prior_cases
 def test_moments_and_closed_forms_are_the_integrals_they_claim(prior: IIDPrior) -> None:
-    law = prior.law
-    low, high = law.icdf(torch.tensor([0.0, 1.0], dtype=torch.float64)).tolist()
-    steps = np.linspace(law.low, law.high, len(law.probs) + 1) if isinstance(prior, Tabulated) else [0.0]
+    distribution = prior.marginal
+    low, high = distribution.icdf(torch.tensor([0.0, 1.0], dtype=torch.float64)).tolist()
+    steps = (
+        np.linspace(distribution.low, distribution.high, len(distribution.probs) + 1)
+        if isinstance(prior, Tabulated)
+        else [0.0]
+    )
     breaks = sorted({low, high, *(x for x in steps if low < x < high)})
 
     def integral(function: object, until: float = math.inf) -> float:
@@ -93,24 +97,28 @@ def test_moments_and_closed_forms_are_the_integrals_they_claim(prior: IIDPrior) 
         return function(torch.tensor(x, dtype=torch.float64)).item()  # type: ignore[operator]
 
     def density(x: float) -> float:
-        return math.exp(at(law.log_prob, x))
+        return math.exp(at(distribution.log_prob, x))
 
     assert_close(integral(density), 1.0)
-    assert_close(law.mean, integral(lambda x: x * density(x)))
-    assert_close(law.variance, integral(lambda x: (x - law.mean) ** 2 * density(x)))
-    assert_close(law.mean_difference, 2 * integral(lambda x: at(law.cdf, x) * (1 - at(law.cdf, x))))
-    assert_close(law.entropy, -integral(lambda x: density(x) * at(law.log_prob, x) if density(x) > 0 else 0.0))
+    assert_close(distribution.mean, integral(lambda x: x * density(x)))
+    assert_close(distribution.variance, integral(lambda x: (x - distribution.mean) ** 2 * density(x)))
+    assert_close(
+        distribution.mean_difference, 2 * integral(lambda x: at(distribution.cdf, x) * (1 - at(distribution.cdf, x)))
+    )
+    assert_close(
+        distribution.entropy, -integral(lambda x: density(x) * at(distribution.log_prob, x) if density(x) > 0 else 0.0)
+    )
     for x in (-0.7, 0.2, 0.9):
         below = integral(lambda t: t * density(t), until=x)
-        assert_close(at(law.partial_mean, x), below, rtol=1e-6, atol=1e-7)
-    ends = law.partial_mean(torch.tensor([low, high], dtype=torch.float64))
-    assert_close(ends, torch.tensor([0.0, law.mean], dtype=torch.float64))
+        assert_close(at(distribution.partial_mean, x), below, rtol=1e-6, atol=1e-7)
+    ends = distribution.partial_mean(torch.tensor([low, high], dtype=torch.float64))
+    assert_close(ends, torch.tensor([0.0, distribution.mean], dtype=torch.float64))
 
 
 @prior_cases
 def test_samples_pass_a_test_against_their_own_cdf(prior: IIDPrior, rng: torch.Generator) -> None:
     z = prior.to(torch.float64).sample(4000, rng=rng)
-    assert stats.kstest(z.flatten().numpy(), lambda x: prior.law.cdf(torch.from_numpy(x)).numpy()).pvalue > 0.01
+    assert stats.kstest(z.flatten().numpy(), lambda x: prior.marginal.cdf(torch.from_numpy(x)).numpy()).pvalue > 0.01
 
 
 @prior_cases
@@ -157,7 +165,7 @@ def test_equal_seeds_give_equal_codes(prior: IIDPrior) -> None:
     assert torch.equal(first, second)
 
 
-def test_the_truncated_cauchy_is_the_cauchy_law_cut_off() -> None:
+def test_the_truncated_cauchy_is_the_cauchy_distribution_cut_off() -> None:
     prior, twin = TruncatedCauchy(1, scale=0.3, bound=5.0), stats.cauchy(scale=0.3)
     z = torch.linspace(-4.99, 4.99, 101, dtype=torch.float64)[:, None]
     inside = twin.cdf(5.0) - twin.cdf(-5.0)
@@ -167,18 +175,18 @@ def test_the_truncated_cauchy_is_the_cauchy_law_cut_off() -> None:
 
 
 def test_a_wide_truncated_cauchy_keeps_the_digits_of_its_tails() -> None:
-    law = TruncatedCauchy(1, scale=1.0, bound=1e6).law
+    distribution = TruncatedCauchy(1, scale=1.0, bound=1e6).marginal
     near_the_end = torch.tensor([1e6 * (1 - 1e-6)], dtype=torch.float64)
     # P(X > x) = (b - x) density(b), to first order
-    assert_close(law.log_sf(near_the_end).exp(), law.log_prob(near_the_end).exp() * 1.0, rtol=1e-5, atol=0)
+    assert_close(distribution.log_sf(near_the_end).exp(), distribution.log_prob(near_the_end).exp() * 1.0, rtol=1e-5, atol=0)
 
 
 def test_the_entropy_of_a_table_agrees_with_scipy(rng: torch.Generator) -> None:
     probs = torch.rand(64, generator=rng, dtype=torch.float64)
     prior = Tabulated(3, probs / probs.sum(), -2.0, 2.0)
     twin = stats.rv_histogram((prior.probs.numpy(), np.linspace(-2, 2, 65)), density=False)
-    assert_close(prior.law.entropy, float(twin.entropy()))
-    assert_close(prior.law.variance, float(twin.var()))
+    assert_close(prior.marginal.entropy, float(twin.entropy()))
+    assert_close(prior.marginal.variance, float(twin.var()))
 
 
 def test_no_draw_of_a_table_falls_into_a_bin_without_mass(rng: torch.Generator) -> None:
@@ -186,14 +194,14 @@ def test_no_draw_of_a_table_falls_into_a_bin_without_mass(rng: torch.Generator) 
     z = prior.sample(50_000, rng=rng)
     assert set(z.floor().unique().tolist()) <= {1.0, 2.0, 3.0, 4.0}
     assert ((z > 2) & (z < 3)).sum() == 0
-    assert prior.law.support == (1.0, 4.0)
+    assert prior.marginal.support == (1.0, 4.0)
     ends = prior.icdf(torch.tensor([[0.0, 0.5, 0.5 + 1e-6, 1.0]], dtype=torch.float64))
     assert_close(ends, torch.tensor([[1.0, 2.0, 3.0, 4.0]], dtype=torch.float64), rtol=0, atol=1e-5)
 
 
 def test_a_standardized_table_has_mean_0_and_variance_1() -> None:
-    law = Tabulated(2, TABLE, 3.0, 9.0, standardize=True).law
-    assert_close([law.mean, law.variance], [0.0, 1.0])
+    distribution = Tabulated(2, TABLE, 3.0, 9.0, standardize=True).marginal
+    assert_close([distribution.mean, distribution.variance], [0.0, 1.0])
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".json", ".mat"])
@@ -209,8 +217,8 @@ def test_a_table_is_read_from_every_kind_of_file(suffix: str, tmp_path: Path) ->
         savemat(path, {"pOpt": 7.0 * probs[:, None]})  # a column, as MATLAB keeps vectors, here as a density
     prior = Tabulated.from_file(path, 3)
     assert_close(prior.probs, torch.tensor(TABLE, dtype=torch.float64))
-    assert (prior.law.low, prior.law.high) == ((-1.0, 3.0) if suffix in (".npz", ".json") else (-2.0, 2.0))
-    assert Tabulated.from_file(path, 3, support=(0.0, 1.0)).law.high == 1.0
+    assert (prior.marginal.low, prior.marginal.high) == ((-1.0, 3.0) if suffix in (".npz", ".json") else (-2.0, 2.0))
+    assert Tabulated.from_file(path, 3, support=(0.0, 1.0)).marginal.high == 1.0
 
 
 def test_a_table_that_cannot_be_read_is_named(tmp_path: Path) -> None:

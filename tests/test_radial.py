@@ -12,30 +12,30 @@ from torch.testing import assert_close
 
 from latentry.interfaces import LabelledPrior, Prior, PushforwardPrior
 from latentry.priors import GammaRadius, LogUniformRadius, Normal, RadialPrior, SphericalCauchy
-from latentry.priors.distribution import SampledLaw
-from latentry.priors.laws import NormalLaw, UniformLaw
-from latentry.priors.radius_laws import CauchyRadiusLaw, LogUniformLaw, NakagamiLaw
+from latentry.priors.distribution import SampledDistribution
+from latentry.priors.radius_distributions import CauchyRadiusDistribution, LogUniformDistribution, NakagamiDistribution
+from latentry.priors.univariate import NormalDistribution, UniformDistribution
 
 LEVEL = 1e-4
-LAWS = [
-    (NakagamiLaw(0.5, 2.0), stats.halfnorm()),
-    (NakagamiLaw(0.3, 0.7), stats.nakagami(0.3, scale=0.21**0.5)),
-    (NakagamiLaw(32.0, 2.0), stats.chi(64)),
-    (CauchyRadiusLaw(1, 2.0), stats.halfcauchy(scale=2.0)),
-    (CauchyRadiusLaw(2), None),
-    (CauchyRadiusLaw(3, 0.5), None),
-    (CauchyRadiusLaw(64), None),
+DISTRIBUTIONS = [
+    (NakagamiDistribution(0.5, 2.0), stats.halfnorm()),
+    (NakagamiDistribution(0.3, 0.7), stats.nakagami(0.3, scale=0.21**0.5)),
+    (NakagamiDistribution(32.0, 2.0), stats.chi(64)),
+    (CauchyRadiusDistribution(1, 2.0), stats.halfcauchy(scale=2.0)),
+    (CauchyRadiusDistribution(2), None),
+    (CauchyRadiusDistribution(3, 0.5), None),
+    (CauchyRadiusDistribution(64), None),
 ]
 PRIORS = [
     SphericalCauchy(5),
     SphericalCauchy(6, scale=2.5),
     GammaRadius(5),
     GammaRadius(6, shape=2.0, theta=0.3),
-    RadialPrior(6, UniformLaw(0.5, 1.0)),
+    RadialPrior(6, UniformDistribution(0.5, 1.0)),
     LogUniformRadius(6),
 ]
-law_cases = pytest.mark.parametrize(
-    ("law", "twin"), LAWS, ids=lambda thing: repr(thing) if isinstance(thing, SampledLaw) else ""
+distribution_cases = pytest.mark.parametrize(
+    ("distribution", "twin"), DISTRIBUTIONS, ids=lambda thing: repr(thing) if isinstance(thing, SampledDistribution) else ""
 )
 prior_cases = pytest.mark.parametrize("prior", PRIORS, ids=repr)
 
@@ -44,59 +44,63 @@ def at(function: object, x: float) -> float:
     return function(torch.tensor(x, dtype=torch.float64)).item()  # type: ignore[operator]
 
 
-@law_cases
-def test_radius_laws_are_the_integrals_they_claim(law: SampledLaw, twin: object) -> None:
+@distribution_cases
+def test_radius_distributions_are_the_integrals_they_claim(distribution: SampledDistribution, twin: object) -> None:
     def density(r: float) -> float:
-        return math.exp(at(law.log_prob, r))
+        return math.exp(at(distribution.log_prob, r))
 
-    assert isinstance(law, SampledLaw)
+    assert isinstance(distribution, SampledDistribution)
     for r in (0.4, 1.7, 9.0):
         inside = integrate.quad(density, 0, r, epsabs=1e-12, limit=200)[0]
-        assert_close(at(law.cdf, r), inside, rtol=1e-8, atol=1e-10)
-        assert_close(at(law.partial_mean, r), integrate.quad(lambda x: x * density(x), 0, r)[0], rtol=1e-8, atol=1e-9)
-        assert_close(math.exp(at(law.log_cdf, r)) + math.exp(at(law.log_sf, r)), 1.0)
+        assert_close(at(distribution.cdf, r), inside, rtol=1e-8, atol=1e-10)
+        assert_close(
+            at(distribution.partial_mean, r), integrate.quad(lambda x: x * density(x), 0, r)[0], rtol=1e-8, atol=1e-9
+        )
+        assert_close(math.exp(at(distribution.log_cdf, r)) + math.exp(at(distribution.log_sf, r)), 1.0)
     u = torch.tensor([1e-6, 0.2, 0.5, 0.999], dtype=torch.float64)
-    assert_close(law.cdf(law.icdf(u)), u)
-    assert_close(law.entropy, -stats_mean(law, law.log_prob), rtol=1e-6, atol=1e-6)
-    if math.isfinite(law.variance):
-        assert_close(law.mean, stats_mean(law, lambda r: r), rtol=1e-9, atol=0)
-        assert_close(law.variance + law.mean**2, stats_mean(law, torch.square), rtol=1e-9, atol=0)
-        both = 2 * integrate.quad(lambda r: at(law.cdf, r) * math.exp(at(law.log_sf, r)), 0, 20, limit=200)[0]
-        assert_close(law.mean_difference, both, rtol=1e-7, atol=0)
+    assert_close(distribution.cdf(distribution.icdf(u)), u)
+    assert_close(distribution.entropy, -stats_mean(distribution, distribution.log_prob), rtol=1e-6, atol=1e-6)
+    if math.isfinite(distribution.variance):
+        assert_close(distribution.mean, stats_mean(distribution, lambda r: r), rtol=1e-9, atol=0)
+        assert_close(distribution.variance + distribution.mean**2, stats_mean(distribution, torch.square), rtol=1e-9, atol=0)
+        both = (
+            2 * integrate.quad(lambda r: at(distribution.cdf, r) * math.exp(at(distribution.log_sf, r)), 0, 20, limit=200)[0]
+        )
+        assert_close(distribution.mean_difference, both, rtol=1e-7, atol=0)
 
 
-def stats_mean(law: SampledLaw, function: object) -> float:
+def stats_mean(distribution: SampledDistribution, function: object) -> float:
     """E f(r), by the trapezoid rule in normal scores."""
     scores = torch.linspace(-8, 8, 8001, dtype=torch.float64)
-    values = function(law.icdf(torch.special.ndtr(scores)))  # type: ignore[operator]
+    values = function(distribution.icdf(torch.special.ndtr(scores)))  # type: ignore[operator]
     return (values @ torch.softmax(-0.5 * scores.square(), 0)).item()
 
 
-@law_cases
-def test_radius_laws_agree_with_scipy(law: SampledLaw, twin: stats.rv_continuous) -> None:
+@distribution_cases
+def test_radius_distributions_agree_with_scipy(distribution: SampledDistribution, twin: stats.rv_continuous) -> None:
     if twin is None:
-        assert isinstance(law, CauchyRadiusLaw)  # of its square over d: F(d, 1)
+        assert isinstance(distribution, CauchyRadiusDistribution)  # of its square over d: F(d, 1)
         r = torch.logspace(-1, 6, 40, dtype=torch.float64)
-        square = (r / law.scale).square().numpy() / law.latent_dim
-        f = stats.f(law.latent_dim, 1)
-        assert_close(law.cdf(r), torch.from_numpy(f.cdf(square)))
-        assert_close(law.log_sf(r), torch.from_numpy(f.logsf(square)), rtol=1e-8, atol=1e-12)
+        square = (r / distribution.scale).square().numpy() / distribution.latent_dim
+        f = stats.f(distribution.latent_dim, 1)
+        assert_close(distribution.cdf(r), torch.from_numpy(f.cdf(square)))
+        assert_close(distribution.log_sf(r), torch.from_numpy(f.logsf(square)), rtol=1e-8, atol=1e-12)
         return
     r = torch.linspace(0.05, 12, 40, dtype=torch.float64)
-    assert_close(law.cdf(r), torch.from_numpy(twin.cdf(r)))
-    assert_close(law.log_prob(r), torch.from_numpy(twin.logpdf(r)), rtol=1e-9, atol=1e-9)
-    assert_close(law.icdf(law.cdf(r[:10])), r[:10])
+    assert_close(distribution.cdf(r), torch.from_numpy(twin.cdf(r)))
+    assert_close(distribution.log_prob(r), torch.from_numpy(twin.logpdf(r)), rtol=1e-9, atol=1e-9)
+    assert_close(distribution.icdf(distribution.cdf(r[:10])), r[:10])
 
 
-@law_cases
-def test_the_slopes_of_radius_laws_are_their_densities(law: SampledLaw, twin: object) -> None:
+@distribution_cases
+def test_the_slopes_of_radius_distributions_are_their_densities(distribution: SampledDistribution, twin: object) -> None:
     r = torch.tensor([0.6, 1.3, 4.0], dtype=torch.float64).requires_grad_(True)
-    for function in (law.cdf, law.log_cdf, law.log_sf, law.partial_mean):
+    for function in (distribution.cdf, distribution.log_cdf, distribution.log_sf, distribution.partial_mean):
         assert torch.autograd.gradcheck(function, r, atol=1e-6)
     u = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64).requires_grad_(True)
-    assert torch.autograd.gradcheck(law.icdf, u, atol=1e-4)
-    assert law.log_prob(torch.tensor([-1.0])).item() == -math.inf
-    assert law.cdf(torch.tensor([-1.0])).item() == 0
+    assert torch.autograd.gradcheck(distribution.icdf, u, atol=1e-4)
+    assert distribution.log_prob(torch.tensor([-1.0])).item() == -math.inf
+    assert distribution.cdf(torch.tensor([-1.0])).item() == 0
 
 
 @pytest.mark.parametrize("d", [1, 2, 5, 64])
@@ -139,16 +143,16 @@ def test_the_density_is_that_of_the_norm_over_the_sphere(prior: RadialPrior, rng
         lambda r: area * r ** (d - 1) * math.exp(prior.log_prob(torch.tensor([[r] + [0.0] * (d - 1)]).double()).item()),
         0, 1, points=[0.5],
     )[0]  # fmt: skip
-    assert_close(total, at(prior.radius_law.cdf, 1.0), rtol=1e-7, atol=1e-9)
+    assert_close(total, at(prior.radius_distribution.cdf, 1.0), rtol=1e-7, atol=1e-9)
     draws = prior.log_prob(prior.sample(20_000, rng=rng))
     assert abs(prior().entropy().item() + draws.mean().item()) < 5 * draws.std().item() / 20_000**0.5
 
 
 @prior_cases
-def test_samples_have_uniform_directions_and_norms_of_the_law(prior: RadialPrior, rng: torch.Generator) -> None:
+def test_samples_have_uniform_directions_and_norms_of_the_distribution(prior: RadialPrior, rng: torch.Generator) -> None:
     z = prior.double().sample(4000, rng=rng)
     norms = z.norm(dim=-1)
-    assert stats.kstest(prior.radius_law.cdf(norms).numpy(), "uniform").pvalue > LEVEL
+    assert stats.kstest(prior.radius_distribution.cdf(norms).numpy(), "uniform").pvalue > LEVEL
     share = (z[:, 0] / norms).square().numpy()
     assert stats.kstest(share, stats.beta(0.5, (prior.latent_dim - 1) / 2).cdf).pvalue > LEVEL
 
@@ -193,7 +197,7 @@ def test_densities_change_by_the_volume_of_the_map(prior: RadialPrior, rng: torc
 
 
 def test_the_origin_and_codes_outside_the_support_have_finite_coordinates_and_gradients() -> None:
-    prior = RadialPrior(8, UniformLaw(0.5, 1.0)).double()
+    prior = RadialPrior(8, UniformDistribution(0.5, 1.0)).double()
     z = torch.tensor([0.0, 1e-30, 0.3, 0.5, 1.0, 1.2, 50.0], dtype=torch.float64)[:, None] * torch.ones(8) / 8**0.5
     z.requires_grad_(True)
     e = prior.to_normal(z)
@@ -209,7 +213,7 @@ def test_the_origin_and_codes_outside_the_support_have_finite_coordinates_and_gr
 
 
 def test_a_norm_rounded_beyond_its_end_counts_as_inside() -> None:
-    prior = RadialPrior(8, UniformLaw(0.5, 1.0))
+    prior = RadialPrior(8, UniformDistribution(0.5, 1.0))
     z = torch.full((1, 8), 8**-0.5) * (1 + 2.0**-23)
     assert prior.to_normal(z).norm() < 12
 
@@ -233,7 +237,7 @@ def test_shapes_follow_torch_distributions(prior: RadialPrior, rng: torch.Genera
 def test_arguments_make_the_same_prior_again(prior: RadialPrior) -> None:
     arguments = json.loads(json.dumps(prior.arguments()))
     assert repr(type(prior)(**arguments)) == repr(prior)
-    assert type(prior)(**arguments).radius_law == prior.radius_law
+    assert type(prior)(**arguments).radius_distribution == prior.radius_distribution
 
 
 def test_radial_priors_promise_normal_coordinates_and_no_more() -> None:
@@ -256,8 +260,8 @@ def test_a_cauchy_code_has_no_mean() -> None:
         (lambda: SphericalCauchy(3, scale=0.0), "scale > 0"),
         (lambda: GammaRadius(3, shape=0.0), "shape > 0"),
         (lambda: GammaRadius(3, theta=math.inf), "theta > 0"),
-        (lambda: RadialPrior(3, NormalLaw()), r"law on \[0, inf\)"),
-        (lambda: RadialPrior(3, {"class": "os", "arguments": {}}), "name of a law among"),
+        (lambda: RadialPrior(3, NormalDistribution()), r"distribution on \[0, inf\)"),
+        (lambda: RadialPrior(3, {"class": "os", "arguments": {}}), "name of a distribution among"),
         (lambda: GammaRadius(3).cdf(torch.zeros(2, 3)), "to_normal"),
         (lambda: GammaRadius(3).to_normal(torch.zeros(2, 4)), r"shape \(\.\.\., 3\)"),
     ],
@@ -272,30 +276,33 @@ def test_samples_are_tensors_of_the_right_length(rng: torch.Generator) -> None:
     assert_close(z.square().sum(1).mean().item(), 1.0, rtol=0, atol=0.03)
 
 
-def test_the_log_uniform_law_is_that_of_scipy_and_ends_where_it_ends() -> None:
-    law, twin = LogUniformLaw(0.5, 2.0), stats.loguniform(0.5, 2.0)
+def test_the_log_uniform_distribution_is_that_of_scipy_and_ends_where_it_ends() -> None:
+    distribution, twin = LogUniformDistribution(0.5, 2.0), stats.loguniform(0.5, 2.0)
     r = torch.linspace(0.501, 1.999, 31, dtype=torch.float64)
     for ours, theirs in (
-        (law.cdf, twin.cdf),
-        (law.log_cdf, twin.logcdf),
-        (law.log_sf, twin.logsf),
-        (law.log_prob, twin.logpdf),
+        (distribution.cdf, twin.cdf),
+        (distribution.log_cdf, twin.logcdf),
+        (distribution.log_sf, twin.logsf),
+        (distribution.log_prob, twin.logpdf),
     ):
         assert_close(ours(r), torch.from_numpy(theirs(r.numpy())))
-    assert_close(law.icdf(law.cdf(r)), r)
-    assert_close([law.mean, law.variance, law.entropy], [float(twin.mean()), float(twin.var()), float(twin.entropy())])
-    assert_close(law.mean_difference, 2 * integrate.quad(lambda x: twin.cdf(x) * twin.sf(x), 0.5, 2.0)[0])
-    assert_close(at(law.partial_mean, 1.3), integrate.quad(lambda x: x * twin.pdf(x), 0.5, 1.3)[0])
+    assert_close(distribution.icdf(distribution.cdf(r)), r)
+    assert_close(
+        [distribution.mean, distribution.variance, distribution.entropy],
+        [float(twin.mean()), float(twin.var()), float(twin.entropy())],
+    )
+    assert_close(distribution.mean_difference, 2 * integrate.quad(lambda x: twin.cdf(x) * twin.sf(x), 0.5, 2.0)[0])
+    assert_close(at(distribution.partial_mean, 1.3), integrate.quad(lambda x: x * twin.pdf(x), 0.5, 1.3)[0])
     outside = torch.tensor([0.0, 0.4, 2.1])
-    assert_close(law.cdf(outside), torch.tensor([0.0, 0.0, 1.0]))
-    assert (law.log_prob(outside) == -math.inf).all()
+    assert_close(distribution.cdf(outside), torch.tensor([0.0, 0.0, 1.0]))
+    assert (distribution.log_prob(outside) == -math.inf).all()
     with pytest.raises(ValueError, match="low > 0"):
-        LogUniformLaw(0.0, 1.0)
+        LogUniformDistribution(0.0, 1.0)
 
 
 def test_log_uniform_norms_have_the_spread_and_the_scale_that_were_asked_for(rng: torch.Generator) -> None:
     prior = LogUniformRadius(50, spread=8.0, scale=0.5)
-    low, high = prior.radius_law.support
+    low, high = prior.radius_distribution.support
     assert_close(high / low, 8.0)
     z = prior.to(torch.float64).sample(20_000, rng=rng)
     assert_close(z.square().mean().item(), 0.25, rtol=0.03, atol=0)
@@ -307,7 +314,7 @@ def test_log_uniform_norms_have_the_spread_and_the_scale_that_were_asked_for(rng
 def test_most_straight_lines_between_log_uniform_codes_stay_within_their_lengths(rng: torch.Generator) -> None:
     """The middle of two codes of the lower end is shorter than any code by sqrt 2; few pairs are that short."""
     prior = LogUniformRadius(100)
-    low, high = prior.radius_law.support
+    low, high = prior.radius_distribution.support
     a, b = prior.sample((2, 20_000), rng=rng)
     norm = ((a + b) / 2).norm(dim=1)
     # (x^2 + y^2) / 4 < low^2 for norms x, y uniform in log from low to 4 low

@@ -1,4 +1,4 @@
-"""Designed norms against sampled codes, known limits, and the log-uniform law."""
+"""Designed norms against sampled codes, known limits, and the log-uniform distribution."""
 
 import math
 
@@ -17,7 +17,7 @@ def log_radii(low: float, high: float, bins: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("d", [1, 2, 3, 24])
 @pytest.mark.parametrize("t", [0.5, 0.1, -0.5])
-def test_the_law_of_the_combined_norm_is_that_of_combined_codes(d: int, t: float, rng: torch.Generator) -> None:
+def test_the_distribution_of_the_combined_norm_is_that_of_combined_codes(d: int, t: float, rng: torch.Generator) -> None:
     u = log_radii(0.05, 2.0, 40)
     p = torch.where(u > math.log(0.4), 1.0, 0.0).double() * torch.rand(40, generator=rng, dtype=torch.float64)
     p = p / p.sum()
@@ -38,7 +38,7 @@ def test_orthogonal_codes_of_one_length_shrink_by_the_root_of_two() -> None:
     assert_close(q[15].item(), 1.0, rtol=0, atol=1e-9)
 
 
-def test_laws_apart_have_the_largest_divergence_and_the_gradient_is_the_slope(rng: torch.Generator) -> None:
+def test_distributions_apart_have_the_largest_divergence_and_the_gradient_is_the_slope(rng: torch.Generator) -> None:
     u = log_radii(0.5, 2.0, 40)
     combination = RadiusCombination(u, (0.5, 0.5), 64)
     p = torch.zeros(40, dtype=torch.float64)
@@ -89,15 +89,15 @@ def test_an_entropy_floor_and_a_penalty_on_roughness_hold_off_peaks() -> None:
     assert calm < rough
 
 
-def test_the_law_is_handed_over_as_a_law_of_norms(rng: torch.Generator) -> None:
+def test_the_distribution_is_handed_over_as_a_distribution_of_norms(rng: torch.Generator) -> None:
     design = design_radius(16, 0.5, 2.0, bins=32)
-    z = RadialPrior(16, design.law).sample(4000, rng=rng)
+    z = RadialPrior(16, design.marginal).sample(4000, rng=rng)
     norms = z.norm(dim=-1)
     assert norms.min() >= 0.5 - 1e-6
     assert norms.max() <= 2.0 + 1e-6
     expected = (design.log_masses * log_radii(0.5, 2.0, 32).exp()).sum().item()
     assert norms.mean().item() == pytest.approx(expected, rel=0.03)
-    assert design.law.mean == pytest.approx(expected, rel=1e-3)
+    assert design.marginal.mean == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_the_law_is_handed_over_as_a_law_of_norms(rng: torch.Generator) -> None:
         {"mix": (1.0,)},
         {"combine": "median"},
         {"smoothness": -1.0},
-        {"law_bins": 0},
+        {"distribution_bins": 0},
         {"entropy_floor": 1.0},
     ],
     ids=str,
@@ -124,7 +124,7 @@ def test_wrong_arguments_are_refused(wrong: dict) -> None:  # type: ignore[type-
 def test_a_designed_radial_prior_has_the_scale_and_the_spread_that_were_asked_for() -> None:
     prior = design_radial(20, spread=8.0, scale=0.5, bins=32)
     assert_close(prior().variance, torch.full((20,), 0.25), rtol=1e-5, atol=0)
-    low, high = prior.radius_law.support
+    low, high = prior.radius_distribution.support
     assert_close(high / low, 8.0)
     with pytest.raises(ValueError, match="spread > 1"):
         design_radial(20, spread=1.0)

@@ -20,7 +20,7 @@ def test_the_area_is_that_of_scikit_learn(levels: int, rng: torch.Generator) -> 
     assert_close(roc_auc(positive, negative).value, roc_auc_score(truth, torch.cat([positive, negative]).numpy()))
 
 
-def test_the_interval_holds_the_area_of_two_normal_laws_as_often_as_it_says(rng: torch.Generator) -> None:
+def test_the_interval_holds_the_area_of_two_normal_distributions_as_often_as_it_says(rng: torch.Generator) -> None:
     """300 replicates at 95 %: fewer than 273 or more than 297 hits have probability 0.002 each at most."""
     shift = 1.5
     area = float(ndtr(shift / math.sqrt(2)))

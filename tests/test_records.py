@@ -13,7 +13,7 @@ from latentry import networks, priors
 from latentry.networks import files as network_files
 from latentry.priors import files as prior_files
 from latentry.priors import load_prior
-from latentry.priors.laws import NormalLaw
+from latentry.priors.univariate import NormalDistribution
 from latentry.storage import write_json
 
 PRIORS = [
@@ -26,7 +26,7 @@ PRIORS = [
     priors.SphericalCauchy(3),
     priors.GammaRadius(3),
     priors.LogUniformRadius(3),
-    priors.RadialPrior(3, priors.tabulated.TabulatedLaw((0.5, 0.5), 1.0, 2.0)),
+    priors.RadialPrior(3, priors.tabulated.TabulatedDistribution((0.5, 0.5), 1.0, 2.0)),
     priors.NormalMixture([[0.0, 1.0], [2.0, 3.0]], [[1.0, 1.0], [1.0, 2.0]]),
     priors.SemanticPlacement(["a", "b"], 4),
 ]
@@ -107,27 +107,27 @@ def test_what_is_no_class_of_the_table_is_never_called(files: Any, content: Any)
         {"class": "Normal", "arguments": {"latent_dim": 10**12}},
         {"class": "SemanticPlacement", "arguments": {"features": ["a"], "latent_dim": 10**9}},
         {"class": "SemanticPlacement", "arguments": {"features": list("abcdefghijk"), "latent_dim": 10**6}},
-        {"class": "RadialPrior", "arguments": {"latent_dim": 3, "radius_law": {"class": "os", "arguments": {}}}},
-        {"class": "RadialPrior", "arguments": {"latent_dim": 3, "radius_law": {"class": "NormalLaw"}}},
-        {"class": "RadialPrior", "arguments": {"latent_dim": 3, "radius_law": {"class": []}}},
+        {"class": "RadialPrior", "arguments": {"latent_dim": 3, "radius_distribution": {"class": "os", "arguments": {}}}},
+        {"class": "RadialPrior", "arguments": {"latent_dim": 3, "radius_distribution": {"class": "NormalDistribution"}}},
+        {"class": "RadialPrior", "arguments": {"latent_dim": 3, "radius_distribution": {"class": []}}},
     ],
 )
-def test_sizes_that_no_code_has_and_laws_without_a_name_are_refused(content: Any, tmp_path: Path) -> None:
+def test_sizes_that_no_code_has_and_distributions_without_a_name_are_refused(content: Any, tmp_path: Path) -> None:
     write_json(tmp_path / "prior.json", content)
     with pytest.raises(ValueError, match="expected"):
         load_prior(tmp_path / "prior.json")
 
 
-def test_priors_and_laws_of_ones_own_cannot_be_recorded() -> None:
+def test_priors_and_distributions_of_ones_own_cannot_be_recorded() -> None:
     class Mine(priors.Normal):
         pass
 
-    class MyLaw(NormalLaw):
+    class MyDistribution(NormalDistribution):
         @property
         def support(self) -> tuple[float, float]:
             return (0.0, torch.inf)
 
     with pytest.raises(ValueError, match="got Mine; pass your own"):
         prior_files.record(Mine(3))
-    with pytest.raises(ValueError, match="got MyLaw; a law of your own cannot be saved"):
-        prior_files.record(priors.RadialPrior(3, MyLaw()))
+    with pytest.raises(ValueError, match="got MyDistribution; a distribution of your own cannot be saved"):
+        prior_files.record(priors.RadialPrior(3, MyDistribution()))

@@ -80,8 +80,8 @@ def test_a_statistical_distance_alone_brings_a_code_onto_the_prior(
     found = recover_codes(
         lambda z: 0.01 * z[:, :1], x, prior, regularizer=regularizer, weight=1.0, solver=Adam(steps=120), restarts=1, rng=rng
     )
-    before = energy_distance(prior.sample(200, rng=rng), prior.law).mean()
-    assert energy_distance(found.z, prior.law).max() < before / 3
+    before = energy_distance(prior.sample(200, rng=rng), prior.marginal).mean()
+    assert energy_distance(found.z, prior.marginal).max() < before / 3
 
 
 @pytest.mark.parametrize(

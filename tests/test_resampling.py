@@ -25,7 +25,7 @@ def replaced(rule: Resampling, z: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def as_often(count: int, of: int, p: float) -> bool:
-    """Whether a count lies within the 1e-4 interval of a binomial law."""
+    """Whether a count lies within the 1e-4 interval of a binomial distribution."""
     low, high = stats.binom.interval(1 - 1e-4, of, p)
     return bool(low <= count <= high)
 
@@ -69,7 +69,7 @@ def test_replaced_elements_are_draws_of_the_prior_and_the_others_keep_every_bit(
     z = torch.where(far, 9.0, z)
     found = BoundaryResampling(5.0)(z, prior, rng)
     assert torch.equal(found[~far], z[~far])
-    assert stats.kstest(prior.law.cdf(found[far].double()), "uniform").pvalue > 1e-3
+    assert stats.kstest(prior.marginal.cdf(found[far].double()), "uniform").pvalue > 1e-3
 
 
 def test_the_codes_of_a_radial_prior_are_resampled_in_normal_coordinates(rng: torch.Generator) -> None:

@@ -147,7 +147,7 @@ def test_the_bias_of_the_frechet_distance_is_seen(rng: torch.Generator) -> None:
     limit = report.frechet_distance_limit
     assert limit.low < 0 < limit.high
     assert "samples of this size" in report.frechet_distance.method
-    assert "for the laws" in limit.method
+    assert "for the distributions" in limit.method
 
 
 @pytest.mark.parametrize(("channels", "size"), [(1, 20), (3, 17)])

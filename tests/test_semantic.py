@@ -10,7 +10,7 @@ from torch import nn
 from torch.distributions import Normal
 from torch.testing import assert_close
 
-from latentry.models.laws import Laws
+from latentry.models.posterior import Posterior
 from latentry.models.semantic import (
     SemanticGANTraining,
     SemanticModel,
@@ -53,11 +53,11 @@ def test_errors_are_negative_log_densities_but_for_constants() -> None:
     z, mean, log_variance = torch.randn(3, 5, D, dtype=torch.float64)
     q = Normal(mean, (log_variance / 2).exp())
     constant = D / 2 * torch.log(torch.tensor(2 * torch.pi))
-    assert_close(code_error(z, Laws(mean, log_variance)) + constant, -q.log_prob(z).sum(1), check_dtype=False)
+    assert_close(code_error(z, Posterior(mean, log_variance)) + constant, -q.log_prob(z).sum(1), check_dtype=False)
     moved = PLACED.double().moved(z, "long", 0.5)
-    assert_close(levels_error(moved, Laws(z, None), PLACED), torch.full((5,), 0.5 * 2.0**2, dtype=torch.float64))
+    assert_close(levels_error(moved, Posterior(z, None), PLACED), torch.full((5,), 0.5 * 2.0**2, dtype=torch.float64))
     style = torch.eye(D, dtype=torch.float64)[3]
-    assert_close(levels_error(z + style, Laws(z, None), PLACED), torch.zeros(5, dtype=torch.float64))
+    assert_close(levels_error(z + style, Posterior(z, None), PLACED), torch.zeros(5, dtype=torch.float64))
     PLACED.float()
     x, x_hat = torch.randn(2, 5, 2, 3, dtype=torch.float64)
     there, at_zero = (Normal(x_hat, 0.7).log_prob(data).flatten(1).sum(1) for data in (x, x_hat))
@@ -116,7 +116,7 @@ def test_features_are_where_they_were_placed_and_their_reverse_is_beyond_neutral
 
 
 def test_the_divergence_gains_its_weight_by_and_by(tmp_path: Path) -> None:
-    """With a weight near 0 nothing draws laws to their place; with a full one they go there."""
+    """With a weight near 0 nothing draws posteriors to their place; with a full one they go there."""
     slow, quick = vae(warm_up=10**6), vae()
     trained(slow, tmp_path / "slow", 100)
     trained(quick, tmp_path / "quick", 100)
@@ -141,7 +141,7 @@ def test_unknown_levels_teach_too(tmp_path: Path) -> None:
     "more",
     [
         {},
-        {"sees_levels": False, "consistency": "law", "objective": "hinge", "r1": 0.0},
+        {"sees_levels": False, "consistency": "distribution", "objective": "hinge", "r1": 0.0},
         {"reversed_share": 0.5, "r1_every": 2, "consistency": "levels"},
         {"train_encoder": True},
         {"consistency_weight": 0.0},

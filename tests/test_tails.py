@@ -1,4 +1,4 @@
-"""Tails against exact sums, and the map between laws against itself and scipy."""
+"""Tails against exact sums, and the map between distributions against itself and scipy."""
 
 import math
 
@@ -9,12 +9,12 @@ from scipy import special, stats
 from torch.testing import assert_close
 
 from latentry.numerics.tails import carry, differentiable, log_beta_cdf, log_gamma_cdf, log_gamma_sf, tail_quantile
-from latentry.priors.laws import UniformLaw
-from latentry.priors.radius_laws import CauchyRadiusLaw, NakagamiLaw
+from latentry.priors.radius_distributions import CauchyRadiusDistribution, NakagamiDistribution
+from latentry.priors.univariate import UniformDistribution
 
 
-def chi(d: int) -> NakagamiLaw:
-    return NakagamiLaw(d / 2, 2.0)
+def chi(d: int) -> NakagamiDistribution:
+    return NakagamiDistribution(d / 2, 2.0)
 
 
 @pytest.mark.parametrize("x", [1e-200, 1e-3, 5.0, 700.0, 1e5])
@@ -43,13 +43,15 @@ def test_tails_take_up_each_other_where_double_precision_ends() -> None:
 
 
 @pytest.mark.parametrize("d", [2, 64, 512])
-@pytest.mark.parametrize("source", [NakagamiLaw(0.5, 2.0), NakagamiLaw(3.0, 0.1), "cauchy"], ids=str)
-def test_there_and_back_again_is_the_identity_at_any_distance(source: NakagamiLaw | str, d: int) -> None:
-    law = CauchyRadiusLaw(d, 0.7) if isinstance(source, str) else source
-    low = -1 if isinstance(source, str) or law == NakagamiLaw(3.0, 0.1) else -30  # lower, a norm of 512 elements underflows
+@pytest.mark.parametrize("source", [NakagamiDistribution(0.5, 2.0), NakagamiDistribution(3.0, 0.1), "cauchy"], ids=str)
+def test_there_and_back_again_is_the_identity_at_any_distance(source: NakagamiDistribution | str, d: int) -> None:
+    distribution = CauchyRadiusDistribution(d, 0.7) if isinstance(source, str) else source
+    low = (
+        -1 if isinstance(source, str) or distribution == NakagamiDistribution(3.0, 0.1) else -30
+    )  # lower, a norm of 512 elements underflows
     r = torch.logspace(low, 7, 101, dtype=torch.float64).requires_grad_(True)
-    there = carry(r, law, chi(d))
-    back = carry(there, chi(d), law)
+    there = carry(r, distribution, chi(d))
+    back = carry(there, chi(d), distribution)
     assert_close(back, r, rtol=1e-9, atol=0)
     (slope,) = torch.autograd.grad(back.sum(), r)
     assert_close(slope[r < 3e3], torch.ones_like(r)[r < 3e3], rtol=1e-6, atol=0)
@@ -64,11 +66,11 @@ def test_quantiles_of_far_tails_agree_with_scipy() -> None:
     assert_close(lower, torch.from_numpy(stats.chi(5).ppf(log_tail.exp().numpy())), rtol=1e-12, atol=0)
 
 
-def test_a_law_without_a_tail_ends_where_its_support_does() -> None:
+def test_a_distribution_without_a_tail_ends_where_its_support_does() -> None:
     log_tail = torch.tensor([-1e4], dtype=torch.float64)
-    law = UniformLaw(0.5, 2.0)
-    assert_close(tail_quantile(law, 0 * log_tail, log_tail).item(), 2.0)
-    assert_close(tail_quantile(law, log_tail, 0 * log_tail).item(), 0.5)
+    distribution = UniformDistribution(0.5, 2.0)
+    assert_close(tail_quantile(distribution, 0 * log_tail, log_tail).item(), 2.0)
+    assert_close(tail_quantile(distribution, log_tail, 0 * log_tail).item(), 0.5)
 
 
 def test_a_function_known_by_its_slope_has_gradients_of_all_orders() -> None:

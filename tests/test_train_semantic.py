@@ -93,7 +93,7 @@ def test_a_run_that_stopped_in_either_stage_goes_on_as_if_it_had_not(
 @pytest.mark.parametrize(
     "more",
     [
-        ("--classes=false", "--attributes=[slanted]", "--gan.consistency=law", "--gan.discriminator_sees=images"),
+        ("--classes=false", "--attributes=[slanted]", "--gan.consistency=distribution", "--gan.discriminator_sees=images"),
         ("--gan.fresh=true", "--gan.train_encoder=true", "--gan.reversed_share=0.5", "--combination=codes"),
         ("--attributes=[]", "--separation=6", "--gan.consistency_weight=0"),
     ],

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from latentry.numerics.law import Law
+from latentry.numerics.univariate import UnivariateDistribution
 
 __all__ = [
     "FeatureExtractor",
@@ -51,11 +51,11 @@ class SampledPrior(Protocol):
 
 @runtime_checkable
 class Prior(SampledPrior, Protocol):
-    """p(z) with independent coordinates of one law, as regularizers and goodness of fit need it."""
+    """p(z) with independent coordinates of one distribution, as regularizers and goodness of fit need it."""
 
     @property
-    def law(self) -> Law:
-        """The law of one coordinate."""
+    def marginal(self) -> UnivariateDistribution:
+        """The distribution of one coordinate."""
 
     def log_prob(self, z: Any, y: Int[Tensor, "..."] | None = None) -> Any:
         """log p(z), `(n,)` for codes `(n, d)`."""
@@ -65,8 +65,8 @@ class Prior(SampledPrior, Protocol):
 class PushforwardPrior(SampledPrior, Protocol):
     """p(z) that a differentiable bijection carries to N(0, I), whatever the dependence of its own coordinates.
 
-    In normal coordinates it is a prior with independent coordinates of one law; regularizers and goodness of fit look at
-    codes there. Radial priors are of this kind.
+    In normal coordinates it is a prior with independent coordinates of one distribution; regularizers and goodness of fit
+    look at codes there. Radial priors are of this kind.
     """
 
     def to_normal(self, z: Any) -> Any:

@@ -3,15 +3,15 @@ r"""Could these codes have come from the prior?
 Let u be the codes in the coordinates of their prior, :math:`u_{ij} = F_j(z_{ij})`. For true samples all of u is uniform and
 independent. One cannot test all that this means; the report asks five questions, and together they leave little room.
 
-*Elements.* All elements of all codes are one sample of a uniform law (Cho, 2020), by the Kolmogorov-Smirnov, Cramer-von
-Mises and Anderson-Darling tests, and the sum of their squared normal scores :math:`\Phi^{-1}(u)^2` is :math:`\chi^2_{n d}`.
-A question of calibration, which says nothing of which codes are off.
+*Elements.* All elements of all codes are one sample of a uniform distribution (Cho, 2020), by the Kolmogorov-Smirnov,
+Cramer-von Mises and Anderson-Darling tests, and the sum of their squared normal scores :math:`\Phi^{-1}(u)^2` is
+:math:`\chi^2_{n d}`. A question of calibration, which says nothing of which codes are off.
 
 *Codes.* So are the elements of each code, and its p-value is itself uniform. Too many small ones mean codes that left the
 prior, too many large ones codes that were pressed onto its quantiles, which no true sample is. Whether a few codes alone
 are off is asked by higher criticism of the two-sided Anderson-Darling p-values.
 
-*Norm.* The lengths of the codes follow their law. Codes can have perfect elements and all one length.
+*Norm.* The lengths of the codes follow their distribution. Codes can have perfect elements and all one length.
 
 *Correlation.* Normal scores of different coordinates are uncorrelated.
 
@@ -64,10 +64,10 @@ from latentry.numerics.goodness_of_fit import (
     two_sided,
 )
 from latentry.numerics.inputs import checked
-from latentry.numerics.law import Law
 from latentry.numerics.multiplicity import higher_criticism, higher_criticism_p_value, holm
+from latentry.numerics.univariate import UnivariateDistribution
 from latentry.priors.coordinates import iid_coordinates
-from latentry.priors.laws import NormalLaw
+from latentry.priors.univariate import NormalDistribution
 
 __all__ = ["LEVEL", "OFFICIAL_COUNT", "Check", "Distance", "GoodnessOfFit", "code_distances", "goodness_of_fit"]
 
@@ -86,12 +86,12 @@ _PIECE = 2**16
 
 @dataclass(frozen=True)
 class Distance:
-    """Distances of one kind between samples and their law."""
+    """Distances of one kind between samples and their distribution."""
 
     statistic: Float[Tensor, "*n"]
     """The distances."""
     p_value: Float[Tensor, "*n"]
-    """Chance that a sample of the law is as far from it or further."""
+    """Chance that a sample of the distribution is as far from it or further."""
 
 
 @dataclass(frozen=True)
@@ -305,15 +305,17 @@ def _view(z: Tensor, prior: Prior | PushforwardPrior | LabelledPrior, y: Tensor 
         under = coordinates(z, conditional).cpu()
         means, variances = (moment.double().expand(z.shape) for moment in (conditional.mean, conditional.variance))
         mean, variance = means.mean().item(), (variances.mean() + means.var(correction=0)).item()
-        law: Law = NormalLaw()
+        distribution: UnivariateDistribution = NormalDistribution()
         measured = under.scores
     else:
-        z, law = iid_coordinates(z.cpu(), prior)
-        under = coordinates(z, law)
-        mean, variance, measured = law.mean, law.variance, z.double()
-    distance = wasserstein_distance(measured.flatten(), law, quantile_cells(law, measured.numel(), measured))
+        z, distribution = iid_coordinates(z.cpu(), prior)
+        under = coordinates(z, distribution)
+        mean, variance, measured = distribution.mean, distribution.variance, z.double()
+    distance = wasserstein_distance(
+        measured.flatten(), distribution, quantile_cells(distribution, measured.numel(), measured)
+    )
     z = z.cpu().double()
-    return _View(z, under, under.scores, lengths(measured, law), mean, variance**0.5, distance.item())
+    return _View(z, under, under.scores, lengths(measured, distribution), mean, variance**0.5, distance.item())
 
 
 def _distances(under: Coordinates, weight: float = 1.0) -> dict[str, Distance]:
@@ -411,7 +413,7 @@ def _dependence(scores: Float[Tensor, "n d"], basis: Float[Tensor, "d d"]) -> It
         effect = f"root mean square correlation {typical:.3f}, where {n**-0.5:.3f} is expected"
         yield _check("correlation", statistic, p, effect, finding)
     if n >= _SMALLEST and d >= 2:
-        projected = coordinates((scores @ basis).mT.contiguous(), NormalLaw())
+        projected = coordinates((scores @ basis).mT.contiguous(), NormalDistribution())
         directions = _distances(projected)["AD"].p_value
         yield _criticism("projections", "their random projections are not those of samples", directions)
 

@@ -4,10 +4,10 @@ Tails are kept as logarithms. Codes come rounded to their dtype, and so a draw f
 is 0: one rounding step is granted, and an element within it counts as half of what lies within. An element further out has
 probability 0 under the prior; its u is 0 or 1 and its log tail -inf, which the statistics cut at `LOG_TINY`.
 
-Lengths need a law of their own. For N(0, scale^2) coordinates :math:`\|z\|^2 / scale^2` is :math:`\chi^2_d`. For another
-law of independent coordinates :math:`\|z\|^2` is compared with 32,768 draws made once with a fixed seed. An average over
-n codes against a table of m draws has the variance of :math:`1 / n + 1 / m`, so that statistics of squared type are
-multiplied by :math:`m / (n + m)`. For labelled priors the length of the normal scores is taken, again :math:`\chi^2_d`.
+Lengths need a distribution of their own. For N(0, scale^2) coordinates :math:`\|z\|^2 / scale^2` is :math:`\chi^2_d`. For
+another distribution of independent coordinates :math:`\|z\|^2` is compared with 32,768 draws made once with a fixed seed. An
+average over n codes against a table of m draws has the variance of :math:`1 / n + 1 / m`, so that statistics of squared type
+are multiplied by :math:`m / (n + m)`. For labelled priors the length of the normal scores is taken, again :math:`\chi^2_d`.
 """
 
 import math
@@ -22,9 +22,9 @@ from torch import Tensor
 
 from latentry.interfaces import LabelledPrior, Prior, PushforwardPrior
 from latentry.numerics.dependence import normal_scores
-from latentry.numerics.law import Law
+from latentry.numerics.univariate import UnivariateDistribution
 from latentry.priors.coordinates import iid_coordinates
-from latentry.priors.laws import NormalLaw
+from latentry.priors.univariate import NormalDistribution
 
 __all__ = ["Coordinates", "Lengths", "coordinates", "coordinates_of_prior", "lengths"]
 
@@ -33,7 +33,7 @@ _DRAWS = 32_768
 
 @dataclass(frozen=True)
 class Coordinates:
-    """Values under their law, and the logarithms of both tails."""
+    """Values under their distribution, and the logarithms of both tails."""
 
     u: Float[Tensor, "*s"]
     """F(x)."""
@@ -56,19 +56,19 @@ class Coordinates:
         return Coordinates(self.u.flatten(), self.log_cdf.flatten(), self.log_sf.flatten())
 
 
-def coordinates(z: Float[Tensor, "n d"], law: Any) -> Coordinates:
+def coordinates(z: Float[Tensor, "n d"], distribution: Any) -> Coordinates:
     """Codes under p(z) or p(z | y), in double precision.
 
     Args:
         z: Codes, in the dtype that they were made in: it says how they are rounded.
-        law: The law of every coordinate, or a distribution with `cdf`, `log_cdf` and `log_sf` per coordinate and a
-            `variance`.
+        distribution: The distribution of every coordinate, or a distribution with `cdf`, `log_cdf` and `log_sf` per
+            coordinate and a `variance`.
     """
-    u = law.cdf(z.double())
+    u = distribution.cdf(z.double())
     return Coordinates(
         u,
-        _log_tail(u.log(), u < 0.01, law, law.log_cdf, z, 1),
-        _log_tail((-u).log1p_(), u > 0.99, law, law.log_sf, z, -1),
+        _log_tail(u.log(), u < 0.01, distribution, distribution.log_cdf, z, 1),
+        _log_tail((-u).log1p_(), u > 0.99, distribution, distribution.log_sf, z, -1),
     )
 
 
@@ -79,7 +79,7 @@ def coordinates_of_prior(
     *,
     rng: torch.Generator | None = None,
 ) -> Coordinates:
-    """Codes under the law that their prior has for each of them.
+    """Codes under the distribution that their prior has for each of them.
 
     Args:
         z: Codes.
@@ -94,50 +94,54 @@ def coordinates_of_prior(
     return coordinates(z, prior(y)).cpu()
 
 
-def _log_tail(near: Tensor, far: Tensor, law: Any, log_tail: Callable[[Tensor], Tensor], z: Tensor, inwards: int) -> Tensor:
-    """The log of a tail: from F where that is exact, which is faster; from the law where `far` says so."""
+def _log_tail(
+    near: Tensor, far: Tensor, distribution: Any, log_tail: Callable[[Tensor], Tensor], z: Tensor, inwards: int
+) -> Tensor:
+    """The log of a tail: from F where that is exact, which is faster; from the distribution where `far` says so."""
     if not far.any():
         return near
     codes = z.double()
-    taken = log_tail(codes[far]) if isinstance(law, Law) else log_tail(codes)[far]
+    taken = log_tail(codes[far]) if isinstance(distribution, UnivariateDistribution) else log_tail(codes)[far]
     near[far] = taken
     if taken.min() == -math.inf:
-        step = torch.finfo(z.dtype).eps * (codes.abs() + torch.as_tensor(law.variance).double().sqrt())
+        step = torch.finfo(z.dtype).eps * (codes.abs() + torch.as_tensor(distribution.variance).double().sqrt())
         near = torch.where(near == -math.inf, log_tail(codes + inwards * step) - math.log(2), near)
     return near
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """Squared lengths of codes under their law."""
+    """Squared lengths of codes under their distribution."""
 
     under: Coordinates
-    """Where each lies in the law."""
+    """Where each lies in the distribution."""
     ratio: float
     """Root mean square length over what it should be."""
     weight: float
-    """What a squared statistic of them is to be multiplied by: 1 where the law is known in closed form."""
+    """What a squared statistic of them is to be multiplied by: 1 where the distribution is known in closed form."""
 
 
-def lengths(z: Float[Tensor, "n d"], law: Law) -> Lengths:
-    """||z||^2 of codes under a prior with independent coordinates of one law."""
+def lengths(z: Float[Tensor, "n d"], distribution: UnivariateDistribution) -> Lengths:
+    """||z||^2 of codes under a prior with independent coordinates of one distribution."""
     n, d = z.shape
     squares = z.double().square().sum(1)
-    ratio = (squares.mean() / (d * (law.variance + law.mean**2))).sqrt().item()
-    if isinstance(law, NormalLaw) and law.loc == 0:
-        half = squares / (2 * law.scale**2)
+    ratio = (squares.mean() / (d * (distribution.variance + distribution.mean**2))).sqrt().item()
+    if isinstance(distribution, NormalDistribution) and distribution.loc == 0:
+        half = squares / (2 * distribution.scale**2)
         shape = half.new_tensor(d / 2)
         cdf, sf = torch.special.gammainc(shape, half), torch.special.gammaincc(shape, half)
         return Lengths(Coordinates(cdf, cdf.log(), sf.log()), ratio, 1.0)
-    drawn = _squared_lengths(law, d)
+    drawn = _squared_lengths(distribution, d)
     rank = torch.searchsorted(drawn, squares)
     u = (rank + 0.5) / (len(drawn) + 1)
     return Lengths(Coordinates(u, u.log(), torch.log1p(-u)), ratio, len(drawn) / (n + len(drawn)))
 
 
 @lru_cache(maxsize=16)
-def _squared_lengths(law: Law, d: int) -> Float[Tensor, "m"]:
-    """||z||^2 of draws from the law, sorted; always the same."""
+def _squared_lengths(distribution: UnivariateDistribution, d: int) -> Float[Tensor, "m"]:
+    """||z||^2 of draws from the distribution, sorted; always the same."""
     rng = torch.Generator().manual_seed(0)
-    parts = [law.icdf(torch.rand(_DRAWS // 16, d, generator=rng, dtype=torch.float64)).square().sum(1) for _ in range(16)]
+    parts = [
+        distribution.icdf(torch.rand(_DRAWS // 16, d, generator=rng, dtype=torch.float64)).square().sum(1) for _ in range(16)
+    ]
     return torch.cat(parts).sort().values

@@ -3,8 +3,8 @@ r"""Means, ratios and medians with intervals.
 Of n independent observations, the mean has Student's interval :math:`\bar a \pm q_{n-1} s / \sqrt n`. The ratio of two means
 over the same observations, :math:`r = \bar a / \bar b`, has by the delta method the standard error of the mean of
 :math:`(a_i - r b_i) / \bar b`. The median lies between the order statistics :math:`x_{(l)}` and :math:`x_{(n+1-l)}` unless
-fewer than l of n fair coins fall on one side, whatever the law; where even l = 1 is not safe enough (n < 6 at 95 %), no
-interval inside the possible values is.
+fewer than l of n fair coins fall on one side, whatever the distribution; where even l = 1 is not safe enough (n < 6 at 95
+%), no interval inside the possible values is.
 
 References: Student, 1908; Cochran, "Sampling techniques", 1977, ch. 6 (ratios); Conover, "Practical nonparametric
 statistics", 1999, ch. 3.2 (medians).

@@ -1,8 +1,8 @@
 r"""How much do codes know of labels, in nats?
 
-Let each datum x have a normal law of codes :math:`q(z | x)`, and let :math:`q(z | c)` and q(z) be its means over the data of
-class c and over all. The mutual information :math:`I(z; c) = E \log q(z | c) / q(z)` lies between 0 and the entropy H(c).
-From n data it can be bracketed without training anything, since all densities are mixtures of known components:
+Let each datum x have a normal posterior of codes :math:`q(z | x)`, and let :math:`q(z | c)` and q(z) be its means over the
+data of class c and over all. The mutual information :math:`I(z; c) = E \log q(z | c) / q(z)` lies between 0 and the entropy
+H(c). From n data it can be bracketed without training anything, since all densities are mixtures of known components:
 
 - *From above.* With the mixtures over the n data, the datum that a code was drawn from among them,
 
@@ -13,11 +13,11 @@ From n data it can be bracketed without training anything, since all densities a
 - *From below.* Any classifier r that has not seen a code gives :math:`I \ge H(c) + E \log r(c | z)` (Barber and Agakov,
   2003). Here it is the posterior of the same mixtures without the datum that the code was drawn from.
 
-Both are tight where the laws of codes of one class overlap, and far apart where each datum sits on its own; codes without
-spread have H(c) above, and a classifier's bound below.
+Both are tight where the posteriors of codes of one class overlap, and far apart where each datum sits on its own; codes
+without spread have H(c) above, and a classifier's bound below.
 
-A coordinate is *active* where the means of its laws vary over data by more than a hundredth of the prior's variance; one
-that is not carries nothing (posterior collapse).
+A coordinate is *active* where the means of its posteriors vary over data by more than a hundredth of the prior's variance;
+one that is not carries nothing (posterior collapse).
 
 References: Barber and Agakov, "The IM algorithm: a variational approach to information maximization", 2003; Poole, Ozair,
 van den Oord, Alemi, Tucker, "On variational bounds of mutual information", 2019; Burda, Grosse, Salakhutdinov, "Importance
@@ -59,12 +59,12 @@ def label_information(
     rng: torch.Generator | None = None,
     chunk: int = 256,
 ) -> LabelInformation:
-    """Bounds of the mutual information of codes and labels, from the laws of the codes of n data.
+    """Bounds of the mutual information of codes and labels, from the posteriors of the codes of n data.
 
     Reference: the module's theory.
 
     Args:
-        mean, log_variance: Of the normal law of each datum's code.
+        mean, log_variance: Of the normal posterior of each datum's code.
         y: Labels, two classes or more, two data of each or more.
         level: Level of the intervals.
         rng: Source of the draws, one for each datum, on the CPU.
@@ -132,7 +132,7 @@ def active_units(
 def _log_densities(
     z: Float[Tensor, "m d"], mean: Float[Tensor, "n d"], log_variance: Float[Tensor, "n d"]
 ) -> Float[Tensor, "m n"]:
-    """log q(z | x_j) of every code and law, but for a constant, as three products of matrices."""
+    """log q(z | x_j) of every code and posterior, but for a constant, as three products of matrices."""
     precision = (-log_variance).exp()
     squared = z.square() @ precision.mT - 2 * z @ (precision * mean).mT + (precision * mean.square()).sum(1)
     return -0.5 * (squared + log_variance.sum(1))

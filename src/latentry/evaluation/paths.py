@@ -175,7 +175,7 @@ def rejected_codes(
     y: Int[Tensor, "n"] | None = None,
     rng: torch.Generator | None = None,
 ) -> Share:
-    """Share of codes whose own elements a Kolmogorov-Smirnov test tells from the prior's law at this level.
+    """Share of codes whose own elements a Kolmogorov-Smirnov test tells from the prior's distribution at this level.
 
     Args:
         z: Codes.

@@ -9,7 +9,7 @@ It stays inside [0, 1] and keeps its level for shares near 0 or 1, where the usu
 
 Where trials are dependent, so that the variance of their share is larger than that by a known factor, it enters with it.
 
-Reference: Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
+Reference: Wilson, "Probable inference, the distribution of succession, and statistical inference", 1927.
 """
 
 import math

@@ -11,19 +11,19 @@ All look at features (`evaluation.extractor`), and none replaces the others:
 | number                            | interval                                              | is for            |
 |-----------------------------------|-------------------------------------------------------|-------------------|
 | `frechet_distance`                | block jackknife, Student's t                          | samples this size |
-| `frechet_distance_limit`          | the same, bias taken off                              | the two laws      |
-| `kernel_distance`                 | delete-one jackknife of the U-statistic, Student's t  | the two laws      |
+| `frechet_distance_limit`          | the same, bias taken off                              | the two distributions      |
+| `kernel_distance`                 | delete-one jackknife of the U-statistic, Student's t  | the two distributions      |
 | `precision`, `recall`, `coverage` | half-samples without replacement, Wilson's form       | samples this size |
 | `density`                         | half-samples without replacement, on the logarithm    | samples this size |
-| `score`                           | delta method on the logarithm, bias taken off, normal | the law           |
+| `score`                           | delta method on the logarithm, bias taken off, normal | the distribution           |
 
 They are sampling intervals: what more samples of the same model could change. What another seed would change is in
 `evaluation.seeds`. No interval comes from a bootstrap: duplicates in a resample lower the rank of covariances, set radii to
-zero, and add the bias of a distance a second time (`numerics.jackknife`). One weakness is known: where the laws hardly
-overlap, precision and recall hang on the balls of a few outliers, and their 95 % interval holds the mean about 86 times in
-100. Another is small samples, which a note of the report says: with 30 rows, or with features of long tails up to 200, the
-intervals of 95 % hold the kernel distance 80 to 92 times in 100, the Frechet distance 83 to 95 and the score 87 to 91
-(`benchmarks/sample_intervals.py`).
+zero, and add the bias of a distance a second time (`numerics.jackknife`). One weakness is known: where the distributions
+hardly overlap, precision and recall hang on the balls of a few outliers, and their 95 % interval holds the mean about 86
+times in 100. Another is small samples, which a note of the report says: with 30 rows, or with features of long tails up to
+200, the intervals of 95 % hold the kernel distance 80 to 92 times in 100, the Frechet distance 83 to 95 and the score 87 to
+91 (`benchmarks/sample_intervals.py`).
 
 Samples stream: the Frechet distance and the score use every row in constant memory; pairs of rows are taken among a random
 `max_rows` of each sample. Fallbacks are stated in the report's `notes`.
@@ -107,7 +107,7 @@ class SampleReport(Shown):
     recall: Estimate
     """Share of reference samples within the generated's neighbourhoods."""
     density: Estimate
-    """How many of the reference's neighbourhoods hold a generated sample, over k; 1 for equal laws."""
+    """How many of the reference's neighbourhoods hold a generated sample, over k; 1 for equal distributions."""
     coverage: Estimate
     """Share of the reference's neighbourhoods that hold a generated sample."""
     score: Estimate | None
@@ -431,7 +431,7 @@ def _frechet(generated: _Side, reference: _Side, level: float) -> tuple[Estimate
             found.limit - half,
             found.limit + half,
             level,
-            "block jackknife without its bias, for the laws",
+            "block jackknife without its bias, for the distributions",
             rows,
         ),
     )
@@ -442,7 +442,12 @@ def _kernel(generated: _Side, reference: _Side, level: float) -> Estimate:
     half = student_quantile(level, found.freedom) * math.sqrt(found.variance)
     rows = (len(generated.rows), len(reference.rows))
     return _estimate(
-        found.value, found.value - half, found.value + half, level, "jackknife of the U-statistic, for the laws", rows
+        found.value,
+        found.value - half,
+        found.value + half,
+        level,
+        "jackknife of the U-statistic, for the distributions",
+        rows,
     )
 
 
@@ -487,7 +492,9 @@ def _score(terms: Moments, level: float) -> Estimate:
     half = student_quantile(level, EXACT) * math.sqrt(found.variance)
     centre, classes = found.log_value - found.bias, len(terms.mean) - 1
     low, high = (min(max(math.exp(centre + side * half), 1.0), float(classes)) for side in (-1, 1))
-    return _estimate(math.exp(found.log_value), low, high, level, "delta method, logarithmic, for the law", (terms.count, 0))
+    return _estimate(
+        math.exp(found.log_value), low, high, level, "delta method, logarithmic, for the distribution", (terms.count, 0)
+    )
 
 
 def _notes(generated: _Side, reference: _Side) -> tuple[str, ...]:

@@ -99,7 +99,7 @@ def activation_directions(
 
     Args:
         layer: Codes to activations, as a module or any callable, such as the first layers of a generator.
-        prior: Law of the codes.
+        prior: Distribution of the codes.
         samples: Codes of it to look at.
         components: How many directions; 20 by default, or fewer where there are no more. Components that codes do not move
             linearly give directions of noise, and the smaller the component, the likelier it is one of these.
@@ -155,7 +155,7 @@ def first_weight_directions(
 
     Args:
         weights: The matrix `(D, d)`, or a module whose first dense or transposed convolutional layer takes the codes.
-        prior: Law of the codes.
+        prior: Distribution of the codes.
         components: How many directions; all by default.
         generator: What the codes belong to, for the record; `weights` itself by default, if it is a module.
 
@@ -183,7 +183,7 @@ def random_directions(
     """Orthonormal directions, uniform over all such sets: the null of every claim about a basis.
 
     Args:
-        prior: Law of the codes.
+        prior: Distribution of the codes.
         components: How many; all by default.
         rng: Source of randomness, on the CPU.
     """

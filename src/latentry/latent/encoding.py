@@ -9,12 +9,14 @@ where the difference is a mean over elements: of squares, of absolute values, or
 `Inverse` has seen only what G makes, and data are not quite of that kind: on the shipped digits it leaves two thirds of them
 with their label. Labels serve the training alone; the encoder reads nothing but x.
 
-K keeps the codes near the prior, in whose scale E works (`prior_scale`). A variational encoder gives each datum a law
+K keeps the codes near the prior, in whose scale E works (`prior_scale`). A variational encoder gives each datum a
+distribution
 :math:`N(\mu, \sigma^2)`, and K is its mean divergence from N(0, 1) (Kingma and Welling, 2014),
 
 .. math:: K = \frac{1}{2 d} \sum_j (\mu_j^2 + \sigma_j^2 - 1 - \ln \sigma_j^2) .
 
-Of single codes that would be a pull to the mean, away from where the codes of a prior are. Without a law of their own, K is
+Of single codes that would be a pull to the mean, away from where the codes of a prior are. Without a distribution of their
+own, K is
 the same divergence with mean and variance of each element over the batch: all codes together are held to the prior's
 moments, each is free.
 
@@ -115,14 +117,14 @@ def fit_encoder(
 
     Args:
         generator: Any differentiable, deterministic callable z -> x; modules behind it are held in eval mode meanwhile.
-        prior: Law of the codes.
+        prior: Distribution of the codes.
         x: Training data, in the units of the generator's output.
         y: Their labels; by default what the classifier takes them for.
         classifier: C, data to logits; without it the label of G(E(x)) has no say.
         scores: Codes to one logit for each row of a basis, the row of label l in place l, the complement after the labels:
             `lambda z: 4 * math.sqrt(d) * basis.coefficients(z)` gives coordinates in a basis of codes a sharpness of 4.
         start: Where to begin: an inverse of the same generator, whose width then counts; random weights by default.
-        variational: Whether each datum gets a law of its codes; else one code.
+        variational: Whether each datum gets a distribution of its codes; else one code.
         difference: Mean squared (`l2`) or absolute (`l1`) difference of elements, or the paper's `hinge`
             for data in [-1, 1].
         class_weight: Weight a of the classifier's cross entropy.
@@ -379,7 +381,8 @@ def _encoder(
 
 
 def _fitted(known: Tensor, wanted: Tensor) -> Tensor:
-    """Rows of outputs cut off, or filled up with zeros, where means alone are known and laws wanted or the other way."""
+    """Rows of outputs cut off, or filled up with zeros, where means alone are known and distributions wanted or the other
+    way."""
     if known.shape == wanted.shape:
         return known
     filled = torch.zeros_like(wanted)

@@ -15,7 +15,7 @@ Where the data come corrupted, the encoder may be shown what they come as: it th
 :math:`E(C(G(z)))`, C being the corruption, drawn anew for each pair, and its minimum is the posterior mean given the
 corrupted data. It needs no data, and no pair of clean and corrupted ones.
 
-An estimate outside the support of a law is brought back to its end, which takes it nearer to every code.
+An estimate outside the support of a distribution is brought back to its end, which takes it nearer to every code.
 
 References: Luo, Xu, Tang, Yang, "Learning inverse mapping by autoencoder based generative adversarial nets", 2017; Zhu,
 Krähenbühl, Shechtman, Efros, "Generative visual manipulation on the natural image manifold", 2016 (an encoder as the start
@@ -133,14 +133,14 @@ class Inverse(Shown):
     encoder: nn.Module
     """Data to codes in the prior's own scale, in eval mode; a variational one gives as many deviations too."""
     prior: SampledPrior
-    """Law of the codes."""
+    """Distribution of the codes."""
     data_shape: tuple[int, ...]
     """Shape of one datum."""
     generator_fingerprint: str | None
     """Hash of the generator's weights; None if it was no module."""
     report: InverseReport
     variational: bool = False
-    """Whether the encoder gives each datum a law of its codes; calling it gives their mean."""
+    """Whether the encoder gives each datum a distribution of its codes; calling it gives their mean."""
 
     def _facts(self) -> Facts:
         told = self.report._facts()
@@ -168,7 +168,8 @@ class Inverse(Shown):
 
     @checked()
     def sample(self, x: Shaped[Tensor, "n *s"], *, rng: torch.Generator | None = None) -> Float[Tensor, "n d"]:
-        """One code of each datum from the law that a variational encoder gives it, as otherwise `__call__` its mean.
+        """One code of each datum from the distribution that a variational encoder gives it, as otherwise `__call__` its
+        mean.
 
         Args:
             x: Data.
@@ -217,7 +218,7 @@ def fit_inverse(
     Args:
         generator: Any differentiable, deterministic callable z -> x of images `(n, c, h, w)`, signals `(n, c, length)` or
             vectors `(n, m)`. The modules behind it are held in eval mode with frozen parameters meanwhile.
-        prior: Law of the codes.
+        prior: Distribution of the codes.
         steps: Optimiser iterations; the learning rate falls along a cosine over all of them.
         batch_size: Pairs of one iteration.
         width: Channels of the encoder's first hidden layer.
@@ -322,7 +323,8 @@ def load_inverse(folder: str | Path, generator: Generator | None = None, prior: 
         folder: Where it lies.
         generator: The generator that it is meant for, to make sure that it is the one it was fitted to: by its weights if it
             is a module, by the shapes of codes and data in any case.
-        prior: Law of the codes; that of the file by default. One that is no class of this package has to be given again.
+        prior: Distribution of the codes; that of the file by default. One that is no class of this package has to
+            be given again.
 
     Raises:
         ValueError: The folder lacks a file or holds an inverse of another version, generator or prior.

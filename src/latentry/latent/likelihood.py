@@ -28,7 +28,7 @@ from torch import Tensor
 from latentry.interfaces import Prior, SampledPrior
 from latentry.numerics.cdf_distances import overhang, reach
 from latentry.numerics.inputs import checked
-from latentry.numerics.law import Law
+from latentry.numerics.univariate import UnivariateDistribution
 from latentry.priors.labelled import NormalMixture
 from latentry.priors.radial import RadialPrior
 
@@ -53,13 +53,13 @@ class NegativeLogPrior:
     @checked(differentiable=True, any_value=("z",))
     def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
         if isinstance(prior, Prior):
-            law: Any = prior.law
-            known = reach(law)
-            density = law.log_prob(z.clamp(*known.bounds)).nan_to_num(neginf=_LEAST_LOG_DENSITY).mean(-1)
+            distribution: Any = prior.marginal
+            known = reach(distribution)
+            density = distribution.log_prob(z.clamp(*known.bounds)).nan_to_num(neginf=_LEAST_LOG_DENSITY).mean(-1)
             outside = overhang(z, known.bounds, known.scale)
         elif isinstance(prior, RadialPrior):
-            known = reach(prior.radius_law)
-            low, high = known.bounds if prior.radius_law.support[0] > 0 else (0.0, known.bounds[1])
+            known = reach(prior.radius_distribution)
+            low, high = known.bounds if prior.radius_distribution.support[0] > 0 else (0.0, known.bounds[1])
             r = z.norm(dim=-1, keepdim=True).clamp(min=_LEAST_NORM)
             density = prior.log_prob(z * (r.clamp(low, high) / r)).nan_to_num(neginf=_LEAST_LOG_DENSITY) / z.shape[-1]
             outside = overhang(r, (low, high), known.scale)
@@ -76,7 +76,8 @@ class NormShell:
     """Squared distance of a code's norm from the norm of a typical code, in units of that.
 
     Raises:
-        ValueError: The prior has neither independent coordinates of one law nor a law of the norm nor normal components.
+        ValueError: The prior has neither independent coordinates of one distribution nor a distribution of the norm nor
+            normal components.
     """
 
     @checked(differentiable=True, any_value=("z",))
@@ -86,18 +87,18 @@ class NormShell:
 
 def _typical_norm(prior: SampledPrior) -> float:
     if isinstance(prior, Prior):
-        return math.sqrt(prior.latent_dim * (prior.law.variance + prior.law.mean**2))
+        return math.sqrt(prior.latent_dim * (prior.marginal.variance + prior.marginal.mean**2))
     if isinstance(prior, RadialPrior):
-        return _median(prior.radius_law)
+        return _median(prior.radius_distribution)
     if isinstance(prior, NormalMixture):
         mixture = prior()
         return math.sqrt((mixture.variance + mixture.mean.square()).sum().item())
     raise ValueError(
-        f"expected a prior with independent coordinates of one law, a radial one or a NormalMixture, "
-        f"got {type(prior).__name__}; give the norm's law to RadialPrior"
+        f"expected a prior with independent coordinates of one distribution, a radial one or a NormalMixture, "
+        f"got {type(prior).__name__}; give the norm's distribution to RadialPrior"
     )
 
 
 @lru_cache(maxsize=32)
-def _median(law: Law) -> float:
-    return law.icdf(torch.tensor(0.5, dtype=torch.float64)).item()
+def _median(distribution: UnivariateDistribution) -> float:
+    return distribution.icdf(torch.tensor(0.5, dtype=torch.float64)).item()

@@ -1,7 +1,7 @@
 r"""Operators on codes: rotations first, and what they are compared with.
 
-A rotation keeps the norm of every code and the law N(0, I) as a whole: R z is from the prior wherever z is, if R does not
-depend on z. In the plane of two orthonormal vectors a and b,
+A rotation keeps the norm of every code and the distribution N(0, I) as a whole: R z is from the prior wherever z is, if R
+does not depend on z. In the plane of two orthonormal vectors a and b,
 
 .. math:: R = I + (\cos\theta - 1)(a a^T + b b^T) + \sin\theta \, (b a^T - a b^T)
 

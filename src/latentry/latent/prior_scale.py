@@ -1,7 +1,7 @@
 """A prior's own scale: coordinates of mean 0 and variance 1, in which encoders work and errors of codes are told.
 
 Deviations from the mean over the standard deviation, or normal coordinates where the prior has these (Gaussianization, Chen
-and Gopinath, 2000), since it may have no variance. A code outside the support of a law is brought back to its end.
+and Gopinath, 2000), since it may have no variance. A code outside the support of a distribution is brought back to its end.
 """
 
 import math
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from latentry.interfaces import Prior, PushforwardPrior, SampledPrior
-from latentry.priors.distribution import SampledLaw
+from latentry.priors.distribution import SampledDistribution
 
 __all__ = ["Scale", "scale_of"]
 
@@ -41,9 +41,11 @@ def scale_of(prior: SampledPrior) -> Scale:
         return Scale(prior.to_normal, prior.from_normal, lambda units: units)
     low, high = -math.inf, math.inf
     if isinstance(prior, Prior):
-        mean, variance = (torch.tensor(value, dtype=torch.float64) for value in (prior.law.mean, prior.law.variance))
-        if isinstance(prior.law, SampledLaw):
-            low, high = prior.law.support
+        mean, variance = (
+            torch.tensor(value, dtype=torch.float64) for value in (prior.marginal.mean, prior.marginal.variance)
+        )
+        if isinstance(prior.marginal, SampledDistribution):
+            low, high = prior.marginal.support
     else:  # with labels, or a stranger's
         rng = torch.Generator(prior.sample(0).device).manual_seed(0)
         sample = prior.sample(_ESTIMATION_CODES, rng=rng)

@@ -1,8 +1,8 @@
 r"""Codes put onto their prior, instead of pulled towards it.
 
-The elements of a code keep their order and become exactly the quantiles of the law, :math:`F^{-1}((i - 1/2) / d)` for the
-i-th smallest. It is the limit of the 1-Wasserstein distance under an infinite weight. All that is left to a code is which
-element is which; no sample of the prior is so regular, and a two-sided test says so.
+The elements of a code keep their order and become exactly the quantiles of the distribution, :math:`F^{-1}((i - 1/2) / d)`
+for the i-th smallest. It is the limit of the 1-Wasserstein distance under an infinite weight. All that is left to a code is
+which element is which; no sample of the prior is so regular, and a two-sided test says so.
 
 For a radial prior this is done in normal coordinates, which fixes the norm too.
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from latentry.interfaces import SampledPrior
 from latentry.numerics.inputs import checked
-from latentry.numerics.law import Law
+from latentry.numerics.univariate import UnivariateDistribution
 from latentry.priors.coordinates import from_iid_coordinates, iid_coordinates
 
 __all__ = ["quantile_projection"]
@@ -31,14 +31,14 @@ def quantile_projection(z: Float[Tensor, "*n d"], prior: SampledPrior) -> Float[
     There is no gradient: small moves change nothing.
 
     Raises:
-        ValueError: The prior has neither independent coordinates of one law nor normal ones.
+        ValueError: The prior has neither independent coordinates of one distribution nor normal ones.
     """
-    coordinates, law = iid_coordinates(z.detach(), prior)
+    coordinates, distribution = iid_coordinates(z.detach(), prior)
     ranks = coordinates.argsort(dim=-1, stable=True).argsort(dim=-1)
-    return from_iid_coordinates(_quantiles(law, z.shape[-1]).to(z)[ranks], prior)
+    return from_iid_coordinates(_quantiles(distribution, z.shape[-1]).to(z)[ranks], prior)
 
 
 @lru_cache(maxsize=32)
-def _quantiles(law: Law, d: int) -> Tensor:
+def _quantiles(distribution: UnivariateDistribution, d: int) -> Tensor:
     """F^-1((i - 1/2) / d)."""
-    return law.icdf((torch.arange(d, dtype=torch.float64) + 0.5) / d)
+    return distribution.icdf((torch.arange(d, dtype=torch.float64) + 0.5) / d)

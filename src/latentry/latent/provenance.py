@@ -164,7 +164,7 @@ def is_from(
     Args:
         generator: Any differentiable, deterministic callable z -> x.
         x: Images or other data, in the units of the generator's output.
-        prior: Law of the codes.
+        prior: Distribution of the codes.
         calibration: Number k of own samples; each costs as much as an image, and no p-value is below 1 / (k + 1).
         treatment: What was done to the images after they were made, as a function of a batch: applied to the own samples.
         eight_bit: Whether to round both sides to eight bits; None does where any image lies on the grid of eight bits.

@@ -63,7 +63,7 @@ class QuasiEigenbasis(Shown):
     generator_fingerprint: str | None = None
     """Hash of the generator's weights; None if it is not known or was no module."""
     prior: str | None = None
-    """Law of its codes, where known."""
+    """Distribution of its codes, where known."""
 
     def _facts(self) -> Facts:
         m, k = len(self.vectors), self.num_labels

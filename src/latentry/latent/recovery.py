@@ -180,7 +180,7 @@ def recover_codes(
             parameters meanwhile, as are those behind `start`, `difference` and `regularizer`.
         x: Data, in the units of the generator's output, or measurements of them where `difference` has an operator. They are
             brought to the generator's dtype, or to single precision for one of half precision, in which codes are computed.
-        prior: Law of the codes: source of the starts, and what the regularizer compares with.
+        prior: Distribution of the codes: source of the starts, and what the regularizer compares with.
         solver: `LevenbergMarquardt()`, `LBFGS()` or `Adam()` with settings of your own. `auto` is, for an l2 difference, the
             first for codes of up to 1,024 elements and `LBFGS(steps=400)` for longer ones, and `Adam()` else.
         start: First start of each datum: a learned inverse x -> z (`fit_inverse`), or codes; by default, and for all

@@ -8,8 +8,8 @@ of the code's normal coordinates. For a labelled prior it is taken of the code's
 :math:`(z - \mu_y) / \sigma_y`, which are independent N(0, 1) for codes of that label.
 
 The usual R is the mean square of the elements (for a normal prior: its negative log density), which is least at zero, where
-no sample of the prior ever is. Cho (2020) takes the distance between a code's own elements and the law of one coordinate:
-it has no wish to shrink, only to look like a sample.
+no sample of the prior ever is. Cho (2020) takes the distance between a code's own elements and the distribution of one
+coordinate: it has no wish to shrink, only to look like a sample.
 
 All are finite, with a gradient that points back, wherever a code may have gone: far out in a tail and outside the support.
 
@@ -36,10 +36,10 @@ from latentry.numerics.distances import (
     wasserstein_distance,
 )
 from latentry.numerics.inputs import check_fields, checked
-from latentry.numerics.law import Law
+from latentry.numerics.univariate import UnivariateDistribution
 from latentry.priors.coordinates import iid_coordinates
 from latentry.priors.labelled import NormalMixture
-from latentry.priors.laws import NormalLaw
+from latentry.priors.univariate import NormalDistribution
 
 __all__ = ["AbsoluteValue", "ComponentDistance", "Distance", "L2", "Regularizer", "StatisticalDistance", "WeightedSum"]
 
@@ -72,7 +72,7 @@ class AbsoluteValue:
 
 @dataclass(frozen=True)
 class StatisticalDistance:
-    """Distance between a code's own elements and the law of one coordinate of the prior, in closed form.
+    """Distance between a code's own elements and the distribution of one coordinate of the prior, in closed form.
 
     Reference: Cho (2020), the latent regulation loss; formulas in `latentry.numerics.distances` and, for the last two, in
     `latentry.numerics.cdf_distances`.
@@ -126,7 +126,7 @@ class ComponentDistance:
         else:
             y = torch.full(z.shape[:-1], self.label, device=prior.loc.device)
         component = prior(y)
-        return _distance(self.distance, (z - component.mean.to(z)) / component.stddev.to(z), NormalLaw())
+        return _distance(self.distance, (z - component.mean.to(z)) / component.stddev.to(z), NormalDistribution())
 
 
 @dataclass(frozen=True)
@@ -151,21 +151,21 @@ def _check_distance(distance: str) -> None:
         raise ValueError(f"expected a distance among {get_args(Distance)}, got {distance!r}")
 
 
-def _distance(distance: Distance, z: Float[Tensor, "n d"], law: Law) -> Float[Tensor, "n"]:
-    """The distance of this name between the elements of each code and the law."""
+def _distance(distance: Distance, z: Float[Tensor, "n d"], distribution: UnivariateDistribution) -> Float[Tensor, "n"]:
+    """The distance of this name between the elements of each code and the distribution."""
     if distance == "energy":
-        return energy_distance(z, law)
+        return energy_distance(z, distribution)
     if distance == "cramer-von-mises":
-        return cramer_von_mises_distance(z, law)
+        return cramer_von_mises_distance(z, distribution)
     if distance == "anderson-darling":
-        return anderson_darling_distance(z, law)
-    cells = _cells(law, z.shape[-1], z.dtype, z.device)
+        return anderson_darling_distance(z, distribution)
+    cells = _cells(distribution, z.shape[-1], z.dtype, z.device)
     if distance == "wasserstein2":
         return wasserstein2_distance(z, cells)
-    return wasserstein_distance(z, law, cells)
+    return wasserstein_distance(z, distribution, cells)
 
 
 @lru_cache(maxsize=32)
-def _cells(law: Law, d: int, dtype: torch.dtype, device: torch.device) -> QuantileCells:
-    """The cells of a law are the same at every step."""
-    return quantile_cells(law, d, torch.empty(0, dtype=dtype, device=device))
+def _cells(distribution: UnivariateDistribution, d: int, dtype: torch.dtype, device: torch.device) -> QuantileCells:
+    """The cells of a distribution are the same at every step."""
+    return quantile_cells(distribution, d, torch.empty(0, dtype=dtype, device=device))

@@ -109,7 +109,7 @@ def quasi_eigenvectors(
     Args:
         generator: Any callable z -> x; modules behind it are held in eval mode meanwhile.
         classifier: Any callable x -> logits `(n, k)`, k >= 2; modules behind it are held in eval mode meanwhile.
-        prior: Law of the codes.
+        prior: Distribution of the codes.
         encoder: Callable x -> codes, such as `latentry.Inverse`: with `x` the labels' means are of codes of data. A code's
             label is that of what the generator makes of it, as in the paper.
         x: The data.
@@ -242,7 +242,7 @@ def basis_from_codes(
         complement: What follows the labelled rows.
         fewest: Codes below which a label's mean is refused.
         generator: What the codes belong to: its weights are noted, so that the basis is not taken for another's.
-        prior: Law of the codes, noted as well.
+        prior: Distribution of the codes, noted as well.
         rng: Source of random directions with `complement="noise"`, on the codes' device.
 
     Raises:

@@ -30,14 +30,14 @@ from torch.optim import Adam
 from latentry.models.gan import discriminator_loss
 from latentry.models.label_split_losses import normal_divergence, three_term_hinge
 from latentry.models.label_split_weights import LabelSplitWeights
-from latentry.models.laws import normal_laws
+from latentry.models.posterior import normal_posterior
 from latentry.priors import NormalMixture
 from latentry.training.loop import Update
 
 __all__ = ["ConditionalTraining"]
 
 _EXACT = 1e-3
-"""Deviation of the part of a code that is the label: a law needs one."""
+"""Deviation of the part of a code that is the label: a posterior needs one."""
 
 
 class ConditionalTraining:
@@ -89,8 +89,8 @@ class ConditionalTraining:
         shown: dict[str, Tensor] = {}
         x_hat = None
         if "encoder" in self.networks:
-            style = normal_laws(self._encoded(x, y))
-            assert style.log_variance is not None, "an encoder gives laws"
+            style = normal_posterior(self._encoded(x, y))
+            assert style.log_variance is not None, "an encoder gives posteriors"
             x_hat = self.networks["decoder"](self.code(style.drawn(rng), y))
             reconstruction = (x_hat - x).square().mean()
             divergence = normal_divergence(style.mean, style.log_variance)
@@ -111,7 +111,7 @@ class ConditionalTraining:
         return torch.cat([one_hot(y, self.num_classes).to(z_u), z_u], 1) if self.num_classes else z_u
 
     def prior(self, probs: Float[Tensor, "k"] | None = None) -> NormalMixture:
-        """Law of whole codes; one component of N(0, I) where there are no labels."""
+        """Distribution of whole codes; one component of N(0, I) where there are no labels."""
         if not self.num_classes:
             return NormalMixture(torch.zeros(1, self.style_dim), torch.ones(1, self.style_dim))
         unit = torch.eye(self.num_classes)

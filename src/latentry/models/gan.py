@@ -98,7 +98,7 @@ class GAN:
     Args:
         generator: Codes to data.
         discriminator: Data to one score each.
-        prior: Law of the codes.
+        prior: Distribution of the codes.
         objective: Which game is played.
         r1: Weight gamma of the R1 penalty (gamma / 2 on the mean squared gradient norm); 0 leaves it out.
         r1_every: Iterations between two penalties, each weighted by their number (lazy regularisation).

@@ -1,9 +1,9 @@
 r"""The label split: codes :math:`z = (z_s, z_u)` of which the first part says what a datum is, the second how it looks.
 
-Encoder S gives :math:`z_s`, encoder U a normal law of :math:`z_u`, the decoder makes :math:`\hat x` of both. A normal
+Encoder S gives :math:`z_s`, encoder U a normal posterior of :math:`z_u`, the decoder makes :math:`\hat x` of both. A normal
 mixture with one component for each class lies over :math:`z_s` (`label_split_losses`), N(0, I) over :math:`z_u`, and a
-classifier C that tries to read labels from :math:`z_u` is answered by encoder U, which leads it towards a law that knows
-nothing. With a discriminator D of images and labels it is a GAN too, whose samples are
+classifier C that tries to read labels from :math:`z_u` is answered by encoder U, which leads it towards a posterior that
+knows nothing. With a discriminator D of images and labels it is a GAN too, whose samples are
 :math:`G(\mu_{y'} + \epsilon / \sqrt{\lambda_{y'}}, \, z_u \sim N(0, I))`.
 
 Who learns what from what, in each iteration:
@@ -52,7 +52,7 @@ from latentry.models.label_split_losses import (
     three_term_hinge,
 )
 from latentry.models.label_split_weights import LabelSplitWeights
-from latentry.models.laws import Laws, normal_laws
+from latentry.models.posterior import Posterior, normal_posterior
 from latentry.models.pretrained import load_pretrained, model_folder, save_pretrained
 from latentry.networks import ConditionalFlow, FlowDecoder
 from latentry.numerics.hsic import centred_alignment, gaussian_kernel
@@ -64,7 +64,7 @@ __all__ = [
     "LabelSplit",
     "LabelSplitTraining",
     "is_label_split",
-    "laws_of_labels",
+    "posteriors_of_labels",
     "load_label_split",
     "save_label_split",
 ]
@@ -74,14 +74,14 @@ _PARTS = {"decoder": ".", "label_encoder": "label-encoder", "style_encoder": "st
 _PAPERS = LabelSplitWeights()
 
 
-def laws_of_labels(given: Float[Tensor, "n k"], label_dim: int) -> Laws:
-    """The laws of z_s: as those of styles, or without spread where an encoder gives codes."""
-    return Laws(given, None) if given.shape[1] == label_dim else normal_laws(given)
+def posteriors_of_labels(given: Float[Tensor, "n k"], label_dim: int) -> Posterior:
+    """The posteriors of z_s: as those of styles, or without spread where an encoder gives codes."""
+    return Posterior(given, None) if given.shape[1] == label_dim else normal_posterior(given)
 
 
 @dataclass(frozen=True, repr=False)
 class LabelSplit(Shown):
-    """Trained encoders and decoder, with the law of their codes."""
+    """Trained encoders and decoder, with the posterior of their codes."""
 
     label_encoder: nn.Module
     """Data to z_s, or to mean and log variance of it."""
@@ -90,11 +90,11 @@ class LabelSplit(Shown):
     decoder: nn.Module
     """Codes (z_s, z_u) to data: the generator."""
     prior: NormalMixture
-    """Law of whole codes: the mixture over z_s, and N(0, 1) over each coordinate of z_u."""
+    """Distribution of whole codes: the mixture over z_s, and N(0, 1) over each coordinate of z_u."""
     label_dim: int
     """Length of z_s, which comes first."""
     least_deviation: float = 0.0
-    """Of the laws of z_u."""
+    """Of the posteriors of z_u."""
 
     def _facts(self) -> Facts:
         d = self.prior.latent_dim
@@ -126,7 +126,7 @@ class LabelSplit(Shown):
     def encode(
         self, x: Float[Tensor, "n *s"], batch_size: int = 500, *, rng: torch.Generator | None = None
     ) -> Float[Tensor, "n d"]:
-        """Codes of data: draws of the laws that the encoders give, through the flow where the decoder has one.
+        """Codes of data: draws of the posteriors that the encoders give, through the flow where the decoder has one.
 
         Args:
             x: Data.
@@ -135,27 +135,27 @@ class LabelSplit(Shown):
                 the same codes.
         """
         rng = torch.Generator(x.device).manual_seed(0) if rng is None else rng
-        return self.drawn(self.laws(x, batch_size), rng)
+        return self.drawn(self.posteriors(x, batch_size), rng)
 
-    def drawn(self, laws: tuple[Laws, Laws], rng: torch.Generator) -> Float[Tensor, "n d"]:
-        """Codes drawn from laws of z_s and z_u, through the flow: what `encode` does, without the encoders."""
-        return self._through_flow(*(part.drawn(rng) for part in laws))
+    def drawn(self, posteriors: tuple[Posterior, Posterior], rng: torch.Generator) -> Float[Tensor, "n d"]:
+        """Codes drawn from posteriors of z_s and z_u, through the flow: what `encode` does, without the encoders."""
+        return self._through_flow(*(part.drawn(rng) for part in posteriors))
 
     @checked()
     def centres(self, x: Float[Tensor, "n *s"], batch_size: int = 500) -> Float[Tensor, "n d"]:
-        """The means of these laws in place of draws, for reconstructions and edits.
+        """The means of these posteriors in place of draws, for reconstructions and edits.
 
         They show data at their clearest, and hold more of them, of labels too, than any code that the decoder learned from.
         """
-        return self._through_flow(*(laws.mean for laws in self.laws(x, batch_size)))
+        return self._through_flow(*(posteriors.mean for posteriors in self.posteriors(x, batch_size)))
 
     def _through_flow(self, z_s: Float[Tensor, "n s"], z_u: Float[Tensor, "n u"]) -> Float[Tensor, "n d"]:
         with torch.no_grad():
             return torch.cat([z_s, z_u if self.flow is None else self.flow(z_u, z_s)], 1)
 
     @checked()
-    def laws(self, x: Float[Tensor, "n *s"], batch_size: int = 500) -> tuple[Laws, Laws]:
-        """Laws of z_s and of z_u as the encoders give them, before any flow."""
+    def posteriors(self, x: Float[Tensor, "n *s"], batch_size: int = 500) -> tuple[Posterior, Posterior]:
+        """Posteriors of z_s and of z_u as the encoders give them, before any flow."""
         with evaluated(self.label_encoder, self.style_encoder) as (of_label, of_style), torch.no_grad():
             parts = x.to(weights_like(self.label_encoder, x)).split(batch_size)
             given = [(of_label(part), of_style(part)) for part in parts]
@@ -164,7 +164,7 @@ class LabelSplit(Shown):
             raise ValueError(
                 f"expected data (n, *data_shape) of which encoders make rows, got {tuple(x.shape)}; drop an axis"
             )
-        return laws_of_labels(labels, self.label_dim), normal_laws(styles, self.least_deviation)
+        return posteriors_of_labels(labels, self.label_dim), normal_posterior(styles, self.least_deviation)
 
     @property
     def flow(self) -> ConditionalFlow | None:
@@ -264,8 +264,8 @@ class LabelSplitTraining:
         confusion_target: What C shall be led to: all classes alike, or the class probabilities.
         placements: Updates of encoder S and mixture in each iteration.
         adversary_steps: Updates of C in each iteration, on new draws of z_u.
-        adversary_sees: Whether C reads draws of z_u or the means of their laws, where every trace of a label shows.
-        least_deviation: Of the laws of z_u: what is finer than this noise, no decoder and no reader of draws can see.
+        adversary_sees: Whether C reads draws of z_u or the means of their posteriors, where every trace of a label shows.
+        least_deviation: Of the posteriors of z_u: what is finer than this noise, no decoder and no reader of draws can see.
         sampled_styles: Where z_u of D's samples comes from: N(0, I), or the codes of other data of the batch.
         precision_every: Iterations after which the rate of the precisions falls to a tenth, again and again; 0 for never.
         extent: Arguments of `jitter` for what encoder S is shown when it and the mixture alone are updated; data that are
@@ -344,25 +344,25 @@ class LabelSplitTraining:
         mixture: Any = self.networks["mixture"]
         self._slow_precisions()
         for _ in range(self.placements - 1):
-            laws = self._label_laws(jitter(x, **self.extent, rng=rng) if any(self.extent.values()) else x)
-            placement = self._placement(laws, laws.drawn(rng), y)
+            posteriors = self._label_posteriors(jitter(x, **self.extent, rng=rng) if any(self.extent.values()) else x)
+            placement = self._placement(posteriors, posteriors.drawn(rng), y)
             update({"placement": placement, "precision": placement})
             mixture.limit_()
 
-        laws = self._label_laws(x)
-        style = normal_laws(self.networks["style-encoder"](x), self.least_deviation)
-        z_s, z_u = laws.drawn(rng), style.drawn(rng)
+        posteriors = self._label_posteriors(x)
+        style = normal_posterior(self.networks["style-encoder"](x), self.least_deviation)
+        z_s, z_u = posteriors.drawn(rng), style.drawn(rng)
         x_hat = self.networks["decoder"](torch.cat([z_s, z_u], 1))
-        shown = {"accuracy": self._accuracy(laws.mean, y)}
+        shown = {"accuracy": self._accuracy(posteriors.mean, y)}
         shown |= self._teach_adversary(style, y, rng, update)
 
         weights = self.weights
-        placement = self._placement(laws, z_s, y)
+        placement = self._placement(posteriors, z_s, y)
         reconstruction = (x_hat - x).square().mean()
-        assert style.log_variance is not None, "encoder U gives laws"
+        assert style.log_variance is not None, "encoder U gives posteriors"
         divergence = normal_divergence(style.mean, style.log_variance)
         total = weights.reconstruction * reconstruction + weights.divergence * divergence
-        total = total + weights.pull * self._likelihood(laws, y)
+        total = total + weights.pull * self._likelihood(posteriors, y)
         if weights.confusion:
             logits = self.networks["adversary"](style.mean if self.adversary_sees == "means" else z_u)
             total = total + weights.confusion * confusion_loss(logits, self.target.to(logits))
@@ -388,21 +388,21 @@ class LabelSplitTraining:
         mixture: Any = self.networks["mixture"]
         return mixture.settled(self.probs).beside_normal(self.style_dim)
 
-    def _label_laws(self, x: Tensor) -> Laws:
-        return laws_of_labels(self.networks["label-encoder"](x), self.label_dim)
+    def _label_posteriors(self, x: Tensor) -> Posterior:
+        return posteriors_of_labels(self.networks["label-encoder"](x), self.label_dim)
 
-    def _likelihood(self, laws: Laws, y: Tensor) -> Tensor:
+    def _likelihood(self, posteriors: Posterior, y: Tensor) -> Tensor:
         mixture: Any = self.networks["mixture"]
-        if laws.log_variance is None:
-            return mixture_likelihood_loss(laws.mean, y, mixture.loc, mixture.precision)
-        return component_divergence(laws.mean, laws.log_variance, y, mixture.loc, mixture.precision)
+        if posteriors.log_variance is None:
+            return mixture_likelihood_loss(posteriors.mean, y, mixture.loc, mixture.precision)
+        return component_divergence(posteriors.mean, posteriors.log_variance, y, mixture.loc, mixture.precision)
 
-    def _placement(self, laws: Laws, z_s: Tensor, y: Tensor) -> Tensor:
+    def _placement(self, posteriors: Posterior, z_s: Tensor, y: Tensor) -> Tensor:
         mixture: Any = self.networks["mixture"]
         told = mixture_classification_loss(z_s, y, mixture.loc, mixture.precision, self.weights.margin)
-        return told + self.weights.likelihood * self._likelihood(laws, y)
+        return told + self.weights.likelihood * self._likelihood(posteriors, y)
 
-    def _teach_adversary(self, style: Laws, y: Tensor, rng: torch.Generator, update: Update) -> dict[str, Tensor]:
+    def _teach_adversary(self, style: Posterior, y: Tensor, rng: torch.Generator, update: Update) -> dict[str, Tensor]:
         """C learns to read labels from z_u, by draws or means."""
         if not self.weights.confusion:
             return {}

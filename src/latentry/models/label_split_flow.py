@@ -1,4 +1,4 @@
-r"""The last of the labels taken from z_u, and the laws of codes brought to the prior, after a label split is trained.
+r"""The last of the labels taken from z_u, and the posteriors of codes brought to the prior, after a label split is trained.
 
 No adversary is strong enough and no training long enough for z_u to know nothing of labels; and all codes together, as
 encoders give them, are not N(0, I), so that what is drawn from the prior is not what the decoder has learned to decode. Both
@@ -17,15 +17,15 @@ z_s, :math:`u = S(z_u)`, for whatever is not normal in all codes together, and a
 has a price of :math:`\lambda E |w - u|^2`, the cost of optimal transport. Of maps that take the labels away it is the one
 that moves styles least.
 
-A law has no room for a finite map where codes lie on a thin surface. Codes here are *draws* of the encoder's laws, new ones
-in each iteration, and `least_deviation` of the training keeps these laws from becoming thin. Their means are no codes: they
-hold more of the data than the decoder has ever seen, and of labels too.
+A posterior has no room for a finite map where codes lie on a thin surface. Codes here are *draws* of the encoder's
+posteriors, new ones in each iteration, and `least_deviation` of the training keeps these posteriors from becoming thin.
+Their means are no codes: they hold more of the data than the decoder has ever seen, and of labels too.
 
 The mixture over z_s is fitted anew as well: mean and deviation of the codes of each class, in place of those that the
 classification of codes has pulled apart.
 
 References: Dinh, Sohl-Dickstein, Bengio, "Density estimation using Real NVP", 2017; Dai and Wipf, "Diagnosing and enhancing
-VAE models", 2019, and Ghosh et al., "From variational to deterministic autoencoders", 2020 (laws of codes fitted after
+VAE models", 2019, and Ghosh et al., "From variational to deterministic autoencoders", 2020 (posteriors of codes fitted after
 training); the decomposition: Hoffman and Johnson, "ELBO surgery", 2016.
 """
 
@@ -41,41 +41,41 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from latentry.models.label_split import LabelSplit
-from latentry.models.laws import Laws
+from latentry.models.posterior import Posterior
 from latentry.networks import ConditionalFlow, FlowDecoder
 from latentry.priors import NormalMixture
 from latentry.training.loop import Update, train
 from latentry.training.settings import LoopSettings
 
-__all__ = ["CodeLaws", "FlowTraining", "behind_flow", "refitted_prior", "settled"]
+__all__ = ["CodePosterior", "FlowTraining", "behind_flow", "refitted_prior", "settled"]
 
 _BATCH = 256
 
 
-class CodeLaws:
-    """Laws of the codes of data, as items to draw batches from.
+class CodePosterior:
+    """Posterior of the codes of data, as items to draw batches from.
 
     Args:
         labels: Of z_s.
         styles: Of z_u, before any flow.
     """
 
-    def __init__(self, labels: Laws, styles: Laws) -> None:
+    def __init__(self, labels: Posterior, styles: Posterior) -> None:
         self.labels, self.styles = labels, styles
 
     def __len__(self) -> int:
         return len(self.labels.mean)
 
-    def __getitems__(self, indices: Sequence[int]) -> tuple[Laws, Laws]:
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Posterior, Posterior]:
         rows = torch.as_tensor(list(indices))
         return _rows(self.labels, rows), _rows(self.styles, rows)
 
 
 class FlowTraining:
-    """A flow of z_u with companion z_s, and the step that fits it to draws of their laws by maximum likelihood.
+    """A flow of z_u with companion z_s, and the step that fits it to draws of their posteriors by maximum likelihood.
 
     Args:
-        laws: All laws of the training data, whose moments the flow takes as its own.
+        posteriors: All posteriors of the training data, whose moments the flow takes as its own.
         displacement: Price of what z_s displaces, in nats per squared deviation, not negative.
         lr: Learning rate of Adam.
         sizes: Of `ConditionalFlow`.
@@ -84,22 +84,22 @@ class FlowTraining:
         ValueError: The price is negative.
     """
 
-    def __init__(self, laws: CodeLaws, displacement: float = 0.03, lr: float = 3e-3, **sizes: Any) -> None:
+    def __init__(self, posteriors: CodePosterior, displacement: float = 0.03, lr: float = 3e-3, **sizes: Any) -> None:
         if displacement < 0:
             raise ValueError(f"expected a price of displacements of 0 or more, got {displacement}")
         self.displacement = displacement
-        z_s, z_u = laws.labels.mean, laws.styles.mean
+        z_s, z_u = posteriors.labels.mean, posteriors.styles.mean
         flow = ConditionalFlow(z_u.shape[1], z_s.shape[1], **sizes)
         rng = torch.Generator(z_u.device).manual_seed(0)
-        flow.standardise_(laws.styles.drawn(rng).cpu(), laws.labels.drawn(rng).cpu())
+        flow.standardise_(posteriors.styles.drawn(rng).cpu(), posteriors.labels.drawn(rng).cpu())
         self.networks: dict[str, nn.Module] = {"flow": flow}
         self.averages: dict[str, Any] = {}
         self.optimizers: dict[str, Any] = {"flow": Adam(flow.parameters(), lr=lr, fused=True)}
 
-    def step(self, batch: tuple[Laws, Laws], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
+    def step(self, batch: tuple[Posterior, Posterior], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
         """One iteration: the mean negative log-likelihood of z_u given z_s, in nats, and what z_s displaces."""
         flow: Any = self.networks["flow"]
-        z_s, z_u = (laws.drawn(rng) for laws in batch)
+        z_s, z_u = (posteriors.drawn(rng) for posteriors in batch)
         log_prob, displaced = (values.mean() for values in flow.displaced(z_u, z_s))
         update({"flow": self.displacement * displaced - log_prob})
         return {"negative log-likelihood": -log_prob, "displacement": displaced}
@@ -107,7 +107,7 @@ class FlowTraining:
 
 def settled(
     split: LabelSplit,
-    laws: CodeLaws,
+    posteriors: CodePosterior,
     y: Int[Tensor, "n"],
     folder: Path,
     *,
@@ -117,11 +117,11 @@ def settled(
     identity: Mapping[str, Any],
     progress: Callable[[int, int], None] | None = None,
 ) -> LabelSplit:
-    """A trained split behind a flow fitted to the laws of its training data, with its mixture fitted anew.
+    """A trained split behind a flow fitted to the posteriors of its training data, with its mixture fitted anew.
 
     Args:
         split: The split, its class probabilities in its prior.
-        laws: Laws of the codes of training data, as `split.laws` gives them.
+        posteriors: Posterior of the codes of training data, as `split.posteriors` gives them.
         y: Their labels.
         folder: Where checkpoints of the flow go; with some there it goes on from the last.
         steps: Iterations.
@@ -130,14 +130,14 @@ def settled(
     Raises:
         ValueError: A class has fewer than two data, or a checkpoint belongs to another run.
     """
-    training = FlowTraining(laws)
-    loop = LoopSettings(steps, min(_BATCH, len(laws)), "cosine", max(1, steps // 3))
+    training = FlowTraining(posteriors)
+    loop = LoopSettings(steps, min(_BATCH, len(posteriors)), "cosine", max(1, steps // 3))
     train(
-        training, laws, loop, folder, seed=seed, accelerator=accelerator, identity={**identity, "flow": vars(loop)},
+        training, posteriors, loop, folder, seed=seed, accelerator=accelerator, identity={**identity, "flow": vars(loop)},
         progress=progress,
     )  # fmt: skip
-    style_dim = laws.styles.mean.shape[1]
-    prior = refitted_prior(laws.labels, y, split.prior.probs.cpu(), style_dim).to(accelerator.device)
+    style_dim = posteriors.styles.mean.shape[1]
+    prior = refitted_prior(posteriors.labels, y, split.prior.probs.cpu(), style_dim).to(accelerator.device)
     flow: Any = training.networks["flow"]
     return behind_flow(dataclasses.replace(split, prior=prior), flow)
 
@@ -148,12 +148,12 @@ def behind_flow(split: LabelSplit, flow: ConditionalFlow) -> LabelSplit:
 
 
 def refitted_prior(
-    labels: Laws, y: Int[Tensor, "n"], probs: Float[Tensor, "k"], style_dim: int, least: float = 1e-3
+    labels: Posterior, y: Int[Tensor, "n"], probs: Float[Tensor, "k"], style_dim: int, least: float = 1e-3
 ) -> NormalMixture:
     """The prior whose components over z_s have mean and deviation of the codes of each class.
 
     Args:
-        labels: Laws of z_s of training data.
+        labels: Posterior of z_s of training data.
         y: Their labels.
         probs: Probabilities of the classes.
         style_dim: Length of z_u, which is N(0, I).
@@ -172,5 +172,5 @@ def refitted_prior(
     return NormalMixture(loc, scale.clamp(min=least), probs).beside_normal(style_dim)
 
 
-def _rows(laws: Laws, rows: Tensor) -> Laws:
-    return Laws(laws.mean[rows], None if laws.log_variance is None else laws.log_variance[rows])
+def _rows(posteriors: Posterior, rows: Tensor) -> Posterior:
+    return Posterior(posteriors.mean[rows], None if posteriors.log_variance is None else posteriors.log_variance[rows])

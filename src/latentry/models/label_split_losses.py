@@ -72,11 +72,11 @@ def component_divergence(
     loc: Float[Tensor, "k d"],
     precision: Float[Tensor, "k d"],
 ) -> Float[Tensor, ""]:
-    r"""Mean Kullback-Leibler divergence of the laws of codes from the component of their label, in nats.
+    r"""Mean Kullback-Leibler divergence of the posteriors of codes from the component of their label, in nats.
 
     .. math:: \frac12 \sum_j \lambda_{yj} (\sigma_j^2 + (m_j - \mu_{yj})^2) - 1 - \log \lambda_{yj} \sigma_j^2
 
-    What takes the place of L_lkd where the encoder of z_s gives laws instead of codes.
+    What takes the place of L_lkd where the encoder of z_s gives posteriors instead of codes.
     """
     relative = precision[y].log() + log_variance
     return 0.5 * (relative.exp() + precision[y] * (mean - loc[y]).square() - 1 - relative).sum(1).mean()
@@ -91,7 +91,7 @@ def normal_divergence(mean: Float[Tensor, "n d"], log_variance: Float[Tensor, "n
 
 
 def confusion_loss(logits: Float[Tensor, "n k"], target: Float[Tensor, "k"]) -> Float[Tensor, ""]:
-    r"""L_E^adv: mean cross entropy between one law for all, such as the uniform one, and what a classifier thinks.
+    r"""L_E^adv: mean cross entropy between one distribution for all, such as the uniform one, and what a classifier thinks.
 
     Its least value is the entropy of the target, reached where the classifier answers the target whatever it sees.
     """

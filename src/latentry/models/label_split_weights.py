@@ -16,7 +16,7 @@ class LabelSplitWeights:
     pull: float = 1.0
     """Of the same likelihood beside the reconstruction, for encoder S."""
     divergence: float = 1.0
-    """Of the divergence of z_u from the normal law (L_kl), a mean over coordinates."""
+    """Of the divergence of z_u from the standard normal distribution (L_kl), a mean over coordinates."""
     confusion: float = 1.0
     """Of what leads the classifier of z_u astray (L_E^adv); 0 leaves it out."""
     dependence: float = 0.0

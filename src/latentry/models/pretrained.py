@@ -34,7 +34,7 @@ class Pretrained(Shown):
     network: nn.Module
     """The network, in eval mode, on the CPU."""
     prior: files.SavedPrior | None
-    """Law of its codes, where it is a generator."""
+    """Distribution of its codes, where it is a generator."""
     card: dict[str, Any]
     """Its model card: configuration, data fingerprint, seed, metrics, versions."""
     fingerprint: str
@@ -130,7 +130,7 @@ def save_pretrained(
     Args:
         folder: Where to.
         network: Its weights and its build are kept.
-        prior: Law of its codes, where it is a generator.
+        prior: Distribution of its codes, where it is a generator.
         card: Configuration, data fingerprint, seed, metrics; versions are added.
         half: Keep weights in half precision: half the file, three digits. They are loaded in single precision.
 

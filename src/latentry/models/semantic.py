@@ -1,28 +1,28 @@
 r"""Generators whose codes bear features where they were placed (`latentry.priors.SemanticPlacement`).
 
-*Stage 1* (LSC-VAE). An encoder q(z | x) and a decoder learn to make data again, while the law of each code is drawn to that
-of its datum's levels a,
+*Stage 1* (LSC-VAE). An encoder q(z | x) and a decoder learn to make data again, while the posterior of each code is drawn to
+that of its datum's levels a,
 
 .. math:: L = \frac{\lVert x - \hat x \rVert^2}{2 \sigma^2} + \beta_t \, KL(q(z | x) \,\|\, p(z | a)),
 
 which is the evidence bound of log p(x | a) with p(z | a) in place of N(0, I), for :math:`\beta_t = 1`; the divergence is
-warmed up to it, since laws far apart would else be matched before anything is encoded.
+warmed up to it, since posteriors far apart would else be matched before anything is encoded.
 
 *Stage 2* (LSC-GAN). The decoder becomes the generator of a GAN. A discriminator alone would let it forget what codes mean;
 so the frozen encoder reads its samples, and the generator minimises
 
 .. math:: L_{adv} + \lambda \, E_{a, \, z \sim p(z | a)} \, R(z, a, q(z | G(z)))
 
-with R the divergence :math:`KL(q \| p(z | a))` (`consistency="law"`, the reading of Kim and Cho), or the nats by which q
-misses the very code, :math:`-\log q(z | G(z))` but for a constant (`consistency="code"`), which asks for style to be kept as
-well; or how far the levels that the mean of q stands for are from those of the code, in standard deviations
+with R the divergence :math:`KL(q \| p(z | a))` (`consistency="distribution"`, the reading of Kim and Cho), or the nats by
+which q misses the very code, :math:`-\log q(z | G(z))` but for a constant (`consistency="code"`), which asks for style to
+be kept as well; or how far the levels that the mean of q stands for are from those of the code, in standard deviations
 (`consistency="levels"`), which leaves style alone. The discriminator may see levels beside images, so that it tells a sample
 that looks real from one that shows what it was asked for. Codes with levels that no datum had, such as the reverse of a
 feature, have no data to be told from: where `reversed_share` is above 0, so many codes are drawn at turned levels too, and
 only the encoder speaks of them.
 
-What Kim and Cho published says that features have normal laws of their own, that the decoder becomes the generator and that
-a divergence is added to the losses of the GAN; everything else here is our reconstruction.
+What Kim and Cho published says that features have normal posteriors of their own, that the decoder becomes the generator and
+that a divergence is added to the losses of the GAN; everything else here is our reconstruction.
 
 References: Kim and Cho, "Latent space-controllable generative adversarial network", 2019; Kingma and Welling, "Auto-encoding
 variational Bayes", 2014.
@@ -41,7 +41,7 @@ from torch.optim import Adam
 from latentry.display import Facts, Shown
 from latentry.holding import evaluated, weights_like
 from latentry.models.gan import Objective, generator_loss, iterations, told_apart
-from latentry.models.laws import Laws, normal_laws
+from latentry.models.posterior import Posterior, normal_posterior
 from latentry.models.pretrained import load_pretrained, model_folder, save_pretrained
 from latentry.numerics.inputs import checked
 from latentry.priors import SemanticPlacement
@@ -61,7 +61,7 @@ __all__ = [
     "save_semantic",
 ]
 
-Consistency = Literal["law", "code", "levels"]
+Consistency = Literal["distribution", "code", "levels"]
 
 _DRAWN, _LEVELS = 6, (-1.0, -0.5, 0.0, 0.5, 1.0)
 _ENCODER = "encoder"
@@ -77,7 +77,7 @@ class SemanticModel(Shown):
     encoder: nn.Module
     """Data to mean and log variance of codes."""
     placement: SemanticPlacement
-    """Law of the codes, at the combinations of levels that were trained on."""
+    """Distribution of the codes, at the combinations of levels that were trained on."""
 
     def _facts(self) -> Facts:
         names = ", ".join(self.placement.features)
@@ -111,10 +111,10 @@ class SemanticModel(Shown):
 
     @checked()
     def encode(self, x: Float[Tensor, "n *s"], batch_size: int = 500) -> Float[Tensor, "n d"]:
-        """Means of the laws of the codes of data: a first guess where `recover_codes` finds more."""
+        """Means of the posteriors of the codes of data: a first guess where `recover_codes` finds more."""
         with evaluated(self.encoder) as (encoder,), torch.no_grad():
             parts = x.to(weights_like(self.encoder, x)).split(batch_size)
-            return torch.cat([normal_laws(encoder(part)).mean for part in parts])
+            return torch.cat([normal_posterior(encoder(part)).mean for part in parts])
 
     @checked()
     def decode(self, z: Float[Tensor, "n d"], batch_size: int = 500) -> Float[Tensor, "n *s"]:
@@ -160,15 +160,15 @@ def reconstruction_error(x: Float[Tensor, "n *s"], x_hat: Float[Tensor, "n *s"],
     return (x - x_hat).square().flatten(1).sum(1) / (2 * deviation**2)
 
 
-def code_error(z: Float[Tensor, "n d"], laws: Laws) -> Float[Tensor, "n"]:
+def code_error(z: Float[Tensor, "n d"], posteriors: Posterior) -> Float[Tensor, "n"]:
     r""":math:`\frac12 \sum_j (z_j - m_j)^2 / \sigma_j^2 + \log \sigma_j^2`: -log q(z), but for a constant, in nats."""
-    assert laws.log_variance is not None, "an encoder of laws"
-    return 0.5 * ((z - laws.mean).square() / laws.log_variance.exp() + laws.log_variance).sum(1)
+    assert posteriors.log_variance is not None, "an encoder of posteriors"
+    return 0.5 * ((z - posteriors.mean).square() / posteriors.log_variance.exp() + posteriors.log_variance).sum(1)
 
 
-def levels_error(z: Float[Tensor, "n d"], laws: Laws, placement: SemanticPlacement) -> Float[Tensor, "n"]:
+def levels_error(z: Float[Tensor, "n d"], posteriors: Posterior, placement: SemanticPlacement) -> Float[Tensor, "n"]:
     """Half the squared distance, over features, of the levels of means from those of codes, in standard deviations."""
-    return 0.5 * ((placement.levels(z) - placement.levels(laws.mean)) * placement.separations).square().sum(1)
+    return 0.5 * ((placement.levels(z) - placement.levels(posteriors.mean)) * placement.separations).square().sum(1)
 
 
 class SemanticVAETraining:
@@ -177,7 +177,8 @@ class SemanticVAETraining:
     Args:
         encoder: Data to mean and log variance of codes, side by side.
         decoder: Codes to data.
-        placement: Law of the codes for any levels; where levels are unknown, with the combinations that occur.
+        placement: Distribution of the codes for any levels; where levels are unknown, with the combinations that
+            occur.
         deviation: Standard deviation sigma of the data about their reconstruction, above 0.
         warm_up: Iterations over which the divergence gains its full weight.
         lr: Learning rate of Adam.
@@ -209,11 +210,11 @@ class SemanticVAETraining:
     def step(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
         """One iteration on the evidence bound."""
         x, a = batch
-        laws = normal_laws(self.networks["encoder"](x))
-        assert laws.log_variance is not None, "the encoder gives laws"
-        x_hat = self.networks["decoder"](laws.drawn(rng))
+        posteriors = normal_posterior(self.networks["encoder"](x))
+        assert posteriors.log_variance is not None, "the encoder gives posteriors"
+        x_hat = self.networks["decoder"](posteriors.drawn(rng))
         error = reconstruction_error(x, x_hat, self.deviation).mean()
-        divergence = self.placement.divergence(laws.mean, laws.log_variance, a).mean()
+        divergence = self.placement.divergence(posteriors.mean, posteriors.log_variance, a).mean()
         weight = min(1.0, (iterations(self.optimizers["both"]) + 1) / self.warm_up) if self.warm_up else 1.0
         update({"both": (error + weight * divergence) / x[0].numel()})
         return {"reconstruction": error, "divergence": divergence}
@@ -226,9 +227,9 @@ class SemanticGANTraining:
         generator: Codes to data: the decoder of stage 1, or a fresh network.
         discriminator: Data, and levels if it `sees_levels`, to one score each.
         encoder: Of stage 1; not trained unless `train_encoder`.
-        placement: Law of the codes, with the combinations of levels that occur.
+        placement: Distribution of the codes, with the combinations of levels that occur.
         sees_levels: Whether the discriminator is told the levels; unknown ones count as neutral.
-        consistency: What the encoder asks of samples: the law of their levels, their very code, or the levels of that.
+        consistency: What the encoder asks of samples: the posterior of their levels, their very code, or the levels of that.
         consistency_weight: lambda, for each nat a latent, or each squared deviation of a level; 0 leaves it out.
         reversed_share: Codes at turned levels for each code of a sample, from 0 to 1.
         turned: Features whose levels are turned there; by default all that are not exclusive. Where a reverse means nothing
@@ -329,14 +330,14 @@ class SemanticGANTraining:
         """What the encoder finds amiss in samples, in nats each."""
         encoder = self.networks["encoder"]
         if self.train_encoder:
-            laws = normal_laws(encoder(generated))
+            posteriors = normal_posterior(encoder(generated))
         else:
             with evaluated(encoder):
-                laws = normal_laws(encoder(generated))
-        assert laws.log_variance is not None, "the encoder gives laws"
-        if self.consistency == "law":
-            return self.placement.divergence(laws.mean, laws.log_variance, a)
-        return code_error(z, laws) if self.consistency == "code" else levels_error(z, laws, self.placement)
+                posteriors = normal_posterior(encoder(generated))
+        assert posteriors.log_variance is not None, "the encoder gives posteriors"
+        if self.consistency == "distribution":
+            return self.placement.divergence(posteriors.mean, posteriors.log_variance, a)
+        return code_error(z, posteriors) if self.consistency == "code" else levels_error(z, posteriors, self.placement)
 
     def _turned(self, a: Tensor, rng: torch.Generator) -> Tensor:
         """Levels with those of some features turned round, each at random, present ones into reverses."""

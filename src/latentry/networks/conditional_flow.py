@@ -1,10 +1,12 @@
 r"""A normalizing flow with companions: an invertible map of codes for every value of what comes with them.
 
-With :math:`w = T_c(z)` the law of codes given their companions is that of :math:`T_c^{-1}(w)`, :math:`w \sim N(0, I)`:
+With :math:`w = T_c(z)` the distribution of codes given their companions is that of :math:`T_c^{-1}(w)`, :math:`w \sim N(0,
+I)`:
 
 .. math:: \log p(z | c) = \log N(T_c(z); 0, I) + \log | \det \partial T_c / \partial z | .
 
-Where that is the law that codes have, w is N(0, I) whatever c is: it knows nothing of c, and z is found again from both.
+Where that is the distribution that codes have, w is N(0, I) whatever c is: it knows nothing of c, and z is found again from
+both.
 
 The map is a chain of couplings with rational-quadratic splines, between random orders of the coordinates, from
 `zuko <https://zuko.readthedocs.io>`_: first some that are common to all companions, :math:`u = S(z)`, then some that heed

@@ -1,4 +1,4 @@
-r"""Statistical distances between the elements of a code and a law, taken where the law is uniform.
+r"""Statistical distances between the elements of a code and a distribution, taken where the distribution is uniform.
 
 With :math:`u_{(i)} = F(z_{(i)})` for the sorted elements of a code of length d, and :math:`F_d` their empirical
 distribution function, the distances of Cramer-von Mises and of Anderson-Darling are
@@ -12,12 +12,13 @@ distribution function, the distances of Cramer-von Mises and of Anderson-Darling
 They are the statistics of the tests over d; here their roots are taken, as of the energy distance, so that a true code has
 a distance near :math:`1 / \sqrt{6 d}` and :math:`1 / \sqrt{d}`, of the size of the others. Both are least, and flat, at the
 quantiles :math:`F^{-1}((i - 1/2) / d)`. The other distances are in units of z, these in units of probability: scaling
-the law with its code changes nothing.
+the distribution with its code changes nothing.
 
 That has a price far out. The gradient of :math:`\omega` is that of F, the density, which is gone where an element needs it
 most; that of :math:`\alpha` is that of a log tail, which grows outward, but beyond a bounded support there is no tail to
 speak of. So an element beyond the :math:`10^{-6}` quantile of a tail counts as if it lay there and adds how far beyond it
-is, :math:`\frac{1}{d} \sum_j |z_j - \bar z_j|`, in interquartile ranges of the law: for :math:`\omega` in either tail, for
+is, :math:`\frac{1}{d} \sum_j |z_j - \bar z_j|`, in interquartile ranges of the distribution: for :math:`\omega` in either
+tail, for
 :math:`\alpha` where the support is bounded. Of a million elements of true codes two are touched by that.
 
 References: Cramer, 1928; von Mises, 1931; Anderson and Darling, "Asymptotic theory of certain goodness of fit criteria based
@@ -32,8 +33,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentry.numerics.law import Law
 from latentry.numerics.sorting import sorted_elements
+from latentry.numerics.univariate import UnivariateDistribution
 
 __all__ = ["Reach", "anderson_darling_distance", "cramer_von_mises_distance", "overhang", "reach"]
 
@@ -42,7 +43,7 @@ _TAIL = 1e-6
 
 @dataclass(frozen=True)
 class Reach:
-    """Where the elements of a law's samples lie."""
+    """Where the elements of a distribution's samples lie."""
 
     body: tuple[float, float]
     """The quantiles at 1e-6 and 1 - 1e-6."""
@@ -53,10 +54,10 @@ class Reach:
 
 
 @lru_cache(maxsize=64)
-def reach(law: Law) -> Reach:
-    """Where the elements of samples of `law` lie; worked out once for each law."""
+def reach(distribution: UnivariateDistribution) -> Reach:
+    """Where the elements of samples of `distribution` lie; worked out once for each distribution."""
     u = torch.tensor([0, _TAIL, 0.25, 0.75, 1 - _TAIL, 1], dtype=torch.float64)
-    lowest, low, lower, upper, high, highest = law.icdf(u).tolist()
+    lowest, low, lower, upper, high, highest = distribution.icdf(u).tolist()
     bounds = (low if math.isfinite(lowest) else -math.inf, high if math.isfinite(highest) else math.inf)
     return Reach((low, high), bounds, upper - lower)
 
@@ -66,37 +67,38 @@ def overhang(z: Float[Tensor, "*n d"], ends: tuple[float, float], scale: float) 
     return (z - z.clamp(*ends)).abs().mean(-1) / scale
 
 
-def cramer_von_mises_distance(z: Float[Tensor, "*n d"], law: Law) -> Float[Tensor, "*n"]:
-    """Root of the Cramer-von Mises statistic over d, for each code; beyond the law's body, the distance to it besides.
+def cramer_von_mises_distance(z: Float[Tensor, "*n d"], distribution: UnivariateDistribution) -> Float[Tensor, "*n"]:
+    """Root of the Cramer-von Mises statistic over d, for each code; beyond the distribution's body, the distance to it
+    besides.
 
     Args:
         z: Codes; each row is one sample of d elements.
-        law: The law of one coordinate.
+        distribution: The distribution of one coordinate.
     """
     if z.dtype.itemsize == 2:  # half precision is computed in single
-        return cramer_von_mises_distance(z.float(), law).to(z.dtype)
-    d, known = z.shape[-1], reach(law)
-    u = law.cdf(sorted_elements(z.clamp(*known.body)))
+        return cramer_von_mises_distance(z.float(), distribution).to(z.dtype)
+    d, known = z.shape[-1], reach(distribution)
+    u = distribution.cdf(sorted_elements(z.clamp(*known.body)))
     middles = torch.arange(1, 2 * d, 2, dtype=z.dtype, device=z.device) / (2 * d)
     squared = (u - middles).square().mean(-1) + 1 / (12 * d**2)
     return squared.sqrt() + overhang(z, known.body, known.scale)
 
 
-def anderson_darling_distance(z: Float[Tensor, "*n d"], law: Law) -> Float[Tensor, "*n"]:
+def anderson_darling_distance(z: Float[Tensor, "*n d"], distribution: UnivariateDistribution) -> Float[Tensor, "*n"]:
     """Root of the Anderson-Darling statistic over d, for each code; beyond a bounded support, the distance to it besides.
 
     The terms nearly cancel for a good code, so they are added in double precision where the device has it.
 
     Args:
         z: Codes; each row is one sample of d elements.
-        law: The law of one coordinate.
+        distribution: The distribution of one coordinate.
     """
     if z.dtype.itemsize == 2:
-        return anderson_darling_distance(z.float(), law).to(z.dtype)
-    d, known = z.shape[-1], reach(law)
+        return anderson_darling_distance(z.float(), distribution).to(z.dtype)
+    d, known = z.shape[-1], reach(distribution)
     inside = sorted_elements(z.clamp(*known.bounds))
     precise = torch.float32 if z.device.type == "mps" else torch.float64
     odd = torch.arange(1, 2 * d, 2, dtype=precise, device=z.device) / d
-    tails = law.log_cdf(inside).to(precise) + law.log_sf(inside).to(precise).flip(-1)
+    tails = distribution.log_cdf(inside).to(precise) + distribution.log_sf(inside).to(precise).flip(-1)
     squared = -1 - (odd * tails).mean(-1)
     return squared.clamp(min=math.ulp(1.0)).sqrt().to(z.dtype) + overhang(z, known.bounds, known.scale)

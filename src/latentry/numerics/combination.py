@@ -1,4 +1,5 @@
-r"""The law of a combination of independent draws from one law on a grid, and how far a draw's law is from it.
+r"""The distribution of a combination of independent draws from one distribution on a grid, and how far a draw's distribution
+is from it.
 
 Let X be a bin number, 0 to n - 1, with masses p, and :math:`Y = \sum_i w_i X_i` for independent copies and weights that sum
 to 1: :math:`(1 - t) X_1 + t X_2` between two codes, the mean of several, an analogy :math:`X_3 + X_2 - X_1`. Y falls between
@@ -10,18 +11,20 @@ so that none is lost, and the mean is kept. For t = 1/2 and :math:`c = p * p` th
 c_{2k+1}) / 2`. Singh et al. (2019) take :math:`c_{2k} / \sum_k c_{2k}`: midpoints between bins are dropped there, and two
 atoms at an odd distance, whose midpoints all are, come out as a perfect design (`even_midpoints`).
 
-With weights :math:`w_j = a_j / m` in whole numbers, Y lives on the m times finer lattice, where its law is a convolution of
-copies of p spread over every :math:`a_j`-th point; one product of spectra, one hat-shaped filter and a choice of every m-th
-point give q exactly. The least m up to 128 is taken. For weights with none (an irrational t) each :math:`w_j X_j` is first
+With weights :math:`w_j = a_j / m` in whole numbers, Y lives on the m times finer lattice, where its distribution is a
+convolution of copies of p spread over every :math:`a_j`-th point; one product of spectra, one hat-shaped filter and a choice
+of every m-th point give q exactly. The least m up to 128 is taken. For weights with none (an irrational t) each :math:`w_j
+X_j` is first
 shared linearly on a lattice 16 times finer than the bins: the mean is kept, the variance of Y grows by at most 1/1024 bin^2
 for each draw, and no mass is lost save 1/16 of what falls on the very ends of the grid.
 
 Mass outside the bins (from weights below 0 or above 1) lands on no bin: q then sums to less than 1, to the part of Y inside.
 The divergence :math:`KL(P||Q) = \sum_k p_k \log(p_k / q_k)`, in nats, needs Q on the support of P alone and counts the loss.
 
-The density that is constant on each bin, with masses p, is another law than p on the grid, and its combination is continuous
+The density that is constant on each bin, with masses p, is another distribution than p on the grid, and its combination is
+continuous
 where P has steps: `continuous_divergence`. For t = 1/2 the masses of that combination on the bins are q again. Merging the
-points of a bin can only bring two laws closer, so that the divergence on the grid is the smaller one there.
+points of a bin can only bring two distributions closer, so that the divergence on the grid is the smaller one there.
 
 References: Singh, Turaga, Jayasuriya, Garg, Braun, "Non-parametric priors for generative adversarial networks", 2019.
 """
@@ -44,13 +47,13 @@ _LEAST = 1e-300
 _ROUNDING = 1e-17
 """Masses of a combination below this are lost in the rounding of a transform, and taken for this."""
 _CELLS = 4
-"""Least number of cells in a bin that the continuous law's divergence is integrated over."""
+"""Least number of cells in a bin that the continuous distribution's divergence is integrated over."""
 _MANY_CELLS = 2**17
 """Cells in all where the integral is not exact."""
 
 
 class GridCombination:
-    """The law of :math:`\\sum_i w_i X_i` on n bins, for masses of X given later.
+    """The distribution of :math:`\\sum_i w_i X_i` on n bins, for masses of X given later.
 
     Args:
         bins: n, at least 2.
@@ -135,7 +138,7 @@ def even_midpoints(p: Float[Tensor, "n"]) -> tuple[float, Float[Tensor, "n"]]:
 
     .. math:: KL(p \,||\, q), \quad q_k = c_{2k} / \sum_j c_{2j}, \quad c = p * p.
 
-    Not the divergence of two laws: see the module's theory.
+    Not the divergence of two distributions: see the module's theory.
     """
     length = _fast_length(2 * len(p))
     spectrum = _rfft(p, length)
@@ -150,7 +153,7 @@ def even_midpoints(p: Float[Tensor, "n"]) -> tuple[float, Float[Tensor, "n"]]:
 
 
 def continuous_divergence(p: Float[Tensor, "n"], weights: Sequence[float]) -> float:
-    r"""KL(P||Q) in nats for the law P with density p_k / width on bin k, and Q that of :math:`\sum_i w_i X_i`.
+    r"""KL(P||Q) in nats for the distribution P with density p_k / width on bin k, and Q that of :math:`\sum_i w_i X_i`.
 
     On a lattice of cells that the scaled bins fill, the density of a sum of two is piecewise linear, and the logarithm of a
     linear function has an integral in closed form: for two weights with a common denominator the result is exact. Otherwise

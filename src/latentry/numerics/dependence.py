@@ -7,7 +7,7 @@ scores of coordinate j, made a unit vector :math:`h_j`, are then uniform on a sp
 
 sums correlations that are independent in pairs, with :math:`r^2 \sim B(1/2, (n - 1) / 2)`. Only triangles depend, with
 :math:`E[r_{12}^2 r_{23}^2 r_{13}^2] = (n + 8) / (n^2 (n + 2)^2)`. So the mean, the variance and the third moment of Q are
-known exactly, and a shifted gamma law with these three (Pearson III) serves as its law.
+known exactly, and a shifted gamma distribution with these three (Pearson III) serves as its distribution.
 
 A large Q means correlated coordinates, be it one pair or all a little; a small one means codes that were whitened.
 

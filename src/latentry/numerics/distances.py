@@ -1,10 +1,10 @@
-r"""Statistical distances between the elements of a code and a law, in closed form.
+r"""Statistical distances between the elements of a code and a distribution, in closed form.
 
-A code :math:`z \in R^d` whose coordinates are independent draws from a law P has the empirical measure
+A code :math:`z \in R^d` whose coordinates are independent draws from a distribution P has the empirical measure
 :math:`\hat P_z = \frac{1}{d} \sum_j \delta_{z_j}`, which is close to P. How far it is from P is a loss that pulls a code
 back into the prior without shrinking it (Cho, 2020). Cho compares with a fresh sample of P at every step; but P is known,
 so nothing needs sampling. Let :math:`z_{(1)} \le \dots \le z_{(d)}` be the sorted elements, :math:`u_i = i / d`, F the
-distribution function and M the partial mean of `numerics.law`. On the line, transport pairs the i-th element with the
+distribution function and M the partial mean of `numerics.univariate`. On the line, transport pairs the i-th element with the
 i-th quantile cell :math:`(u_{i-1}, u_i]`, so that
 
 .. math::
@@ -33,15 +33,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentry.numerics.law import Law
 from latentry.numerics.sorting import sorted_elements
+from latentry.numerics.univariate import UnivariateDistribution
 
 __all__ = ["QuantileCells", "energy_distance", "quantile_cells", "wasserstein2_distance", "wasserstein_distance"]
 
 
 @dataclass(frozen=True)
 class QuantileCells:
-    """The d cells of equal probability that a law is cut into; made once for all codes of length d."""
+    """The d cells of equal probability that a distribution is cut into; made once for all codes of length d."""
 
     ends: Float[Tensor, "d_plus_1"]
     """Cell ends q_0 .. q_d; infinite where the support is."""
@@ -50,13 +50,13 @@ class QuantileCells:
     partial_means: Float[Tensor, "d"]
     """M(q_{i-1}) + M(q_i)."""
     means: Float[Tensor, "d"]
-    """Mean of the law within each cell, m_i."""
+    """Mean of the distribution within each cell, m_i."""
     spread: float
     """Mean variance within the cells, E X^2 - mean m_i^2: the least W_2^2 of any code."""
 
 
-def quantile_cells(law: Law, d: int, like: Tensor) -> QuantileCells:
-    """Cut `law` into `d` cells of equal probability, in the dtype and on the device of `like`.
+def quantile_cells(distribution: UnivariateDistribution, d: int, like: Tensor) -> QuantileCells:
+    """Cut `distribution` into `d` cells of equal probability, in the dtype and on the device of `like`.
 
     Computed in double precision on the CPU, whatever `like` is.
 
@@ -66,46 +66,48 @@ def quantile_cells(law: Law, d: int, like: Tensor) -> QuantileCells:
     if d < 1:
         raise ValueError(f"expected codes of at least one element, got d = {d}")
     u = torch.arange(d + 1, dtype=torch.float64) / d
-    ends = law.icdf(u)
-    at_ends = law.partial_mean(ends)
+    ends = distribution.icdf(u)
+    at_ends = distribution.partial_mean(ends)
     means = d * at_ends.diff()
     return QuantileCells(
         ends=ends.to(like),
         middles=(u[:-1] + u[1:]).to(like),
         partial_means=(at_ends[:-1] + at_ends[1:]).to(like),
         means=means.to(like),
-        spread=law.variance + law.mean**2 - means.square().mean().item(),
+        spread=distribution.variance + distribution.mean**2 - means.square().mean().item(),
     )
 
 
-def wasserstein_distance(z: Float[Tensor, "*n d"], law: Law, cells: QuantileCells) -> Float[Tensor, "*n"]:
-    """Exact 1-Wasserstein distance between the elements of each code and the continuous law; once differentiable.
+def wasserstein_distance(
+    z: Float[Tensor, "*n d"], distribution: UnivariateDistribution, cells: QuantileCells
+) -> Float[Tensor, "*n"]:
+    """Exact 1-Wasserstein distance between the elements of each code and the continuous distribution; once differentiable.
 
     Reference: Cho (2020), there by sampling; closed form in the module's theory.
 
     Args:
         z: Codes; each row is one sample of d elements.
-        law: The law of one coordinate.
-        cells: `quantile_cells(law, d, z)`.
+        distribution: The distribution of one coordinate.
+        cells: `quantile_cells(distribution, d, z)`.
     """
     z = sorted_elements(z)
     with torch.no_grad():  # the derivative with respect to c vanishes: c is where the sign turns, or an end of the cell
         clipped = z.clamp(cells.ends[:-1], cells.ends[1:])
         # an element beyond its cell has the mean distance to it, |z - m| / d, without loss of digits
         within, share = z == clipped, (z - clipped).sign() / z.shape[-1]
-        slope = torch.where(within, 2 * law.cdf(clipped) - cells.middles, share)
-        rest = torch.where(within, cells.partial_means - 2 * law.partial_mean(clipped), -share * cells.means)
+        slope = torch.where(within, 2 * distribution.cdf(clipped) - cells.middles, share)
+        rest = torch.where(within, cells.partial_means - 2 * distribution.partial_mean(clipped), -share * cells.means)
     return (z * slope + rest).sum(-1)
 
 
 def wasserstein2_distance(z: Float[Tensor, "*n d"], cells: QuantileCells) -> Float[Tensor, "*n"]:
-    """Exact 2-Wasserstein distance between the elements of each code and the continuous law of `cells`."""
+    """Exact 2-Wasserstein distance between the elements of each code and the continuous distribution of `cells`."""
     z = sorted_elements(z)
     return ((z - cells.means).square().mean(-1) + cells.spread).sqrt()
 
 
-def energy_distance(z: Float[Tensor, "*n d"], law: Law) -> Float[Tensor, "*n"]:
-    """Exact energy distance between the elements of each code and the continuous law; the root, as in scipy.
+def energy_distance(z: Float[Tensor, "*n d"], distribution: UnivariateDistribution) -> Float[Tensor, "*n"]:
+    """Exact energy distance between the elements of each code and the continuous distribution; the root, as in scipy.
 
     Once differentiable, like `wasserstein_distance`.
 
@@ -117,8 +119,8 @@ def energy_distance(z: Float[Tensor, "*n d"], law: Law) -> Float[Tensor, "*n"]:
     z = sorted_elements(z)
     with torch.no_grad():  # d E|z - X| / dz = 2 F(z) - 1: what F and M add to it cancels
         ranks = torch.arange(1 - d, d, 2, dtype=z.dtype, device=z.device)
-        slope = 2 * law.cdf(z) - 1 - ranks / d
-        rest = 2 * law.partial_mean(z)
+        slope = 2 * distribution.cdf(z) - 1 - ranks / d
+        rest = 2 * distribution.partial_mean(z)
     precise = torch.float32 if z.device.type == "mps" else torch.float64
-    squared = 2 * (z * slope - rest).sum(-1, dtype=precise) / d + 2 * law.mean - law.mean_difference
+    squared = 2 * (z * slope - rest).sum(-1, dtype=precise) / d + 2 * distribution.mean - distribution.mean_difference
     return squared.clamp(min=math.ulp(1.0)).sqrt().to(z.dtype)

@@ -10,12 +10,12 @@ that depend on each other - the square root of an eigenvalue that is zero but fo
 eight digits too large. There each :math:`S_i = R_i R_i^T` is factored by its eigenvectors, what is zero is left out, and the
 trace is the sum of the singular values of :math:`R_1^T R_2`, which squares nothing.
 
-**Bias.** The distance is convex in the errors of the moments, so its value on samples lies above the distance of the laws,
-by a / n to first order and by more with more dimensions. Two numbers are of use: the value at this sample size, to be
-compared with others of the *same* size alone, and its limit for infinitely many samples (FID_inf). Chong and Forsyth fit a
-line in 1/n through random subsamples; here the line goes through the values with all blocks and with one left out, whose
-sampling noise cancels to first order. With fewer samples than a few times the dimension the bias is no longer a line in
-1/n, and the limit remains too high: say so.
+**Bias.** The distance is convex in the errors of the moments, so its value on samples lies above the distance of the
+distributions, by a / n to first order and by more with more dimensions. Two numbers are of use: the value at this sample
+size, to be compared with others of the *same* size alone, and its limit for infinitely many samples (FID_inf). Chong and
+Forsyth fit a line in 1/n through random subsamples; here the line goes through the values with all blocks and with one left
+out, whose sampling noise cancels to first order. With fewer samples than a few times the dimension the bias is no longer a
+line in 1/n, and the limit remains too high: say so.
 
 **Interval.** The block jackknife, for each sample by itself, since they are independent; Student's t with Satterthwaite's
 degrees of freedom. The naive bootstrap fails: see `numerics.jackknife`.
@@ -101,7 +101,7 @@ class FrechetJackknife:
 
     @property
     def limit(self) -> float:
-        """The distance followed in 1/n to infinitely many rows of both samples; may be negative for equal laws."""
+        """The distance followed in 1/n to infinitely many rows of both samples; may be negative for equal distributions."""
         return self.value - self.generated.bias - self.reference.bias
 
     @property

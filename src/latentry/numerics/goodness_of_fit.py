@@ -1,4 +1,5 @@
-r"""Tests of many samples at once against a law that is fully known: Kolmogorov-Smirnov, Cramer-von Mises, Anderson-Darling.
+r"""Tests of many samples at once against a distribution that is fully known: Kolmogorov-Smirnov, Cramer-von Mises,
+Anderson-Darling.
 
 For a sample of n values with :math:`u_j = F(x_j)`, sorted, the three distances of its distribution function from F are
 
@@ -8,8 +9,9 @@ For a sample of n values with :math:`u_j = F(x_j)`, sorted, the three distances 
     W^2 &= \frac{1}{12 n} + \sum_i \left( u_{(i)} - \frac{2 i - 1}{2 n} \right)^2 \\
     A^2 &= -n - \frac{1}{n} \sum_i (2 i - 1) \left( \log u_{(i)} + \log(1 - u_{(n + 1 - i)}) \right).
 
-D looks at the worst place, :math:`W^2` at all places alike, :math:`A^2` at the tails. Under the law none of them depends on
-F. D has an exact law for every n: scipy's `kstwo` (Simard and L'Ecuyer, 2011). :math:`W^2` and :math:`A^2` tend to
+D looks at the worst place, :math:`W^2` at all places alike, :math:`A^2` at the tails. Under the distribution none of them
+depends on F. D has an exact distribution for every n: scipy's `kstwo` (Simard and L'Ecuyer, 2011). :math:`W^2` and
+:math:`A^2` tend to
 :math:`\sum_j \chi^2_{1, j} / \mu_j` with :math:`\mu_j = (j \pi)^2` and :math:`j (j + 1)`, whose tail Smirnov gave as
 
 .. math:: P(\cdot > x) = \frac{1}{\pi} \sum_{k \ge 1} (-1)^{k+1} \int_{\mu_{2k-1}}^{\mu_{2k}}
@@ -20,13 +22,13 @@ F. D has an exact law for every n: scipy's `kstwo` (Simard and L'Ecuyer, 2011). 
 Gauss-Chebyshev nodes take the inverse roots at the ends of the intervals; the first term alone rules the tail, so that it
 has relative accuracy. To this a correction :math:`\delta_n` of order 1 / n is added: for :math:`W^2` the term of Csorgo and
 Faraway, as in scipy, for :math:`A^2` the fit of Marsaglia and Marsaglia. Where a correction would take more than half of a
-tail it is continued as an exponential, so that no tail turns negative; a single value has its exact law.
+tail it is continued as an exponential, so that no tail turns negative; a single value has its exact distribution.
 
 Against 5 million simulated samples (`benchmarks/goodness_of_fit_power.py --samples 5000000`) the corrected p-values of both
 are off by at most 6e-4 from n = 8 on, which is what so many samples resolve; at n = 4 by 0.004, at n = 2 by 0.03.
 
-A p-value near 0 says that the sample is not from the law. A p-value near 1 says that it is *too* regular: codes that sit
-on the quantiles of the prior have D near 0, and no sample of that size does. So the other tail counts as well:
+A p-value near 0 says that the sample is not from the distribution. A p-value near 1 says that it is *too* regular: codes
+that sit on the quantiles of the prior have D near 0, and no sample of that size does. So the other tail counts as well:
 :math:`p_\pm = 2 \min(p, 1 - p)`.
 
 References: Kolmogorov, 1933; Smirnov, 1937; Anderson and Darling, "Asymptotic theory of certain goodness of fit criteria
@@ -67,17 +69,17 @@ _EXACT_BELOW, _TABLES_TO = 16, 4096
 
 
 def ks_statistic(u: Float[Tensor, "*n d"]) -> Float[Tensor, "*n"]:
-    """Kolmogorov-Smirnov distance D between each row of u = F(x) and the uniform law on [0, 1]."""
+    """Kolmogorov-Smirnov distance D between each row of u = F(x) and the uniform distribution on [0, 1]."""
     return torch.linalg.vector_norm(_deviations(u), math.inf, dim=-1) + 1 / (2 * u.shape[-1])
 
 
 def cvm_statistic(u: Float[Tensor, "*n d"]) -> Float[Tensor, "*n"]:
-    """Cramer-von Mises distance W^2 between each row of u = F(x) and the uniform law on [0, 1]."""
+    """Cramer-von Mises distance W^2 between each row of u = F(x) and the uniform distribution on [0, 1]."""
     return torch.linalg.vector_norm(_deviations(u), dim=-1).square() + 1 / (12 * u.shape[-1])
 
 
 def ad_statistic(log_cdf: Float[Tensor, "*n d"], log_sf: Float[Tensor, "*n d"]) -> Float[Tensor, "*n"]:
-    """Anderson-Darling distance A^2 of each row of x from the law, given log F(x) and log(1 - F(x)).
+    """Anderson-Darling distance A^2 of each row of x from the distribution, given log F(x) and log(1 - F(x)).
 
     Given as logarithms so that an element eight deviations out still counts for what it is. One outside the support, whose
     log tail is -inf, counts with `LOG_TINY`, so that the statistic is finite.
@@ -95,10 +97,10 @@ def ad_statistic(log_cdf: Float[Tensor, "*n d"], log_sf: Float[Tensor, "*n d"]) 
 
 
 def ks_p_value(statistic: Float[Tensor, "*n"], size: int) -> Float[Tensor, "*n"]:
-    """Probability that a sample of `size` values from the law has a D at least this large.
+    """Probability that a sample of `size` values from the distribution has a D at least this large.
 
-    One value is exact. Many are read from a table of the exact law, made once for each size and off by less than 1e-6;
-    there p-values keep within [1e-40, 1 - 1e-8].
+    One value is exact. Many are read from a table of the exact distribution, made once for each size and off by less than
+    1e-6; there p-values keep within [1e-40, 1 - 1e-8].
     """
     statistic = _statistic(statistic, size)
     if statistic.numel() == 1 or not _EXACT_BELOW <= size <= _TABLES_TO:
@@ -110,12 +112,12 @@ def ks_p_value(statistic: Float[Tensor, "*n"], size: int) -> Float[Tensor, "*n"]
 
 @lru_cache(maxsize=256)
 def ks_quantile(probability: float, size: int) -> float:
-    """The D that a sample of `size` values from the law stays below with this probability; exact."""
+    """The D that a sample of `size` values from the distribution stays below with this probability; exact."""
     return float(stats.kstwo.ppf(probability, size))
 
 
 def cvm_p_value(statistic: Float[Tensor, "*n"], size: int) -> Float[Tensor, "*n"]:
-    """Probability that a sample of `size` values from the law has a W^2 at least this large.
+    """Probability that a sample of `size` values from the distribution has a W^2 at least this large.
 
     Reference: Csorgo and Faraway (1996), eq. 1.8; agrees with `scipy.stats.cramervonmises` but for its tails.
     """
@@ -123,14 +125,14 @@ def cvm_p_value(statistic: Float[Tensor, "*n"], size: int) -> Float[Tensor, "*n"
     least = 1 / (12 * size)
     if size == 1:
         return (1 - 2 * (statistic - least).clamp(min=0).sqrt()).clamp(0, 1)
-    law, change = _cvm_table()
-    sf = law.sf(statistic)
-    corrected = _corrected(law, statistic, change(statistic) * sf * (1 - sf) / size)
+    distribution, change = _cvm_table()
+    sf = distribution.sf(statistic)
+    corrected = _corrected(distribution, statistic, change(statistic) * sf * (1 - sf) / size)
     return _within_range(statistic, corrected, least, size / 3)
 
 
 def ad_p_value(statistic: Float[Tensor, "*n"], size: int) -> Float[Tensor, "*n"]:
-    """Probability that a sample of `size` values from the law has an A^2 at least this large.
+    """Probability that a sample of `size` values from the distribution has an A^2 at least this large.
 
     Reference: Marsaglia and Marsaglia (2004), their `errfix`; below 1e-3, where it was not fitted, with the ratio it has
     there.
@@ -138,14 +140,14 @@ def ad_p_value(statistic: Float[Tensor, "*n"], size: int) -> Float[Tensor, "*n"]
     statistic = _statistic(statistic, size)
     if size == 1:
         return 1 - (1 - 4 * torch.exp(-1 - statistic)).clamp(min=0).sqrt()
-    law = _ad_table()
-    sf = law.sf(statistic)
+    distribution = _ad_table()
+    sf = distribution.sf(statistic)
     change = -_ad_correction(1 - sf.clamp(min=1e-3), size) * (sf / 1e-3).clamp(max=1)
-    return _within_range(statistic, _corrected(law, statistic, change), _ad_least(size), math.inf)
+    return _within_range(statistic, _corrected(distribution, statistic, change), _ad_least(size), math.inf)
 
 
 def two_sided(p: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-    """p-value that is small in both tails: too far from the law, or too close to it."""
+    """p-value that is small in both tails: too far from the distribution, or too close to it."""
     return 2 * torch.minimum(p, 1 - p)
 
 
@@ -183,14 +185,14 @@ def _ascending(x: Tensor) -> Tensor:
     return torch.from_numpy(np.sort(x.numpy(), axis=-1))
 
 
-def _corrected(law: TailTable, x: Tensor, change: Tensor) -> Tensor:
+def _corrected(distribution: TailTable, x: Tensor, change: Tensor) -> Tensor:
     """1 - F(x) + change; a change that would take more than half of the smaller tail takes an exponential part of it."""
 
     def grown(tail: Tensor, by: Tensor) -> Tensor:
         ratio = by / tail
         return tail * torch.where(ratio > -0.5, 1 + ratio, 0.5 * torch.exp(1 + 2 * ratio))
 
-    log_odds = law.log_odds(x)
+    log_odds = distribution.log_odds(x)
     sf, cdf = log_odds.sigmoid(), (-log_odds).sigmoid()
     return torch.where(log_odds < 0, grown(sf, change), 1 - grown(cdf, -change)).clamp(0, 1)
 
@@ -230,15 +232,15 @@ def _ad_table() -> TailTable:
 
 @lru_cache(maxsize=1)
 def _cvm_table() -> tuple[TailTable, LogSpline]:
-    """The limit law, and n times its correction over (1 - F) F; beyond 1e-9 the latter keeps its value."""
+    """The limit distribution, and n times its correction over (1 - F) F; beyond 1e-9 the latter keeps its value."""
     log_x = np.linspace(math.log(0.005), math.log(130), 1024)
     x = np.exp(log_x)
     sf = _smirnov(x, lambda j: (j * np.pi) ** 2, lambda y: np.log(np.abs(np.sin(np.sqrt(y))) / np.sqrt(y)))
     inside = sf < 1 - 1e-11
-    law = tail_table(log_x[inside], sf[inside], 1 - sf[inside])
+    distribution = tail_table(log_x[inside], sf[inside], 1 - sf[inside])
     known = (sf > 1e-9) & (1 - sf > 1e-9)
     ratio = _cvm_correction(x[known], 1 - sf[known]) / (sf[known] * (1 - sf[known]))
-    return law, log_spline(log_x[known], ratio)
+    return distribution, log_spline(log_x[known], ratio)
 
 
 def _cvm_correction(x: np.ndarray, limit_cdf: np.ndarray) -> np.ndarray:

@@ -6,16 +6,16 @@ With :math:`k(x, y) = (x \cdot y / d + 1)^3` and samples :math:`x_1 .. x_n` and 
     \widehat{MMD}^2 = \frac{1}{n (n-1)} \sum_{i \ne j} k(x_i, x_j) + \frac{1}{m (m-1)} \sum_{i \ne j} k(y_i, y_j)
                       - \frac{2}{n m} \sum_{i, j} k(x_i, y_j)
 
-is a U-statistic: its mean is the distance of the laws at every sample size, and it is negative about as often as positive
-where they are equal. The kernel sees the first three moments and no more.
+is a U-statistic: its mean is the distance of the distributions at every sample size, and it is negative about as often as
+positive where they are equal. The kernel sees the first three moments and no more.
 
 All pairs are used, tile by tile, rather than a hundred random subsets of a thousand: fewer pairs are only noise, and the
 spread over overlapping subsets is no standard error. That comes from the jackknife, which a U-statistic has in closed form:
 without row i its sums lose the i-th row sum, so that leaving out every row costs nothing on top. It tends to the usual
-:math:`4 \zeta_1 / n` of a U-statistic, and where the laws are equal and :math:`\zeta_1 = 0`, it is about twice too large
-rather than zero. A variance from few rows is itself uncertain, the more so the fewer rows rule it; so an interval takes
-Student's quantile, with the freedom that the kurtosis of the terms gives: of n terms, :math:`2 n / (\kappa - 1)`, which is n
-for normal ones, and of both samples as Satterthwaite has it.
+:math:`4 \zeta_1 / n` of a U-statistic, and where the distributions are equal and :math:`\zeta_1 = 0`, it is about twice too
+large rather than zero. A variance from few rows is itself uncertain, the more so the fewer rows rule it; so an interval
+takes Student's quantile, with the freedom that the kurtosis of the terms gives: of n terms, :math:`2 n / (\kappa - 1)`,
+which is n for normal ones, and of both samples as Satterthwaite has it.
 
 References: Gretton et al., "A kernel two-sample test", 2012, eq. 3; Binkowski et al., "Demystifying MMD GANs", 2018;
 Arvesen, "Jackknifing U-statistics", 1969.

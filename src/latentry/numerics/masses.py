@@ -38,7 +38,7 @@ class Masses:
         allowed: Bins that may hold mass.
         symmetric: Whether a bin and its mirror image hold the same; `allowed` and `held` must be symmetric then.
         cap: Largest mass of a bin.
-        held: A statistic s whose expectation is to be 1; some law below the cap must have it.
+        held: A statistic s whose expectation is to be 1; some distribution below the cap must have it.
     """
 
     def __init__(

@@ -11,9 +11,9 @@ p-values below each threshold with the threshold,
 
 .. math:: HC = \max_{1 \le i \le n / 2} \sqrt{n} \, \frac{i / n - p_{(i)}}{\sqrt{p_{(i)} (1 - p_{(i)})}}.
 
-Its limit law is useless at any real n, but its law is known: HC stays below h if and only if every :math:`p_{(i)}` stays
-above a bound :math:`b_i(h)`, and how many of n uniform values lie below :math:`b_1 \le b_2 \le \dots` is a Poisson process
-conditioned on its end. So its p-value is a product of short convolutions, exact.
+Its limit distribution is useless at any real n, but its distribution is known: HC stays below h if and only if every
+:math:`p_{(i)}` stays above a bound :math:`b_i(h)`, and how many of n uniform values lie below :math:`b_1 \le b_2 \le \dots`
+is a Poisson process conditioned on its end. So its p-value is a product of short convolutions, exact.
 
 References: Holm, "A simple sequentially rejective multiple test procedure", 1979; Donoho and Jin, "Higher criticism for
 detecting sparse heterogeneous mixtures", 2004; Moscovich and Nadler, "Fast calculation of boundary crossing probabilities
@@ -84,5 +84,5 @@ def _all_above(bounds: np.ndarray, n: int) -> float:
 
 
 def _poisson(count: np.ndarray, mean: float) -> np.ndarray:
-    """Probability of `count` under a Poisson law, faster than scipy's checks of its arguments."""
+    """Probability of `count` under a Poisson distribution, faster than scipy's checks of its arguments."""
     return np.exp(special.xlogy(count, mean) - mean - special.gammaln(count + 1))

@@ -9,12 +9,12 @@ Around each row put the ball that reaches its k-th nearest neighbour in its own 
     \text{coverage} &= \frac{1}{m} \sum_j 1\{\exists i: g_i \in B_k(r_j)\}
 
 for generated rows g and reference rows r. Exchange the samples, and precision and recall change places. Density and coverage
-never look at balls around generated rows, so that a stray one cannot pass for recall. For equal laws density is 1 on
-average, coverage :math:`1 - \prod_{i<k} (m - 1 - i) / (n + m - 1 - i)`, about :math:`1 - 2^{-k}` for n = m, and precision
+never look at balls around generated rows, so that a stray one cannot pass for recall. For equal distributions density is 1
+on average, coverage :math:`1 - \prod_{i<k} (m - 1 - i) / (n + m - 1 - i)`, about :math:`1 - 2^{-k}` for n = m, and precision
 and recall have no such value.
 
-None of them is a number of the two laws alone: a ball to the k-th of m neighbours shrinks as m grows. They can be compared
-at equal n, m and k, and an interval is one for the average over samples of that size.
+None of them is a number of the two distributions alone: a ball to the k-th of m neighbours shrinks as m grows. They can be
+compared at equal n, m and k, and an interval is one for the average over samples of that size.
 
 A ball holds what is nearer than its radius. A row found more than k times has a ball of radius zero, which holds nothing. So
 ties matter: on discrete features a third of all comparisons may be one. Distances are taken in float64, tile by tile, as
@@ -54,7 +54,7 @@ class NeighbourMetrics:
     recall: float
     """Share of reference rows inside the generated's balls."""
     density: float
-    """Mean number of the reference's balls that hold a generated row, over k; 1 for equal laws."""
+    """Mean number of the reference's balls that hold a generated row, over k; 1 for equal distributions."""
     coverage: float
     """Share of the reference's balls that hold a generated row."""
 

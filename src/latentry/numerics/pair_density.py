@@ -1,4 +1,4 @@
-r"""The density of a weighted sum of two independent draws, and how far one law is from another.
+r"""The density of a weighted sum of two independent draws, and how far one distribution is from another.
 
 Let :math:`Y = a X + b X'` with :math:`|a| \ge |b|` and X, X' of density f and distribution function F. Then
 
@@ -13,9 +13,9 @@ trapezoids,
 and linear between the knots :math:`a e_i + b e_j`. Where a + b = 1 and a m is an integer, cells of w/m end at all of them.
 There :math:`\int \log q` and :math:`\int (p - q)_+` are closed forms, cell by cell, and so exact.
 
-*Any other law.* X' runs in normal scores, by Gauss's rule between all places where the integrand may jump or peak: the edges
-of X', and where the argument of f meets an edge or the median of X. That is exact to better than 1e-6 for laws whose edges
-are known, against adaptive quadrature.
+*Any other distribution.* X' runs in normal scores, by Gauss's rule between all places where the integrand may jump or peak:
+the edges of X', and where the argument of f meets an edge or the median of X. That is exact to better than 1e-6 for
+distributions whose edges are known, against adaptive quadrature.
 
 *Isotropic codes* of d elements, with p the density of their norm. Let c be the cosine of two random directions, of density
 proportional to :math:`(1 - c^2)^{(d-3)/2}`, and v the logarithm of the quotient of the two parts' lengths. The norm s of the
@@ -101,7 +101,7 @@ def score_nodes(
 def pair_log_density(
     log_prob: Function, cdf: Function, icdf: Function, edges: Sequence[float], a: float, b: float, y: Float[Tensor, "n"]
 ) -> Float[Tensor, "n"]:
-    """Log density at y of a X + b X' for a law given by its functions; -inf where there is none.
+    """Log density at y of a X + b X' for a distribution given by its functions; -inf where there is none.
 
     Args:
         log_prob, cdf, icdf: Log density, distribution function and quantiles of X, elementwise, in double precision.
@@ -245,7 +245,7 @@ def table_pair_cdf(probs: Float[Tensor, "n"], low: float, high: float, a: float,
 
 
 def table_divergences(probs: Float[Tensor, "n"], low: float, high: float, a: float, b: float) -> tuple[float, float]:
-    """KL(P || Q) in nats and total variation, for P a table of masses and Q the law of a X + b X', with a + b = 1.
+    """KL(P || Q) in nats and total variation, for P a table of masses and Q the distribution of a X + b X', with a + b = 1.
 
     Exact to rounding where b is a fraction with a denominator up to 64; else q is taken as linear in a sixteenth of a bin.
     Both are finite: two draws from one bin land around that bin.

@@ -6,7 +6,7 @@ and of the sum :math:`Y_k = Y_{k-1} + w_k Z_k` only the norm is to be found:
 .. math:: |Y_k|^2 = a^2 + b^2 + 2 a b c, \qquad a = |Y_{k-1}|, \; b = |w_k| \, |Z_k|,
 
 with c the cosine of the angle of two random directions, of density proportional to :math:`(1 - c^2)^{(d-3)/2}`. With F the
-law of a, extended to an odd function, and :math:`q^2 = s^2 - b^2 (1 - c^2)`,
+distribution of a, extended to an odd function, and :math:`q^2 = s^2 - b^2 (1 - c^2)`,
 
 .. math:: P(|Y_k| \le s) = \frac12 E_{b,c} \left[ F(q + b |c|) + F(q - b |c|) \right], \qquad
           b \sqrt{1 - c^2} \le s,
@@ -15,9 +15,9 @@ one weight after the other, the largest first. The expectation over c takes Gaus
 runs in normal scores of b, up to the end where q = 0, and there in the square root of the distance to it, so that the root
 in q does no harm. Nodes of b are doubled until that changes F by less than 5e-6.
 
-Measured against laws that are known, the error of F is below 1e-5 for smooth laws in 8 dimensions or more (normal codes:
-2e-6; spherical Cauchy codes: 9e-6) and below 6e-5 in fewer; for a radius with edges, as U(0.5, 1), it is 1e-4 from 64
-dimensions on, 3e-4 in 16 and 2e-3 in 2. A table takes 0.3 s a weight, up to 4 s where the law has edges.
+Measured against distributions that are known, the error of F is below 1e-5 for smooth distributions in 8 dimensions or more
+(normal codes: 2e-6; spherical Cauchy codes: 9e-6) and below 6e-5 in fewer; for a radius with edges, as U(0.5, 1), it is 1e-4
+from 64 dimensions on, 3e-4 in 16 and 2e-3 in 2. A table takes 0.3 s a weight, up to 4 s where the distribution has edges.
 
 Reference: Agustsson et al., "Optimal transport maps for distribution preserving operations on latent spaces of generative
 models", 2019 (the map that a table serves).
@@ -31,8 +31,8 @@ from jaxtyping import Float
 from scipy import special
 from torch import Tensor
 
-from latentry.numerics.law import Law
 from latentry.numerics.transport import ScoreTable
+from latentry.numerics.univariate import UnivariateDistribution
 
 __all__ = ["log_sphere_area", "norm_table"]
 
@@ -52,13 +52,13 @@ def log_sphere_area(d: int) -> float:
 
 
 @lru_cache(maxsize=64)
-def norm_table(law: Law, d: int, weights: tuple[float, ...]) -> ScoreTable:
+def norm_table(distribution: UnivariateDistribution, d: int, weights: tuple[float, ...]) -> ScoreTable:
     r"""The distribution function of :math:`\log |\sum_i w_i Z_i|` for independent isotropic codes of d elements.
 
     Computed in double precision on the CPU and kept for the next call.
 
     Args:
-        law: The law of the norm of one code.
+        distribution: The distribution of the norm of one code.
         d: Elements of a code.
         weights: Any real numbers; their signs do not matter.
 
@@ -69,7 +69,7 @@ def norm_table(law: Law, d: int, weights: tuple[float, ...]) -> ScoreTable:
         raise ValueError(f"expected finite weights that are not all zero, got {weights}")
     largest, *others = sorted(map(abs, filter(None, weights)), reverse=True)
     scores = torch.linspace(-_WIDEST_SCORE, _WIDEST_SCORE, _FINE, dtype=torch.float64)
-    quantiles = law.icdf(torch.special.ndtr(scores))
+    quantiles = distribution.icdf(torch.special.ndtr(scores))
     table = _table(largest * quantiles, torch.special.ndtr(scores))
     longest = largest * quantiles
     for weight in others:

@@ -1,4 +1,4 @@
-r"""The law of the norm of a combination of two isotropic codes, on a grid of log-norms.
+r"""The distribution of the norm of a combination of two isotropic codes, on a grid of log-norms.
 
 For independent codes with norms :math:`r_1, r_2` and directions uniform on the sphere of d dimensions,
 
@@ -8,9 +8,11 @@ where the cosine c has density proportional to :math:`(1 - c^2)^{(d - 3) / 2}`. 
 orthogonal codes it is 0, and squared norms add up. A pair of bins and a node of Gauss's quadrature over c give one point on
 the axis of log-norms, whose mass is shared linearly between the two bins beside it. What falls beyond the grid is lost.
 
-By the Kullback-Leibler divergence no law of bounded norms is at a finite distance from that of its combinations, in either
+By the Kullback-Leibler divergence no distribution of bounded norms is at a finite distance from that of its combinations, in
+either
 direction: a mean of two orthogonal codes is shorter by :math:`\sqrt 2` than the longest code at least, and can be so than
-the shortest. Each law has places where the other has nothing. The Jensen-Shannon divergence, with :math:`M = (P + Q) / 2`,
+the shortest. Each distribution has places where the other has nothing. The Jensen-Shannon divergence, with :math:`M = (P +
+Q) / 2`,
 
 .. math:: JS = \frac12 KL(P \,||\, M) + \frac12 KL(Q \,||\, M) \in [0, \ln 2],
 
@@ -35,7 +37,7 @@ _LEAST = 1e-300
 
 
 class RadiusCombination:
-    """The law of log |w_1 Z_1 + w_2 Z_2| on the bins that the law of log |Z| is given on.
+    """The distribution of log |w_1 Z_1 + w_2 Z_2| on the bins that the distribution of log |Z| is given on.
 
     Args:
         log_radii: Centres of the bins, equidistant.

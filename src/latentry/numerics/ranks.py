@@ -4,8 +4,8 @@ r"""What ranks say: where a score stands among known ones, and how well scores t
 
 .. math:: p = \frac{1 + \#\{s_i \ge s\}}{k + 1}
 
-is at most :math:`\alpha` with probability at most :math:`\alpha`, whatever the law of the scores; without ties it is uniform
-on 1/(k+1), ..., 1. It is never zero: k known scores cannot say more than 1/(k+1).
+is at most :math:`\alpha` with probability at most :math:`\alpha`, whatever the distribution of the scores; without ties it
+is uniform on 1/(k+1), ..., 1. It is never zero: k known scores cannot say more than 1/(k+1).
 
 *Area under the ROC curve.* A = P(X > Y) + P(X = Y) / 2 for a positive X and a negative Y. For m and n scores that are
 exponential, or monotone functions of such, and :math:`N = (m + n) / 2`, the Mann-Whitney estimate has about the variance

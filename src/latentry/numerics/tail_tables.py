@@ -1,4 +1,4 @@
-r"""Laws of test statistics as tables, accurate in both tails and read for thousands of values at once.
+r"""Distributions of test statistics as tables, accurate in both tails and read for thousands of values at once.
 
 A p-value is wanted to a *relative* accuracy in both tails: small ones are multiplied by the number of tests, and those near
 1 say that a sample is too regular. So what is tabulated is neither F nor 1 - F but
@@ -42,7 +42,7 @@ class LogSpline:
 
 @dataclass(frozen=True)
 class TailTable:
-    """The law of a positive statistic."""
+    """The distribution of a positive statistic."""
 
     log_odds: LogSpline
     """log((1 - F(x)) / F(x))."""
@@ -63,7 +63,7 @@ def log_spline(log_x: np.ndarray, values: np.ndarray) -> LogSpline:
 
 
 def tail_table(log_x: np.ndarray, sf: np.ndarray, cdf: np.ndarray) -> TailTable:
-    """The table of a law from both its tails at the even nodes `log_x`.
+    """The table of a distribution from both its tails at the even nodes `log_x`.
 
     Raises:
         ValueError: 1 - F does not fall from node to node.

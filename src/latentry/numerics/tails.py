@@ -1,7 +1,7 @@
 r"""Distribution functions whose tails stay accurate where the functions themselves are 0 or 1 to every digit.
 
-The gamma law has :math:`F(x) = P(a, x)` and the beta law :math:`F(x) = I_x(a, b)`. Below 1e-290, where scipy's functions
-come near the end of double precision, their logarithms go on as
+The gamma distribution has :math:`F(x) = P(a, x)` and the beta distribution :math:`F(x) = I_x(a, b)`. Below 1e-290, where
+scipy's functions come near the end of double precision, their logarithms go on as
 
 .. math::
     \log P(a, x) &= a \log x - x - \log \Gamma(a + 1) + \log {}_1F_1(1; a + 1; x) \\
@@ -9,8 +9,8 @@ come near the end of double precision, their logarithms go on as
                     \frac{2 (2 - a)}{x + 5 - a - \dots}\right) \\
     \log I_x(a, b) &= a \log x + b \log (1 - x) - \log (a B(a, b)) + \log {}_2F_1(a + b, 1; a + 1; x).
 
-*Carrying.* The increasing map :math:`g = F_T^{-1} \circ F_S` takes one law to another. With a tail that is kept as its
-logarithm it is the same there and back again, to 1e-9, from 1e-30 to 1e8 deviations from the centre. Its slope is the
+*Carrying.* The increasing map :math:`g = F_T^{-1} \circ F_S` takes one distribution to another. With a tail that is kept as
+its logarithm it is the same there and back again, to 1e-9, from 1e-30 to 1e8 deviations from the centre. Its slope is the
 quotient of the two densities, whatever is done to find its value, good to 1e-6 up to 1e4 deviations. The quantile of a tail
 p beyond 1e-6 is sought by Newton's method for :math:`\log(-\log p)` as a function of :math:`\log x`, which is nearly a
 straight line for tails that fall as a power or as the exponential of one.
@@ -28,11 +28,11 @@ from jaxtyping import Float
 from scipy import special
 from torch import Tensor
 
-from latentry.numerics.law import Law
+from latentry.numerics.univariate import UnivariateDistribution
 
 __all__ = [
     "LOG_LEAST",
-    "DensityLaw",
+    "DensityDistribution",
     "carry",
     "differentiable",
     "log_beta_cdf",
@@ -52,8 +52,8 @@ _CENTRAL = math.log(1e-6)
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
-class DensityLaw(Law, Protocol):
-    """A law that also has a density."""
+class DensityDistribution(UnivariateDistribution, Protocol):
+    """A distribution that also has a density."""
 
     def log_prob(self, value: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         """Log density, -inf outside the support."""
@@ -114,28 +114,31 @@ def differentiable(
     return _Known.apply(x, value, slope)  # type: ignore[no-untyped-call]
 
 
-def tail_quantile(law: DensityLaw, log_cdf: Float[Tensor, "*s"], log_sf: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-    """F^-1 of a law on [0, inf), from the logarithms of F and 1 - F, each used where it is the smaller; no gradient.
+def tail_quantile(
+    distribution: DensityDistribution, log_cdf: Float[Tensor, "*s"], log_sf: Float[Tensor, "*s"]
+) -> Float[Tensor, "*s"]:
+    """F^-1 of a distribution on [0, inf), from the logarithms of F and 1 - F, each used where it is the smaller; no
+    gradient.
 
-    A tail that the law has nowhere is taken as the end of its support.
+    A tail that the distribution has nowhere is taken as the end of its support.
     """
     lower = log_cdf < log_sf
     log_tail = torch.minimum(log_cdf, log_sf).double()
     tail = log_tail.exp()
-    x = law.icdf(torch.where(lower, tail, 1 - tail).clamp(2.0**-1000, 1 - 2.0**-53))
+    x = distribution.icdf(torch.where(lower, tail, 1 - tail).clamp(2.0**-1000, 1 - 2.0**-53))
     far = log_tail < _CENTRAL
     if far.any():
-        x[far] = _newton(law, x[far], log_tail[far], lower[far])
+        x[far] = _newton(distribution, x[far], log_tail[far], lower[far])
     return x
 
 
-def _newton(law: DensityLaw, x: Tensor, log_tail: Tensor, lower: Tensor) -> Tensor:
+def _newton(distribution: DensityDistribution, x: Tensor, log_tail: Tensor, lower: Tensor) -> Tensor:
     """Solve for the quantile of far tails from a start, for log(-log p) over log x; a step that does not help is halved."""
     aim = (-log_tail).log()
 
     def missed(x: Tensor) -> tuple[Tensor, Tensor]:
-        found = torch.where(lower, law.log_cdf(x), law.log_sf(x))
-        slope = torch.where(lower, 1, -1) * x * torch.exp(law.log_prob(x) - found) / found
+        found = torch.where(lower, distribution.log_cdf(x), distribution.log_sf(x))
+        slope = torch.where(lower, 1, -1) * x * torch.exp(distribution.log_prob(x) - found) / found
         return (-found).log() - aim, slope
 
     error, slope = missed(x)
@@ -153,13 +156,14 @@ def _newton(law: DensityLaw, x: Tensor, log_tail: Tensor, lower: Tensor) -> Tens
 
 
 def carry(
-    value: Float[Tensor, "*s"], source: DensityLaw, target: DensityLaw, *, beyond: Tensor | None = None
+    value: Float[Tensor, "*s"], source: DensityDistribution, target: DensityDistribution, *, beyond: Tensor | None = None
 ) -> Float[Tensor, "*s"]:
-    """g = F_T^-1(F_S(value)) for laws on [0, inf), in double precision, differentiable in the value.
+    """g = F_T^-1(F_S(value)) for distributions on [0, inf), in double precision, differentiable in the value.
 
     Args:
         value: Where to carry from.
-        source, target: The laws S and T. Where S has no tail at all, on the end of its support, it counts as exp(-690).
+        source, target: The distributions S and T. Where S has no tail at all, on the end of its support, it counts as
+            exp(-690).
         beyond: 1 where the value is to count as above all of S and -1 where below, so that g is the quantile of T at a tail
             of exp(-690); elsewhere 0.
     """

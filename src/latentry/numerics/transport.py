@@ -1,7 +1,8 @@
-r"""The law of a weighted sum of independent draws, and the monotone map that carries it to the law of one draw.
+r"""The distribution of a weighted sum of independent draws, and the monotone map that carries it to the distribution of one
+draw.
 
 Let :math:`Y = \sum_i w_i X_i` for independent :math:`X_i` with distribution function F. On the line, the map that carries
-the law of Y to F with least displacement is the increasing one,
+the distribution of Y to F with least displacement is the increasing one,
 
 .. math:: T_w = F^{-1} \circ F_Y.
 
@@ -10,15 +11,16 @@ For X uniform on (-1, 1) and two weights :math:`a \ge b \ge 0` in absolute value
 .. math:: T_w(y) = \begin{cases} y / a & |y| \le a - b \\
     \operatorname{sign}(y) \left(1 - \frac{(a + b - |y|)_+^2}{4 a b}\right) & \text{else.} \end{cases}
 
-For any other law :math:`F_Y` is worked out one weight after the other, the largest first, by
+For any other distribution :math:`F_Y` is worked out one weight after the other, the largest first, by
 
 .. math:: F_k(y) = E \, F_{k-1}(y - w_k X_k) = \int F_{k-1}(y - w_k F^{-1}(\Phi(s))) \, \varphi(s) \, ds,
 
 the integral by the trapezoid rule in normal scores s: for smooth integrands its error falls faster than any power of the
 step, at kinks with its square, and a small :math:`w_k` costs nothing. That is deterministic, and within 5e-6 of
-:math:`F_Y` for sums of uniforms; a Monte Carlo table is still 1e-3 off with 10^6 draws. A law with gaps, across which its
-quantiles jump, costs digits, down to 2e-3 for two narrow peaks. Between nodes, :math:`\Phi^{-1}(F_k)` is interpolated
-linearly: it is a straight line for a normal law, and it keeps its digits far out in the tails.
+:math:`F_Y` for sums of uniforms; a Monte Carlo table is still 1e-3 off with 10^6 draws. A distribution with gaps, across
+which its quantiles jump, costs digits, down to 2e-3 for two narrow peaks. Between nodes, :math:`\Phi^{-1}(F_k)` is
+interpolated
+linearly: it is a straight line for a normal distribution, and it keeps its digits far out in the tails.
 
 References: Agustsson et al., "Optimal transport maps for distribution preserving operations on latent spaces of generative
 models", 2019; Trefethen and Weideman, "The exponentially convergent trapezoidal rule", 2014.
@@ -32,7 +34,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentry.numerics.law import Law
+from latentry.numerics.univariate import UnivariateDistribution
 
 __all__ = ["ScoreTable", "combination_table", "uniform_pair_transport"]
 
@@ -63,8 +65,8 @@ class ScoreTable:
 
 
 @lru_cache(maxsize=256)
-def combination_table(law: Law, weights: tuple[float, ...]) -> ScoreTable:
-    r"""The distribution function of :math:`\sum_i w_i X_i`, for independent :math:`X_i` from `law`.
+def combination_table(distribution: UnivariateDistribution, weights: tuple[float, ...]) -> ScoreTable:
+    r"""The distribution function of :math:`\sum_i w_i X_i`, for independent :math:`X_i` from `distribution`.
 
     Computed in double precision on the CPU and kept for the next call.
 
@@ -74,18 +76,18 @@ def combination_table(law: Law, weights: tuple[float, ...]) -> ScoreTable:
     if not any(weights) or not all(map(math.isfinite, weights)):
         raise ValueError(f"expected finite weights that are not all zero, got {weights}")
     largest, *others = sorted(filter(None, weights), key=abs, reverse=True)
-    quantiles = law.icdf(torch.special.ndtr(_scores(_TABLE_NODES)))
+    quantiles = distribution.icdf(torch.special.ndtr(_scores(_TABLE_NODES)))
     x = _increasing(largest * quantiles)
-    table = _table(x, _scaled_cdf(law, largest, x))
+    table = _table(x, _scaled_cdf(distribution, largest, x))
 
     scores = _scores(_QUADRATURE_NODES)
-    draws, masses = law.icdf(torch.special.ndtr(scores)), torch.softmax(-0.5 * scores.square(), 0)
+    draws, masses = distribution.icdf(torch.special.ndtr(scores)), torch.softmax(-0.5 * scores.square(), 0)
     for index, weight in enumerate(others):
         # the comonotone sum spreads wider than the independent one, so its quantiles cover the sum's
         x = x + _increasing(weight * quantiles)
         nodes = _with_even_ones(x)
         shifted = nodes[:, None] - weight * draws
-        before = _scaled_cdf(law, largest, shifted) if index == 0 else table.cdf(shifted)
+        before = _scaled_cdf(distribution, largest, shifted) if index == 0 else table.cdf(shifted)
         table = _table(nodes, before @ masses)
     return table
 
@@ -93,7 +95,7 @@ def combination_table(law: Law, weights: tuple[float, ...]) -> ScoreTable:
 def uniform_pair_transport(
     y: Float[Tensor, "*s"], larger: Float[Tensor, "*#s"], smaller: Float[Tensor, "*#s"]
 ) -> Float[Tensor, "*s"]:
-    """Carry the law of a X + b X', X and X' uniform on (-1, 1), to the uniform law on (-1, 1).
+    """Carry the distribution of a X + b X', X and X' uniform on (-1, 1), to the uniform distribution on (-1, 1).
 
     Args:
         y: Values of the sum.
@@ -118,13 +120,13 @@ def _with_even_ones(x: Tensor) -> Tensor:
     return torch.cat([x, torch.linspace(x[0].item(), x[-1].item(), _EVEN_NODES, dtype=x.dtype)]).sort().values
 
 
-def _scaled_cdf(law: Law, weight: float, value: Tensor) -> Tensor:
+def _scaled_cdf(distribution: UnivariateDistribution, weight: float, value: Tensor) -> Tensor:
     """Distribution function of w X."""
-    below = law.cdf(value / weight)
+    below = distribution.cdf(value / weight)
     return below if weight > 0 else 1 - below
 
 
 def _table(x: Tensor, probability: Tensor) -> ScoreTable:
-    keep = torch.cat([torch.tensor([True]), x.diff() > 0])  # nodes coincide where the law's quantiles do
+    keep = torch.cat([torch.tensor([True]), x.diff() > 0])  # nodes coincide where the distribution's quantiles do
     inside = probability.clamp(_LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
     return ScoreTable(x[keep], torch.special.ndtri(inside).cummax(0).values[keep])

@@ -1,4 +1,4 @@
-"""Codes in coordinates that are independent draws of one law, for what works on such coordinates alone."""
+"""Codes in coordinates that are independent draws of one distribution, for what works on such coordinates alone."""
 
 from typing import Any
 
@@ -7,26 +7,26 @@ from torch import Tensor
 
 from latentry.interfaces import Prior, PushforwardPrior
 from latentry.numerics.inputs import checked
-from latentry.numerics.law import Law
-from latentry.priors.laws import NormalLaw
+from latentry.numerics.univariate import UnivariateDistribution
+from latentry.priors.univariate import NormalDistribution
 
 __all__ = ["from_iid_coordinates", "iid_coordinates"]
 
 
 @checked(differentiable=True, any_value=("z",))
-def iid_coordinates(z: Float[Tensor, "*n d"], prior: Any) -> tuple[Float[Tensor, "*n d"], Law]:
-    """Codes in independent coordinates, and the law of each: the codes themselves, or their normal coordinates.
+def iid_coordinates(z: Float[Tensor, "*n d"], prior: Any) -> tuple[Float[Tensor, "*n d"], UnivariateDistribution]:
+    """Codes in independent coordinates, and the distribution of each: the codes themselves, or their normal coordinates.
 
     Raises:
-        ValueError: The prior has neither independent coordinates of one law nor normal ones.
+        ValueError: The prior has neither independent coordinates of one distribution nor normal ones.
     """
     if isinstance(prior, Prior):
-        return z, prior.law
+        return z, prior.marginal
     if isinstance(prior, PushforwardPrior):
-        return prior.to_normal(z), NormalLaw()
+        return prior.to_normal(z), NormalDistribution()
     raise ValueError(
-        f"expected a prior with independent coordinates of one law (Normal, Uniform, ...) or with normal coordinates "
-        f"(to_normal, as radial priors have), got {type(prior).__name__}; with labels, take one component as a prior"
+        "expected a prior with independent coordinates of one distribution (Normal, Uniform, ...) or with normal "
+        f"coordinates (to_normal, as radial priors have), got {type(prior).__name__}; with labels, take one component"
     )
 
 

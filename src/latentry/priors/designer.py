@@ -1,16 +1,16 @@
 r"""Priors designed so that interpolated codes look like codes of the prior.
 
 Between codes of a normal prior lie points that are no codes of it: in 100 coordinates the divergence of the prior from the
-law of its midpoints is 15 nats. Singh et al. (2019) ask for the law p on a grid, of at least a given spread, that is nearest
-to the law q_t of :math:`(1 - t) X_1 + t X_2`:
+distribution of its midpoints is 15 nats. Singh et al. (2019) ask for the distribution p on a grid, of at least a given
+spread, that is nearest to the distribution q_t of :math:`(1 - t) X_1 + t X_2`:
 
 .. math:: \min_p \; \frac{1}{T} \sum_t KL(p \,||\, q_t) \quad \text{or} \quad \min_p \max_t KL(p \,||\, q_t),
     \qquad \operatorname{std}(p) \ge \sigma.
 
 Without the last demand one single point would do. Spread is measured against the width of the support; the truncated Cauchy
-law, whose tails are nearly kept by averaging, is the solution's plain relative, and where the search begins. The law q_t is
-the exact one on the grid, in which midpoints between two bins count (`numerics.combination`). Theirs drops them, for t = 1/2
-alone; `redesign_singh2019` solves their problem as they posed it.
+distribution, whose tails are nearly kept by averaging, is the solution's plain relative, and where the search begins. The
+distribution q_t is the exact one on the grid, in which midpoints between two bins count (`numerics.combination`). Theirs
+drops them, for t = 1/2 alone; `redesign_singh2019` solves their problem as they posed it.
 
 The divergence is of one coordinate and adds up over coordinates. It cannot vanish: finite variance halves at the midpoint.
 
@@ -62,7 +62,7 @@ class Design(Told):
     divergence: tuple[float, ...]
     """KL(P || Q) of one coordinate on the grid for each of them, in nats; what is minimised."""
     continuous_divergence: tuple[float, ...]
-    """The same of the law that is constant on each bin, which codes are drawn from."""
+    """The same of the distribution that is constant on each bin, which codes are drawn from."""
     outside: tuple[float, ...]
     """Mass of each combination outside the support, from weights below 0 or above 1."""
     objective: float
@@ -74,7 +74,7 @@ class Design(Told):
     entropy: float
     """Differential entropy of one coordinate in nats, in the units of the support."""
     effective_support: float
-    """e^entropy: the width of the uniform law of equal entropy, in the units of the support."""
+    """e^entropy: the width of the uniform distribution of equal entropy, in the units of the support."""
     violation: float
     """By how much the demands are missed at most, each in units of its own, std relative to the demand; 0 if all are met."""
     converged: bool
@@ -132,7 +132,7 @@ def design_interpolable(
     tolerance: float = 1e-5,
     max_iterations: int = 3000,
 ) -> Designed:
-    """The prior of independent coordinates that is nearest to the laws of its own combinations.
+    """The prior of independent coordinates that is nearest to the distributions of its own combinations.
 
     Deterministic: equal arguments give equal masses.
 
@@ -147,13 +147,13 @@ def design_interpolable(
         points: Above 2, the mean of this many codes joins the combinations.
         support: Ends of the grid.
         shares: Weight of each combination in the mean, of that of `points` last; equal by default.
-        symmetric: Whether the law shall be symmetric about the support's middle.
+        symmetric: Whether the distribution shall be symmetric about the support's middle.
         density_ceiling: Largest density, per unit of the support.
         entropy_floor: Least differential entropy of a coordinate in nats, in the units of the support.
         forbidden: Intervals without mass; a bin that reaches into one stays empty. With `symmetric`, its mirror image too.
         moments: Demands on E X^k.
         constraints: Demands of your own; they are asked on coarser grids too.
-        starts: Laws to start from on the coarsest grid: names, or masses on any number of bins.
+        starts: Distributions to start from on the coarsest grid: names, or masses on any number of bins.
         coarse_to_fine: Whether coarser grids are searched first.
         tolerance: Largest gradient at the end, relative to the objective.
         max_iterations: Steps of the search on each grid.
@@ -193,7 +193,7 @@ def redesign_singh2019(
         latent_dim: Number of coordinates d, at least 1.
         bins: n, 1024 in the paper.
         zeta: 0.75 in the paper.
-        start: Where the search begins, the uniform law in their script.
+        start: Where the search begins, the uniform distribution in their script.
         tolerance, max_iterations: As in `design_interpolable`.
     """
     problem = pose(
@@ -333,7 +333,7 @@ def _start(start: Any, problem: Problem, n: int) -> Tensor:
 
 
 def _cauchy_scale(std: float) -> float:
-    """The scale of the Cauchy law cut off at -1/2 and 1/2 with this standard deviation."""
+    """The scale of the Cauchy distribution cut off at -1/2 and 1/2 with this standard deviation."""
     low, high = 1e-12, 10.0
     for _ in range(200):
         scale = math.sqrt(low * high)
@@ -343,7 +343,7 @@ def _cauchy_scale(std: float) -> float:
 
 
 def _regridded(p: Tensor, n: int) -> Tensor:
-    """Masses on n bins of the law that is constant on each bin of p."""
+    """Masses on n bins of the distribution that is constant on each bin of p."""
     if n % len(p) == 0:
         return p.repeat_interleave(n // len(p)) * (len(p) / n)
     edges = torch.cat([p.new_zeros(1), p.cumsum(0)])

@@ -96,7 +96,8 @@ def _check_moments(problem: Problem) -> None:
 def _extreme_expectation(
     problem: Problem, s: Tensor, sign: int, moments: Sequence[Moment], *, with_std: bool = True
 ) -> float | None:
-    """The least (sign 1) or largest (-1) expectation of s under the linear demands; None where there is no law at all."""
+    """The least (sign 1) or largest (-1) expectation of s under the linear demands; None where there is no distribution at
+    all."""
     from scipy.optimize import linprog
 
     n = len(s)
@@ -168,6 +169,6 @@ def explain_infeasible(problem: Problem, p: Tensor) -> None:
     nearest = float(found.objectives.max())
     if found.converged and nearest > FEASIBLE:
         raise ValueError(
-            f"expected demands that can be met together, got some that no law near the search's end meets: the largest of "
-            f"them stays at {nearest:.3g} or above, where 0 is asked for; relax them by that much"
+            "expected demands that can be met together, got some that no distribution near the search's end meets: the "
+            f"largest of them stays at {nearest:.3g} or above, where 0 is asked for; relax them by that much"
         )

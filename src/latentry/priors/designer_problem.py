@@ -160,7 +160,7 @@ class Grid:
             if problem.even_midpoints
             else [GridCombination(n, weights).divergence for weights in problem.combinations]
         )
-        # a smooth law has second differences that fall with the square of the bins' width
+        # a smooth distribution has second differences that fall with the square of the bins' width
         self._smoothness = problem.smoothness * (n / problem.bins) ** 4
         self._shares = torch.tensor(problem.shares, dtype=torch.float64)
         self.demands = _demands(problem)
@@ -239,7 +239,7 @@ def _demands(problem: Problem) -> list[Constraint]:
 
 
 def variance(p: Tensor, x: Tensor) -> Tensor:
-    """Of the law with masses p at the points x."""
+    """Of the distribution with masses p at the points x."""
     return p @ (x - p @ x).square()
 
 

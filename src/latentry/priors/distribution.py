@@ -16,12 +16,12 @@ from torch.distributions import Distribution, constraints
 
 from latentry.numerics.edges import quantile_within
 from latentry.numerics.inputs import checked
-from latentry.numerics.law import Law
+from latentry.numerics.univariate import UnivariateDistribution
 
 __all__ = [
     "CodeDistribution",
     "IIDDistribution",
-    "SampledLaw",
+    "SampledDistribution",
     "at_least_single",
     "checked_codes",
     "sampled_shape",
@@ -29,8 +29,8 @@ __all__ = [
 
 
 @runtime_checkable
-class SampledLaw(Law, Protocol):
-    """A law that also has a density, tails in the log domain and a sampler."""
+class SampledDistribution(UnivariateDistribution, Protocol):
+    """A marginal that also has a density, tails in the log domain and a sampler."""
 
     @property
     def support(self) -> tuple[float, float]:
@@ -85,7 +85,7 @@ class CodeDistribution(Distribution):
 
 
 class IIDDistribution(CodeDistribution):
-    """p(z) with `latent_dim` independent coordinates of one law.
+    """p(z) with `latent_dim` independent coordinates of one marginal.
 
     `log_prob` is of whole codes, `(..., d)` to `(...)`. `cdf`, `icdf`, `log_cdf` and `log_sf` act per coordinate, `(..., d)`
     to `(..., d)`, and are defined outside the support too; `icdf` outside [0, 1] is NaN.
@@ -93,28 +93,30 @@ class IIDDistribution(CodeDistribution):
 
     has_rsample = True
 
-    def __init__(self, law: SampledLaw, latent_dim: int, like: Tensor, batch_shape: Sequence[int] = ()) -> None:
-        self.law = law
+    def __init__(
+        self, marginal: SampledDistribution, latent_dim: int, like: Tensor, batch_shape: Sequence[int] = ()
+    ) -> None:
+        self.marginal = marginal
         super().__init__(latent_dim, like, batch_shape)
 
     @property
     def support(self) -> constraints.Constraint:
-        low, high = self.law.support
+        low, high = self.marginal.support
         if low == -torch.inf and high == torch.inf:
             return constraints.real_vector
         return constraints.independent(constraints.interval(low, high), 1)
 
     @property
     def mean(self) -> Tensor:
-        return self._constant(self.law.mean)
+        return self._constant(self.marginal.mean)
 
     @property
     def variance(self) -> Tensor:
-        return self._constant(self.law.variance)
+        return self._constant(self.marginal.variance)
 
     def entropy(self) -> Tensor:
         """Entropy of a whole code, in nats."""
-        return self._constant(self.event_shape[0] * self.law.entropy, of_codes=False)
+        return self._constant(self.event_shape[0] * self.marginal.entropy, of_codes=False)
 
     @checked(differentiable=True)
     def rsample(self, sample_shape: int | Sequence[int] = (), *, rng: torch.Generator | None = None) -> Tensor:
@@ -123,31 +125,31 @@ class IIDDistribution(CodeDistribution):
 
     @checked(differentiable=True, any_value=("value",))
     def log_prob(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "..."]:
-        return self._of_codes(value, lambda z: self.law.log_prob(z).sum(-1))
+        return self._of_codes(value, lambda z: self.marginal.log_prob(z).sum(-1))
 
     @checked(differentiable=True, any_value=("value",))
     def cdf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        return self.law.cdf(checked_codes(value, self.event_shape))
+        return self.marginal.cdf(checked_codes(value, self.event_shape))
 
     @checked(differentiable=True, any_value=("value",))
     def icdf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         u = checked_codes(value, self.event_shape)
-        return quantile_within(*self.law.support, u, self.law.icdf(u))
+        return quantile_within(*self.marginal.support, u, self.marginal.icdf(u))
 
     @checked(differentiable=True, any_value=("value",))
     def log_cdf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        return self.law.log_cdf(checked_codes(value, self.event_shape))
+        return self.marginal.log_cdf(checked_codes(value, self.event_shape))
 
     @checked(differentiable=True, any_value=("value",))
     def log_sf(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        return self.law.log_sf(checked_codes(value, self.event_shape))
+        return self.marginal.log_sf(checked_codes(value, self.event_shape))
 
     def _draw(self, shape: tuple[int, ...], rng: torch.Generator | None) -> Tensor:
         like = at_least_single(self._like)
-        codes = self.law.draw((*shape, *self.event_shape), rng, like)
+        codes = self.marginal.draw((*shape, *self.event_shape), rng, like)
         if like.dtype == self._like.dtype:
             return codes
-        low, high = torch.tensor(self.law.support, dtype=like.dtype, device=like.device)
+        low, high = torch.tensor(self.marginal.support, dtype=like.dtype, device=like.device)
         low_half, high_half = low.to(self._like.dtype), high.to(self._like.dtype)
         # ends that rounding moved out of the support, one step back into it
         low_half = torch.where(low_half < low, torch.nextafter(low_half, torch.full_like(low_half, math.inf)), low_half)
@@ -157,7 +159,7 @@ class IIDDistribution(CodeDistribution):
         return codes.to(self._like.dtype).clamp(low_half, high_half)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.law}, latent_dim={self.event_shape[0]})"
+        return f"{type(self).__name__}({self.marginal}, latent_dim={self.event_shape[0]})"
 
 
 def sampled_shape(sample_shape: Any) -> tuple[int, ...]:

@@ -19,28 +19,28 @@ from scipy import special
 from torch import Tensor
 from torch.distributions.kl import register_kl
 
-from latentry.priors.distribution import IIDDistribution, SampledLaw
+from latentry.priors.distribution import IIDDistribution, SampledDistribution
 from latentry.priors.labelled import DiagonalNormal
-from latentry.priors.laws import NormalLaw
-from latentry.priors.quadrature import edges, law_nodes, pieces
+from latentry.priors.quadrature import distribution_nodes, edges, pieces
 from latentry.priors.radial import RadialDistribution
-from latentry.priors.radius_laws import CauchyRadiusLaw, NakagamiLaw
+from latentry.priors.radius_distributions import CauchyRadiusDistribution, NakagamiDistribution
+from latentry.priors.univariate import NormalDistribution
 
-__all__ = ["divergence_of_laws"]
+__all__ = ["univariate_divergence"]
 
 _PIECES, _NODES = 64, 16
 
 
 @lru_cache(maxsize=256)
-def divergence_of_laws(p: SampledLaw, q: SampledLaw) -> float:
+def univariate_divergence(p: SampledDistribution, q: SampledDistribution) -> float:
     """KL(p || q) of two distributions on the line."""
-    if isinstance(p, NormalLaw) and isinstance(q, NormalLaw):
+    if isinstance(p, NormalDistribution) and isinstance(q, NormalDistribution):
         return math.log(q.scale / p.scale) + (p.variance + (p.loc - q.loc) ** 2) / (2 * q.variance) - 0.5
     if p == q:
         return 0.0
     if p.support[0] < q.support[0] or p.support[1] > q.support[1]:
         return math.inf
-    if not math.isfinite(p.variance) and not isinstance(q, CauchyRadiusLaw):
+    if not math.isfinite(p.variance) and not isinstance(q, CauchyRadiusDistribution):
         return math.inf
     x, chances = _bounded_nodes(p, q) if all(map(math.isfinite, p.support)) else _unbounded_nodes(p, q)
     held = chances > 0
@@ -48,7 +48,7 @@ def divergence_of_laws(p: SampledLaw, q: SampledLaw) -> float:
     return max(0.0, (chances[held] @ difference).item())
 
 
-def _bounded_nodes(p: SampledLaw, q: SampledLaw) -> tuple[Tensor, Tensor]:
+def _bounded_nodes(p: SampledDistribution, q: SampledDistribution) -> tuple[Tensor, Tensor]:
     """Nodes in the support of p and the probability that each stands for, between all places where a density bends."""
     low, high = p.support
     places = torch.linspace(0, 1, _PIECES + 1, dtype=torch.float64)
@@ -62,18 +62,18 @@ def _bounded_nodes(p: SampledLaw, q: SampledLaw) -> tuple[Tensor, Tensor]:
     return x, p.log_prob(x).exp() * (half * weights).flatten()
 
 
-def _unbounded_nodes(p: SampledLaw, q: SampledLaw) -> tuple[Tensor, Tensor]:
-    x, _, chances = law_nodes(p, tuple(edges(q)))
+def _unbounded_nodes(p: SampledDistribution, q: SampledDistribution) -> tuple[Tensor, Tensor]:
+    x, _, chances = distribution_nodes(p, tuple(edges(q)))
     return x, chances
 
 
-def _as_norms(distribution: Any) -> SampledLaw | None:
+def _as_norms(distribution: Any) -> SampledDistribution | None:
     """The distribution of the norm of codes with a uniform direction; None for others."""
     if isinstance(distribution, RadialDistribution):
-        return distribution.radius_law
-    law = distribution.law
-    if isinstance(law, NormalLaw) and law.loc == 0:
-        return NakagamiLaw(distribution.event_shape[0] / 2, 2 * law.variance)
+        return distribution.radius_distribution
+    marginal = distribution.marginal
+    if isinstance(marginal, NormalDistribution) and marginal.loc == 0:
+        return NakagamiDistribution(distribution.event_shape[0] / 2, 2 * marginal.variance)
     return None
 
 
@@ -91,20 +91,20 @@ def _as_batch(value: float, p: Any, q: Any) -> Tensor:
 
 def _iid(p: IIDDistribution, q: IIDDistribution) -> Tensor:
     _checked_lengths(p, q)
-    return _as_batch(p.event_shape[0] * divergence_of_laws(p.law, q.law), p, q)
+    return _as_batch(p.event_shape[0] * univariate_divergence(p.marginal, q.marginal), p, q)
 
 
 def _radial(p: RadialDistribution, q: RadialDistribution) -> Tensor:
     _checked_lengths(p, q)
-    return _as_batch(divergence_of_laws(p.radius_law, q.radius_law), p, q)
+    return _as_batch(univariate_divergence(p.radius_distribution, q.radius_distribution), p, q)
 
 
 def _radial_from_iid(p: RadialDistribution, q: IIDDistribution) -> Tensor:
     _checked_lengths(p, q)
-    if not isinstance(q.law, NormalLaw):
+    if not isinstance(q.marginal, NormalDistribution):
         raise NotImplementedError(f"no divergence of {p} from {q} is known; draw codes for it")
-    d, variance = p.event_shape[0], q.law.variance
-    square = p.radius_law.variance + p.radius_law.mean**2 + d * q.law.loc**2
+    d, variance = p.event_shape[0], q.marginal.variance
+    square = p.radius_distribution.variance + p.radius_distribution.mean**2 + d * q.marginal.loc**2
     cross = d / 2 * math.log(2 * math.pi * variance) + square / (2 * variance)
     return _as_batch(cross - p.nats, p, q)
 
@@ -114,7 +114,7 @@ def _iid_from_radial(p: IIDDistribution, q: RadialDistribution) -> Tensor:
     norms = _as_norms(p)
     if norms is None:
         raise NotImplementedError(f"no divergence of {p} from {q} is known; draw codes for it")
-    return _as_batch(divergence_of_laws(norms, q.radius_law), p, q)
+    return _as_batch(univariate_divergence(norms, q.radius_distribution), p, q)
 
 
 def _normal(p: DiagonalNormal, q: DiagonalNormal) -> Tensor:
@@ -124,16 +124,16 @@ def _normal(p: DiagonalNormal, q: DiagonalNormal) -> Tensor:
 
 def _normal_from_iid(p: DiagonalNormal, q: IIDDistribution) -> Tensor:
     _checked_lengths(p, q)
-    if not isinstance(q.law, NormalLaw):
+    if not isinstance(q.marginal, NormalDistribution):
         raise NotImplementedError(f"no divergence of normal codes from {q} is known; draw codes for it")
-    return _of_normals(p.loc, p.scale, p.loc.new_tensor(q.law.loc), p.loc.new_tensor(q.law.scale))
+    return _of_normals(p.loc, p.scale, p.loc.new_tensor(q.marginal.loc), p.loc.new_tensor(q.marginal.scale))
 
 
 def _iid_from_normal(p: IIDDistribution, q: DiagonalNormal) -> Tensor:
     _checked_lengths(p, q)
-    square = p.law.variance + (p.law.mean - q.loc).square()
+    square = p.marginal.variance + (p.marginal.mean - q.loc).square()
     cross = q.scale.log() + 0.5 * math.log(2 * math.pi) + square / (2 * q.scale.square())
-    return cross.sum(-1) - p.event_shape[0] * p.law.entropy
+    return cross.sum(-1) - p.event_shape[0] * p.marginal.entropy
 
 
 def _of_normals(loc: Tensor, scale: Tensor, other_loc: Tensor, other_scale: Tensor) -> Tensor:

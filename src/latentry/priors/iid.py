@@ -1,4 +1,4 @@
-"""Priors with independent coordinates of one law.
+"""Priors with independent coordinates of one distribution.
 
 A prior is a module: `prior()` returns a `torch.distributions.Distribution`, and `prior.sample`, `log_prob`, `cdf` and the
 rest forward to it, so that a prior with labels, `prior(y)`, will be no special case.
@@ -9,31 +9,36 @@ from typing import Any
 from jaxtyping import Int
 from torch import Tensor
 
-from latentry.priors.distribution import IIDDistribution, SampledLaw
-from latentry.priors.laws import HalfUniformHalfNormalLaw, NormalLaw, TruncatedCauchyLaw, UniformLaw
+from latentry.priors.distribution import IIDDistribution, SampledDistribution
 from latentry.priors.prior_module import PriorModule
+from latentry.priors.univariate import (
+    HalfUniformHalfNormalDistribution,
+    NormalDistribution,
+    TruncatedCauchyDistribution,
+    UniformDistribution,
+)
 
 __all__ = ["HalfUniformHalfNormal", "IIDPrior", "Normal", "TruncatedCauchy", "Uniform"]
 
 
 class IIDPrior(PriorModule):
-    """p(z) with `latent_dim` independent coordinates of `law`.
+    """p(z) with `latent_dim` independent coordinates of `marginal`.
 
     Raises:
         ValueError: `latent_dim` is below 1.
     """
 
-    def __init__(self, latent_dim: int, law: SampledLaw) -> None:
+    def __init__(self, latent_dim: int, marginal: SampledDistribution) -> None:
         super().__init__(latent_dim)
-        self.law = law
+        self.marginal = marginal
 
     def arguments(self) -> dict[str, Any]:
         """What the constructor was given, as JSON can hold it."""
-        return {"latent_dim": self.latent_dim, **vars(self.law)}
+        return {"latent_dim": self.latent_dim, **vars(self.marginal)}
 
     def forward(self, y: Int[Tensor, "..."] | None = None) -> IIDDistribution:
         """The distribution p(z); these priors know no labels and pass over `y`."""
-        return IIDDistribution(self.law, self.latent_dim, self._like)
+        return IIDDistribution(self.marginal, self.latent_dim, self._like)
 
 
 class Normal(IIDPrior):
@@ -46,7 +51,7 @@ class Normal(IIDPrior):
     """
 
     def __init__(self, latent_dim: int, loc: float = 0.0, scale: float = 1.0) -> None:
-        super().__init__(latent_dim, NormalLaw(loc, scale))
+        super().__init__(latent_dim, NormalDistribution(loc, scale))
 
 
 class Uniform(IIDPrior):
@@ -59,7 +64,7 @@ class Uniform(IIDPrior):
     """
 
     def __init__(self, latent_dim: int, low: float = -1.0, high: float = 1.0) -> None:
-        super().__init__(latent_dim, UniformLaw(low, high))
+        super().__init__(latent_dim, UniformDistribution(low, high))
 
 
 class HalfUniformHalfNormal(IIDPrior):
@@ -70,7 +75,7 @@ class HalfUniformHalfNormal(IIDPrior):
     """
 
     def __init__(self, latent_dim: int) -> None:
-        super().__init__(latent_dim, HalfUniformHalfNormalLaw())
+        super().__init__(latent_dim, HalfUniformHalfNormalDistribution())
 
 
 class TruncatedCauchy(IIDPrior):
@@ -78,9 +83,9 @@ class TruncatedCauchy(IIDPrior):
 
     Args:
         latent_dim: Number of coordinates d, at least 1.
-        scale: Half-width of the Cauchy law at half its height, above 0.
+        scale: Half-width of the Cauchy marginal at half its height, above 0.
         bound: Where it is cut off, above 0. Without a bound there would be no mean, and no distance to hold codes against.
     """
 
     def __init__(self, latent_dim: int, scale: float = 1.0, bound: float = 20.0) -> None:
-        super().__init__(latent_dim, TruncatedCauchyLaw(scale, bound))
+        super().__init__(latent_dim, TruncatedCauchyDistribution(scale, bound))

@@ -12,15 +12,15 @@ variance-corrected     :math:`\mu + (y - \alpha \mu) / ||w||_2`: mean and varian
 transport              :math:`F_Z^{-1}(F_Y(y_j))` per coordinate: exactly the prior again
 =====================  =============================================================================================
 
-where :math:`F_Z` is the law of a coordinate and :math:`F_Y` that of its combination (`numerics.transport`). The transported
-combination of independent codes of an iid prior is a code of that prior, whatever the weights; with one weight 1 and the
-others 0 it is that code itself. For a normal prior, transport *is* the variance correction. In high dimension slerp nearly
-is, for a normal prior and no other.
+where :math:`F_Z` is the distribution of a coordinate and :math:`F_Y` that of its combination (`numerics.transport`). The
+transported combination of independent codes of an iid prior is a code of that prior, whatever the weights; with one weight 1
+and the others 0 it is that code itself. For a normal prior, transport *is* the variance correction. In high dimension slerp
+nearly is, for a normal prior and no other.
 
 *Radial priors.* A combination of independent codes with uniform directions has a uniform direction, so that transport keeps
 it and carries the norm: :math:`F_R^{-1}(F_{\|Y\|}(\|y\|)) \, y / \|y\|`, exactly the prior again. For the spherical
-Cauchy prior that is :math:`y / \sum_i |w_i|`; for other laws :math:`F_{\|Y\|}` is a table (`numerics.radial`). The other
-rules are as they stand, about :math:`\mu = 0`; where there is no variance, the variance correction is just a scaling.
+Cauchy prior that is :math:`y / \sum_i |w_i|`; for other distributions :math:`F_{\|Y\|}` is a table (`numerics.radial`). The
+other rules are as they stand, about :math:`\mu = 0`; where there is no variance, the variance correction is just a scaling.
 
 *Labelled priors.* Codes of one component, of mean :math:`\mu_y` and std :math:`\sigma_y`, are combined by their normal
 scores :math:`s_i = \Phi^{-1}(F(z_i | y))` and given back as :math:`F^{-1}(\Phi(s) | y)`, with
@@ -55,13 +55,13 @@ from torch import Tensor, nn
 from latentry.interfaces import LabelledPrior, Prior
 from latentry.numerics.dependence import normal_scores
 from latentry.numerics.inputs import checked
-from latentry.numerics.law import Law
 from latentry.numerics.radial import norm_table
 from latentry.numerics.transport import combination_table, uniform_pair_transport
-from latentry.priors.distribution import SampledLaw
-from latentry.priors.laws import NormalLaw, UniformLaw
+from latentry.numerics.univariate import UnivariateDistribution
+from latentry.priors.distribution import SampledDistribution
 from latentry.priors.radial import RadialPrior
-from latentry.priors.radius_laws import CauchyRadiusLaw, NakagamiLaw
+from latentry.priors.radius_distributions import CauchyRadiusDistribution, NakagamiDistribution
+from latentry.priors.univariate import NormalDistribution, UniformDistribution
 
 __all__ = ["Rule", "combine", "interpolate"]
 
@@ -143,31 +143,31 @@ def combine(
     if isinstance(prior, LabelledPrior):
         combined = _combine_labelled(codes, w, prior, rule, y)
     else:
-        combined = _combine(codes, w, _law_of(prior), rule)
+        combined = _combine(codes, w, _univariate_of(prior), rule)
     return combined.view(*weights.shape[:-1], *codes.shape[1:])
 
 
 @dataclass(frozen=True)
 class _Isotropic:
-    """The law of codes with a uniform direction."""
+    """The distribution of codes with a uniform direction."""
 
-    radius_law: SampledLaw
+    radius_distribution: SampledDistribution
     latent_dim: int
     mean: float = 0.0
     """The centre, where it is not a mean."""
 
 
 def _combine(
-    codes: Float[Tensor, "k *n d"], w: Float[Tensor, "t k"], law: Law | _Isotropic, rule: Rule
+    codes: Float[Tensor, "k *n d"], w: Float[Tensor, "t k"], distribution: UnivariateDistribution | _Isotropic, rule: Rule
 ) -> Float[Tensor, "t *n d"]:
     if rule == "slerp":
-        return _slerp(codes[0], codes[1], _column(w[:, 1], codes[0]), law.mean)
+        return _slerp(codes[0], codes[1], _column(w[:, 1], codes[0]), distribution.mean)
     y = _sum(codes, w)
     if rule == "lerp":
         return y
     if rule == "variance-corrected":
-        return _variance_corrected(y, w, law.mean)
-    return torch.where(_column(_one_alone(w), y[0]), y, _transport(law, y, w))
+        return _variance_corrected(y, w, distribution.mean)
+    return torch.where(_column(_one_alone(w), y[0]), y, _transport(distribution, y, w))
 
 
 def _combine_labelled(
@@ -251,49 +251,51 @@ def _slerp(z_a: Float[Tensor, "*n d"], z_b: Float[Tensor, "*n d"], t: Tensor, me
 
 
 @singledispatch
-def _transport(law: Any, y: Tensor, w: Tensor) -> Tensor:
-    """F_Z^-1(F_Y(y)) for combinations y `(t, *n, d)` with weights w `(t, k)`; for any law, by tables."""
-    _check_no_gradient(law, w)
+def _transport(distribution: Any, y: Tensor, w: Tensor) -> Tensor:
+    """F_Z^-1(F_Y(y)) for combinations y `(t, *n, d)` with weights w `(t, k)`; for any distribution, by tables."""
+    _check_no_gradient(distribution, w)
     precise = y if y.device.type == "mps" else y.double()
     below = torch.stack(
-        [combination_table(law, tuple(row)).cdf(part) for row, part in zip(w.tolist(), precise, strict=True)]
+        [combination_table(distribution, tuple(row)).cdf(part) for row, part in zip(w.tolist(), precise, strict=True)]
     )
     # codes further out than any sample would go to infinity where F rounds to 1
     rounding = torch.finfo(below.dtype).eps / 2
-    return law.icdf(below.clamp(rounding, 1 - rounding)).to(y.dtype)
+    return distribution.icdf(below.clamp(rounding, 1 - rounding)).to(y.dtype)
 
 
 @_transport.register
-def _(law: NormalLaw, y: Tensor, w: Tensor) -> Tensor:
-    return _variance_corrected(y, w, law.mean)
+def _(distribution: NormalDistribution, y: Tensor, w: Tensor) -> Tensor:
+    return _variance_corrected(y, w, distribution.mean)
 
 
 @_transport.register
-def _(law: UniformLaw, y: Tensor, w: Tensor) -> Tensor:
+def _(distribution: UniformDistribution, y: Tensor, w: Tensor) -> Tensor:
     larger, smaller, *others = [*w.abs().sort(dim=1, descending=True).values.unbind(1), w.new_zeros(len(w))]
     if any(other.any() for other in others):
-        return _transport.dispatch(object)(law, y, w)
-    half_width = (law.high - law.low) / 2
-    centred = (y - _column(w.sum(1), y[0]) * law.mean) / half_width
-    return law.mean + half_width * uniform_pair_transport(centred, _column(larger, y[0]), _column(smaller, y[0]))
+        return _transport.dispatch(object)(distribution, y, w)
+    half_width = (distribution.high - distribution.low) / 2
+    centred = (y - _column(w.sum(1), y[0]) * distribution.mean) / half_width
+    return distribution.mean + half_width * uniform_pair_transport(centred, _column(larger, y[0]), _column(smaller, y[0]))
 
 
 @_transport.register
-def _(law: _Isotropic, y: Tensor, w: Tensor) -> Tensor:
-    radius = law.radius_law
-    if isinstance(radius, CauchyRadiusLaw) and radius.latent_dim == law.latent_dim:
+def _(distribution: _Isotropic, y: Tensor, w: Tensor) -> Tensor:
+    radius = distribution.radius_distribution
+    if isinstance(radius, CauchyRadiusDistribution) and radius.latent_dim == distribution.latent_dim:
         return y / _column(w.abs().sum(1), y[0])
-    if isinstance(radius, NakagamiLaw) and 2 * radius.shape == law.latent_dim:  # normal codes
-        return _variance_corrected(y, w, law.mean)
+    if isinstance(radius, NakagamiDistribution) and 2 * radius.shape == distribution.latent_dim:  # normal codes
+        return _variance_corrected(y, w, distribution.mean)
     _check_no_gradient(radius, w)
     rows = [
-        _carried_norm(radius, law.latent_dim, part, tuple(sorted(map(abs, row), reverse=True)))
+        _carried_norm(radius, distribution.latent_dim, part, tuple(sorted(map(abs, row), reverse=True)))
         for row, part in zip(w.tolist(), y, strict=True)
     ]
     return torch.stack(rows)
 
 
-def _carried_norm(radius: SampledLaw, d: int, y: Float[Tensor, "*n d"], weights: tuple[float, ...]) -> Float[Tensor, "*n d"]:
+def _carried_norm(
+    radius: SampledDistribution, d: int, y: Float[Tensor, "*n d"], weights: tuple[float, ...]
+) -> Float[Tensor, "*n d"]:
     """y at the same rank among codes of the prior that it has among combinations."""
     norm = y.double().norm(dim=-1, keepdim=True).clamp(min=_LEAST_NORM)
     rounding = torch.finfo(norm.dtype).eps / 2
@@ -301,11 +303,11 @@ def _carried_norm(radius: SampledLaw, d: int, y: Float[Tensor, "*n d"], weights:
     return (y * (radius.icdf(below) / norm)).to(y.dtype)
 
 
-def _check_no_gradient(law: Any, w: Tensor) -> None:
+def _check_no_gradient(distribution: Any, w: Tensor) -> None:
     if w.requires_grad:
         raise ValueError(
-            f"expected weights without a gradient, got some that ask for one: transport to {law} has one in the codes only; "
-            "detach the weights, or take rule='variance-corrected'"
+            f"expected weights without a gradient, got some that ask for one: transport to {distribution} has one in the "
+            "codes only; detach the weights, or take rule='variance-corrected'"
         )
 
 
@@ -314,16 +316,16 @@ def _column(values: Shaped[Tensor, "t"], code: Tensor) -> Tensor:
     return values.view(-1, *[1] * code.ndim)
 
 
-def _law_of(prior: Any) -> Law | _Isotropic:
-    """What all rules rest on: the law of one coordinate, or that of the norm."""
+def _univariate_of(prior: Any) -> UnivariateDistribution | _Isotropic:
+    """What all rules rest on: the distribution of one coordinate, or that of the norm."""
     if isinstance(prior, RadialPrior):
-        return _Isotropic(prior.radius_law, prior.latent_dim)
+        return _Isotropic(prior.radius_distribution, prior.latent_dim)
     if not isinstance(prior, Prior):
         raise ValueError(
-            f"expected a prior with independent coordinates of one law, a radial or a labelled one, got "
+            f"expected a prior with independent coordinates of one distribution, a radial or a labelled one, got "
             f"{type(prior).__name__}; combine its codes by a rule of their own"
         )
-    return prior.law
+    return prior.marginal
 
 
 def _check_arguments(codes: Tensor, weights: Tensor, rule: str) -> None:

@@ -1,10 +1,10 @@
-r"""How far codes between codes are from the prior, as laws: no generator, no sample.
+r"""How far codes between codes are from the prior, as distributions: no generator, no sample.
 
-Let P be the law of a code z of the prior, and :math:`Q_t` that of :math:`(1 - t) z + t z'` for two independent ones, on the
-straight line between them (or beyond, for t < 0 and t > 1). Other rules than lerp keep some of P by construction; this is
-what they have to make up for, and what a prior may be designed to make small (Singh et al., 2019).
+Let P be the distribution of a code z of the prior, and :math:`Q_t` that of :math:`(1 - t) z + t z'` for two independent
+ones, on the straight line between them (or beyond, for t < 0 and t > 1). Other rules than lerp keep some of P by
+construction; this is what they have to make up for, and what a prior may be designed to make small (Singh et al., 2019).
 
-*One coordinate.* :math:`KL(P || Q_t)` and the total variation, by closed forms for normal and tabulated laws and by
+*One coordinate.* :math:`KL(P || Q_t)` and the total variation, by closed forms for normal and tabulated distributions and by
 quadrature for others (`numerics.pair_density`). For a normal prior at t = 1/2 the divergence is :math:`(1 - \ln 2) / 2`, for
 a uniform one :math:`1 - \ln 2`. An infinite divergence is a value, and no error.
 
@@ -13,16 +13,17 @@ at least that of one coordinate, at least the Kolmogorov-Smirnov distance of the
 
 .. math:: \min \left( d \, TV_1, \; \sqrt{D / 2}, \; \sqrt{1 - e^{-D}} \right)
 
-(union bound; Pinsker; Bretagnolle and Huber). The direction of an isotropic code is uniform on the sphere under both laws,
-so that divergence and total variation of the code are those of its norm, and no bounds are needed.
+(union bound; Pinsker; Bretagnolle and Huber). The direction of an isotropic code is uniform on the sphere under both
+distributions, so that divergence and total variation of the code are those of its norm, and no bounds are needed.
 
-*Norms.* What makes a mid-point atypical is its length: the Kolmogorov-Smirnov distance between the laws of the norm
-(`numerics.norm_law`) at d = 100 is 0.985 for a normal prior. A prior whose tails are so heavy that the norm is spread over
-decades has less.
+*Norms.* What makes a mid-point atypical is its length: the Kolmogorov-Smirnov distance between the distributions of the norm
+(`numerics.norm_distribution`) at d = 100 is 0.985 for a normal prior. A prior whose tails are so heavy that the norm is
+spread over decades has less.
 
 References: Singh et al., "Non-parametric priors for generative adversarial networks", 2019; Kilcher, Lucchi, Hofmann,
 "Semantic interpolation in implicit models", 2018; Lesniak, Sieradzki, Podolak, "Distribution-interpolation trade off in
-generative models", 2019 (a linear path within the law forbids a finite mean); Bretagnolle and Huber, "Estimation des
+generative models", 2019 (a linear path within the distribution forbids a finite mean); Bretagnolle and Huber, "Estimation
+des
 densites: risque minimax", 1979.
 """
 
@@ -39,7 +40,7 @@ from torch import Tensor, nn
 from latentry.display import Facts, Shown, Told, number, percent
 from latentry.interfaces import Prior
 from latentry.numerics.inputs import checked
-from latentry.numerics.norm_law import norm_cdfs
+from latentry.numerics.norm_distribution import norm_cdfs
 from latentry.numerics.pair_density import (
     WIDEST_SCORE,
     divergences,
@@ -54,11 +55,11 @@ from latentry.numerics.pair_density import (
 )
 from latentry.numerics.radial import norm_table
 from latentry.numerics.transport import combination_table
-from latentry.priors.distribution import SampledLaw
-from latentry.priors.laws import NormalLaw, UniformLaw
-from latentry.priors.quadrature import edges, law_nodes, law_of, pieces
-from latentry.priors.radius_laws import CauchyRadiusLaw
-from latentry.priors.tabulated import TabulatedLaw
+from latentry.priors.distribution import SampledDistribution
+from latentry.priors.quadrature import distribution_nodes, edges, pieces, univariate_of
+from latentry.priors.radius_distributions import CauchyRadiusDistribution
+from latentry.priors.tabulated import TabulatedDistribution
+from latentry.priors.univariate import NormalDistribution, UniformDistribution
 
 __all__ = ["DensityCurves", "Mismatch", "NormCurves", "density_curves", "mismatch", "norm_curves"]
 
@@ -91,7 +92,7 @@ class Mismatch(Shown):
     total_variation_high: Float[Tensor, "*t"]
     """Upper bound on it; for isotropic codes the two are equal."""
     norm_distance: Float[Tensor, "*t"]
-    """Kolmogorov-Smirnov distance between the laws of the norm of whole codes."""
+    """Kolmogorov-Smirnov distance between the distributions of the norm of whole codes."""
 
     def _facts(self) -> Facts:
         columns = (self.t, self.divergence, self.total_variation_low, self.total_variation_high, self.norm_distance)
@@ -165,22 +166,23 @@ def mismatch(prior: Prior | nn.Module, t: float | Sequence[float] | Float[Tensor
 
     Accurate to 1e-4 or better: to rounding for normal and uniform priors, and for tables where t is a fraction with a
     denominator up to 64. Isotropic codes of two elements cost a digit. Where their norms are bounded, divergences are within
-    0.1 %, or 1 % for a table of norms. For a law of your own, its `support` is all that is known of its edges; a density
-    that jumps elsewhere costs digits.
+    0.1 %, or 1 % for a table of norms. For a distribution of your own, its `support` is all that is known of its edges; a
+    density that jumps elsewhere costs digits.
 
     Args:
         prior: What the two codes are drawn from.
         t: Step between them, 0 and 1 being the codes themselves; beyond for extrapolation. A sequence gives tensors.
 
     Raises:
-        ValueError: t is not finite, or the prior has neither independent coordinates of one law nor a uniform direction.
+        ValueError: t is not finite, or the prior has neither independent coordinates of one distribution nor a uniform
+            direction.
     """
-    law, d, isotropic = law_of(prior)
+    distribution, d, isotropic = univariate_of(prior)
     steps = torch.as_tensor(t, dtype=torch.float64).cpu()
     if not steps.isfinite().all():
         raise ValueError(f"expected finite steps t, got {steps.tolist()}; leave out the others")
     row = _isotropic_row if isotropic else _iid_row
-    rows = [row(law, d, step) if step not in (0, 1) else (0.0,) * 6 for step in steps.flatten().tolist()]
+    rows = [row(distribution, d, step) if step not in (0, 1) else (0.0,) * 6 for step in steps.flatten().tolist()]
     divergence, variation, *whole = torch.tensor(rows, dtype=torch.float64).view(*steps.shape, 6).unbind(-1)
     if isotropic:
         return Mismatch(steps, d, None, None, *whole)
@@ -194,72 +196,74 @@ def density_curves(prior: Prior | nn.Module, t: Sequence[float] = (0.5,)) -> Den
     Raises:
         ValueError: There is no step, or as in `mismatch`.
     """
-    law, d, isotropic = law_of(prior)
+    distribution, d, isotropic = univariate_of(prior)
     if not t or not all(map(math.isfinite, t)):
         raise ValueError(f"expected one finite step t or more, got {list(t)}; leave out the others")
-    low, high = law.icdf(torch.tensor([_SHOWN, 1 - _SHOWN], dtype=torch.float64)).tolist()
+    low, high = distribution.icdf(torch.tensor([_SHOWN, 1 - _SHOWN], dtype=torch.float64)).tolist()
     if isotropic:
         x = torch.logspace(math.log10(low), math.log10(high), _NORM_CURVE_POINTS, dtype=torch.float64)
-        between = [_norm_log_density(law, d, step, x).exp() for step in t]
+        between = [_norm_log_density(distribution, d, step, x).exp() for step in t]
     else:
         pad = 0.1 * (high - low)
-        ends = max(law.support[0], low - pad), min(law.support[1], high + pad)
+        ends = max(distribution.support[0], low - pad), min(distribution.support[1], high + pad)
         x = torch.linspace(*ends, _CURVE_POINTS, dtype=torch.float64)
-        between = [_density_between(law, step, x) for step in t]
-    return DensityCurves(x, law.log_prob(x).exp(), torch.stack(between), isotropic)
+        between = [_density_between(distribution, step, x) for step in t]
+    return DensityCurves(x, distribution.log_prob(x).exp(), torch.stack(between), isotropic)
 
 
 @checked(any_value=("t",))
 def norm_curves(prior: Prior | nn.Module, t: float = 0.5) -> NormCurves:
-    """Laws of the norm at the prior and at one step between its codes, without sampling.
+    """Distributions of the norm at the prior and at one step between its codes, without sampling.
 
     Raises:
         ValueError: As in `mismatch`.
     """
-    law, d, isotropic = law_of(prior)
+    distribution, d, isotropic = univariate_of(prior)
     if not math.isfinite(t):
         raise ValueError(f"expected a finite step t, got {t}; leave it out")
-    return _isotropic_norms(law, d, t) if isotropic else _iid_norms(law, d, t)
+    return _isotropic_norms(distribution, d, t) if isotropic else _iid_norms(distribution, d, t)
 
 
-def _iid_norms(law: SampledLaw, d: int, t: float) -> NormCurves:
-    square = law.variance + law.mean**2
-    spread = law.icdf(torch.tensor([0.25, 0.75], dtype=torch.float64)).abs().max().item()
+def _iid_norms(distribution: SampledDistribution, d: int, t: float) -> NormCurves:
+    square = distribution.variance + distribution.mean**2
+    spread = distribution.icdf(torch.tensor([0.25, 0.75], dtype=torch.float64)).abs().max().item()
     typical = math.sqrt(d * square) if math.isfinite(square) else d * spread
-    return NormCurves(*norm_cdfs((law.cdf, _cdf_between(law, t)), d, typical))
+    return NormCurves(*norm_cdfs((distribution.cdf, _cdf_between(distribution, t)), d, typical))
 
 
-def _isotropic_norms(law: SampledLaw, d: int, t: float) -> NormCurves:
+def _isotropic_norms(distribution: SampledDistribution, d: int, t: float) -> NormCurves:
     scores = torch.linspace(-WIDEST_SCORE, WIDEST_SCORE, _NORM_POINTS, dtype=torch.float64)
-    norm = law.icdf(torch.special.ndtr(scores))
-    return NormCurves(norm, law.cdf(norm), _norm_cdf_between(law, d, t)(norm))
+    norm = distribution.icdf(torch.special.ndtr(scores))
+    return NormCurves(norm, distribution.cdf(norm), _norm_cdf_between(distribution, d, t)(norm))
 
 
-def _iid_row(law: SampledLaw, d: int, t: float) -> tuple[float, ...]:
+def _iid_row(distribution: SampledDistribution, d: int, t: float) -> tuple[float, ...]:
     """The fields of `Mismatch` after the first two, for one t."""
-    divergence, variation = _coordinate(law, t)
-    norm = _iid_norms(law, d, t).distance
+    divergence, variation = _coordinate(distribution, t)
+    norm = _iid_norms(distribution, d, t).distance
     total = d * divergence
     high = min(1.0, d * variation, math.sqrt(total / 2), math.sqrt(-math.expm1(-total)))
     return divergence, variation, total, min(high, max(variation, norm)), high, norm
 
 
-def _isotropic_row(law: SampledLaw, d: int, t: float) -> tuple[float, ...]:
-    divergence, variation = _norm_divergences(law, d, t)
-    return math.nan, math.nan, divergence, variation, variation, _isotropic_norms(law, d, t).distance
+def _isotropic_row(distribution: SampledDistribution, d: int, t: float) -> tuple[float, ...]:
+    divergence, variation = _norm_divergences(distribution, d, t)
+    return math.nan, math.nan, divergence, variation, variation, _isotropic_norms(distribution, d, t).distance
 
 
 @singledispatch
-def _coordinate(law: Any, t: float) -> tuple[float, float]:
-    """Divergence and total variation of one coordinate; for any law, by quadrature."""
+def _coordinate(distribution: Any, t: float) -> tuple[float, float]:
+    """Divergence and total variation of one coordinate; for any distribution, by quadrature."""
     a, b = _weights(t)
-    x, scores, chances = law_nodes(law, tuple(a * first + b * second for first in edges(law) for second in edges(law)))
-    log_q = pair_log_density(law.log_prob, law.cdf, law.icdf, edges(law), a, b, x)
-    return divergences(law.log_prob(x), log_q, scores, chances)
+    x, scores, chances = distribution_nodes(
+        distribution, tuple(a * first + b * second for first in edges(distribution) for second in edges(distribution))
+    )
+    log_q = pair_log_density(distribution.log_prob, distribution.cdf, distribution.icdf, edges(distribution), a, b, x)
+    return divergences(distribution.log_prob(x), log_q, scores, chances)
 
 
 @_coordinate.register
-def _(law: NormalLaw, t: float) -> tuple[float, float]:
+def _(distribution: NormalDistribution, t: float) -> tuple[float, float]:
     # the mean is kept, and the variance is v times that of the prior
     v = (1 - t) ** 2 + t**2
     # the densities cross at +- x, with x^2 (1 - 1/v) = log v: beyond them the one, between them the other is larger
@@ -269,76 +273,78 @@ def _(law: NormalLaw, t: float) -> tuple[float, float]:
 
 
 @_coordinate.register
-def _(law: UniformLaw, t: float) -> tuple[float, float]:
-    return table_divergences(torch.ones(1, dtype=torch.float64), law.low, law.high, *_weights(t))
+def _(distribution: UniformDistribution, t: float) -> tuple[float, float]:
+    return table_divergences(torch.ones(1, dtype=torch.float64), distribution.low, distribution.high, *_weights(t))
 
 
 @_coordinate.register
-def _(law: TabulatedLaw, t: float) -> tuple[float, float]:
-    return table_divergences(_masses(law), law.low, law.high, *_weights(t))
+def _(distribution: TabulatedDistribution, t: float) -> tuple[float, float]:
+    return table_divergences(_masses(distribution), distribution.low, distribution.high, *_weights(t))
 
 
-def _density_between(law: SampledLaw, t: float, x: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
-    """Density at x of (1 - t) X + t X' for independent X, X' of this law."""
+def _density_between(distribution: SampledDistribution, t: float, x: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+    """Density at x of (1 - t) X + t X' for independent X, X' of this distribution."""
     a, b = _weights(t)
     if b == 0:
-        return law.log_prob(x).exp()
-    if isinstance(law, NormalLaw):
-        return _normal_between(law, t).log_prob(x).exp()
-    if isinstance(law, TabulatedLaw):
-        return table_pair_density(_masses(law), law.low, law.high, a, b, x)
-    return pair_log_density(law.log_prob, law.cdf, law.icdf, edges(law), a, b, x).exp()
+        return distribution.log_prob(x).exp()
+    if isinstance(distribution, NormalDistribution):
+        return _normal_between(distribution, t).log_prob(x).exp()
+    if isinstance(distribution, TabulatedDistribution):
+        return table_pair_density(_masses(distribution), distribution.low, distribution.high, a, b, x)
+    return pair_log_density(distribution.log_prob, distribution.cdf, distribution.icdf, edges(distribution), a, b, x).exp()
 
 
-def _cdf_between(law: SampledLaw, t: float) -> Callable[[Tensor], Tensor]:
+def _cdf_between(distribution: SampledDistribution, t: float) -> Callable[[Tensor], Tensor]:
     if t in (0, 1):
-        return law.cdf
-    if isinstance(law, NormalLaw):
-        return _normal_between(law, t).cdf
-    if isinstance(law, TabulatedLaw):
-        return table_pair_cdf(_masses(law), law.low, law.high, *_weights(t))
-    return combination_table(law, (1 - t, t)).cdf
+        return distribution.cdf
+    if isinstance(distribution, NormalDistribution):
+        return _normal_between(distribution, t).cdf
+    if isinstance(distribution, TabulatedDistribution):
+        return table_pair_cdf(_masses(distribution), distribution.low, distribution.high, *_weights(t))
+    return combination_table(distribution, (1 - t, t)).cdf
 
 
-def _normal_between(law: NormalLaw, t: float) -> NormalLaw:
-    return NormalLaw(law.loc, law.scale * math.hypot(1 - t, t))
+def _normal_between(distribution: NormalDistribution, t: float) -> NormalDistribution:
+    return NormalDistribution(distribution.loc, distribution.scale * math.hypot(1 - t, t))
 
 
-def _norm_divergences(law: SampledLaw, d: int, t: float) -> tuple[float, float]:
+def _norm_divergences(distribution: SampledDistribution, d: int, t: float) -> tuple[float, float]:
     """Divergence and total variation of the norm, which are those of the code."""
-    if _is_stable(law, d) and 0 <= t <= 1:
+    if _is_stable(distribution, d) and 0 <= t <= 1:
         return 0.0, 0.0
-    if math.isfinite(law.support[1]):
-        norm, scores, chances = law_nodes(law, tuple(pieces(law)))
+    if math.isfinite(distribution.support[1]):
+        norm, scores, chances = distribution_nodes(distribution, tuple(pieces(distribution)))
     else:
         breaks = torch.linspace(-_RADIUS_SCORE, _RADIUS_SCORE, _RADIUS_PIECES + 1, dtype=torch.float64)
         scores, chances = score_nodes(breaks, _RADIUS_NODES)
         inner = (scores.abs() < _RADIUS_SCORE) & (chances > 0)
         scores, chances = scores[inner], chances[inner]
-        norm = law.icdf(torch.special.ndtr(scores))
-    return divergences(law.log_prob(norm), _norm_log_density(law, d, t, norm), scores, chances)
+        norm = distribution.icdf(torch.special.ndtr(scores))
+    return divergences(distribution.log_prob(norm), _norm_log_density(distribution, d, t, norm), scores, chances)
 
 
-def _norm_log_density(law: SampledLaw, d: int, t: float, norm: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+def _norm_log_density(distribution: SampledDistribution, d: int, t: float, norm: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
     a, b = _weights(t)
     if b == 0:
-        return law.log_prob(norm)
-    if math.isfinite(law.support[1]) and d > 1:
-        return _bounded_norm_log_density(law, d, a, b, norm)
+        return distribution.log_prob(norm)
+    if math.isfinite(distribution.support[1]) and d > 1:
+        return _bounded_norm_log_density(distribution, d, a, b, norm)
     ends = torch.tensor([-WIDEST_SCORE, WIDEST_SCORE], dtype=torch.float64)
-    shortest, longest = law.icdf(torch.special.ndtr(ends)).tolist()
-    return isotropic_pair_log_density(law.log_prob, d, a, b, norm, math.log(longest / shortest))
+    shortest, longest = distribution.icdf(torch.special.ndtr(ends)).tolist()
+    return isotropic_pair_log_density(distribution.log_prob, d, a, b, norm, math.log(longest / shortest))
 
 
-def _bounded_norm_log_density(law: SampledLaw, d: int, a: float, b: float, norm: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+def _bounded_norm_log_density(
+    distribution: SampledDistribution, d: int, a: float, b: float, norm: Float[Tensor, "n"]
+) -> Float[Tensor, "n"]:
     """By pairs of lengths, at a few norms, and between them by interpolation: the density of a sum is smooth."""
     from scipy.interpolate import CubicSpline
 
     # in probability, where a density that jumps does no harm
     many = min(_MOST_LENGTHS, max(_LENGTHS, math.ceil(3 * abs(a / b) * math.sqrt(d))))
     (u, share), (v, part) = end_nodes(many), end_nodes(max(_FEWEST_LENGTHS, _LENGTHS**2 // many))
-    first, second = abs(a) * law.icdf(u), abs(b) * law.icdf(v)
-    low, high = law.support
+    first, second = abs(a) * distribution.icdf(u), abs(b) * distribution.icdf(v)
+    low, high = distribution.support
     angle = math.pi * (torch.arange(_SUM_NORMS, dtype=torch.float64) + 0.5) / _SUM_NORMS
     at = (low + high - (high - low) * angle.cos()) / 2
     found = weighed_pair_log_density(first, share, second, part, d, at)
@@ -346,20 +352,20 @@ def _bounded_norm_log_density(law: SampledLaw, d: int, a: float, b: float, norm:
     return torch.from_numpy(CubicSpline(angle.numpy(), found.numpy())(place.numpy()))
 
 
-def _norm_cdf_between(law: SampledLaw, d: int, t: float) -> Callable[[Tensor], Tensor]:
-    if _is_stable(law, d):
-        return replace(law, scale=law.scale * (abs(1 - t) + abs(t))).cdf
-    table = norm_table(law, d, (1 - t, t))
+def _norm_cdf_between(distribution: SampledDistribution, d: int, t: float) -> Callable[[Tensor], Tensor]:
+    if _is_stable(distribution, d):
+        return replace(distribution, scale=distribution.scale * (abs(1 - t) + abs(t))).cdf
+    table = norm_table(distribution, d, (1 - t, t))
     return lambda norm: table.cdf(norm.log())
 
 
-def _is_stable(law: Any, d: int) -> TypeGuard[CauchyRadiusLaw]:
+def _is_stable(distribution: Any, d: int) -> TypeGuard[CauchyRadiusDistribution]:
     """Whether codes with weights that sum to 1 in absolute value make a code again."""
-    return isinstance(law, CauchyRadiusLaw) and law.latent_dim == d
+    return isinstance(distribution, CauchyRadiusDistribution) and distribution.latent_dim == d
 
 
-def _masses(law: TabulatedLaw) -> Float[Tensor, "n"]:
-    masses = torch.tensor(law.probs, dtype=torch.float64)
+def _masses(distribution: TabulatedDistribution) -> Float[Tensor, "n"]:
+    masses = torch.tensor(distribution.probs, dtype=torch.float64)
     return masses / masses.sum()
 
 

@@ -11,24 +11,24 @@ __all__ = ["checked_number", "set_location", "set_scale"]
 _SMALLEST, _LARGEST = 1e-18, 1e18
 
 
-def set_scale(law: Any, *names: str, least: float = _SMALLEST, most: float = _LARGEST) -> None:
+def set_scale(distribution: Any, *names: str, least: float = _SMALLEST, most: float = _LARGEST) -> None:
     """Make fields of a frozen dataclass floats, if they are numbers above 0.
 
     Raises:
         ValueError: One is no number from `least` to `most`.
     """
     for name in names:
-        object.__setattr__(law, name, checked_number(name, getattr(law, name), least, most))
+        object.__setattr__(distribution, name, checked_number(name, getattr(distribution, name), least, most))
 
 
-def set_location(law: Any, *names: str) -> None:
+def set_location(distribution: Any, *names: str) -> None:
     """Make fields of a frozen dataclass floats, if they are numbers.
 
     Raises:
         ValueError: One is no number from -1e18 to 1e18.
     """
     for name in names:
-        object.__setattr__(law, name, checked_number(name, getattr(law, name), -_LARGEST))
+        object.__setattr__(distribution, name, checked_number(name, getattr(distribution, name), -_LARGEST))
 
 
 def checked_number(name: str, value: Any, least: float = _SMALLEST, most: float = _LARGEST) -> float:

@@ -6,26 +6,26 @@ import torch
 
 from latentry.display.drawing import FILL, GUIDE, INK, PALETTE, plain
 
-__all__ = ["draw_components", "draw_law"]
+__all__ = ["draw_components", "draw_distribution"]
 
 _DRAWN = 600
 _NAMED = 12
 """Most labels with a name in the legend."""
 
 
-def draw_law(panel: Any, prior: Any) -> None:
+def draw_distribution(panel: Any, prior: Any) -> None:
     """Density of one coordinate, or of the norm of isotropic codes."""
-    from latentry.priors.quadrature import law_of
+    from latentry.priors.quadrature import univariate_of
 
-    law, _, of_norm = law_of(prior)
-    low, high = law.icdf(torch.tensor([5e-4, 1 - 5e-4], dtype=torch.float64)).tolist()
+    distribution, _, of_norm = univariate_of(prior)
+    low, high = distribution.icdf(torch.tensor([5e-4, 1 - 5e-4], dtype=torch.float64)).tolist()
     if of_norm and high > 100 * low > 0:
         x = torch.logspace(torch.tensor(low).log10().item(), torch.tensor(high).log10().item(), 500, dtype=torch.float64)
         panel.set_xscale("log")
     else:
         pad = 0.0 if of_norm else 0.15 * (high - low)
         x = torch.linspace(low - pad, high + pad, 500, dtype=torch.float64)
-    density = law.log_prob(x).exp().nan_to_num()
+    density = distribution.log_prob(x).exp().nan_to_num()
     panel.fill_between(x.numpy(), density.numpy(), color=FILL, linewidth=0, alpha=0.6)
     panel.plot(x.numpy(), density.numpy(), color=INK, linewidth=1.4)
     panel.set_ylim(0, None)

@@ -7,17 +7,18 @@ nobody need have seen; numbers between and beyond are allowed. Feature i has a m
 
 with deviations s, one for each coordinate. Means add and deviations are kept, v = 1 (`combination="means"`); or codes of
 the features add, each with its own noise, so that :math:`v(a) = \max(1, \sum_i a_i^2)` (`combination="codes"`). Kim and Cho
-(2019) say no more than that each feature has a normal law of its own: how they combine, how means are chosen and that
-neutral is the origin are our reconstruction.
+(2019) say no more than that each feature has a normal distribution of its own: how they combine, how means are chosen and
+that neutral is the origin are our reconstruction.
 
 By default the means are orthogonal: feature i has a block of b coordinates to itself, and :math:`\mu_i` is
 :math:`\delta / \sqrt b` in each of them, so that its *separation* :math:`\delta = |\mu_i / s|` is the distance from neutral
 in standard deviations. Coordinates outside all blocks are free for style. The best reader of codes takes neutral for
 feature i, and the other way round, with probability :math:`\Phi(-\delta / 2)`, the *overlap*.
 
-The law of all codes is the mixture over the combinations of levels that occur. Where some levels of a datum are unknown,
-the divergence of the law q of its code is bounded by that to the mixture of all combinations c that fit what is known
-(Hershey and Olsen, 2007, for one law on the left, where the bound is that of the best responsibilities):
+The distribution of all codes is the mixture over the combinations of levels that occur. Where some levels of a datum are
+unknown, the divergence of the distribution q of its code is bounded by that to the mixture of all combinations c that fit
+what is known (Hershey and Olsen, 2007, for one distribution on the left, where the bound is that of the best
+responsibilities):
 
 .. math:: KL(q \,\|\, p(\cdot \mid a)) \le -\log \sum_c p(c \mid a_{known}) \, e^{-KL(q \| p_c)}
 
@@ -53,8 +54,8 @@ _MOST_NUMBERS = 2**28
 class SemanticPlacement(NormalMixture):
     """p(z | a) for signed levels `a` of named features, and p(z) over the combinations of levels that occur.
 
-    It is a normal mixture whose labels are these combinations, row by row, and serves wherever one does; `at(a)` is the law
-    of codes at any levels, seen or not.
+    It is a normal mixture whose labels are these combinations, row by row, and serves wherever one does; `at(a)` is the
+    distribution of codes at any levels, seen or not.
 
     Args:
         features: Names of the k features.
@@ -227,13 +228,14 @@ class SemanticPlacement(NormalMixture):
     def divergence(
         self, mean: Float[Tensor, "n d"], log_variance: Float[Tensor, "n d"], a: Float[Tensor, "n k"]
     ) -> Float[Tensor, "n"]:
-        r"""Kullback-Leibler divergence in nats of normal laws q from p(z | a); where levels are unknown (NaN), the bound.
+        r"""Kullback-Leibler divergence in nats of normal distributions q from p(z | a); where levels are unknown (NaN), the
+        bound.
 
         .. math:: \tfrac12 \sum_j \log \frac{s_j^2}{\sigma_j^2} + \frac{\sigma_j^2 + (m_j - \mu_j)^2}{s_j^2} - 1
         """
         unknown = a.isnan()
-        law = self.at(a.nan_to_num())
-        exact = _divergence(mean, log_variance, law.loc, law.scale)
+        distribution = self.at(a.nan_to_num())
+        exact = _divergence(mean, log_variance, distribution.loc, distribution.scale)
         rows = unknown.any(1)
         if not rows.any():
             return exact

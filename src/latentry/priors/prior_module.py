@@ -87,9 +87,9 @@ class PriorModule(Shown, nn.Module):
         return Facts(repr(self), (("elements of a code", f"{self.latent_dim:,}"),))
 
     def _draw(self, figure: Any) -> None:
-        from latentry.priors.panels import draw_law
+        from latentry.priors.panels import draw_distribution
 
-        draw_law(figure.subplots(), self)
+        draw_distribution(figure.subplots(), self)
 
 
 def checked_latent_dim(latent_dim: Any) -> int:

@@ -1,4 +1,5 @@
-"""Expectations under the one law that a prior rests on: which that is, where its density is not smooth, and nodes."""
+"""Expectations under the one distribution that a prior rests on: which that is, where its density is not smooth, and
+nodes."""
 
 import math
 from functools import singledispatch
@@ -9,62 +10,65 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentry.numerics.pair_density import WIDEST_SCORE, score_nodes
-from latentry.priors.distribution import SampledLaw
-from latentry.priors.laws import HalfUniformHalfNormalLaw
+from latentry.priors.distribution import SampledDistribution
 from latentry.priors.radial import RadialPrior
-from latentry.priors.tabulated import TabulatedLaw
+from latentry.priors.tabulated import TabulatedDistribution
+from latentry.priors.univariate import HalfUniformHalfNormalDistribution
 
-__all__ = ["edges", "law_nodes", "law_of", "pieces"]
+__all__ = ["edges", "distribution_nodes", "univariate_of", "pieces"]
 
 _PIECES, _NODES = 8, 64
 
 
-def law_of(prior: Any) -> tuple[SampledLaw, int, bool]:
-    """The law of a coordinate, or of the norm of isotropic codes; how many elements codes have; whether it is the norm.
+def univariate_of(prior: Any) -> tuple[SampledDistribution, int, bool]:
+    """The distribution of a coordinate, or of the norm of isotropic codes; how many elements codes have; whether it is the
+    norm.
 
     Raises:
-        ValueError: The prior has neither independent coordinates of one law nor a uniform direction.
+        ValueError: The prior has neither independent coordinates of one distribution nor a uniform direction.
     """
     if isinstance(prior, RadialPrior):
-        return prior.radius_law, prior.latent_dim, True
-    if not isinstance(getattr(prior, "law", None), SampledLaw):
+        return prior.radius_distribution, prior.latent_dim, True
+    if not isinstance(getattr(prior, "marginal", None), SampledDistribution):
         raise ValueError(
-            f"expected a prior with independent coordinates of one law, or one with a uniform direction, got "
+            f"expected a prior with independent coordinates of one distribution, or one with a uniform direction, got "
             f"{type(prior).__name__}; with labels, take the prior of one of them"
         )
-    return prior.law, prior.latent_dim, False
+    return prior.marginal, prior.latent_dim, False
 
 
 @singledispatch
-def edges(law: Any) -> tuple[float, ...]:
-    """Places where the density of a law is not smooth: the finite ends of its support, if nothing else is known."""
-    return tuple(end for end in law.support if math.isfinite(end))
+def edges(distribution: Any) -> tuple[float, ...]:
+    """Places where the density of a distribution is not smooth: the finite ends of its support, if nothing else is known."""
+    return tuple(end for end in distribution.support if math.isfinite(end))
 
 
 @edges.register
-def _(law: HalfUniformHalfNormalLaw) -> tuple[float, ...]:
+def _(distribution: HalfUniformHalfNormalDistribution) -> tuple[float, ...]:
     return (-1.0, 0.0)
 
 
 @singledispatch
-def pieces(law: Any) -> list[float]:
+def pieces(distribution: Any) -> list[float]:
     """Ends of the pieces of a bounded support in which the density is smooth, in increasing order."""
-    return sorted({*law.support, *edges(law)})
+    return sorted({*distribution.support, *edges(distribution)})
 
 
 @pieces.register
-def _(law: TabulatedLaw) -> list[float]:
-    return torch.linspace(law.low, law.high, len(law.probs) + 1, dtype=torch.float64).tolist()
+def _(distribution: TabulatedDistribution) -> list[float]:
+    return torch.linspace(distribution.low, distribution.high, len(distribution.probs) + 1, dtype=torch.float64).tolist()
 
 
-def law_nodes(law: Any, places: tuple[float, ...] = ()) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"], Float[Tensor, "n"]]:
-    """Values x of a law, their normal scores, and the probability that each stands for.
+def distribution_nodes(
+    distribution: Any, places: tuple[float, ...] = ()
+) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"], Float[Tensor, "n"]]:
+    """Values x of a distribution, their normal scores, and the probability that each stands for.
 
     Args:
-        law: The law of a coordinate, or of a norm.
-        places: Where the integrand is not smooth, beside the edges of the law itself.
+        distribution: The distribution of a coordinate, or of a norm.
+        places: Where the integrand is not smooth, beside the edges of the distribution itself.
     """
-    kinks = torch.special.ndtri(law.cdf(torch.tensor([*edges(law), *places], dtype=torch.float64)))
+    kinks = torch.special.ndtri(distribution.cdf(torch.tensor([*edges(distribution), *places], dtype=torch.float64)))
     even = torch.linspace(-WIDEST_SCORE, WIDEST_SCORE, _PIECES + 1, dtype=torch.float64)
     scores, chances = score_nodes(torch.cat([kinks, even]), _NODES)
-    return law.icdf(torch.special.ndtr(scores)), scores, chances
+    return distribution.icdf(torch.special.ndtr(scores)), scores, chances

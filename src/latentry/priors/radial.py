@@ -1,10 +1,11 @@
-r"""Radial priors: z = r v, with v uniform on the sphere and the norm r of a law of its own.
+r"""Radial priors: z = r v, with v uniform on the sphere and the norm r of a distribution of its own.
 
 The mean of two normal codes is shorter than any code in many dimensions. Priors that put more weight on short codes suffer
-less from that: of Kilcher et al. (2018) with :math:`r^2` of a gamma law, of Lesniak et al. (2019) with a Cauchy law so wide
-that a linear combination with weights that sum to 1 in absolute value *is* a code again, for the price of a mean.
+less from that: of Kilcher et al. (2018) with :math:`r^2` of a gamma distribution, of Lesniak et al. (2019) with a Cauchy
+distribution so wide that a linear combination with weights that sum to 1 in absolute value *is* a code again, for the price
+of a mean.
 
-The coordinates of such codes depend on each other, but the norm tells all: with :math:`F_R` the law of r,
+The coordinates of such codes depend on each other, but the norm tells all: with :math:`F_R` the distribution of r,
 
 .. math:: e = \frac{z}{\|z\|} \, F_{\chi_d}^{-1}(F_R(\|z\|))
 
@@ -34,35 +35,43 @@ from latentry.numerics.radial import log_sphere_area
 from latentry.numerics.tails import carry
 from latentry.priors.distribution import (
     CodeDistribution,
-    SampledLaw,
+    SampledDistribution,
     at_least_single,
     checked_codes,
     sampled_shape,
 )
-from latentry.priors.laws import HalfUniformHalfNormalLaw, NormalLaw, UniformLaw
 from latentry.priors.numbers import checked_number
 from latentry.priors.prior_module import PriorModule, checked_latent_dim
-from latentry.priors.radius_laws import CauchyRadiusLaw, LogUniformLaw, NakagamiLaw
-from latentry.priors.tabulated import TabulatedLaw
+from latentry.priors.radius_distributions import CauchyRadiusDistribution, LogUniformDistribution, NakagamiDistribution
+from latentry.priors.tabulated import TabulatedDistribution
+from latentry.priors.univariate import HalfUniformHalfNormalDistribution, NormalDistribution, UniformDistribution
 from latentry.records import class_name, rebuilt
 
 __all__ = ["GammaRadius", "LogUniformRadius", "RadialDistribution", "RadialPrior", "SphericalCauchy"]
 
 _LAWS: dict[str, type] = {
-    law.__name__: law
-    for law in (CauchyRadiusLaw, HalfUniformHalfNormalLaw, LogUniformLaw, NakagamiLaw, NormalLaw, TabulatedLaw, UniformLaw)
+    distribution.__name__: distribution
+    for distribution in (
+        CauchyRadiusDistribution,
+        HalfUniformHalfNormalDistribution,
+        LogUniformDistribution,
+        NakagamiDistribution,
+        NormalDistribution,
+        TabulatedDistribution,
+        UniformDistribution,
+    )
 }
-"""Laws that a saved prior may name."""
+"""Distributions that a saved prior may name."""
 _LEAST_NORM = 1e-37
 _ROUNDING = 4
-"""Rounding steps that the norm of a true code may lie beyond the end of its law."""
+"""Rounding steps that the norm of a true code may lie beyond the end of its distribution."""
 _SCORES = 4097
 _LEAST_SPREAD = 1e-4
 """Of norms, above 1: nearer, the variance of norms is lost to rounding."""
 
 
 class _Norms(constraints.Constraint):
-    """Codes whose norm lies within the support of its law, but for rounding."""
+    """Codes whose norm lies within the support of its distribution, but for rounding."""
 
     event_dim = 1
 
@@ -77,21 +86,24 @@ class _Norms(constraints.Constraint):
 
 
 class RadialDistribution(CodeDistribution):
-    """p(z) of codes with a uniform direction and a norm from `radius_law`.
+    """p(z) of codes with a uniform direction and a norm from `radius_distribution`.
 
-    `log_prob` is of whole codes, `(..., d)` to `(...)`. There is a `cdf` per coordinate for the spherical Cauchy law alone,
-    where each coordinate is a Cauchy number; coordinates are not independent under any radial law but the normal one.
+    `log_prob` is of whole codes, `(..., d)` to `(...)`. There is a `cdf` per coordinate for the spherical Cauchy
+    distribution alone, where each coordinate is a Cauchy number; coordinates are not independent under any radial
+    distribution but the normal one.
     """
 
     has_rsample = True
 
-    def __init__(self, radius_law: SampledLaw, latent_dim: int, like: Tensor, batch_shape: Sequence[int] = ()) -> None:
-        self.radius_law = radius_law
+    def __init__(
+        self, radius_distribution: SampledDistribution, latent_dim: int, like: Tensor, batch_shape: Sequence[int] = ()
+    ) -> None:
+        self.radius_distribution = radius_distribution
         super().__init__(latent_dim, like, batch_shape)
 
     @property
     def support(self) -> constraints.Constraint:
-        low, high = self.radius_law.support
+        low, high = self.radius_distribution.support
         return (
             constraints.real_vector
             if low == 0 and high == math.inf
@@ -101,12 +113,12 @@ class RadialDistribution(CodeDistribution):
     @property
     def mean(self) -> Tensor:
         """Zeros, or NaN where the norm has no mean."""
-        return self._constant(0.0 if math.isfinite(self.radius_law.mean) else math.nan)
+        return self._constant(0.0 if math.isfinite(self.radius_distribution.mean) else math.nan)
 
     @property
     def variance(self) -> Tensor:
         """Of each coordinate; infinite where the norm has none."""
-        return self._constant((self.radius_law.variance + self.radius_law.mean**2) / self.event_shape[0])
+        return self._constant((self.radius_distribution.variance + self.radius_distribution.mean**2) / self.event_shape[0])
 
     def entropy(self) -> Tensor:
         """Entropy of a whole code, in nats."""
@@ -116,7 +128,7 @@ class RadialDistribution(CodeDistribution):
     def nats(self) -> float:
         """The entropy as a number."""
         d = self.event_shape[0]
-        return self.radius_law.entropy + log_sphere_area(d) + (d - 1) * _mean_log(self.radius_law)
+        return self.radius_distribution.entropy + log_sphere_area(d) + (d - 1) * _mean_log(self.radius_distribution)
 
     @checked(differentiable=True)
     def rsample(self, sample_shape: int | Sequence[int] = (), *, rng: torch.Generator | None = None) -> Tensor:
@@ -126,12 +138,12 @@ class RadialDistribution(CodeDistribution):
     @checked(differentiable=True, any_value=("value",))
     def log_prob(self, value: Float[Tensor, "*n d"]) -> Float[Tensor, "..."]:
         d = self.event_shape[0]
-        low, high = self.radius_law.support
+        low, high = self.radius_distribution.support
 
         def density(z: Tensor) -> Tensor:
             r = _norm(z)
             r = torch.where(self._beyond(z, r) == 0, r.clamp(max(low, _LEAST_NORM), high), r)
-            return (self.radius_law.log_prob(r) - (d - 1) * r.log() - log_sphere_area(d)).to(z.dtype)
+            return (self.radius_distribution.log_prob(r) - (d - 1) * r.log() - log_sphere_area(d)).to(z.dtype)
 
         return self._of_codes(value, density)
 
@@ -159,31 +171,31 @@ class RadialDistribution(CodeDistribution):
     def _draw(self, shape: tuple[int, ...], rng: torch.Generator | None) -> Tensor:
         like = at_least_single(self._like)
         noise = torch.randn((*shape, *self.event_shape), generator=rng, dtype=like.dtype, device=like.device)
-        codes = self.radius_law.draw(shape, rng, like)[..., None] * normalize(noise, dim=-1)
+        codes = self.radius_distribution.draw(shape, rng, like)[..., None] * normalize(noise, dim=-1)
         return codes.to(self._like.dtype)
 
     @checked(differentiable=True, any_value=("z", "u", "e"))
     def to_normal(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         """The normal coordinates of codes; see the module's theory.
 
-        A norm that the law never takes is put beyond every sample's: beyond a tail of exp(-690), in proportion.
+        A norm that the distribution never takes is put beyond every sample's: beyond a tail of exp(-690), in proportion.
         """
-        low, high = self.radius_law.support
+        low, high = self.radius_distribution.support
         r = _norm(checked_codes(z, self.event_shape))
         step = min(self._rounding(z), 1.0 if high == math.inf else (high - low) / (4 * high))
         inside = r.clamp(max(low * (1 + step), _LEAST_NORM), high * (1 - step))
         beyond = self._beyond(z, r)
-        length = carry(inside, self.radius_law, _chi(z.shape[-1]), beyond=beyond)
+        length = carry(inside, self.radius_distribution, _chi(z.shape[-1]), beyond=beyond)
         return (z * (length / inside)[..., None]).to(z.dtype)
 
     @checked(differentiable=True, any_value=("z", "u", "e"))
     def from_normal(self, e: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         """Codes with these normal coordinates, the inverse of `to_normal` for codes of the prior."""
         length = _norm(checked_codes(e, self.event_shape))
-        return (e * (carry(length, _chi(e.shape[-1]), self.radius_law) / length)[..., None]).to(e.dtype)
+        return (e * (carry(length, _chi(e.shape[-1]), self.radius_distribution) / length)[..., None]).to(e.dtype)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.radius_law}, latent_dim={self.event_shape[0]})"
+        return f"{type(self).__name__}({self.radius_distribution}, latent_dim={self.event_shape[0]})"
 
     def _rounding(self, z: Tensor) -> float:
         """How far rounding may carry a norm out of the support, relative to it: of codes as given or as drawn."""
@@ -191,17 +203,17 @@ class RadialDistribution(CodeDistribution):
 
     def _beyond(self, z: Tensor, r: Tensor) -> Tensor:
         """1 for norms above the support, -1 below it, and 0 within or so near that rounding may have moved them."""
-        (low, high), step = self.radius_law.support, self._rounding(z)
+        (low, high), step = self.radius_distribution.support, self._rounding(z)
         return (r > high * (1 + step)).to(r.dtype) - (r < low * (1 - step)).to(r.dtype)
 
-    def _cauchy(self) -> CauchyRadiusLaw:
-        law = self.radius_law
-        if not isinstance(law, CauchyRadiusLaw) or law.latent_dim != self.event_shape[0]:
+    def _cauchy(self) -> CauchyRadiusDistribution:
+        distribution = self.radius_distribution
+        if not isinstance(distribution, CauchyRadiusDistribution) or distribution.latent_dim != self.event_shape[0]:
             raise ValueError(
-                f"expected a prior whose single coordinates have a law in closed form, got norms from {law}; "
-                "take to_normal(z), whose coordinates are independent N(0, 1)"
+                "expected a prior whose single coordinates have a distribution in closed form, got norms from "
+                f"{distribution}; take to_normal(z), whose coordinates are independent N(0, 1)"
             )
-        return law
+        return distribution
 
     def _of_coordinates(self, value: Any, function: Callable[[Tensor], Tensor]) -> Tensor:
         scale = self._cauchy().scale
@@ -209,35 +221,44 @@ class RadialDistribution(CodeDistribution):
 
 
 class RadialPrior(PriorModule):
-    """p(z) with a uniform direction and a norm from any law on [0, inf).
+    """p(z) with a uniform direction and a norm from any distribution on [0, inf).
 
     Args:
         latent_dim: Number of coordinates d, at least 1.
-        radius_law: Law of the norm; or its name and arguments, as `arguments()` gives them.
+        radius_distribution: Distribution of the norm; or its name and arguments, as `arguments()` gives them.
 
     Raises:
-        ValueError: `latent_dim` is below 1, the law reaches below 0 or there is no law of that name.
+        ValueError: `latent_dim` is below 1, the distribution reaches below 0 or there is no distribution of that name.
     """
 
-    def __init__(self, latent_dim: int, radius_law: SampledLaw | Mapping[str, Any]) -> None:
+    def __init__(self, latent_dim: int, radius_distribution: SampledDistribution | Mapping[str, Any]) -> None:
         super().__init__(latent_dim)
-        law = _law_by_name(radius_law) if isinstance(radius_law, Mapping) else radius_law
-        if law.support[0] < 0:
-            raise ValueError(f"expected a law on [0, inf), as norms have, got {law} on {law.support}")
-        self.radius_law: SampledLaw = law
+        distribution = (
+            _distribution_by_name(radius_distribution) if isinstance(radius_distribution, Mapping) else radius_distribution
+        )
+        if distribution.support[0] < 0:
+            raise ValueError(
+                f"expected a distribution on [0, inf), as norms have, got {distribution} on {distribution.support}"
+            )
+        self.radius_distribution: SampledDistribution = distribution
 
     def arguments(self) -> dict[str, Any]:
         """What the constructor was given, as JSON can hold it."""
-        law: Any = self.radius_law
-        class_name(law, _LAWS, "latentry.priors", "a law of your own cannot be saved; save a table of it (TabulatedLaw)")
+        distribution: Any = self.radius_distribution
+        class_name(
+            distribution,
+            _LAWS,
+            "latentry.priors",
+            "a distribution of your own cannot be saved; save a table of it (TabulatedDistribution)",
+        )
         return {
             "latent_dim": self.latent_dim,
-            "radius_law": {"class": type(law).__name__, "arguments": dataclasses.asdict(law)},
+            "radius_distribution": {"class": type(distribution).__name__, "arguments": dataclasses.asdict(distribution)},
         }
 
     def forward(self, y: Int[Tensor, "..."] | None = None) -> RadialDistribution:
         """The distribution p(z); these priors know no labels and pass over `y`."""
-        return RadialDistribution(self.radius_law, self.latent_dim, self._like)
+        return RadialDistribution(self.radius_distribution, self.latent_dim, self._like)
 
     @checked(differentiable=True, any_value=("z", "u", "e"))
     def to_normal(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
@@ -253,7 +274,7 @@ class RadialPrior(PriorModule):
 class SphericalCauchy(RadialPrior):
     r"""Codes n / |n_0| of d + 1 standard normal numbers: density :math:`\propto (1 + \|z\|^2)^{-(d+1)/2}`.
 
-    A linear combination has exactly the law of :math:`\sum_i |w_i|` times a code. No mean exists.
+    A linear combination has exactly the distribution of :math:`\sum_i |w_i|` times a code. No mean exists.
 
     Reference: Lesniak, Sieradzki, Podolak (2019).
 
@@ -263,31 +284,31 @@ class SphericalCauchy(RadialPrior):
     """
 
     def __init__(self, latent_dim: int, scale: float = 1.0) -> None:
-        super().__init__(latent_dim, CauchyRadiusLaw(checked_latent_dim(latent_dim), scale))
+        super().__init__(latent_dim, CauchyRadiusDistribution(checked_latent_dim(latent_dim), scale))
 
     def arguments(self) -> dict[str, Any]:
         """What the constructor was given, as JSON can hold it."""
-        law: Any = self.radius_law
-        return {"latent_dim": self.latent_dim, "scale": law.scale}
+        distribution: Any = self.radius_distribution
+        return {"latent_dim": self.latent_dim, "scale": distribution.scale}
 
 
 class GammaRadius(RadialPrior):
-    r"""Codes with :math:`\|z\|^2` from a gamma law; :math:`\|z\|` is the modulus of a normal number by default.
+    r"""Codes with :math:`\|z\|^2` from a gamma distribution; :math:`\|z\|` is the modulus of a normal number by default.
 
     Reference: Kilcher, Lucchi, Hofmann (2018).
 
     Args:
         latent_dim: Number of coordinates d, at least 1.
-        shape: Shape of the gamma law, above 0; d / 2 makes a normal prior.
+        shape: Shape of the gamma distribution, above 0; d / 2 makes a normal prior.
         theta: Its scale, above 0; the mean of the squared norm is shape times theta.
     """
 
     def __init__(self, latent_dim: int, shape: float = 0.5, theta: float = 2.0) -> None:
-        super().__init__(latent_dim, NakagamiLaw(shape, theta))
+        super().__init__(latent_dim, NakagamiDistribution(shape, theta))
 
     def arguments(self) -> dict[str, Any]:
         """What the constructor was given, as JSON can hold it."""
-        return {"latent_dim": self.latent_dim, **vars(self.radius_law)}
+        return {"latent_dim": self.latent_dim, **vars(self.radius_distribution)}
 
 
 class LogUniformRadius(RadialPrior):
@@ -296,8 +317,8 @@ class LogUniformRadius(RadialPrior):
     In many dimensions two codes are nearly orthogonal, and :math:`\|(1-t) z_1 + t z_2\|^2 \approx (1-t)^2 \|z_1\|^2 + t^2
     \|z_2\|^2`: a straight line shortens codes, by :math:`\sqrt 2` in the middle if they are equally long, and leaves their
     direction uniform. A generator that has seen every length from low to high in every direction has seen most codes between
-    codes. Only those of two short codes lie below the support. Unlike the gamma law this one has no codes near 0, where all
-    directions come together and a continuous generator can make but one thing.
+    codes. Only those of two short codes lie below the support. Unlike the gamma distribution this one has no codes near 0,
+    where all directions come together and a continuous generator can make but one thing.
 
     Args:
         latent_dim: Number of coordinates d, at least 1.
@@ -314,7 +335,7 @@ class LogUniformRadius(RadialPrior):
             raise ValueError(f"expected spread > 1, by {_LEAST_SPREAD:g} at least, got {spread}")
         # E r^2 = (high^2 - low^2) / (2 log spread) = d scale^2
         low = scale * math.sqrt(2 * checked_latent_dim(latent_dim) * math.log(spread) / (spread**2 - 1))
-        super().__init__(latent_dim, LogUniformLaw(low, spread * low))
+        super().__init__(latent_dim, LogUniformDistribution(low, spread * low))
         self.spread, self.scale = spread, scale
 
     def arguments(self) -> dict[str, Any]:
@@ -328,9 +349,9 @@ def _log_cauchy_cdf(x: Tensor) -> Tensor:
     return torch.where(x < 0, log_of_probability(below), torch.log1p(-above))
 
 
-def _chi(d: int) -> NakagamiLaw:
+def _chi(d: int) -> NakagamiDistribution:
     """The norm of a standard normal code."""
-    return NakagamiLaw(d / 2, 2.0)
+    return NakagamiDistribution(d / 2, 2.0)
 
 
 def _norm(z: Tensor) -> Tensor:
@@ -339,18 +360,20 @@ def _norm(z: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def _mean_log(law: SampledLaw) -> float:
+def _mean_log(distribution: SampledDistribution) -> float:
     """E log r, by the trapezoid rule in normal scores."""
     scores = torch.linspace(-8, 8, _SCORES, dtype=torch.float64)
-    lower = law.icdf(torch.special.ndtr(scores)).log()
+    lower = distribution.icdf(torch.special.ndtr(scores)).log()
     return float((lower * torch.softmax(-0.5 * scores.square(), 0)).sum())
 
 
-def _law_by_name(record: Mapping[str, Any]) -> SampledLaw:
+def _distribution_by_name(record: Mapping[str, Any]) -> SampledDistribution:
     if not isinstance(record.get("class"), str) or record["class"] not in _LAWS:
-        raise ValueError(f"expected the name of a law among {sorted(_LAWS)}, got {record.get('class')!r}")
+        raise ValueError(f"expected the name of a distribution among {sorted(_LAWS)}, got {record.get('class')!r}")
     arguments = record.get("arguments")
     if isinstance(arguments, Mapping):  # JSON gives tuples back as lists
         arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
-    law: SampledLaw = rebuilt({"class": record["class"], "arguments": arguments}, _LAWS, "law of norms")
-    return law
+    distribution: SampledDistribution = rebuilt(
+        {"class": record["class"], "arguments": arguments}, _LAWS, "distribution of norms"
+    )
+    return distribution

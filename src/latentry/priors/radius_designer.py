@@ -1,10 +1,11 @@
 r"""Norms designed so that combined codes are about as long as codes.
 
 In many dimensions the directions of two codes are nearly orthogonal, and the norm of :math:`(1 - t) z_1 + t z_2` tells
-nearly all of how it differs from a code: a mean of two is :math:`\sqrt 2` shorter. A law that knows no scale would not mind;
-none that is bounded is one, and the price falls as its spread, high / low, grows. `design_radius` finds the law of log-norms
-on [log low, log high] that is nearest to those of its combinations by the mean or the largest Jensen-Shannon divergence
-(`numerics.radius_combination`, which says why by no other). The bounds keep it from the law without a mean that is the
+nearly all of how it differs from a code: a mean of two is :math:`\sqrt 2` shorter. A distribution that knows no scale would
+not mind; none that is bounded is one, and the price falls as its spread, high / low, grows. `design_radius` finds the
+distribution of log-norms on [log low, log high] that is nearest to those of its combinations by the mean or the largest
+Jensen-Shannon divergence (`numerics.radius_combination`, which says why by no other). The bounds keep it from the
+distribution without a mean that is the
 solution without them: of the spherical Cauchy codes of Lesniak et al. (2019).
 
 Measured in 128 dimensions for t = 0.1, 0.25, 0.5, the total variation that is reached on the way:
@@ -37,17 +38,17 @@ from latentry.numerics.inputs import checked
 from latentry.numerics.masses import Masses, roughness
 from latentry.numerics.radius_combination import RadiusCombination
 from latentry.priors.radial import RadialPrior
-from latentry.priors.tabulated import TabulatedLaw
+from latentry.priors.tabulated import TabulatedDistribution
 
 __all__ = ["RadiusDesign", "design_radial", "design_radius"]
 
 
 @dataclass(frozen=True, repr=False)
 class RadiusDesign(Told):
-    """A law of norms that `design_radius` made, and what came of it."""
+    """A distribution of norms that `design_radius` made, and what came of it."""
 
-    law: TabulatedLaw
-    """The law of the norm, for `RadialPrior(latent_dim, design.law)`."""
+    distribution: TabulatedDistribution
+    """The distribution of the norm, for `RadialPrior(latent_dim, design.distribution)`."""
     log_masses: Float[Tensor, "n"]
     """Masses on equal bins of the log-norm, from log low to log high, on which it was designed."""
     mix: tuple[float, ...]
@@ -79,28 +80,28 @@ def design_radius(
     *,
     smoothness: float = 0.0,
     entropy_floor: float = -math.inf,
-    law_bins: int = 2048,
+    distribution_bins: int = 2048,
     tolerance: float = 1e-5,
     max_iterations: int = 3000,
 ) -> RadiusDesign:
-    """The law of norms between `low` and `high` that is nearest to those of its combinations.
+    """The distribution of norms between `low` and `high` that is nearest to those of its combinations.
 
     Args:
-        latent_dim: d, for the exact law of the angle between two codes; None for orthogonal ones.
+        latent_dim: d, for the exact distribution of the angle between two codes; None for orthogonal ones.
         low, high: Shortest and longest code.
         bins: Bins of the log-norm; time and memory grow with their square.
         mix: t for (1 - t) z1 + t z2.
         combine: Whether the mean of the divergences or the largest is minimised.
         smoothness: Weight of a penalty on second differences of the masses, as in `design_interpolable`.
         entropy_floor: Least differential entropy of the log-norm in nats.
-        law_bins: Equal bins of the norm itself that the law is handed over on.
+        distribution_bins: Equal bins of the norm itself that the distribution is handed over on.
         tolerance: Largest gradient at the end, relative to the objective.
         max_iterations: Steps of the search.
 
     Raises:
-        ValueError: An argument is out of its range, or no law has as much entropy as asked for.
+        ValueError: An argument is out of its range, or no distribution has as much entropy as asked for.
     """
-    _check(latent_dim, low, high, bins, mix, combine, smoothness, law_bins)
+    _check(latent_dim, low, high, bins, mix, combine, smoothness, distribution_bins)
     width = math.log(high / low) / bins
     most = math.log(bins * width)
     if entropy_floor > most:
@@ -115,7 +116,7 @@ def design_radius(
     found = minimise_worst(evaluate, start, gradient_tolerance=tolerance, tolerance=1e-7, max_iterations=max_iterations)
     p = family(found.x)
     return RadiusDesign(
-        law=TabulatedLaw(tuple(_on_norms(p, low, high, law_bins).tolist()), low, high),
+        distribution=TabulatedDistribution(tuple(_on_norms(p, low, high, distribution_bins).tolist()), low, high),
         log_masses=p,
         mix=tuple(mix),
         divergence=tuple(combination.divergence(p)[0] for combination in combinations),
@@ -144,9 +145,11 @@ def design_radial(latent_dim: int, spread: float = 16.0, scale: float = 1.0, bin
     """
     if not (spread > 1 and 0 < scale < math.inf):
         raise ValueError(f"expected spread > 1 and a finite scale > 0, got {spread} and {scale}")
-    law = design_radius(latent_dim, 1.0, spread, bins).law
-    unit = scale * math.sqrt(latent_dim / (law.variance + law.mean**2))
-    return RadialPrior(latent_dim, TabulatedLaw(law.probs, unit * law.low, unit * law.high))
+    distribution = design_radius(latent_dim, 1.0, spread, bins).distribution
+    unit = scale * math.sqrt(latent_dim / (distribution.variance + distribution.mean**2))
+    return RadialPrior(
+        latent_dim, TabulatedDistribution(distribution.probs, unit * distribution.low, unit * distribution.high)
+    )
 
 
 def _evaluate(
@@ -181,7 +184,7 @@ def _negative_entropy(p: Tensor, width: float) -> float:
 
 
 def _on_norms(p: Tensor, low: float, high: float, bins: int) -> Tensor:
-    """Masses on equal bins of the norm of the law that is constant on each bin of the log-norm."""
+    """Masses on equal bins of the norm of the distribution that is constant on each bin of the log-norm."""
     edges = torch.linspace(low, high, bins + 1, dtype=torch.float64)
     place = ((edges / low).log() / math.log(high / low) * len(p)).clamp(0, len(p))
     cell = place.long().clamp(max=len(p) - 1)
@@ -198,14 +201,14 @@ def _check(
     mix: Sequence[float],
     combine: str,
     smoothness: float,
-    law_bins: int,
+    distribution_bins: int,
 ) -> None:
     if latent_dim is not None and latent_dim < 1:
         raise ValueError(f"expected latent_dim >= 1, got {latent_dim}; pass None for orthogonal codes")
     if not 0 < low < high < math.inf:
         raise ValueError(f"expected 0 < low < high, both finite, got {low} and {high}")
-    if bins < 3 or law_bins < 1:
-        raise ValueError(f"expected 3 bins or more and law_bins >= 1, got {bins} and {law_bins}")
+    if bins < 3 or distribution_bins < 1:
+        raise ValueError(f"expected 3 bins or more and distribution_bins >= 1, got {bins} and {distribution_bins}")
     if not mix or not all(math.isfinite(t) and t not in (0, 1) for t in mix):
         raise ValueError(f"expected finite t that are neither 0 nor 1, at least one, got {tuple(mix)}")
     if combine not in ("mean", "max"):

@@ -1,4 +1,4 @@
-r"""A law of one coordinate given as a table: one probability mass for each of n equal bins of [low, high].
+r"""A distribution of one coordinate given as a table: one probability mass for each of n equal bins of [low, high].
 
 Inside a bin the density is constant, so that everything is exact and piecewise: with masses :math:`p_k`, edges
 :math:`e_k` and bin width :math:`w`
@@ -34,7 +34,7 @@ from latentry.priors.matlab_file import read_mat
 from latentry.priors.numbers import set_location
 from latentry.storage import read_json
 
-__all__ = ["Tabulated", "TabulatedLaw", "read_table"]
+__all__ = ["Tabulated", "TabulatedDistribution", "read_table"]
 
 _MASS_NAMES = ("probs", "pdf", "p")
 _SUMS_TO_ONE = 1e-6
@@ -43,8 +43,8 @@ _MOST_BYTES = 2**23
 
 
 @dataclass(frozen=True)
-class TabulatedLaw:
-    """The law with density `probs[k] / width` in the k-th of n equal bins of [low, high].
+class TabulatedDistribution:
+    """The distribution with density `probs[k] / width` in the k-th of n equal bins of [low, high].
 
     Raises:
         ValueError: A mass is negative or not finite, they do not sum to 1 (within 1e-6), or the ends are no interval.
@@ -74,7 +74,7 @@ class TabulatedLaw:
             )
 
     def __repr__(self) -> str:
-        return f"TabulatedLaw({len(self.probs)} bins, low={self.low:g}, high={self.high:g})"
+        return f"TabulatedDistribution({len(self.probs)} bins, low={self.low:g}, high={self.high:g})"
 
     def __hash__(self) -> int:
         return self._hash
@@ -150,10 +150,10 @@ class TabulatedLaw:
         cell = torch.searchsorted(below, u, right=True).clamp(self._table.first, self._table.last)
         return self._table.edges.to(like)[cell] + self.width * place
 
-    def standardized(self) -> "TabulatedLaw":
+    def standardized(self) -> "TabulatedDistribution":
         """The same table moved and scaled to mean 0 and variance 1."""
         scale = self.variance**0.5
-        return TabulatedLaw(self.probs, (self.low - self.mean) / scale, (self.high - self.mean) / scale)
+        return TabulatedDistribution(self.probs, (self.low - self.mean) / scale, (self.high - self.mean) / scale)
 
     @cached_property
     def _hash(self) -> int:
@@ -222,10 +222,10 @@ class Tabulated(IIDPrior):
         standardize: Move and scale the table to mean 0 and variance 1.
 
     Raises:
-        ValueError: As in `TabulatedLaw`, or `latent_dim` is below 1.
+        ValueError: As in `TabulatedDistribution`, or `latent_dim` is below 1.
     """
 
-    law: TabulatedLaw
+    marginal: TabulatedDistribution
 
     def __init__(
         self,
@@ -237,8 +237,8 @@ class Tabulated(IIDPrior):
         standardize: bool = False,
     ) -> None:
         masses = probs.tolist() if isinstance(probs, Tensor) else [float(mass) for mass in probs]
-        law = TabulatedLaw(tuple(masses), low, high)
-        super().__init__(latent_dim, law.standardized() if standardize else law)
+        distribution = TabulatedDistribution(tuple(masses), low, high)
+        super().__init__(latent_dim, distribution.standardized() if standardize else distribution)
 
     @classmethod
     def from_file(
@@ -264,13 +264,19 @@ class Tabulated(IIDPrior):
     @property
     def probs(self) -> Float[Tensor, "n"]:
         """One mass for each bin, in double precision."""
-        return torch.tensor(self.law.probs, dtype=torch.float64)
+        return torch.tensor(self.marginal.probs, dtype=torch.float64)
 
     def arguments(self) -> dict[str, Any]:
-        return {"latent_dim": self.latent_dim, "probs": list(self.law.probs), "low": self.law.low, "high": self.law.high}
+        return {
+            "latent_dim": self.latent_dim,
+            "probs": list(self.marginal.probs),
+            "low": self.marginal.low,
+            "high": self.marginal.high,
+        }
 
     def extra_repr(self) -> str:
-        return f"latent_dim={self.latent_dim}, bins={len(self.law.probs)}, low={self.law.low:g}, high={self.law.high:g}"
+        table = self.marginal
+        return f"latent_dim={self.latent_dim}, bins={len(table.probs)}, low={table.low:g}, high={table.high:g}"
 
 
 def read_table(path: str | Path) -> tuple[Float[Tensor, "n"], tuple[float, float] | None]:

@@ -29,10 +29,10 @@ from latentry.evaluation.coordinates import coordinates_of_prior
 from latentry.evaluation.fit_panels import draw_codes, draw_tests
 from latentry.evaluation.samples import Estimate
 from latentry.interfaces import LabelledPrior, Prior, PushforwardPrior
-from latentry.numerics.law import Law
+from latentry.numerics.univariate import UnivariateDistribution
 from latentry.priors import DensityCurves, Mismatch, NormCurves, iid_coordinates
-from latentry.priors.distribution import SampledLaw
-from latentry.priors.laws import NormalLaw
+from latentry.priors.distribution import SampledDistribution
+from latentry.priors.univariate import NormalDistribution
 
 __all__ = [
     "classes_figure",
@@ -245,11 +245,11 @@ def spectrum_figure(spectra: Mapping[str, Float[Tensor, "m"]], num_labels: int, 
 
 
 def prior_figure(densities: DensityCurves, norms: Mapping[float, NormCurves], *, log_scale: bool = False) -> bytes:
-    """PNG of a prior and of codes between its codes: densities at each step, and the laws of the norm.
+    """PNG of a prior and of codes between its codes: densities at each step, and the distributions of the norm.
 
     Args:
         densities: As `density_curves` makes them, for the steps that `norms` names, in their order.
-        norms: The laws of the norm by step, as `norm_curves` makes them.
+        norms: The distributions of the norm by step, as `norm_curves` makes them.
         log_scale: Whether densities are drawn on a logarithmic scale, for heavy tails; so norms always are.
     """
     figure = Figure(figsize=(9.6, 3.4), layout="constrained")
@@ -291,7 +291,7 @@ def comparison_figure(priors: Mapping[str, Mismatch]) -> bytes:
     left.set_yscale("log")
     left.set_ylabel("divergence of whole codes in nats", fontsize=8)
     right.set_ylim(0, 1.02)
-    right.set_ylabel("distance of the laws of the norm", fontsize=8)
+    right.set_ylabel("distance of the distributions of the norm", fontsize=8)
     for panel in (left, right):
         panel.set_xlabel("step between two codes", fontsize=8)
         panel.tick_params(labelsize=7, which="both")
@@ -300,23 +300,24 @@ def comparison_figure(priors: Mapping[str, Mismatch]) -> bytes:
 
 
 def _inner(curves: NormCurves) -> Bool[Tensor, "n"]:
-    """Where there is something to see: neither both laws near 0 nor both near 1."""
+    """Where there is something to see: neither both distributions near 0 nor both near 1."""
     high, low = torch.maximum(curves.prior, curves.between), torch.minimum(curves.prior, curves.between)
     return (high > 1e-3) & (low < 1 - 1e-3)
 
 
 def _density(panel: Axes, z: Float[Tensor, "n d"], prior: Prior | PushforwardPrior | LabelledPrior) -> None:
-    """Histogram of all elements, and the density of the prior's law; both in normal coordinates where it has these."""
-    law: Law = NormalLaw()
+    """Histogram of all elements, and the density of the prior's distribution; both in normal coordinates where it has
+    these."""
+    distribution: UnivariateDistribution = NormalDistribution()
     if isinstance(prior, LabelledPrior):
         elements = coordinates_of_prior(z, prior).scores
     else:
-        elements, law = iid_coordinates(z, prior)
-    assert isinstance(law, SampledLaw)
-    low, high = law.icdf(torch.tensor([1e-4, 1 - 1e-4], dtype=torch.float64)).tolist()
+        elements, distribution = iid_coordinates(z, prior)
+    assert isinstance(distribution, SampledDistribution)
+    low, high = distribution.icdf(torch.tensor([1e-4, 1 - 1e-4], dtype=torch.float64)).tolist()
     pad = 0.25 * (high - low)
     x = torch.linspace(low - pad, high + pad, 400, dtype=torch.float64)
-    density = law.log_prob(x).exp()
+    density = distribution.log_prob(x).exp()
     panel.hist(elements.flatten().cpu().clamp(x[0], x[-1]).numpy(), bins=80, density=True, color=FILL)
     panel.plot(x, density, color=BAD, linewidth=1.4)
     panel.set_ylim(0, 2.2 * density.max().item())

@@ -41,9 +41,9 @@ _METRICS = {
 }
 _SHOWN = 14
 _NOTE = (
-    "Frechet and KID: 0 for equal laws. P, R, D, C: precision, recall, density, coverage. Off: share of codes that a test "
-    "of their own elements tells from the prior at 5 %; 0.05 for codes of the prior. Intervals: 95 %, each for its row "
-    "alone; rows share their codes."
+    "Frechet and KID: 0 for equal distributions. P, R, D, C: precision, recall, density, coverage. Off: share of codes that "
+    "a test of their own elements tells from the prior at 5 %; 0.05 for codes of the prior. Intervals: 95 %, each for its "
+    "row alone; rows share their codes."
 )
 
 

@@ -26,18 +26,19 @@ from latentry.tasks.settings import PriorCompareSettings, PriorShowSettings
 __all__ = ["HEAVY", "compare", "draw", "numbers", "plain", "show", "step_table"]
 
 HEAVY = 9.0
-"""Kurtosis above which densities are drawn on a logarithmic scale: thrice that of a normal law."""
+"""Kurtosis above which densities are drawn on a logarithmic scale: thrice that of a normal distribution."""
 
 _LATENT_DIM = 100
 _NOTE = (
-    "KL: divergence of the prior from the law of (1 - t) z + t z' in nats. Norm: Kolmogorov-Smirnov distance between the "
-    "laws of the norm. Both are 0 for a prior that its straight lines do not leave."
+    "KL: divergence of the prior from the distribution of (1 - t) z + t z' in nats. Norm: Kolmogorov-Smirnov distance "
+    "between the distributions of the norm. Both are 0 for a prior that its straight lines do not leave."
 )
 
 
 @command
 def show(settings: PriorShowSettings) -> dict[str, Any]:
-    """Write `prior.png` and `results.json`; print the law in numbers, and how far codes between codes are from it."""
+    """Write `prior.png` and `results.json`; print the distribution in numbers, and how far codes between codes are from
+    it."""
     prior = _prior(settings.prior, settings.latent_dim)
     summary, found = summarize(prior), mismatch(prior, settings.t)
     folder = claim_folder(settings, "prior.png")
@@ -104,7 +105,7 @@ def _summary_table(name: str, summary: Summary) -> Table:
     whose = "norm" if summary.of_norm else "coordinate"
     low, high = summary.support
     rows = [
-        ("law of the norm" if summary.of_norm else "law of a coordinate", summary.law),
+        ("distribution of the norm" if summary.of_norm else "distribution of a coordinate", summary.distribution),
         ("elements of a code", str(summary.latent_dim)),
         ("support", f"[{low:g}, {high:g}]"),
         ("mean", f"{summary.mean:.4g}"),

@@ -58,8 +58,8 @@ def _design_table(report: Design) -> Table:
     ]
     state = "converged" if report.converged else "did not converge"
     note = (
-        "Nats of one coordinate: on the grid, which the search minimises, and of the law that codes are drawn from. The "
-        f"search {state} after {report.iterations} steps; std {report.std:.4g} of the support's width, entropy "
+        "Nats of one coordinate: on the grid, which the search minimises, and of the distribution that codes are drawn "
+        f"from. The search {state} after {report.iterations} steps; std {report.std:.4g} of the support's width, entropy "
         f"{report.entropy:.3f} nats, demands missed by {report.violation:.1g} at most."
     )
     return Table("The design", ("combination", "KL on the grid", "KL"), tuple(rows), note)

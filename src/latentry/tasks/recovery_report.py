@@ -102,8 +102,8 @@ def _code_error(z_hat: Float[Tensor, "n d"], z: Float[Tensor, "n d"], prior: Sav
     """Mean squared error of each code over the prior's variance, in normal coordinates where it has these."""
     if isinstance(prior, NormalMixture):
         return (z_hat - z).square().mean(1) / prior().variance.mean()
-    (found, law), (true, _) = (iid_coordinates(codes, prior) for codes in (z_hat, z))
-    return (found - true).square().mean(1) / law.variance
+    (found, distribution), (true, _) = (iid_coordinates(codes, prior) for codes in (z_hat, z))
+    return (found - true).square().mean(1) / distribution.variance
 
 
 @dataclass(frozen=True)

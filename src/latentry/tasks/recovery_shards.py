@@ -95,7 +95,7 @@ class Recovering:
     generator: nn.Module
     """G, on the device of the work."""
     prior: SavedPrior
-    """Law of the codes."""
+    """Distribution of the codes."""
     options: dict[str, Any]
     """Arguments of `recover_codes`."""
     facts: dict[str, str]

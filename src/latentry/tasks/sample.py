@@ -27,10 +27,10 @@ def sample(settings: SampleSettings) -> dict[str, Any]:
         raise ValueError(f"expected count and columns of at least 1, got {settings.count} and {settings.columns}")
     device = pick_device(settings.device)
     model, prior = load_any_generator(settings.generator)
-    law = _law(settings, prior)
+    distribution = _distribution(settings, prior)
     folder = claim_folder(settings, "index.html", "grid.png", "codes.safetensors")
     rng = torch.Generator().manual_seed(settings.seed)
-    z = law(settings.count, rng).to(device)
+    z = distribution(settings.count, rng).to(device)
     generator = model.network.to(device)
     with evaluated(generator), torch.no_grad():
         x = torch.cat([generator(part) for part in z.split(256)])
@@ -51,7 +51,7 @@ def sample(settings: SampleSettings) -> dict[str, Any]:
     return content
 
 
-def _law(settings: SampleSettings, prior: SavedPrior) -> Callable[[int, torch.Generator], Tensor]:
+def _distribution(settings: SampleSettings, prior: SavedPrior) -> Callable[[int, torch.Generator], Tensor]:
     """What draws so many codes: of all labels and features, or of those that are asked for.
 
     Raises:

@@ -97,7 +97,7 @@ class RecoverSettings(CommonSettings):
     generator: str = "digits-generator"
     """A shipped generator by name, or the folder of an own one."""
     prior: str | None = None
-    """Law to hold the codes against, by name or file; the generator's own by default."""
+    """Distribution to hold the codes against, by name or file; the generator's own by default."""
     solver: SolverName = "auto"
     """auto takes Levenberg-Marquardt, which finds true codes, or Adam for an l1 difference and for very long codes."""
     steps: int | None = None
@@ -242,7 +242,8 @@ class EvaluateSettings(CommonSettings):
     generator: str = "digits-generator"
     """A shipped generator by name, or the folder of an own one."""
     prior: str | None = None
-    """Law to draw codes from and to hold codes against, by name or file; the generator's own by default."""
+    """Distribution to draw codes from and to hold codes against, by name or file; the generator's own by
+    default."""
     data: str = "digits"
     """Data set to compare with, by name, folder, .npz file or hf:NAME."""
     split: SplitName = "train"
@@ -282,7 +283,7 @@ class PriorDesignSettings(CommonSettings):
     support: tuple[float, float] = (-2.0, 2.0)
     """Ends of the support."""
     symmetric: bool = True
-    """Whether the law is symmetric about the middle of its support."""
+    """Whether the distribution is symmetric about the middle of its support."""
     density_ceiling: float | None = None
     """Largest density, per unit of the support; none by default."""
     entropy_floor: float | None = None
@@ -290,18 +291,18 @@ class PriorDesignSettings(CommonSettings):
     forbidden: tuple[tuple[float, float], ...] = ()
     """Intervals without mass."""
     starts: tuple[Literal["cauchy", "uniform", "laplace"], ...] = ("cauchy",)
-    """Laws from which the search begins; the best end is kept."""
+    """Distributions from which the search begins; the best end is kept."""
     max_iterations: int = 3000
     """Steps of the search on each grid."""
     standardize: bool = False
-    """Whether the designed law is moved and scaled to mean 0 and variance 1, as networks like their codes."""
+    """Whether the designed distribution is moved and scaled to mean 0 and variance 1, as networks like their codes."""
     t: tuple[float, ...] = (0.5, 0.25, 0.1)
     """Steps between two codes that are reported."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PriorShowSettings(CommonSettings):
-    """A prior in numbers and a figure: its law, and how far codes between codes are from it."""
+    """A prior in numbers and a figure: its distribution, and how far codes between codes are from it."""
 
     prior: str
     """A prior by name, a file of one, or a bare table (.npy, .npz, .json, .mat)."""

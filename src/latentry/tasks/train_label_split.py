@@ -14,8 +14,8 @@ from latentry.models.label_split import (
     load_label_split,
     save_label_split,
 )
-from latentry.models.label_split_flow import CodeLaws, settled
-from latentry.models.laws import Laws, join_laws
+from latentry.models.label_split_flow import CodePosterior, settled
+from latentry.models.posterior import Posterior, join_posteriors
 from latentry.networks import Perceptron, Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
 from latentry.priors import TrainedMixture
 from latentry.reports.consoles import PlainConsole
@@ -37,7 +37,7 @@ from latentry.tasks.trainings import (
 )
 from latentry.training.history import History
 
-__all__ = ["collapse_signs", "label_split_of", "label_table", "laws_of_images", "train_label_split"]
+__all__ = ["collapse_signs", "label_split_of", "label_table", "posteriors_of_images", "train_label_split"]
 
 _SHOWN = 10
 """Images whose styles a preview shows."""
@@ -92,7 +92,7 @@ def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
         split = model.split()
         finished = settled(
             split,
-            CodeLaws(*laws_of_images(split, training, accelerator.device)),
+            CodePosterior(*posteriors_of_images(split, training, accelerator.device)),
             training.labels,
             folder / "flow" / f"{settings.flow_steps}-after-{settings.loop.steps}",  # of another length, another flow
             steps=settings.flow_steps,
@@ -129,11 +129,11 @@ def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
     return finish_training(folder, settings, {**result, "signs_of_collapse": signs}, rows, notes, courses, made)
 
 
-def laws_of_images(split: LabelSplit, images: LabelledImages, device: torch.device) -> tuple[Laws, Laws]:
-    """Laws of all codes of a data set, on the CPU."""
+def posteriors_of_images(split: LabelSplit, images: LabelledImages, device: torch.device) -> tuple[Posterior, Posterior]:
+    """Posteriors of all codes of a data set, on the CPU."""
     rows = range(0, len(images), _ENCODED)
-    parts = [split.laws(images.images(range(row, min(row + _ENCODED, len(images)))).to(device)) for row in rows]
-    return join_laws([part[0] for part in parts]), join_laws([part[1] for part in parts])
+    parts = [split.posteriors(images.images(range(row, min(row + _ENCODED, len(images)))).to(device)) for row in rows]
+    return join_posteriors([part[0] for part in parts]), join_posteriors([part[1] for part in parts])
 
 
 def label_split_of(

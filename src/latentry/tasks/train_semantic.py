@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from latentry.data import LabelledImages, load_dataset
 from latentry.data.features import FeaturedImages, featured
-from latentry.models.laws import normal_laws
+from latentry.models.posterior import normal_posterior
 from latentry.models.semantic import (
     SemanticGANTraining,
     SemanticModel,
@@ -273,14 +273,14 @@ def _scores(model: SemanticModel, images: FeaturedImages, seed: int) -> dict[str
     few = range(min(_SCORED, len(images)))
     x, a = images.images.images(few), images.a[: len(few)]
     with torch.no_grad():
-        laws = normal_laws(torch.cat([model.encoder(part) for part in x.split(500)]))
-    assert laws.log_variance is not None, "the encoder gives laws"
+        posteriors = normal_posterior(torch.cat([model.encoder(part) for part in x.split(500)]))
+    assert posteriors.log_variance is not None, "the encoder gives posteriors"
     rng = torch.Generator().manual_seed(seed)
     z = model.placement.sample(1000, rng=rng)
     asked, found = (model.placement.levels(codes) for codes in (z, model.encode(model.decode(z))))
     return {
-        "reconstruction": (model.decode(laws.mean) - x).square().mean().item(),
-        "rate": model.placement.divergence(laws.mean, laws.log_variance, a).mean().item(),
+        "reconstruction": (model.decode(posteriors.mean) - x).square().mean().item(),
+        "rate": model.placement.divergence(posteriors.mean, posteriors.log_variance, a).mean().item(),
         "levels_missed": (asked - found).square().mean().sqrt().item(),
     }
 

@@ -33,7 +33,7 @@ class TrainGANSettings(CommonSettings):
     channels: int | None = None
     """1 for grey, 3 for colour; those of the data by default."""
     prior: str = "normal"
-    """Law of the codes: a prior by name, or a file that `latentry prior design` wrote."""
+    """Distribution of the codes: a prior by name, or a file that `latentry prior design` wrote."""
     latent_dim: int = 64
     """Length of a code."""
     width: int = 64
@@ -119,7 +119,8 @@ class TrainLabelSplitSettings(CommonSettings):
     width: int = 16
     """Channels of the encoders' first layer."""
     stochastic: bool = False
-    """Whether the first kind has laws too, with their divergence from the component of the label, in place of codes."""
+    """Whether the first kind has distributions too, with their divergence from the component of the label, in place of
+    codes."""
     gan: bool = False
     """Whether a discriminator of images and labels teaches the decoder too."""
     weights: LabelSplitWeights = field(default_factory=LabelSplitWeights)
@@ -217,7 +218,7 @@ class TrainEncoderSettings(CommonSettings):
     prior_weight: float = 0.02
     """Weight of the codes' divergence from the prior."""
     variational: bool = False
-    """Whether each image gets a law of its codes; its mean is what the encoder then gives."""
+    """Whether each image gets a distribution of its codes; its mean is what the encoder then gives."""
     difference: Literal["l2", "l1", "hinge"] = "l2"
     """Mean squared or mean absolute difference of pixels, or the paper's hinge (Toledo-Marin and Glazier 2023)."""
     jitter: bool = True
@@ -257,8 +258,9 @@ class SemanticGANSettings:
     """Whether it begins with a fresh generator in place of the decoder."""
     discriminator_sees: Literal["levels", "images"] = "levels"
     """Images with the levels of their features, or images alone."""
-    consistency: Literal["levels", "code", "law"] = "levels"
-    """What the encoder asks of samples: the levels of their code, all of it, or the law of the levels, as in the paper."""
+    consistency: Literal["levels", "code", "distribution"] = "levels"
+    """What the encoder asks of samples: the levels of their code, all of it, or the distribution of the levels, as in the
+    paper."""
     consistency_weight: float = 0.07
     """Weight of what it finds amiss, for each squared deviation of a level or nat a latent; 0 leaves it out."""
     reversed_share: float = 0.5

@@ -14,7 +14,7 @@ from latentry.interfaces import Prior, SampledPrior
 __all__ = ["PriorFrame", "prior_frame"]
 
 _BELOW, _ABOVE = 0.15865525393145707, 0.8413447460685429
-"""Where a normal law has mean minus and mean plus one standard deviation."""
+"""Where a normal distribution has mean minus and mean plus one standard deviation."""
 _SAMPLES = 4096
 _AT_AN_END = 1e-6
 """How near to an end of the support, in units of the scale, a coordinate is at it."""
@@ -27,7 +27,7 @@ class PriorFrame:
     centre: Float[Tensor, "d"]
     """Median."""
     scale: Float[Tensor, "d"]
-    """Half the distance between the quantiles that are two standard deviations apart in a normal law."""
+    """Half the distance between the quantiles that are two standard deviations apart in a normal distribution."""
     low: Float[Tensor, "d"]
     """Lower end of the support, or minus infinity."""
     high: Float[Tensor, "d"]
@@ -56,7 +56,7 @@ def prior_frame(prior: SampledPrior, like: Tensor) -> PriorFrame:
     d = prior.latent_dim
     if isinstance(prior, Prior):
         levels = torch.tensor([0.0, _BELOW, 0.5, _ABOVE, 1.0], dtype=torch.float64)
-        low, below, centre, above, high = (value.to(like).expand(d) for value in prior.law.icdf(levels))
+        low, below, centre, above, high = (value.to(like).expand(d) for value in prior.marginal.icdf(levels))
         return PriorFrame(centre, (above - below) / 2, low, high)
     device = prior.sample(0).device
     samples = prior.sample(_SAMPLES, rng=torch.Generator(device).manual_seed(0)).to(like)

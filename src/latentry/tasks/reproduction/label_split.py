@@ -1,7 +1,8 @@
 """`latentry reproduce label-split`: codes that say what it is beside codes that say how it looks, and what each part is for.
 
 *Models* (Zheng and Sun, 2019). Our label split, that with the paper's losses, and conditional models of the same networks,
-trained for as many iterations on the same batches: labels by z_s, leakage of z_u, swaps, samples, codes and their laws.
+trained for as many iterations on the same batches: labels by z_s, leakage of z_u, swaps, samples, codes and their
+distributions.
 
 *Ablations.* Ours without its parts, one at a time, on the first data set.
 

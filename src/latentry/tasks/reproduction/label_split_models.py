@@ -20,7 +20,7 @@ from latentry.holding import evaluated
 from latentry.models.conditional import ConditionalTraining
 from latentry.models.label_split import LabelSplit, load_label_split
 from latentry.models.label_split_weights import LabelSplitWeights
-from latentry.models.laws import Laws, normal_laws
+from latentry.models.posterior import Posterior, normal_posterior
 from latentry.models.pretrained import load_pretrained, save_pretrained
 from latentry.networks import Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
 from latentry.priors import NormalMixture
@@ -143,22 +143,22 @@ class Model:
             return torch.cat([self.decoder(part) for part in z.split(_AT_ONCE)])
 
     def centres(self, x: Tensor, y: Tensor) -> Tensor:
-        """Means of the laws of codes; conditional models are told the labels."""
-        return self.split.centres(x) if self.split is not None else self._beside_label(self._laws(x, y).mean, y)
+        """Means of the distributions of codes; conditional models are told the labels."""
+        return self.split.centres(x) if self.split is not None else self._beside_label(self._distributions(x, y).mean, y)
 
     def draws(self, x: Tensor, y: Tensor, count: int, rng: torch.Generator) -> Tensor:
-        """So many draws `(count, n, d)` from the laws of each datum's code, for one pass of the encoders."""
+        """So many draws `(count, n, d)` from the distributions of each datum's code, for one pass of the encoders."""
         if self.split is not None:
-            both = self.split.laws(x)
+            both = self.split.posteriors(x)
             return torch.stack([self.split.drawn(both, rng) for _ in range(count)])
-        laws = self._laws(x, y)
-        return torch.stack([self._beside_label(laws.drawn(rng), y) for _ in range(count)])
+        distributions = self._distributions(x, y)
+        return torch.stack([self._beside_label(distributions.drawn(rng), y) for _ in range(count)])
 
-    def _laws(self, x: Tensor, y: Tensor) -> Laws:
+    def _distributions(self, x: Tensor, y: Tensor) -> Posterior:
         assert self.encoder is not None, "asked for codes of a model without an encoder"
         labels = y.split(_AT_ONCE) if self.label_dim else [None] * len(x)
         with evaluated(self.encoder), torch.no_grad():
-            return normal_laws(
+            return normal_posterior(
                 torch.cat([self.encoder(*_with(part, own)) for part, own in zip(x.split(_AT_ONCE), labels, strict=False)])
             )
 

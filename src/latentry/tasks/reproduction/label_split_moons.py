@@ -19,7 +19,7 @@ from torch.nn.functional import one_hot
 
 from latentry.models.conditional import ConditionalTraining
 from latentry.models.label_split import LabelSplitTraining
-from latentry.models.label_split_flow import CodeLaws, settled
+from latentry.models.label_split_flow import CodePosterior, settled
 from latentry.models.label_split_weights import LabelSplitWeights
 from latentry.networks import Perceptron
 from latentry.priors import TrainedMixture
@@ -85,7 +85,7 @@ def learn_moons(folder: Path, device: str, asked: MoonsCell) -> dict[str, Any]:
         )  # fmt: skip
     plain = split_training.split()
     split = settled(
-        plain, CodeLaws(*plain.laws(x)), y, homes["flow"], steps=max(1, asked.steps // 3), seed=asked.seed,
+        plain, CodePosterior(*plain.posteriors(x)), y, homes["flow"], steps=max(1, asked.steps // 3), seed=asked.seed,
         accelerator=accelerator, identity=vars(asked), progress=unseen,
     )  # fmt: skip
     rng = torch.Generator().manual_seed(asked.seed)
@@ -131,7 +131,7 @@ class _Discriminator(nn.Module):
 
 
 class _LabelledEncoder(nn.Module):
-    """Points and labels to laws of z_u."""
+    """Points and labels to distributions of z_u."""
 
     def __init__(self) -> None:
         super().__init__()

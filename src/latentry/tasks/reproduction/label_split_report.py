@@ -123,9 +123,9 @@ def codes_table(data: str, rows: Rows, title: str = "Codes") -> Table:
 
     entropy = next(iter(next(iter(rows.values())).values()))["style_information"]["entropy"]
     note = (
-        f"Of {entropy:.2f} nats that labels have. Bounds of the information take the laws of codes as normal. Means: of the "
-        "encoder's laws, which are no codes and hold more than the decoder has ever seen. Fits: the report of goodness of "
-        "fit on held-out draws, for z_u as a whole and for z_s class by class."
+        f"Of {entropy:.2f} nats that labels have. Bounds of the information take the distributions of codes as normal. "
+        "Means: of the encoder's distributions, which are no codes and hold more than the decoder has ever seen. Fits: the "
+        "report of goodness of fit on held-out draws, for z_u as a whole and for z_s class by class."
     )
     return Table(f"{title}: {data}", columns, tuple(map(row, rows)), note)
 

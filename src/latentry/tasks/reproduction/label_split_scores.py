@@ -7,7 +7,7 @@
   thinner than an eight in any style.
 - *Samples*: distances to the training images in the reader's features, the label that was asked for, and the spread within
   classes beside that of the data.
-- *Codes and their laws*: nats of labels in both parts, active coordinates, fit to the prior.
+- *Codes and their distributions*: nats of labels in both parts, active coordinates, fit to the prior.
 """
 
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ ATTRIBUTES = ("thickness", "slant", "size", "intensity")
 _METRICS = ("frechet_distance", "kernel_distance", "precision", "recall", "coverage")
 _AT_ONCE = 500
 _DRAWS = 48
-"""Draws of a code that its law behind a flow is taken from."""
+"""Draws of a code that its distribution behind a flow is taken from."""
 _SHOWN = 10
 _PLACED = 1000
 """Most codes in a figure of the two parts."""
@@ -205,7 +205,7 @@ def _fit(z: Float[Tensor, "n d"]) -> dict[str, Any]:
 
 
 def _information(draws: Float[Tensor, "draws n d"], y: Int[Tensor, "n"]) -> dict[str, float]:
-    """Bounds of I(z; c) from normal laws of the codes, with mean and variance of several draws."""
+    """Bounds of I(z; c) from normal distributions of the codes, with mean and variance of several draws."""
     spread = draws.var(0).clamp(min=1e-8)
     found = label_information(draws.mean(0), spread.log(), y, rng=torch.Generator().manual_seed(0))
     return {"lower": found.lower.value, "upper": found.upper.value, "entropy": found.entropy}

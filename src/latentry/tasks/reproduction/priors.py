@@ -163,7 +163,7 @@ def _priors(
 
 def _standardized(prior: UnlabelledPrior) -> Tabulated:
     assert isinstance(prior, Tabulated)
-    return Tabulated(prior.latent_dim, prior.probs, prior.law.low, prior.law.high, standardize=True)
+    return Tabulated(prior.latent_dim, prior.probs, prior.marginal.low, prior.marginal.high, standardize=True)
 
 
 def _kept(folder: Path, name: str, make: Callable[[], UnlabelledPrior]) -> UnlabelledPrior:

@@ -60,7 +60,7 @@ class Method:
     numbers: tuple[float, ...] = ()
     """Numbers that resampling is tuned over."""
     statistical: bool = False
-    """Whether it is a distance between the elements of a code and the law of the prior, as the paper proposes."""
+    """Whether it is a distance between the elements of a code and the distribution of the prior, as the paper proposes."""
     damped: bool = False
     """Levenberg-Marquardt instead of Adam."""
 
@@ -113,7 +113,7 @@ def grid(
     if method.regularizer is not None:
         strengths = weights
     elif method.numbers:
-        end = max(abs(side) for side in prior.law.support)
+        end = max(abs(side) for side in prior.marginal.support)
         # a bounded prior has a boundary of its own
         strengths = (end,) if method.title == "boundary" and math.isfinite(end) else method.numbers
     rates: tuple[float | None, ...] = (None,) if method.damped else learning_rates

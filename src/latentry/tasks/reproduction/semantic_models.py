@@ -66,7 +66,7 @@ GANS: Mapping[str, Mapping[str, Any]] = {
     "paper": {
         **_OURS,
         "discriminator_sees": "images",
-        "consistency": "law",
+        "consistency": "distribution",
         "consistency_weight": 0.1,
         "reversed_share": 0.0,
     },

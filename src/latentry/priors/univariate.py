@@ -1,11 +1,12 @@
-r"""Laws of one coordinate, from which the iid priors are made.
+r"""Distributions of one coordinate, from which the iid priors are made.
 
 Each is a frozen set of numbers with elementwise functions of tensors, on the whole line and not only on the support: a
 code that leaves the support must still have a distance to it and a gradient back. Tails are kept in the log domain
 (`log_cdf`, `log_sf`), where a code eight deviations out is still finite.
 
-Each law also knows the three closed forms that turn a statistical distance into arithmetic (see `numerics.law`): its mean,
-its partial mean :math:`M(x) = E[X 1\{X \le x\}]` and Gini's mean difference :math:`E|X - X'|`.
+Each distribution also knows the three closed forms that turn a statistical distance into arithmetic (see
+`numerics.univariate`): its mean, its partial mean :math:`M(x) = E[X 1\{X \le x\}]` and Gini's mean difference :math:`E|X -
+X'|`.
 """
 
 import math
@@ -19,7 +20,7 @@ from torch import Tensor
 from latentry.numerics.edges import log_density_on, log_normal_cdf, log_of_probability, quantile_within
 from latentry.priors.numbers import set_location, set_scale
 
-__all__ = ["HalfUniformHalfNormalLaw", "NormalLaw", "TruncatedCauchyLaw", "UniformLaw"]
+__all__ = ["HalfUniformHalfNormalDistribution", "NormalDistribution", "TruncatedCauchyDistribution", "UniformDistribution"]
 
 _SQRT_2PI = math.sqrt(2 * math.pi)
 
@@ -29,7 +30,7 @@ def _standard_normal_density(x: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class NormalLaw:
+class NormalDistribution:
     """N(loc, scale^2)."""
 
     loc: float = 0.0
@@ -88,7 +89,7 @@ class NormalLaw:
 
 
 @dataclass(frozen=True)
-class UniformLaw:
+class UniformDistribution:
     """U(low, high)."""
 
     low: float = -1.0
@@ -144,7 +145,7 @@ class UniformLaw:
 
 
 @dataclass(frozen=True)
-class HalfUniformHalfNormalLaw:
+class HalfUniformHalfNormalDistribution:
     """Uniform on (-1, 0) with probability 1/2, else the absolute value of a standard normal.
 
     Reference: Cho, "Latent code recovery by statistical distance latent regulation loss", 2020 (the third prior compared).
@@ -205,8 +206,8 @@ class HalfUniformHalfNormalLaw:
 
 
 @dataclass(frozen=True)
-class TruncatedCauchyLaw:
-    """The Cauchy law about 0 with half-width `scale`, cut off at -bound and bound."""
+class TruncatedCauchyDistribution:
+    """The Cauchy distribution about 0 with half-width `scale`, cut off at -bound and bound."""
 
     scale: float = 1.0
     bound: float = 20.0

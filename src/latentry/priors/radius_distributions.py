@@ -1,16 +1,17 @@
-r"""Laws of the norm of a code, from which the radial priors are made.
+r"""Distributions of the norm of a code, from which the radial priors are made.
 
-If :math:`r^2` has a gamma law of this shape and scale :math:`\theta`, r has the Nakagami law; for shape d / 2 and
+If :math:`r^2` has a gamma distribution of this shape and scale :math:`\theta`, r has the Nakagami distribution; for shape d
+/ 2 and
 :math:`\theta = 2` that is the norm of a standard normal code of d elements, :math:`\chi_d`. If z is a spherical Cauchy code,
-a normal one over the modulus of one more normal number, :math:`r^2 / (1 + r^2)` has the law Beta(d/2, 1/2) and
-:math:`r^2 / d` the law F(d, 1): r has no mean.
+a normal one over the modulus of one more normal number, :math:`r^2 / (1 + r^2)` has the distribution Beta(d/2, 1/2) and
+:math:`r^2 / d` the distribution F(d, 1): r has no mean.
 
 A norm that is uniform in its logarithm knows no scale but the ends of its support: what shortens codes by a factor, as the
 mean of two does, shifts it by the factor's logarithm and changes nothing else within.
 
-As the laws of `priors.laws`, each is a frozen set of numbers with elementwise functions on the whole line. Values come from
-scipy in double precision on the CPU, and gradients from densities. Tails are accurate as logarithms at any distance
-(`numerics.tails`).
+As the distributions of `priors.univariate`, each is a frozen set of numbers with elementwise functions on the whole line.
+Values come from scipy in double precision on the CPU, and gradients from densities. Tails are accurate as logarithms at any
+distance (`numerics.tails`).
 """
 
 import math
@@ -27,11 +28,11 @@ from latentry.numerics.edges import log_density_on, log_of_probability, quantile
 from latentry.numerics.tails import Array, differentiable, log_beta_cdf, log_gamma_cdf, log_gamma_sf
 from latentry.priors.numbers import set_scale
 
-__all__ = ["CauchyRadiusLaw", "LogUniformLaw", "NakagamiLaw"]
+__all__ = ["CauchyRadiusDistribution", "LogUniformDistribution", "NakagamiDistribution"]
 
 
-class _RadiusLaw:
-    """What both laws share: how scipy's values meet tensors and gradients."""
+class _RadiusDistribution:
+    """What both distributions share: how scipy's values meet tensors and gradients."""
 
     @property
     def support(self) -> tuple[float, float]:
@@ -57,13 +58,13 @@ class _RadiusLaw:
 
 
 @dataclass(frozen=True)
-class NakagamiLaw(_RadiusLaw):
-    """r = sqrt(g) for g from a gamma law."""
+class NakagamiDistribution(_RadiusDistribution):
+    """r = sqrt(g) for g from a gamma distribution."""
 
     shape: float
-    """Shape of the gamma law of r^2, above 0."""
+    """Shape of the gamma distribution of r^2, above 0."""
     theta: float
-    """Scale of the gamma law of r^2, above 0."""
+    """Scale of the gamma distribution of r^2, above 0."""
 
     def __post_init__(self) -> None:
         set_scale(self, "shape", least=1e-6, most=1e9)  # beyond, the variance is lost to rounding
@@ -79,7 +80,7 @@ class NakagamiLaw(_RadiusLaw):
 
     @property
     def mean_difference(self) -> float:
-        # E max(R, R') = 2 E[R F(R)] = 2 E[R] P(G <= G*), with G* of shape + 1/2 and so G / (G + G*) of a beta law
+        # E max(R, R') = 2 E[R F(R)] = 2 E[R] P(G <= G*), with G* of shape + 1/2 and so G / (G + G*) of a beta distribution
         return self.mean * (4 * float(special.betainc(self.shape, self.shape + 0.5, 0.5)) - 2)
 
     @property
@@ -120,7 +121,7 @@ class NakagamiLaw(_RadiusLaw):
 
 
 @dataclass(frozen=True)
-class CauchyRadiusLaw(_RadiusLaw):
+class CauchyRadiusDistribution(_RadiusDistribution):
     """The norm of a spherical Cauchy code."""
 
     latent_dim: int
@@ -218,7 +219,7 @@ class CauchyRadiusLaw(_RadiusLaw):
 
 
 @dataclass(frozen=True)
-class LogUniformLaw:
+class LogUniformDistribution:
     """log r uniform on (log low, log high)."""
 
     low: float

@@ -1,4 +1,4 @@
-r"""The law of the norm of a code with independent coordinates of one law, without sampling.
+r"""The distribution of the norm of a code with independent coordinates of one distribution, without sampling.
 
 :math:`\|z\|^2` is a sum of d independent :math:`z_j^2`. On a grid of step h, each :math:`z_j^2` is spread over its two
 neighbours so that its mean stays: with H its distribution function and :math:`I(x) = \int_0^x H`, the k-th mass is
@@ -8,7 +8,7 @@ neighbours so that its mean stays: with H its distribution function and :math:`I
 The masses of the sum are the d-fold convolution, one Fourier transform to the d-th power. They are damped by
 :math:`e^{-\theta k}` before and raised again after it, so that what lies beyond the grid does not come back at its start
 (Gruebel and Hermesmeier, 1999): a grid may end anywhere. Heavy tails and sharp cores need many scales; so a ladder of grids,
-each 16 times as long as the one before, goes from where neither law has mass to where both have all of it.
+each 16 times as long as the one before, goes from where neither distribution has mass to where both have all of it.
 
 Reference: Gruebel and Hermesmeier, "Computation of compound distributions I: aliasing errors and exponential tilting", 1999.
 """
@@ -56,7 +56,7 @@ def squared_norm_cdf(cdf: Function, d: int, top: float, cells: int) -> Float[Ten
 def norm_cdfs(
     cdfs: tuple[Function, Function], d: int, typical: float
 ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"], Float[Tensor, "n"]]:
-    """Norms in increasing order, and at each the distribution function of the norm under two laws of a coordinate.
+    """Norms in increasing order, and at each the distribution function of the norm under two distributions of a coordinate.
 
     Kolmogorov-Smirnov distances from it are within 1e-4 of the exact ones up to d = 10^4.
 

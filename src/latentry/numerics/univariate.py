@@ -1,4 +1,4 @@
-r"""What a law of one coordinate must know for distances and tests against it to have closed forms.
+r"""What a distribution of one coordinate must know for distances and tests against it to have closed forms.
 
 Let :math:`X` have continuous distribution function :math:`F` and write
 
@@ -17,15 +17,15 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Law"]
+__all__ = ["UnivariateDistribution"]
 
 
 @runtime_checkable
-class Law(Protocol):
-    """A continuous law on the line, elementwise on tensors of any shape and defined on the whole line."""
+class UnivariateDistribution(Protocol):
+    """A continuous distribution on the line, elementwise on tensors of any shape and defined on the whole line."""
 
     def __hash__(self) -> int:
-        """Equal laws have equal hashes, so that what is worked out for one can be kept."""
+        """Equal distributions have equal hashes, so that what is worked out for one can be kept."""
 
     @property
     def mean(self) -> float:
