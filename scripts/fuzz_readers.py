@@ -37,7 +37,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from latentry.cli import _run
+from latentry.cli import LATENTRY, _run
 from latentry.cli.parser import UsageError
 from latentry.data import load_dataset, load_images
 from latentry.data.recovered import RecoveredCodes, load_codes, shard_path, write_codes
@@ -204,7 +204,10 @@ def _config(folder: Path) -> None:
 def _parsed(folder: Path) -> None:
     """Read a config file, and stop before any work: there is no such device."""
     try:
-        _run(["train", "gan", "--config", str(folder / "c.yaml"), "--device=none-of-these", "--out", str(folder / "out")])
+        _run(
+            ["train", "gan", "--config", str(folder / "c.yaml"), "--device=none-of-these", "--out", str(folder / "out")],
+            LATENTRY,
+        )
     except ValueError as error:
         if "none-of-these" not in str(error):
             raise

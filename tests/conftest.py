@@ -2,7 +2,7 @@
 
 from jaxtyping import install_import_hook
 
-install_import_hook("latentry", "beartype.beartype")
+install_import_hook(["latentry", "experiments"], "beartype.beartype")
 
 import sys  # noqa: E402
 from collections.abc import Iterator  # noqa: E402

@@ -7,11 +7,13 @@ import shlex
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from setuptools import Distribution
 
 import latentry as lt
+from experiments.__main__ import EXPERIMENTS
 from latentry.cli.parser import verb_and_values, verbs_parser, with_shipped_configs
 from latentry.cli.verbs import flat
 
@@ -19,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "latentry"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 VERBS = flat()
-OWN = {"config", "print_config", "help", "help_all", "version", "print_completion"}
+OWN = {"config", "preset", "print_config", "help", "help_all", "version", "print_completion"}
 FOREIGN = {"multi_gpu", "num_processes", "size", "threads"}
 """Flags of `accelerate launch`, of scripts and of pytest."""
 
@@ -27,14 +29,15 @@ FOREIGN = {"multi_gpu", "num_processes", "size", "threads"}
 PARSER = verbs_parser()
 
 
-def settings_of(verb: str) -> set[str]:
-    child = PARSER
+def settings_of(verb: str, parser: Any = PARSER) -> set[str]:
+    child = parser
     for word in verb.split():
         child = child._subcommands_action._name_parser_map[word]  # type: ignore[union-attr]
     return {flag.lstrip("-") for action in child._actions for flag in (*action.option_strings, action.dest)}
 
 
 FLAGS = {verb: settings_of(verb) for verb in VERBS}
+OF_EXPERIMENTS = {verb: settings_of(verb, verbs_parser((), EXPERIMENTS)) for verb in flat(EXPERIMENTS.verbs)}
 
 
 @cache
@@ -101,7 +104,7 @@ def test_a_command_that_is_advised_exists_with_its_flags(path: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_flag_on_a_page_is_one_of_some_verb(page: Path) -> None:
-    known = set().union(*FLAGS.values()) | OWN | FOREIGN
+    known = set().union(*FLAGS.values(), *OF_EXPERIMENTS.values()) | OWN | FOREIGN
     text = re.sub(r"`python (benchmarks|scripts)/[^`]*`", "", page.read_text())  # these have flags of their own
     assert not [flag for flag in re.findall(r"(?<![\w-])--([a-z][\w.]*\w)", text) if flag not in known]
 

@@ -40,7 +40,6 @@ SETTINGS = (
     "models.label_split_weights",
     "tasks.settings",
     "tasks.train_settings",
-    "tasks.reproduction.settings",
     "training.settings",
 )
 """Torch-free modules that the command line reads before any task runs."""
@@ -129,7 +128,6 @@ def test_the_judge_reaches_no_method() -> None:
         "tasks.study",
         "tasks.settings",  # of `evaluate`
         "tasks.judging",  # of the headlines of `edit` and `decompose`
-        "tasks.reproduction.settings",
     }
 
 

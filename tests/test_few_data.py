@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from experiments.semantics.settings import SemanticsSettings
 from latentry.cli import main
 from latentry.reports.pictures import write_png
 from latentry.storage import read_json
-from latentry.tasks.reproduction.settings import ReproduceSemanticSettings
 from latentry.tasks.runs import claim_folder, command
 
 FEW = "--loop.batch_size=2"
@@ -57,6 +57,6 @@ def test_one_image_is_enough_to_recover(data: Path, tmp_path: Path) -> None:
 
 
 def test_results_stay_out_of_each_of_several_data_sets(tmp_path: Path) -> None:
-    settings = ReproduceSemanticSettings(data=("digits", str(tmp_path)), out=str(tmp_path / "out"))
+    settings = SemanticsSettings(data=("digits", str(tmp_path)), out=str(tmp_path / "out"))
     with pytest.raises(ValueError, match="outside the data"):
         command(lambda told: {"folder": claim_folder(told)})(settings)

@@ -19,54 +19,58 @@ from typing import Any
 
 from latentry.cli.endings import MISUSED, ending, listening, terminable
 from latentry.cli.parser import UsageError, refuse_unknown_variables, verb_and_values, verbs_parser, with_shipped_configs
-from latentry.cli.verbs import VERBS, Verb, flat
+from latentry.cli.verbs import LATENTRY, VERBS, Program, Verb, flat
 from latentry.training.memory import keep_freed_memory
 
-__all__ = ["VERBS", "Verb", "main"]
+__all__ = ["LATENTRY", "VERBS", "Program", "Verb", "main"]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+def main(arguments: Sequence[str] | None = None, program: Program = LATENTRY) -> int:
+    """Run one command of a program and return its exit code."""
     told = sys.argv[1:] if arguments is None else [*arguments]
     with listening() as listened, terminable():
         try:
-            code = _run(told)
+            code = _run(told, program)
         except SystemExit as left:  # help and version
             code = left.code if isinstance(left.code, int) else MISUSED if left.code else 0
         except (Exception, KeyboardInterrupt) as error:
             if os.environ.get("LATENTRY_DEBUG", "0") not in ("", "0"):
                 traceback.print_exception(error)
-            message, code = ending(error, resumes=_resumes(told))
-            print(f"latentry: {message}", file=sys.stderr)
+            message, code = ending(error, resumes=_resumes(told, program))
+            print(f"{program.name}: {message}", file=sys.stderr)
     return listened.code(code)
 
 
-def _run(arguments: Sequence[str]) -> int:
-    told = with_shipped_configs(_without_images(arguments))
-    parser = verbs_parser(told)
+def _run(arguments: Sequence[str], program: Program) -> int:
+    if program is LATENTRY and arguments[:1] == ["reproduce"]:
+        raise UsageError("the experiments run from a checkout of the project: python -m experiments recovery --preset quick")
+    told = with_shipped_configs(_without_images(arguments, program))
+    parser = verbs_parser(told, program)
     try:
-        words, verb, values = verb_and_values(parser, parser.parse_args(told))
+        words, verb, values = verb_and_values(parser, parser.parse_args(told), program)
     except ImportError:
         raise UsageError("expected numbers, words and lists as settings, got a class_path; nothing is imported") from None
-    refuse_unknown_variables(words, verb, os.environ)
+    refuse_unknown_variables(words, verb, os.environ, program)
     settings = verb.settings(**values)
     module, function = verb.function.split(":")
-    if module.startswith(("train", "reproduction")):
+    if words.startswith("train") or program is not LATENTRY:
         keep_freed_memory()
-    result: Any = getattr(importlib.import_module(f"latentry.tasks.{module}"), function)(settings)
+    result: Any = getattr(importlib.import_module(f"{program.package}.{module}"), function)(settings)
     if settings.json and result:
         print(json.dumps(result))
     return 0
 
 
-def _resumes(arguments: Sequence[str]) -> bool:
+def _resumes(arguments: Sequence[str], program: Program) -> bool:
     """Whether the verb that is named goes on where it was stopped."""
-    return any(verb.resumes and words == " ".join(arguments[: len(words.split())]) for words, verb in flat().items())
+    return any(
+        verb.resumes and words == " ".join(arguments[: len(words.split())]) for words, verb in flat(program.verbs).items()
+    )
 
 
-def _without_images(arguments: Sequence[str]) -> list[str]:
+def _without_images(arguments: Sequence[str], program: Program) -> list[str]:
     """`edit --images A B` says what `edit A B` says: images need no flag, and may have one."""
-    verb = VERBS.get(arguments[0]) if arguments else None
+    verb = program.verbs.get(arguments[0]) if arguments else None
     if not isinstance(verb, Verb) or verb.positional != "images":
         return [*arguments]
     return [word.removeprefix("--images=") for word in arguments if word != "--images"]

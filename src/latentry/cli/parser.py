@@ -14,7 +14,7 @@ import yaml
 from jsonargparse import ArgumentParser, set_loader, set_parsing_settings
 
 from latentry.cli.help import FullHelp, ShortHelp
-from latentry.cli.verbs import VERBS, Verb
+from latentry.cli.verbs import LATENTRY, Program, Verb
 from latentry.names import hint
 from latentry.paths import user_path
 
@@ -175,16 +175,10 @@ def _apart(argument: str) -> list[str]:
     return [flag, value] if flag == "--config" and equals else [argument]
 
 
-def verbs_parser(arguments: Sequence[str] = ()) -> ArgumentParser:
-    """The parser of all verbs; of those that the arguments do not name it knows no settings, which take long to read."""
-    parser = _Parser(
-        prog="latentry",
-        description="Carpentry for latent spaces.",
-        version=version("latentry"),
-        epilog="A setting comes from its default, the environment (LATENTRY_TRAIN__GAN__LOOP__STEPS=10 for --loop.steps of "
-        "`latentry train gan`), a file (--config) or its flag; the later beats the earlier.",
-    )
-    _add_commands(parser, VERBS, arguments)
+def verbs_parser(arguments: Sequence[str] = (), program: Program = LATENTRY) -> ArgumentParser:
+    """The parser of a program's verbs; it reads the settings of those that the arguments name, as that takes long."""
+    parser = _Parser(prog=program.name, description=program.description, version=version("latentry"), epilog=program.epilog)
+    _add_commands(parser, program.verbs, arguments)
     return parser
 
 
@@ -249,16 +243,16 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
     return parser
 
 
-def verb_and_values(parser: ArgumentParser, parsed: Any) -> tuple[str, Verb, dict[str, Any]]:
+def verb_and_values(parser: ArgumentParser, parsed: Any, program: Program = LATENTRY) -> tuple[str, Verb, dict[str, Any]]:
     """The words of the verb that was asked for, the verb, and what it was told.
 
     Raises:
         UsageError: A setting is null that needs a value, or a flag is neither true nor false.
     """
-    words, verb, told = _chosen(VERBS, parsed)
+    words, verb, told = _chosen(program.verbs, parsed)
     if empty := next(_nulls(verb.settings, vars(told)), None):
         raise UsageError(f"--{empty}: expected a value, got null; leave it out for its default")
-    _, _, told = _chosen(VERBS, parser.instantiate(parsed))
+    _, _, told = _chosen(program.verbs, parser.instantiate(parsed))
     values = {name: value for name, value in vars(told).items() if name != "config"}
     for name, kind in typing.get_type_hints(verb.settings).items():
         if kind is bool and not isinstance(values[name], bool):  # of a file: jsonargparse takes any word for a flag's value
@@ -287,7 +281,7 @@ def _nulls(settings: type, values: Mapping[str, Any]) -> Iterator[str]:
             yield name
 
 
-def refuse_unknown_variables(words: str, verb: Verb, environment: Mapping[str, str]) -> None:
+def refuse_unknown_variables(words: str, verb: Verb, environment: Mapping[str, str], program: Program = LATENTRY) -> None:
     """Make sure that every variable of the environment that names this verb names one of its settings too.
 
     Raises:
@@ -297,8 +291,8 @@ def refuse_unknown_variables(words: str, verb: Verb, environment: Mapping[str, s
     known = [prefix + name.replace(".", "__").upper() for name in ("config", *_names(verb.settings))]
     for variable in environment:
         if variable.startswith(prefix) and variable not in known:
-            advice = hint(variable, known, f"`latentry {words} --help_all` lists the settings")
-            raise UsageError(f"expected a setting of `latentry {words}` in the environment, got {variable}; {advice}")
+            advice = hint(variable, known, f"`{program.name} {words} --help_all` lists the settings")
+            raise UsageError(f"expected a setting of `{program.name} {words}` in the environment, got {variable}; {advice}")
 
 
 def _names(settings: type) -> Iterator[str]:

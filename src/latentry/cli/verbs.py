@@ -5,9 +5,8 @@ from typing import Any
 
 from latentry.tasks import settings as verbs
 from latentry.tasks import train_settings as trainings
-from latentry.tasks.reproduction import settings as reproductions
 
-__all__ = ["VERBS", "Verb", "flat"]
+__all__ = ["LATENTRY", "VERBS", "Program", "Verb", "flat"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +23,18 @@ class Verb:
     """Whether it goes on where it was stopped."""
 
 
+@dataclass(frozen=True)
+class Program:
+    """A command line: its name, what it is, and its verbs."""
+
+    name: str
+    description: str
+    epilog: str
+    verbs: dict[str, Any]
+    package: str
+    """Where the modules of its verbs are."""
+
+
 VERBS: dict[str, Any] = {
     "study": Verb(verbs.StudySettings, "study:study"),
     "recover": Verb(verbs.RecoverSettings, "recover:recover", positional="images", resumes=True),
@@ -36,15 +47,6 @@ VERBS: dict[str, Any] = {
         "show": Verb(verbs.PriorShowSettings, "prior:show", positional="prior", meaning="a name or a file"),
         "compare": Verb(verbs.PriorCompareSettings, "prior:compare", positional="priors", meaning="names or files"),
     },
-    "reproduce": {
-        "priors": Verb(reproductions.ReproducePriorsSettings, "reproduction.priors:reproduce_priors", resumes=True),
-        "recovery": Verb(reproductions.ReproduceRecoverySettings, "reproduction.recovery:reproduce_recovery", resumes=True),
-        "spectral": Verb(reproductions.ReproduceSpectralSettings, "reproduction.spectral:reproduce_spectral", resumes=True),
-        "label-split": Verb(
-            reproductions.ReproduceLabelSplitSettings, "reproduction.label_split:reproduce_label_split", resumes=True
-        ),
-        "semantic": Verb(reproductions.ReproduceSemanticSettings, "reproduction.semantic:reproduce_semantic", resumes=True),
-    },
     "train": {
         "gan": Verb(trainings.TrainGANSettings, "train:train_gan", resumes=True),
         "classifier": Verb(trainings.TrainClassifierSettings, "train:train_classifier", resumes=True),
@@ -54,6 +56,16 @@ VERBS: dict[str, Any] = {
         "semantic": Verb(trainings.TrainSemanticSettings, "train_semantic:train_semantic", resumes=True),
     },
 }
+
+
+LATENTRY = Program(
+    "latentry",
+    "Carpentry for latent spaces.",
+    "A setting comes from its default, the environment (LATENTRY_TRAIN__GAN__LOOP__STEPS=10 for --loop.steps of "
+    "`latentry train gan`), a file (--config) or its flag; the later beats the earlier.",
+    VERBS,
+    "latentry.tasks",
+)
 
 
 def flat(tree: dict[str, Any] = VERBS) -> dict[str, Verb]:

@@ -1,0 +1,1 @@
+"""What every experiment shares: cells that resume, workers, statistics over seeds, tables and pages."""

@@ -1,0 +1,1 @@
+"""Recovery: the protocol of Cho (2020), known codes, and whether data come from a generator."""

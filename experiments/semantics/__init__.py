@@ -1,0 +1,1 @@
+"""Semantics: features placed before training (Kim and Cho 2019)."""

@@ -1,0 +1,53 @@
+"""GANs beside the semantic models of `python -m experiments semantics`: a plain one, and one that is told the levels.
+
+They have no first stage and no encoder. Where a discriminator alone teaches it, the decoder of the semantic models covers
+little of the data, or nearly one image; so these have DCGAN's generator, with at least as many weights, and the recipe of
+the shipped `digits-generator` (non-saturating, R1). Their learning rate is tried on validation images (`semantic_trials`).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from latentry.data.features import FeaturedImages
+from latentry.models.gan import GAN
+from latentry.models.semantic import SemanticGANTraining
+from latentry.networks import DCGANGenerator, Zheng2019Discriminator, channels_last
+from latentry.priors import Normal, SemanticPlacement
+from latentry.tasks.trainings import square_shape
+
+__all__ = ["RECIPE", "conditional_gan", "plain_gan"]
+
+RECIPE: Mapping[str, Any] = {
+    "objective": "non-saturating", "r1": 0.5, "r1_every": 8, "betas": (0.0, 0.99), "ema": 0.995
+}  # fmt: skip
+"""What both are trained with, beside their learning rate."""
+
+
+def plain_gan(images: FeaturedImages, latent_dim: int, width: int, lr: float, device: torch.device) -> GAN:
+    """An untrained GAN that passes over levels."""
+    generator, discriminator = _networks(images, latent_dim, width, told=0)
+    prior = Normal(latent_dim).to(device)
+    return GAN(generator, discriminator, prior, generator_lr=lr, discriminator_lr=lr, **RECIPE)
+
+
+def conditional_gan(
+    images: FeaturedImages, latent_dim: int, width: int, separation: float, lr: float, device: torch.device
+) -> SemanticGANTraining:
+    """An untrained GAN whose discriminator alone knows the levels; codes are from the placement of the semantic models."""
+    generator, discriminator = _networks(images, latent_dim, width, told=len(images.features))
+    placement = SemanticPlacement(images.features, latent_dim, exclusive=images.exclusive, separation=separation)
+    return SemanticGANTraining(
+        generator, discriminator, nn.Identity(), placement.observed(images.a).to(device),
+        consistency_weight=0.0, generator_lr=lr, discriminator_lr=lr, **RECIPE,
+    )  # fmt: skip
+
+
+def _networks(images: FeaturedImages, latent_dim: int, width: int, told: int) -> tuple[nn.Module, nn.Module]:
+    side, channels = square_shape(images.images)
+    return (
+        channels_last(DCGANGenerator(latent_dim, side, channels, 2 * width)),
+        channels_last(Zheng2019Discriminator(told, side, channels, width, norm="none")),
+    )

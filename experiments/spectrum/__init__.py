@@ -1,0 +1,1 @@
+"""Spectrum: bases, operators and denoising (Toledo-Marin and Glazier 2023)."""

@@ -1,0 +1,221 @@
+"""Every operator on labels at equal success: what else it changes, whether codes stay in the prior, and the way back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from experiments.spectrum.spaces import (
+    Bench,
+    EncoderCell,
+    Places,
+    bench_of,
+    coded,
+    pair,
+    picture_of,
+    read_labels,
+)
+from latentry.evaluation.operators import evaluate_operator, match_success, prior_kept, reversibility
+from latentry.latent.boundaries import LinearClassifier, fit_linear_classifier
+from latentry.latent.operators import (
+    conditional_direction,
+    rotate,
+    rotate_to_component,
+    rotate_to_margin,
+    rotate_within,
+    transition,
+    translate,
+    translate_to_margin,
+)
+from latentry.latent.spectral import QuasiEigenbasis
+from latentry.reports.pictures import grid, interleave, write_png
+from latentry.tasks.coding import Labelled, labelled_codes, load_classifier
+
+__all__ = ["OPERATORS", "OperatorsCell", "compare_operators"]
+
+_SUCCESS = 0.95
+"""Share of validation codes that an operator is given its strength by."""
+_EVERY = 4
+"""Strengths are found on each fourth edit of the validation codes: on all pairs still, as nine is no multiple of it."""
+
+
+@dataclass(frozen=True)
+class OperatorsCell:
+    """Every operator at equal success, from each label to each other one."""
+
+    encoder: EncoderCell
+    reader: str
+    validation: int
+    """Codes of each label that strengths are found on."""
+    codes: int
+    """Codes of each label of the result."""
+    operators: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return f"operators-{Path(self.encoder.space.data).name}-{self.encoder.space.seed}"
+
+
+Move = Callable[[Tensor, Tensor, Tensor, float], Tensor]
+"""Codes, their labels, the labels they shall have, and a strength, to moved codes."""
+
+
+@dataclass(frozen=True)
+class _Family:
+    """An operator whose strength is open."""
+
+    title: str
+    make: Callable[[QuasiEigenbasis, LinearClassifier], Move]
+    low: float
+    high: float
+
+
+def _by_pair(move: Callable[[Tensor, int, int, float], Tensor]) -> Move:
+    """A move that differs from pair to pair of labels."""
+
+    def moved(z: Tensor, y: Tensor, target: Tensor, strength: float) -> Tensor:
+        result = z.clone()
+        for a, b in torch.stack([y, target], 1).unique(dim=0).tolist():
+            rows = (y == a) & (target == b)
+            result[rows] = move(z[rows], a, b, strength)
+        return result
+
+    return moved
+
+
+def _plane(basis: QuasiEigenbasis, _: LinearClassifier) -> Move:
+    return _by_pair(lambda z, a, b, angle: rotate(z, basis.plane(a, b), angle))
+
+
+def _within(basis: QuasiEigenbasis, _: LinearClassifier) -> Move:
+    rows = basis.vectors[: basis.num_labels]
+    return lambda z, y, target, part: rotate_within(z, rows, rows[target], part)
+
+
+def _component(basis: QuasiEigenbasis, _: LinearClassifier) -> Move:
+    return lambda z, y, target, component: rotate_to_component(z, basis.vectors[target], component)
+
+
+def _margin(_: QuasiEigenbasis, scores: LinearClassifier) -> Move:
+    return lambda z, y, target, margin: rotate_to_margin(z, scores.weights, scores.bias, target, margin)
+
+
+def _boundary(_: QuasiEigenbasis, scores: LinearClassifier) -> Move:
+    w = scores.weights
+    return _by_pair(lambda z, a, b, step: translate(z, w[b] - (w.sum(0) - w[b]) / (len(w) - 1), step))
+
+
+def _boundary_conditional(_: QuasiEigenbasis, scores: LinearClassifier) -> Move:
+    w = scores.weights
+
+    def move(z: Tensor, a: int, b: int, step: float) -> Tensor:
+        others = torch.cat([w[:b], w[b + 1 :]])
+        return translate(z, conditional_direction(w[b], others - others.mean(0)), step)
+
+    return _by_pair(move)
+
+
+def _boundary_margin(_: QuasiEigenbasis, scores: LinearClassifier) -> Move:
+    return lambda z, y, target, margin: translate_to_margin(z, scores.weights, scores.bias, target, margin)
+
+
+def _added(basis: QuasiEigenbasis, _: LinearClassifier) -> Move:
+    return lambda z, y, target, step: z + step * torch.nn.functional.normalize(basis.vectors[target], dim=1)
+
+
+def _transition(basis: QuasiEigenbasis, _: LinearClassifier) -> Move:
+    return _by_pair(lambda z, a, b, strength: transition(z, basis.vectors[a], basis.vectors[b]))
+
+
+OPERATORS: dict[str, _Family] = {
+    "rotate": _Family("plane rotation by one angle", _plane, 0.0, 3.1),
+    "within": _Family("rotation of the label sub-domain", _within, 0.0, 1.0),
+    "component": _Family("rotation onto the vector", _component, 0.0, 10.0),
+    "margin": _Family("rotation to a margin", _margin, 0.0, 12.0),
+    "translate": _Family("translation across the boundary", _boundary, 0.0, 16.0),
+    "translate-conditional": _Family("the same, other scores held", _boundary_conditional, 0.0, 16.0),
+    "translate-margin": _Family("translation to a margin", _boundary_margin, 0.0, 12.0),
+    "add": _Family("adding the vector", _added, 0.0, 16.0),
+    "transition": _Family("the paper's transition", _transition, 0.0, 1.0),
+}
+"""Operators by name, in the order of the table."""
+
+
+def compare_operators(places: Places, asked: OperatorsCell) -> dict[str, Any]:
+    bench, reader = bench_of(places, asked.encoder), load_classifier(asked.reader, torch.device(places.device))
+    basis, _ = coded(places, asked.encoder, bench)
+    seed, k = asked.encoder.space.seed, basis.num_labels
+    rng = torch.Generator().manual_seed(seed + 2)
+    known = labelled_codes(bench.generator, bench.guide, bench.prior, k * asked.encoder.per_label, rng)
+    scores = fit_linear_classifier(*pair(known))
+    validation = _of_each(bench, bench.guide, asked.validation, k, seed + 3)
+    test = _of_each(bench, reader, asked.codes, k, seed + 4)
+    tried, edits = _all_pairs(validation, k, _EVERY), _all_pairs(test, k)
+    x = bench.decode(edits[0])
+    once = slice(None, None, k - 1)  # one edit of each code: repeated codes are no sample of a prior
+
+    found: dict[str, Any] = {}
+    strips = [bench.decode(test.z[:: asked.codes]).cpu()]
+    for name in asked.operators:
+        family = OPERATORS[name]
+        move = family.make(basis, scores)
+
+        def succeeds(strength: float, move: Move = move) -> Tensor:
+            return read_labels(bench.guide, bench.decode(move(*tried, strength))) == tried[2]
+
+        matched = match_success(succeeds, _SUCCESS, family.low, family.high)
+        z, y, target = edits
+        moved = move(z, y, target, matched.strength)
+        back = move(moved, target, y, matched.strength)
+        x_moved = bench.decode(moved)
+        report = evaluate_operator(reader, x, x_moved, y, target, variance_inflation=float(k - 1))
+        kept = prior_kept(z[once], moved[once], bench.prior)
+        way_back = reversibility(reader, x, bench.decode(back), y, z, back)
+        found[name] = {
+            "strength": matched.strength,
+            "reached": matched.reached,
+            "success": report.success.value,
+            **{f"identity_{attribute}": estimate.value for attribute, estimate in report.identity.items()},
+            "cosine": torch.cosine_similarity(z, moved).mean().item(),
+            "passes": kept.after.passes,
+            "passed_before": kept.before.passes,
+            "norm_error": kept.norm_error,
+            "code_error_back": way_back.code_error.value,
+            "label_back": way_back.label_back.value,
+        }
+        starts = test.z[:: asked.codes]  # a code of each label, to the next label
+        labels = torch.arange(k)
+        strips.append(bench.decode(move(starts, labels, (labels + 1) % k, matched.strength)).cpu())
+    write_png(picture_of(places, asked.name), grid(torch.cat(strips), k), magnify=2)
+    _write_film(places, asked, bench, basis, test)
+    return {"operators": found}
+
+
+def _of_each(bench: Bench, classifier: nn.Module, count: int, k: int, seed: int) -> Labelled:
+    """So many codes of the prior of each label, label by label."""
+    rng = torch.Generator().manual_seed(seed)
+    kept: list[list[Tensor]] = [[] for _ in range(k)]
+    while min(map(len, kept)) < count:
+        drawn = labelled_codes(bench.generator, classifier, bench.prior, 500, rng)
+        for z, y in zip(drawn.z, drawn.y.tolist(), strict=True):
+            kept[y].append(z)
+    return Labelled(torch.stack([z for of in kept for z in of[:count]]), torch.arange(k).repeat_interleave(count))
+
+
+def _all_pairs(codes: Labelled, k: int, every: int = 1) -> tuple[Tensor, Tensor, Tensor]:
+    """Codes, their labels and targets: each code with each other label, or every so many of these edits."""
+    z, y = codes.z.repeat_interleave(k - 1, 0), codes.y.repeat_interleave(k - 1)
+    steps = torch.arange(1, k).repeat(len(codes.z))
+    return z[::every], y[::every], ((y + steps) % k)[::every]
+
+
+def _write_film(places: Places, asked: OperatorsCell, bench: Bench, basis: QuasiEigenbasis, test: Labelled) -> None:
+    """From each label to the next: rotations of growing strength."""
+    rows = basis.vectors[: basis.num_labels]
+    starts = test.z[:: asked.codes]
+    targets = rows[(torch.arange(len(starts)) + 1) % len(starts)]
+    frames = [bench.decode(rotate_within(starts, rows, targets, step / 9)).cpu() for step in range(10)]
+    write_png(picture_of(places, f"{asked.name}-film"), grid(interleave(frames), 10), magnify=2)
