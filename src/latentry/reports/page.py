@@ -38,11 +38,13 @@ class Picture:
     """Names of its rows, from above, equally high."""
     columns: tuple[str, ...] = ()
     """Names of its columns, equally wide."""
+    link: str | None = None
+    """Its file beside the page, for a page that shall not hold it; None puts it into the page."""
 
     @property
     def uri(self) -> str:
-        """The picture as a data URI."""
-        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+        """Where a page finds it: its file, or the picture itself as a data URI."""
+        return self.link or "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
 
     @property
     def chart(self) -> bool:

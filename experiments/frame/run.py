@@ -1,0 +1,140 @@
+"""The course of every experiment: a folder, the cost, the cells, then tables and figures on a console and a page.
+
+An experiment is four functions of its settings: what is refused, the cells, the tables, and the page. It writes
+`cells/NAME.json` for each cell, `results.csv` (all numbers, `experiments.frame.results`), `results.json` (settings, versions
+and verdicts), `pictures/` and `index.html`, which shows them.
+"""
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from experiments.frame.cell import Cell, Place
+from experiments.frame.results import results_table
+from experiments.frame.settings import ExperimentSettings
+from experiments.frame.worker import announce, run_cells
+from latentry.reports.consoles import PlainConsole
+from latentry.reports.page import Picture, write_page
+from latentry.reports.tables import Table, print_table
+from latentry.storage import write_bytes, write_text
+from latentry.tasks.runs import claim_folder, pick_device, record
+
+__all__ = ["Experiment", "Report", "begin", "check_counts", "check_known", "check_parts"]
+
+_PARTS = ("index.html", "results.csv", "cells", "pictures", "work")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an experiment tells people."""
+
+    title: str
+    lead: str
+    """What it is about, in a sentence."""
+    verdicts: Sequence[str]
+    """What the numbers say, a sentence for each data set."""
+    blocks: Sequence[Table | Picture]
+    """Tables and pictures of the page, in their order."""
+    console: Sequence[Table]
+    """Short tables for the console."""
+    facts: Sequence[tuple[str, str]]
+    """How it was made."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment at work in its folder."""
+
+    settings: ExperimentSettings
+    place: Place
+    workers: int
+    console: PlainConsole
+
+    def results(self, phases: Sequence[Sequence[Cell]]) -> tuple[pd.DataFrame, dict[str, dict[str, Any]]]:
+        """The long table, which is written to `results.csv`, and the results of all cells by name.
+
+        Args:
+            phases: Cells in their order; those of a phase build on those before it. The cost is printed first.
+        """
+        cells = [cell for phase in phases for cell in phase]
+        announce(cells, self.place, self.workers, self.console)
+        results = run_cells(phases, self.place, workers=self.workers, console=self.console)
+        table = results_table(cells, results)
+        write_text(self.place.folder / "results.csv", table.to_csv(index=False, float_format="%.10g"))
+        return table, results
+
+    def pictures(self, name: str, title: str, caption: str = "", **names: tuple[str, ...]) -> list[Picture]:
+        """The picture of this name, where a cell has left one; `rows` and `columns` name its rows and columns."""
+        path = self.place.picture(name)
+        if not path.exists():
+            return []
+        return [Picture(title, path.read_bytes(), caption, link=_link(path), **names)]
+
+    def chart(self, name: str, title: str, png: bytes, caption: str = "") -> Picture:
+        """A figure, kept among the pictures."""
+        path = self.place.picture(name)
+        write_bytes(path, png)
+        return Picture(title, png, caption, link=_link(path))
+
+    def finish(self, report: Report) -> dict[str, Any]:
+        """Write `results.json` and `index.html`, print tables and verdicts; return what `results.json` holds."""
+        page = self.place.folder / "index.html"
+        write_page(page, report.title, [report.lead, *report.verdicts], report.blocks, report.facts)
+        content = record(self.place.folder, self.settings, {"verdicts": [*report.verdicts]})
+        for table in report.console:
+            print_table(table, self.console)
+        for sentence in report.verdicts:
+            self.console.print(sentence)
+        self.console.print(f"The page with tables and figures: {page}")
+        return content
+
+
+def _link(path: Path) -> str:
+    return f"pictures/{quote(path.name)}"
+
+
+def begin(settings: ExperimentSettings, *parts: str, sources: Mapping[str, str] | None = None) -> Experiment:
+    """An experiment in its folder, where it goes on from what is there.
+
+    Args:
+        settings: Where, on what device, with how many workers; at least two seeds.
+        parts: Files and folders that it writes beside those of every experiment.
+        sources: Folders or names of models by the names that reports have for them.
+
+    Raises:
+        ValueError: There are too few seeds, the device is not there, or `out` is a file.
+    """
+    if settings.seeds < 2:
+        raise ValueError(f"expected at least 2 seeds, since intervals are over them, got {settings.seeds}")
+    device = pick_device(settings.device)
+    workers = settings.workers or (os.cpu_count() or 1 if device.type == "cpu" else 1)
+    place = Place(claim_folder(settings, *_PARTS, *parts), str(device), sources or {})
+    return Experiment(settings, place, workers, PlainConsole(quiet=settings.json))
+
+
+def check_parts(parts: Collection[str]) -> None:
+    """Refuse a run without parts."""
+    if not parts:
+        raise ValueError("expected at least one part, got none; leave --parts out for all")
+
+
+def check_known(what: str, given: Collection[str], known: Collection[str]) -> None:
+    """Refuse names that the experiment does not know."""
+    if unknown := set(given) - set(known):
+        raise ValueError(f"expected {what} among {', '.join(known)}, got {', '.join(sorted(unknown))}; choose some of these")
+
+
+def check_counts(what: str, **given: Sequence[Any]) -> None:
+    """Refuse lists that differ in length from the first of them, or are empty; each is a setting by its name."""
+    (first, values), *others = given.items()
+    lengths = [str(len(listed)) for _, listed in others]
+    if {*lengths} != {str(len(values))} or not values:
+        raise ValueError(
+            f"expected one {what} for each of --{first}, got {' and '.join(lengths)} for {len(values)}; name as many with "
+            f"{' and '.join(f'--{name}' for name, _ in others)}"
+        )
