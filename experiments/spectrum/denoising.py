@@ -1,46 +1,48 @@
-"""Denoising as an experiment: every method tuned on validation images, each scored once on held-out ones.
+"""Denoisers compared: every method tuned on validation images, and scored once on held-out ones.
 
-Images are corrupted once, the same for all methods. A family of settings is tuned twice: by the squared error to the clean
-image, and by how often a guiding classifier names the label of what comes out, since the two want different things: an
-average of all that may have been is near in squares and looks like nothing. What was chosen meets the held-out images, where
-the independent classifier, which no method knows, has the word. Labels serve tuning and scores alone; no method sees them.
+Images are corrupted once, the same for all methods. Each family of settings is tuned twice: by squared error to the clean
+image, and by accuracy of a guide, a classifier that reads what comes out. The two targets differ: an average of all that
+may have been has a small squared error and looks like nothing. The chosen setting meets the held-out images, where an
+independent classifier scores it. Labels serve tuning and scores alone; no method sees them.
 
-Classifiers differ in what they make of the flat pictures that filters leave: the shipped guide reads 9 % of digits under
-normal noise of standard deviation 1 after non-local means, the independent one 38 %. A filter tuned by the former is sold
-below its worth. So it is fair to let the independent classifier itself guide on validation images, all methods alike, and to
-tune the contrast of filters too.
+Classifiers differ on the flat images that filters leave: under normal noise of standard deviation 1 the shipped guide reads
+9 % of digits after non-local means, the independent classifier 38 %. Tuning by the former would sell filters below their
+worth. So the independent classifier itself may be the guide on validation images, for all methods alike.
 
-A method that works on codes is tuned over its ways to codes and its filters of codes together; codes of one way are worked
-out once.
+A method that works on codes is tuned over its ways to codes and its filters of codes together; the codes of one way are
+worked out once.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from experiments.spectrum.denoisers import CONTRASTS, CodeFilter, Contrast, Observed, PictureFilter, Recovering
-from latentry.data.corruptions import Corruption, Occlusion
+from experiments.spectrum.denoisers import CONTRASTS, CodeFilter, RecoveryMethod
+from latentry.data.corruptions import Corruption
+from latentry.data.image_filters import Contrast, ImageFilter, Observation, observe
 from latentry.evaluation.estimates import Estimate, mean_estimate
 from latentry.evaluation.proportions import Share, share
 from latentry.holding import evaluated
 from latentry.interfaces import Generator
 
-__all__ = ["DenoisingReport", "DenoisingRow", "Labelled", "Target", "compare_denoisers", "observe"]
+__all__ = ["DenoisingReport", "DenoisingRow", "LabelledBatch", "Target", "compare_denoisers"]
 
 Target = Literal["error", "accuracy"]
-"""What a method is tuned by: squared error to the clean image, or accuracy of the guiding classifier."""
+"""What a method is tuned by: squared error to the clean image, or accuracy of the guide."""
 Kind = Literal["filter", "recovery", "basis"]
+"""Whether a method filters images, recovers codes, or filters codes in a basis."""
+Logits = Callable[[Tensor], Tensor]
 
 _AT_ONCE = 500
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledBatch:
     """Clean images and their labels."""
 
     x: Float[Tensor, "n c h w"]
@@ -60,7 +62,6 @@ class DenoisingRow:
     family: str
     """Name of the method."""
     kind: Kind
-    """Whether it filters pictures, recovers codes, or filters them in a basis."""
     blind: bool
     """Whether it sees the corrupted image alone."""
     setting: str
@@ -70,29 +71,32 @@ class DenoisingRow:
     validation_error: float
     """Mean squared error there."""
     validation_accuracy: float
-    """Accuracy of the guiding classifier there."""
+    """Accuracy of the guide there."""
     error: Estimate
     """Mean squared error to the clean image on held-out images."""
     accuracy: Share
     """Accuracy of the independent classifier there."""
-    correct: Bool[Tensor, "n"]
-    """For each held-out image whether it was right."""
     seconds: float
     """Time an image."""
+    correct: Bool[Tensor, "n"]
+    """For each held-out image whether it was right."""
     images: Float[Tensor, "s c h w"]
     """The first held-out images, denoised."""
+
+    def numbers(self) -> dict[str, Any]:
+        """All but the tensors."""
+        nested = {"error": vars(self.error), "accuracy": vars(self.accuracy)}
+        return {name: nested.get(name, value) for name, value in vars(self).items() if name not in ("correct", "images")}
 
 
 @dataclass(frozen=True)
 class DenoisingReport:
     """All methods against one corruption."""
 
-    corruption: str
-    """Its settings."""
     clean: Float[Tensor, "s c h w"]
     """The first held-out images."""
     corrupted: Float[Tensor, "s c h w"]
-    """What became of them."""
+    """The same, corrupted."""
     accuracy_of_clean: Share
     """Accuracy of the independent classifier on clean held-out images."""
     rows: tuple[DenoisingRow, ...]
@@ -104,7 +108,7 @@ class DenoisingReport:
         Args:
             kinds: Which kinds may be taken.
             tuned_by: What the rows were tuned by, and what is compared.
-            blind: Whether methods that are told of the corruption are left out.
+            blind: Whether methods that know the corruption are left out.
 
         Raises:
             ValueError: There is none.
@@ -116,45 +120,35 @@ class DenoisingReport:
             return min(rows, key=lambda row: row.validation_error)
         return max(rows, key=lambda row: row.validation_accuracy)
 
-    def gain(self, tuned_by: Target = "accuracy", *, blind: bool = True, level: float = 0.95) -> Estimate:
+    def gain(self, *, blind: bool = True, level: float = 0.95) -> Estimate:
         """Accuracy of the recovery that was best on validation, less that of the filter that is best on *held-out* images.
 
-        The filter is favoured, having been chosen by its score, whatever it was tuned by. Paired by image, Student's
-        interval; `blind` as in `best`, on both sides.
+        The filter is favoured: it is chosen by its score, whatever it was tuned by. Paired by image, Student's interval;
+        `blind` as in `best`, on both sides.
 
         Raises:
             ValueError: There is no recovery.
         """
-        ours = self.best(("recovery", "basis"), tuned_by, blind=blind)
+        ours = self.best(("recovery", "basis"), "accuracy", blind=blind)
         filters = [row for row in self.rows if row.kind == "filter" and row.blind >= blind]
         strongest = max(filters, key=lambda row: row.accuracy.value)
         return mean_estimate((ours.correct.double() - strongest.correct.double()).cpu(), level)
 
 
-def observe(corruption: Corruption, x: Float[Tensor, "n c h w"], seed: int) -> Observed:
-    """Corrupted images, and where an occlusion lies for those that may know."""
-    corrupted = corruption(x, torch.Generator().manual_seed(seed))
-    if not isinstance(corruption, Occlusion):
-        return Observed(corrupted)
-    return Observed(corrupted, (~corruption.hidden(x, torch.Generator().manual_seed(seed))).to(x))
-
-
 def compare_denoisers(
     corruption: Corruption,
-    validation: Labelled,
-    held_out: Labelled,
+    validation: LabelledBatch,
+    held_out: LabelledBatch,
     generator: Generator,
     *,
-    filters: Sequence[PictureFilter],
-    recoveries: Sequence[Recovering] = (),
+    filters: Sequence[ImageFilter],
+    recoveries: Sequence[RecoveryMethod] = (),
     code_filters: Sequence[CodeFilter] = (),
     contrasts: Sequence[Contrast] = CONTRASTS,
-    guide: Callable[[Tensor], Tensor],
-    classifier: Callable[[Tensor], Tensor],
+    guide: Logits,
+    classifier: Logits,
     seed: int = 0,
     shown: int = 16,
-    level: float = 0.95,
-    progress: Callable[[str], None] | None = None,
 ) -> DenoisingReport:
     """Tune every method on validation images and score it once on held-out ones.
 
@@ -162,116 +156,86 @@ def compare_denoisers(
         corruption: What is done to both.
         validation, held_out: Clean images with labels.
         generator: Decodes codes.
-        filters: Methods on pictures; settings of one family compete.
+        filters: Methods on images; settings of one family compete.
         recoveries: Ways to codes; each family is a method by itself, and one with each family of code filters.
         code_filters: Filters of codes in a basis.
-        contrasts: What each filter of pictures may do with its contrast.
-        guide: Logits of a classifier for tuning on validation images; another one than `classifier`, or the same.
+        contrasts: What may follow each filter of images.
+        guide: Logits of a classifier for tuning on validation images; `classifier`, or another.
         classifier: Logits of one that no method knows, for scores.
         seed: Seed of the corruption; held-out images have the next one.
         shown: Denoised images that the report keeps.
-        level: Level of the intervals.
-        progress: Called with the name of each family when it is tuned.
 
     Raises:
         ValueError: There is no filter, or a method returns images of another shape.
     """
     if not filters:
-        raise ValueError("expected at least one filter to compare with, got none; take `picture_filters()`")
-    parts = {"validation": validation, "held-out": held_out}
-    observed = {name: observe(corruption, part.x, seed + place) for place, (name, part) in enumerate(parts.items())}
-    families = _families(observed, generator, filters, recoveries, code_filters, contrasts)
-
-    rows: list[DenoisingRow] = []
-    for (family, kind), candidates in families.items():
-        tuned = [(candidate, *_scores(candidate("validation")[0], validation, guide)) for candidate in candidates]
+        raise ValueError("expected at least one filter to compare with, got none; take `classical_filters()`")
+    observed = [observe(corruption, part.x, seed + index) for index, part in enumerate((validation, held_out))]
+    rows = []
+    for (family, kind), candidates in _families(generator, filters, recoveries, code_filters, contrasts).items():
+        tuned = [(candidate, *_scores(candidate(observed[0])[0], validation, guide)) for candidate in candidates]
         best: dict[Target, tuple[_Candidate, float, float]] = {
             "error": min(tuned, key=lambda one: one[1]),
             "accuracy": max(tuned, key=lambda one: one[2]),
         }
         for target, (candidate, error, accuracy) in best.items():
-            denoised, seconds = candidate("held-out")
-            correct = _labels(denoised, classifier) == held_out.y
-            squared = (denoised - held_out.x).square().flatten(1).mean(1)
+            x_hat, seconds = candidate(observed[1])
+            correct = _labels(x_hat, classifier) == held_out.y
             rows.append(
                 DenoisingRow(
-                    family=family,
-                    kind=kind,
-                    blind=candidate.blind,
-                    setting=candidate.setting,
-                    tuned_by=target,
-                    validation_error=error,
-                    validation_accuracy=accuracy,
-                    error=mean_estimate(squared.cpu(), level),
-                    accuracy=share(correct, level),
-                    correct=correct,
-                    seconds=seconds / len(held_out.x),
-                    images=denoised[:shown],
+                    family, kind, candidate.blind, candidate.setting, target, error, accuracy,
+                    error=mean_estimate((x_hat - held_out.x).square().flatten(1).mean(1).cpu()),
+                    accuracy=share(correct), seconds=seconds / len(correct), correct=correct, images=x_hat[:shown],
                 )
-            )
-        if progress is not None:
-            progress(family)
-    return DenoisingReport(
-        corruption=repr(corruption),
-        clean=held_out.x[:shown],
-        corrupted=observed["held-out"].x[:shown],
-        accuracy_of_clean=share(_labels(held_out.x, classifier) == held_out.y, level),
-        rows=tuple(rows),
-    )
+            )  # fmt: skip
+    clean = share(_labels(held_out.x, classifier) == held_out.y)
+    return DenoisingReport(held_out.x[:shown], observed[1].x[:shown], clean, tuple(rows))
 
 
-class _Timed:
-    """What a function makes of the observed images of a part, worked out once, and the time it took."""
+class _Once:
+    """A method whose result for an observation is kept, with the seconds that it took."""
 
-    def __init__(self, make: Callable[[str], Tensor]) -> None:
-        self._make, self._made, self._seconds = make, dict[str, Tensor](), dict[str, float]()
+    def __init__(self, method: Callable[[Observation], Tensor]) -> None:
+        self._method, self._kept = method, dict[int, tuple[Tensor, float]]()
 
-    def __call__(self, part: str) -> Tensor:
-        if part not in self._made:
+    def __call__(self, observed: Observation) -> tuple[Tensor, float]:
+        if id(observed) not in self._kept:
             began = time.perf_counter()
-            self._made[part] = self._make(part)
-            self._seconds[part] = time.perf_counter() - began
-        return self._made[part]
-
-    def seconds(self, part: str) -> float:
-        self(part)
-        return self._seconds[part]
+            self._kept[id(observed)] = self._method(observed), time.perf_counter() - began
+        return self._kept[id(observed)]
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A method at one setting: what several settings share, codes or filtered pictures, and images from that."""
+    """A method at one setting: a first step that several settings share, and the rest."""
 
     setting: str
     blind: bool
-    shared: _Timed
-    finish: Callable[[Tensor], Tensor]
-    """From what is shared to images."""
+    first: _Once
+    """Observation to codes or filtered images."""
+    rest: Callable[[Tensor], Tensor]
+    """These to images."""
 
-    def __call__(self, part: str) -> tuple[Tensor, float]:
-        """Images of a part, and the time they took."""
-        shared = self.shared(part)
+    def __call__(self, observed: Observation) -> tuple[Tensor, float]:
+        """Images, and the seconds they took."""
+        codes, seconds = self.first(observed)
         began = time.perf_counter()
-        images = self.finish(shared)
-        return images, self.shared.seconds(part) + time.perf_counter() - began
+        images = self.rest(codes)
+        return images, seconds + time.perf_counter() - began
 
 
 def _families(
-    observed: dict[str, Observed],
     generator: Generator,
-    filters: Sequence[PictureFilter],
-    recoveries: Sequence[Recovering],
+    filters: Sequence[ImageFilter],
+    recoveries: Sequence[RecoveryMethod],
     code_filters: Sequence[CodeFilter],
     contrasts: Sequence[Contrast],
 ) -> dict[tuple[str, Kind], list[_Candidate]]:
     """Candidates that compete with each other, by name and kind."""
     found: dict[tuple[str, Kind], list[_Candidate]] = {}
 
-    def add(family: str, kind: Kind, candidate: _Candidate) -> None:
-        found.setdefault((family, kind), []).append(candidate)
-
-    def made(method: Callable[[Observed], Tensor]) -> _Timed:
-        return _Timed(lambda part: method(observed[part]))
+    def add(family: str, kind: Kind, *candidate: Any) -> None:
+        found.setdefault((family, kind), []).append(_Candidate(*candidate))
 
     def decoded(apply: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         def images(codes: Tensor) -> Tensor:
@@ -280,30 +244,28 @@ def _families(
 
         return images
 
-    for method in filters:
-        pictures = made(method.denoise)
-        add(method.family, "filter", _Candidate(method.setting, method.blind, pictures, lambda x: x))
-        for contrast in contrasts if method.contrasted else ():
-            setting = f"{method.setting}; {contrast}"
-            add(method.family, "filter", _Candidate(setting, method.blind, pictures, contrast))
+    for each in filters:
+        filtered = _Once(each.denoise)
+        add(each.family, "filter", each.setting, each.blind, filtered, lambda x: x)
+        for contrast in contrasts if each.stretches else ():
+            add(each.family, "filter", f"{each.setting}; {contrast}", each.blind, filtered, contrast)
     for way in recoveries:
-        codes = made(way.codes)
-        add(way.family, "recovery", _Candidate(way.setting, way.blind, codes, decoded(lambda z: z)))
-        for code_filter in code_filters:
-            setting = f"{way.setting}; {code_filter.setting}"
-            candidate = _Candidate(setting, way.blind, codes, decoded(code_filter.apply))
-            add(f"{way.family}, {code_filter.family}", "basis", candidate)
+        codes = _Once(way.codes)
+        add(way.family, "recovery", way.setting, way.blind, codes, decoded(lambda z: z))
+        for last in code_filters:
+            setting = f"{way.setting}; {last.setting}"
+            add(f"{way.family}, {last.family}", "basis", setting, way.blind, codes, decoded(last.apply))
     return found
 
 
-def _scores(denoised: Tensor, clean: Labelled, guide: Callable[[Tensor], Tensor]) -> tuple[float, float]:
-    """Mean squared error, and accuracy of the guiding classifier."""
-    if denoised.shape != clean.x.shape:
-        raise ValueError(f"expected denoised images of shape {tuple(clean.x.shape)}, got {tuple(denoised.shape)}")
-    accuracy = (_labels(denoised, guide) == clean.y).double().mean().item()
-    return (denoised - clean.x).square().mean().item(), accuracy
+def _scores(x_hat: Tensor, clean: LabelledBatch, guide: Logits) -> tuple[float, float]:
+    """Mean squared error, and accuracy of the guide."""
+    if x_hat.shape != clean.x.shape:
+        raise ValueError(f"expected denoised images of shape {tuple(clean.x.shape)}, got {tuple(x_hat.shape)}")
+    accuracy = (_labels(x_hat, guide) == clean.y).double().mean().item()
+    return (x_hat - clean.x).square().mean().item(), accuracy
 
 
-def _labels(x: Tensor, classifier: Callable[[Tensor], Tensor]) -> Int[Tensor, "n"]:
+def _labels(x: Tensor, classifier: Logits) -> Int[Tensor, "n"]:
     with evaluated(classifier), torch.no_grad():
         return torch.cat([classifier(part).argmax(1) for part in x.split(_AT_ONCE)])

@@ -8,7 +8,7 @@ import torch
 
 from experiments.frame.cells import unseen
 from experiments.spectrum.denoisers import STRENGTHS, code_filters, filters_for, recoveries_for
-from experiments.spectrum.denoising import DenoisingRow, compare_denoisers
+from experiments.spectrum.denoising import compare_denoisers
 from experiments.spectrum.spaces import (
     SHOWN,
     EncoderCell,
@@ -124,21 +124,6 @@ def denoise(places: Places, asked: DenoisingCell) -> dict[str, Any]:
             "clean": report.accuracy_of_clean.value,
             "gain": asdict(report.gain()),
             "gain_told": asdict(report.gain(blind=False)),
-            "rows": [_row(row) for row in report.rows],
+            "rows": [row.numbers() for row in report.rows],
         }
     return found
-
-
-def _row(row: DenoisingRow) -> dict[str, Any]:
-    return {
-        "family": row.family,
-        "kind": row.kind,
-        "blind": row.blind,
-        "setting": row.setting,
-        "tuned_by": row.tuned_by,
-        "validation_accuracy": row.validation_accuracy,
-        "validation_error": row.validation_error,
-        "accuracy": asdict(row.accuracy),
-        "error": asdict(row.error),
-        "seconds": row.seconds,
-    }

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from experiments.frame.cells import unseen
-from experiments.spectrum.denoising import Labelled as LabelledPictures
+from experiments.spectrum.denoising import LabelledBatch
 from latentry.data.images import LabelledImages
 from latentry.data.sources import load_dataset
 from latentry.holding import evaluated
@@ -191,11 +191,11 @@ class Bench:
     device: torch.device
     data: LabelledImages
 
-    def images(self, split: str, count: int) -> LabelledPictures:
+    def images(self, split: str, count: int) -> LabelledBatch:
         """The first images of a split and their labels, on the device."""
         part = self.data.split(split)
         rows = range(min(count, len(part)))
-        return LabelledPictures(part.images(rows).to(self.device), part.labels[rows.start : rows.stop])
+        return LabelledBatch(part.images(rows).to(self.device), part.labels[rows.start : rows.stop])
 
     def decode(self, z: Tensor) -> Tensor:
         return decoded(self.generator, z).to(self.device)
