@@ -97,6 +97,10 @@ class Cell(ABC):
         """Its numbers by name; by default all of the result, named by their path."""
         return dict(flat(result))
 
+    def rows(self, result: dict[str, Any]) -> Mapping[Row, Mapping[str, float]]:
+        """Measures of each row that it fills: by default those of `row`; for a cell of several methods, of several rows."""
+        return {} if self.row is None else {self.row: self.measures(result)}
+
     @property
     def identity(self) -> dict[str, Any]:
         """Settings and recipe as JSON gives them back."""

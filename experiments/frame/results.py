@@ -35,10 +35,10 @@ _COLUMNS = ("part", "data", "method", "seed", "measure", "value")
 def results_table(cells: Sequence[Cell], results: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
     """The long table of all cells that have a row in it."""
     rows = [
-        (*cell.row, measure, value)
+        (*row, measure, value)
         for cell in cells
-        if cell.row is not None
-        for measure, value in cell.measures(results[cell.name]).items()
+        for row, measures in cell.rows(results[cell.name]).items()
+        for measure, value in measures.items()
     ]
     return pd.DataFrame(rows, columns=_COLUMNS)
 

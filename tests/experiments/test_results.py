@@ -103,3 +103,19 @@ def test_settings_that_no_experiment_knows_are_refused_with_what_there_is() -> N
     with pytest.raises(ValueError, match="got 0 for 0"):
         check_counts("reader", data=(), readers=())
     check_counts("reader", data=("a",), readers=("b",))
+
+
+@dataclass(frozen=True)
+class Compared(Scored):
+    """A cell of two methods."""
+
+    def rows(self, result: dict[str, Any]) -> dict[Row, dict[str, float]]:
+        return {self.row._replace(method=method): {"share": share} for method, share in result.items()}
+
+
+def test_a_cell_of_several_methods_fills_several_rows() -> None:
+    cells = [Compared("all", seed) for seed in (0, 1)]
+    table = results_table(cells, {cell.name: {"a": 0.1, "b": 0.2 + cell.seed} for cell in cells})
+    assert {name: row["share"] for name, row in measured(table, "models")["toys"].items()} == {
+        "a": {0: 0.1, 1: 0.1}, "b": {0: 0.2, 1: 1.2},
+    }  # fmt: skip
