@@ -302,6 +302,7 @@ CALLS: dict[str, Call] = {
     "priors.Tabulated": of_prior(TABLE),
     "priors.TruncatedCauchy": of_prior(lt.priors.TruncatedCauchy(D)),
     "priors.Uniform": of_prior(lt.priors.Uniform(D)),
+    "priors.as_prior": call(lambda z, prior: lt.priors.as_prior(prior).iid_coordinates(z)[0], True, True, z=Z, prior=RADIAL),
     "priors.combine": call(lt.priors.combine, True, codes=torch.stack([Z, Z_B]), weights=[0.5, 0.5], prior=NORMAL),
     "priors.density_curves": call(lt.priors.density_curves, False, False, 6, prior=NORMAL),
     "priors.design_interpolable": call(
@@ -311,7 +312,6 @@ CALLS: dict[str, Call] = {
     "priors.design_radius": call(
         lt.priors.design_radius, False, False, 4, latent_dim=D, bins=8, distribution_bins=16, max_iterations=5
     ),
-    "priors.iid_coordinates": call(lambda z, prior: lt.priors.iid_coordinates(z, prior)[0], True, True, z=Z, prior=RADIAL),
     "priors.norm_curves": call(lt.priors.norm_curves, False, False, 4, prior=NORMAL),
     "priors.summarize": call(lt.priors.summarize, False, True, 6, prior=NORMAL),
 }

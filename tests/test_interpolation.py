@@ -323,6 +323,9 @@ class Ring(nn.Module):
 
     latent_dim = 2
 
+    def sample(self, shape: int = 1, y: Tensor | None = None, *, rng: torch.Generator | None = None) -> Tensor:
+        return torch.nn.functional.normalize(torch.randn(shape, 2, generator=rng), dim=-1)
+
 
 ZEROS = torch.zeros(1, 2)
 
@@ -348,7 +351,7 @@ ZEROS = torch.zeros(1, 2)
         ),
         (lambda: combination_table(NormalDistribution(), (0.0, 0.0)), "not all zero"),
         (lambda: norm_table(UniformDistribution(0.0, 1.0), 3, (0.0, 0.0)), "not all zero"),
-        (lambda: interpolate(ZEROS, ZEROS, 0.5, Ring()), "radial or a labelled one, got Ring"),
+        (lambda: interpolate(ZEROS, ZEROS, 0.5, Ring()), "uniform direction, got Ring"),
     ],
 )
 def test_bad_input_is_named(make: object, message: str) -> None:

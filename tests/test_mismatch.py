@@ -16,6 +16,7 @@ from latentry.priors import (
     IIDPrior,
     LogUniformRadius,
     Normal,
+    NormalMixture,
     RadialPrior,
     SphericalCauchy,
     Tabulated,
@@ -266,7 +267,7 @@ def test_steps_must_be_finite(t: float) -> None:
 
 def test_a_prior_of_unknown_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="independent coordinates of one distribution, or one with a uniform direction"):
-        mismatch(torch.nn.Linear(2, 2))
+        mismatch(NormalMixture([[0.0]], [[1.0]]))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from torch.testing import assert_close
 from latentry.latent.differences import Difference, Norm
 from latentry.latent.regularizers import L2, AbsoluteValue
 from latentry.latent.solvers.objective import Objective
-from latentry.latent.solvers.prior_frame import prior_frame
 from latentry.latent.solvers.squashing import Squashing
 from latentry.priors import Normal, Uniform
 
@@ -30,7 +29,7 @@ def z(rng: torch.Generator) -> Tensor:
 
 def objective_of(matrix: Tensor, norm: Norm = "l2", weight: Callable[[float], float] = lambda share: 0.3) -> Objective:
     prior = Normal(D).double()
-    frame = prior_frame(prior, matrix)
+    frame = prior.frame(matrix)
     return Objective(lambda z: torch.tanh(z @ matrix.mT), prior, Difference(norm), L2(), weight, frame)
 
 
@@ -104,7 +103,7 @@ def test_a_gradient_is_small_by_the_angle_between_residuals_and_jacobian(matrix:
             Difference(),
             None,
             lambda share: 0.0,
-            prior_frame(prior, matrix),
+            prior.frame(matrix),
             variance=scale**2 * matrix.square().sum().item() / PIXELS,
         )
         target = objective.difference.prepare(scale * x)
@@ -114,7 +113,7 @@ def test_a_gradient_is_small_by_the_angle_between_residuals_and_jacobian(matrix:
 
 def test_a_slope_out_of_the_support_is_none(matrix: Tensor) -> None:
     prior = Uniform(D).double()
-    objective = Objective(lambda z: z, prior, Difference(), None, lambda share: 0.0, prior_frame(prior, matrix))
+    objective = Objective(lambda z: z, prior, Difference(), None, lambda share: 0.0, prior.frame(matrix))
     beyond = objective.difference.prepare(torch.full((2, D), 2.0, dtype=torch.float64))
     codes = torch.tensor([[1.0] * D, [1.0] * (D - 1) + [0.9]], dtype=torch.float64)
     assert objective.is_stationary(codes, beyond).tolist() == [True, False]

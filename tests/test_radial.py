@@ -241,10 +241,11 @@ def test_arguments_make_the_same_prior_again(prior: RadialPrior) -> None:
 
 
 def test_radial_priors_promise_normal_coordinates_and_no_more() -> None:
-    prior = SphericalCauchy(4)
+    prior, z = SphericalCauchy(4), torch.ones(2, 4)
     assert isinstance(prior, PushforwardPrior)
     assert not isinstance(prior, Prior | LabelledPrior)
-    assert not isinstance(Normal(4), PushforwardPrior)
+    assert torch.equal(prior.iid_coordinates(z)[0], prior.to_normal(z))
+    assert torch.equal(Normal(4).iid_coordinates(z)[0], z)
 
 
 def test_a_cauchy_code_has_no_mean() -> None:

@@ -50,7 +50,7 @@ from torch import Tensor
 from latentry.display import Facts, Shown, number, percent
 from latentry.evaluation.coordinates import Coordinates, Lengths, coordinates, coordinates_of_prior, lengths
 from latentry.evaluation.proportions import Share, share
-from latentry.interfaces import LabelledPrior, Prior, PushforwardPrior
+from latentry.interfaces import SampledPrior
 from latentry.numerics.dependence import correlation_p_value, correlation_statistic
 from latentry.numerics.distances import quantile_cells, wasserstein_distance
 from latentry.numerics.goodness_of_fit import (
@@ -66,7 +66,7 @@ from latentry.numerics.goodness_of_fit import (
 from latentry.numerics.inputs import checked
 from latentry.numerics.multiplicity import higher_criticism, higher_criticism_p_value, holm
 from latentry.numerics.univariate import UnivariateDistribution
-from latentry.priors.coordinates import iid_coordinates
+from latentry.priors.strangers import as_prior
 from latentry.priors.univariate import NormalDistribution
 
 __all__ = ["LEVEL", "OFFICIAL_COUNT", "Check", "Distance", "GoodnessOfFit", "code_distances", "goodness_of_fit"]
@@ -203,7 +203,7 @@ class GoodnessOfFit(Shown):
 @checked(any_length=("z",))
 def goodness_of_fit(
     z: Float[Tensor, "n d"],
-    prior: Prior | PushforwardPrior | LabelledPrior,
+    prior: SampledPrior,
     y: Int[Tensor, "..."] | None = None,
     *,
     rng: torch.Generator | None = None,
@@ -267,7 +267,7 @@ def goodness_of_fit(
 
 
 @checked()
-def code_distances(z: Float[Tensor, "n d"], prior: Prior | PushforwardPrior | LabelledPrior) -> dict[str, Distance]:
+def code_distances(z: Float[Tensor, "n d"], prior: SampledPrior) -> dict[str, Distance]:
     """Kolmogorov-Smirnov ("KS"), Cramer-von Mises ("CvM") and Anderson-Darling ("AD") distance of each code to its prior.
 
     These tests alone, for codes in great numbers: in pieces that stay in the processor's cache, and so in constant memory
@@ -299,16 +299,17 @@ class _View:
         return self.z.std(correction=0).item()
 
 
-def _view(z: Tensor, prior: Prior | PushforwardPrior | LabelledPrior, y: Tensor | None, rng: torch.Generator) -> _View:
-    if isinstance(prior, LabelledPrior):
-        conditional = prior(prior.sample_labels(z, rng=rng) if y is None else y)
+def _view(z: Tensor, prior: SampledPrior, y: Tensor | None, rng: torch.Generator) -> _View:
+    known = as_prior(prior)
+    if known.labelled:
+        conditional = known(known.sample_labels(z, rng=rng) if y is None else y)
         under = coordinates(z, conditional).cpu()
         means, variances = (moment.double().expand(z.shape) for moment in (conditional.mean, conditional.variance))
         mean, variance = means.mean().item(), (variances.mean() + means.var(correction=0)).item()
         distribution: UnivariateDistribution = NormalDistribution()
         measured = under.scores
     else:
-        z, distribution = iid_coordinates(z.cpu(), prior)
+        z, distribution = known.iid_coordinates(z.cpu())
         under = coordinates(z, distribution)
         mean, variance, measured = distribution.mean, distribution.variance, z.double()
     distance = wasserstein_distance(

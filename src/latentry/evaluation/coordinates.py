@@ -13,17 +13,17 @@ are multiplied by :math:`m / (n + m)`. For labelled priors the length of the nor
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, singledispatch
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from latentry.interfaces import LabelledPrior, Prior, PushforwardPrior
+from latentry.interfaces import SampledPrior
 from latentry.numerics.dependence import normal_scores
 from latentry.numerics.univariate import UnivariateDistribution
-from latentry.priors.coordinates import iid_coordinates
+from latentry.priors.strangers import as_prior
 from latentry.priors.univariate import NormalDistribution
 
 __all__ = ["Coordinates", "Lengths", "coordinates", "coordinates_of_prior", "lengths"]
@@ -74,7 +74,7 @@ def coordinates(z: Float[Tensor, "n d"], distribution: Any) -> Coordinates:
 
 def coordinates_of_prior(
     z: Float[Tensor, "n d"],
-    prior: Prior | PushforwardPrior | LabelledPrior,
+    prior: SampledPrior,
     y: Int[Tensor, "n"] | None = None,
     *,
     rng: torch.Generator | None = None,
@@ -87,11 +87,12 @@ def coordinates_of_prior(
         y: Labels of the codes; drawn from p(y | z) where they are not given.
         rng: Draws the labels, on the device of the codes; without one they are the same at every call.
     """
-    if not isinstance(prior, LabelledPrior):
-        return coordinates(*iid_coordinates(z.cpu(), prior))
+    known = as_prior(prior)
+    if not known.labelled:
+        return coordinates(*known.iid_coordinates(z.cpu()))
     if y is None:
-        y = prior.sample_labels(z, rng=torch.Generator(z.device).manual_seed(0) if rng is None else rng)
-    return coordinates(z, prior(y)).cpu()
+        y = known.sample_labels(z, rng=torch.Generator(z.device).manual_seed(0) if rng is None else rng)
+    return coordinates(z, known(y)).cpu()
 
 
 def _log_tail(
@@ -115,26 +116,36 @@ class Lengths:
 
     under: Coordinates
     """Where each lies in the distribution."""
-    ratio: float
-    """Root mean square length over what it should be."""
     weight: float
     """What a squared statistic of them is to be multiplied by: 1 where the distribution is known in closed form."""
+    ratio: float
+    """Root mean square length over what it should be."""
 
 
 def lengths(z: Float[Tensor, "n d"], distribution: UnivariateDistribution) -> Lengths:
     """||z||^2 of codes under a prior with independent coordinates of one distribution."""
-    n, d = z.shape
     squares = z.double().square().sum(1)
-    ratio = (squares.mean() / (d * (distribution.variance + distribution.mean**2))).sqrt().item()
-    if isinstance(distribution, NormalDistribution) and distribution.loc == 0:
-        half = squares / (2 * distribution.scale**2)
-        shape = half.new_tensor(d / 2)
-        cdf, sf = torch.special.gammainc(shape, half), torch.special.gammaincc(shape, half)
-        return Lengths(Coordinates(cdf, cdf.log(), sf.log()), ratio, 1.0)
+    ratio = (squares.mean() / (z.shape[1] * (distribution.variance + distribution.mean**2))).sqrt().item()
+    return Lengths(*_squares_under(distribution, squares, z.shape[1]), ratio)
+
+
+@singledispatch
+def _squares_under(distribution: Any, squares: Float[Tensor, "n"], d: int) -> tuple[Coordinates, float]:
+    """Squared lengths under their distribution, with the weight of `Lengths`; for any distribution, among draws."""
     drawn = _squared_lengths(distribution, d)
     rank = torch.searchsorted(drawn, squares)
     u = (rank + 0.5) / (len(drawn) + 1)
-    return Lengths(Coordinates(u, u.log(), torch.log1p(-u)), ratio, len(drawn) / (n + len(drawn)))
+    return Coordinates(u, u.log(), torch.log1p(-u)), len(drawn) / (len(squares) + len(drawn))
+
+
+@_squares_under.register
+def _(distribution: NormalDistribution, squares: Float[Tensor, "n"], d: int) -> tuple[Coordinates, float]:
+    if distribution.loc != 0:
+        return _squares_under.dispatch(object)(distribution, squares, d)
+    half = squares / (2 * distribution.scale**2)
+    shape = half.new_tensor(d / 2)
+    cdf, sf = torch.special.gammainc(shape, half), torch.special.gammaincc(shape, half)
+    return Coordinates(cdf, cdf.log(), sf.log()), 1.0
 
 
 @lru_cache(maxsize=16)

@@ -49,7 +49,7 @@ from latentry.evaluation.proportions import Share, share
 from latentry.evaluation.strokes import stroke_attributes
 from latentry.evaluation.structure import EditLeakage, edit_leakage
 from latentry.holding import evaluated
-from latentry.interfaces import FeatureExtractor, LabelledPrior, Prior, PushforwardPrior
+from latentry.interfaces import FeatureExtractor, SampledPrior
 
 __all__ = [
     "MatchedStrength",
@@ -157,7 +157,7 @@ class PriorKept(Told):
 def prior_kept(
     z: Float[Tensor, "n d"],
     z_edited: Float[Tensor, "n d"],
-    prior: Prior | PushforwardPrior | LabelledPrior,
+    prior: SampledPrior,
     *,
     rng: torch.Generator | None = None,
 ) -> PriorKept:

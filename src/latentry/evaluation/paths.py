@@ -29,11 +29,12 @@ from latentry.display import Facts, Shown, Told, percent
 from latentry.evaluation.coordinates import coordinates_of_prior
 from latentry.evaluation.proportions import Share, share
 from latentry.holding import evaluated
-from latentry.interfaces import Generator, LabelledPrior, Prior, PushforwardPrior
+from latentry.interfaces import Generator, SampledPrior
 from latentry.numerics.data_range import check_range
 from latentry.numerics.goodness_of_fit import ks_quantile, ks_statistic
 from latentry.numerics.inputs import checked
-from latentry.priors import RadialPrior, Rule, combine
+from latentry.priors.interpolation import Rule, combine
+from latentry.priors.strangers import as_prior
 
 __all__ = ["PathCodes", "PathPoint", "PathReport", "evaluate_paths", "path_codes", "rejected_codes"]
 
@@ -125,7 +126,7 @@ class PathReport(Shown, tuple[PathPoint[Any], ...]):
 
 @checked()
 def path_codes(
-    prior: Prior | RadialPrior | LabelledPrior,
+    prior: SampledPrior,
     *,
     rules: Sequence[Rule] = _RULES,
     t: Sequence[float] = _STEPS,
@@ -169,7 +170,7 @@ def path_codes(
 @checked()
 def rejected_codes(
     z: Float[Tensor, "n d"],
-    prior: Prior | PushforwardPrior | LabelledPrior,
+    prior: SampledPrior,
     level: float = 0.05,
     *,
     y: Int[Tensor, "n"] | None = None,
@@ -191,7 +192,7 @@ def rejected_codes(
 @checked()
 def evaluate_paths(
     generator: Generator,
-    prior: Prior | RadialPrior | LabelledPrior,
+    prior: SampledPrior,
     reference: Any,
     *,
     rules: Sequence[Rule] = _RULES,
@@ -255,16 +256,17 @@ def _data_of(x: Any, z: Float[Tensor, "n d"]) -> Tensor:
 
 
 def _drawn(
-    prior: Any, k: int, n: int, labels: Labels, rng: torch.Generator | None
+    prior: SampledPrior, k: int, n: int, labels: Labels, rng: torch.Generator | None
 ) -> tuple[Float[Tensor, "k n d"], Int[Tensor, "k n"] | None]:
     """k batches of n codes, and their labels where the prior has any."""
-    if not isinstance(prior, LabelledPrior):
-        return prior.sample((k, n), rng=rng), None
-    z: Tensor = prior.sample((k, n), rng=rng)  # type: ignore[attr-defined]
-    y = torch.stack([prior.sample_labels(part, rng=rng) for part in z])
+    known = as_prior(prior)
+    z: Tensor = known.sample((k, n), rng=rng)
+    if not known.labelled:
+        return z, None
+    y = torch.stack([known.sample_labels(part, rng=rng) for part in z])
     if labels == "independent":
         return z, y
-    return torch.cat([z[:1], prior(y[0]).sample((k - 1,), rng=rng)]), y[:1].expand(k, -1)
+    return torch.cat([z[:1], known(y[0]).sample((k - 1,), rng=rng)]), y[:1].expand(k, -1)
 
 
 def _joins_two(weights: Sequence[float]) -> bool:

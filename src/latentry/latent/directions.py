@@ -136,7 +136,7 @@ def activation_directions(
     if varying < components:
         raise ValueError(f"expected {components} components that vary, got {varying}; ask for fewer")
     rows = (found.covariance[:d, d:] @ axes[:, :components] / variances[:components]).mT
-    rows = _typical_norm(prior) * torch.nn.functional.normalize(rows, dim=1)
+    rows = _median_norm(prior) * torch.nn.functional.normalize(rows, dim=1)
     own = prior.sample(0)
     return _unlabelled(rows.to(own), found.mean[:d].to(own), "activations", generator, prior)
 
@@ -170,7 +170,7 @@ def first_weight_directions(
         )
     matrix = matrix.detach().double()
     _, axes = symmetric_eigh(matrix.mT @ matrix)
-    rows = axes.mT[: _checked_components(components, len(axes))] * _typical_norm(prior)
+    rows = axes.mT[: _checked_components(components, len(axes))] * _median_norm(prior)
     own = prior.sample(0)
     named = weights if generator is None and isinstance(weights, nn.Module) else generator
     return _unlabelled(rows.to(own), own.new_zeros(prior.latent_dim), "first-weights", named, prior)
@@ -191,7 +191,7 @@ def random_directions(
     q, r = torch.linalg.qr(torch.randn(d, d, dtype=torch.float64, generator=rng))
     rows = (q * r.diagonal().sign()).mT[: _checked_components(components, d)]  # with these signs uniform (Mezzadri, 2007)
     own = prior.sample(0)
-    return _unlabelled((_typical_norm(prior) * rows).to(own), own.new_zeros(d), "random", None, prior)
+    return _unlabelled((_median_norm(prior) * rows).to(own), own.new_zeros(d), "random", None, prior)
 
 
 @checked()
@@ -242,7 +242,7 @@ def _checked_components(components: int | None, most: int) -> int:
     return most if components is None else components
 
 
-def _typical_norm(prior: SampledPrior) -> float:
+def _median_norm(prior: SampledPrior) -> float:
     """Median norm of codes of the prior."""
     rng = torch.Generator(prior.sample(0).device).manual_seed(0)
     return prior.sample(_NORMS, rng=rng).norm(dim=1).median().item()

@@ -18,9 +18,9 @@ from torch.optim import Adam, Optimizer
 
 from latentry.holding import evaluated, weights_like
 from latentry.interfaces import Generator, SampledPrior
-from latentry.latent.prior_scale import Scale
 from latentry.networks import ConvolutionalEncoder, VectorEncoder, channels_last
 from latentry.priors import files as prior_files
+from latentry.priors.frame import Standardization
 
 __all__ = ["Pairs", "code_error", "deviations", "encode", "encoder_for", "gentle_adam", "prior_record", "run_folder"]
 
@@ -123,7 +123,7 @@ def encode(encoder: nn.Module, x: Tensor) -> Float[Tensor, "n k"]:
         return torch.cat([encoder(part.to(like)) for part in x.split(AT_ONCE)])
 
 
-def code_error(encoder: nn.Module, scale: Scale, z: Float[Tensor, "n d"], x: Float[Tensor, "n *s"]) -> float:
+def code_error(encoder: nn.Module, scale: Standardization, z: Float[Tensor, "n d"], x: Float[Tensor, "n *s"]) -> float:
     """Mean squared error in the prior's scale of an encoder's codes of x, brought back into the support."""
     units = scale.units(z)
     found = encode(encoder, x)[:, : z.shape[1]]  # a variational encoder gives deviations too

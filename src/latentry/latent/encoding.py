@@ -9,7 +9,7 @@ where the difference is a mean over elements: of squares, of absolute values, or
 `Inverse` has seen only what G makes, and data are not quite of that kind: on the shipped digits it leaves two thirds of them
 with their label. Labels serve the training alone; the encoder reads nothing but x.
 
-K keeps the codes near the prior, in whose scale E works (`prior_scale`). A variational encoder gives each datum a
+K keeps the codes near the prior, in whose units E works (`Standardization`). A variational encoder gives each datum a
 distribution
 :math:`N(\mu, \sigma^2)`, and K is its mean divergence from N(0, 1) (Kingma and Welling, 2014),
 
@@ -63,11 +63,12 @@ from latentry.latent.encoder_fitting import (
 )
 from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.inverse import DataReport, Inverse, InverseReport
-from latentry.latent.prior_scale import Scale, scale_of
 from latentry.networks import ConvolutionalEncoder, VectorEncoder
 from latentry.networks import files as network_files
 from latentry.numerics.data_range import check_range
 from latentry.numerics.inputs import checked
+from latentry.priors.frame import Standardization
+from latentry.priors.strangers import as_prior
 from latentry.storage import fingerprint
 from latentry.training.history import History
 from latentry.training.loop import Update, train
@@ -157,7 +158,7 @@ def fit_encoder(
     weights = _Weights(class_weight, score_weight, prior_weight)
     _check_choices(batch_size, width, learning_rate, difference)
     seed = int(torch.randint(2**31, (), generator=rng, device=rng.device if rng is not None else None))
-    scale = scale_of(prior)
+    scale = as_prior(prior).standardization()
     with (
         evaluated(generator, classifier, scores, augment, prior),
         torch.random.fork_rng(),
@@ -267,7 +268,7 @@ class _Outcome:
     def __init__(
         self,
         pairs: Pairs,
-        scale: Scale,
+        scale: Standardization,
         classifier: Callable[[Tensor], Tensor] | None,
         scores: Callable[[Tensor], Tensor] | None,
         latent_dim: int,

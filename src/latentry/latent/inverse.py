@@ -50,12 +50,13 @@ from latentry.latent.encoder_fitting import (
     run_folder,
 )
 from latentry.latent.fingerprints import fingerprint_of
-from latentry.latent.prior_scale import Scale, scale_of
 from latentry.networks import channels_last
 from latentry.networks import files as network_files
 from latentry.numerics.inputs import checked
 from latentry.paths import user_path
 from latentry.priors import files as prior_files
+from latentry.priors.frame import Standardization
+from latentry.priors.strangers import as_prior
 from latentry.storage import read_json, read_tensors, write_json, write_tensors
 from latentry.training.history import History
 from latentry.training.loop import Update, train
@@ -164,7 +165,7 @@ class Inverse(Shown):
             ValueError: The data are not of the shape that the generator makes, or not floating-point.
         """
         self._check(x)
-        return scale_of(self.prior).codes(encode(self.encoder, x)[:, : self.prior.latent_dim]).to(x)
+        return as_prior(self.prior).standardization().codes(encode(self.encoder, x)[:, : self.prior.latent_dim]).to(x)
 
     @checked()
     def sample(self, x: Shaped[Tensor, "n *s"], *, rng: torch.Generator | None = None) -> Float[Tensor, "n d"]:
@@ -183,7 +184,7 @@ class Inverse(Shown):
         self._check(x)
         mean, raw = encode(self.encoder, x).chunk(2, 1)
         noise = torch.randn(mean.shape, generator=rng, device=rng.device if rng is not None else None).to(mean)
-        return scale_of(self.prior).codes(mean + deviations(raw) * noise).to(x)
+        return as_prior(self.prior).standardization().codes(mean + deviations(raw) * noise).to(x)
 
     def _check(self, x: Tensor) -> None:
         if x.shape[1:] != self.data_shape:
@@ -247,7 +248,7 @@ def fit_inverse(
             f"got {batch_size}, {width}, {learning_rate} and {noise}"
         )
     seed = int(torch.randint(2**31, (), generator=rng, device=rng.device if rng is not None else None))
-    scale = scale_of(prior)
+    scale = as_prior(prior).standardization()
     with (
         evaluated(generator, prior, corrupt),
         torch.random.fork_rng(),
@@ -404,7 +405,7 @@ def _check_generator_fits(
 class _Training:
     """The step that trains an encoder; every batch is drawn anew."""
 
-    def __init__(self, encoder: nn.Module, pairs: Pairs, scale: Scale, learning_rate: float) -> None:
+    def __init__(self, encoder: nn.Module, pairs: Pairs, scale: Standardization, learning_rate: float) -> None:
         self.encoder, self.pairs, self.scale = encoder, pairs, scale
         self.networks = {"encoder": encoder}
         self.averages: dict[str, AveragedModel] = {}

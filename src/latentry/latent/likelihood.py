@@ -18,26 +18,17 @@ al., "PULSE: self-supervised photo upsampling via latent space exploration of ge
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentry.interfaces import Prior, SampledPrior
-from latentry.numerics.cdf_distances import overhang, reach
+from latentry.interfaces import SampledPrior
 from latentry.numerics.inputs import checked
-from latentry.numerics.univariate import UnivariateDistribution
-from latentry.priors.labelled import NormalMixture
-from latentry.priors.radial import RadialPrior
+from latentry.priors.strangers import as_prior
 
 __all__ = ["NegativeLogPrior", "NormShell"]
 
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
-_LEAST_LOG_DENSITY = -100.0
-"""Stands for the log density in a gap of the support."""
-_LEAST_NORM = 1e-12
 
 
 @dataclass(frozen=True)
@@ -52,23 +43,7 @@ class NegativeLogPrior:
 
     @checked(differentiable=True, any_value=("z",))
     def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
-        if isinstance(prior, Prior):
-            distribution: Any = prior.marginal
-            known = reach(distribution)
-            density = distribution.log_prob(z.clamp(*known.bounds)).nan_to_num(neginf=_LEAST_LOG_DENSITY).mean(-1)
-            outside = overhang(z, known.bounds, known.scale)
-        elif isinstance(prior, RadialPrior):
-            known = reach(prior.radius_distribution)
-            low, high = known.bounds if prior.radius_distribution.support[0] > 0 else (0.0, known.bounds[1])
-            r = z.norm(dim=-1, keepdim=True).clamp(min=_LEAST_NORM)
-            density = prior.log_prob(z * (r.clamp(low, high) / r)).nan_to_num(neginf=_LEAST_LOG_DENSITY) / z.shape[-1]
-            outside = overhang(r, (low, high), known.scale)
-        elif hasattr(prior, "log_prob"):
-            density = prior.log_prob(z) / z.shape[-1]
-            outside = torch.zeros_like(density)
-        else:
-            raise ValueError(f"expected a prior with a log_prob, got {type(prior).__name__}; take L2, which needs none")
-        return outside - density - _LOG_SQRT_2PI
+        return -as_prior(prior).mean_log_prob(z) - _LOG_SQRT_2PI
 
 
 @dataclass(frozen=True)
@@ -82,23 +57,4 @@ class NormShell:
 
     @checked(differentiable=True, any_value=("z",))
     def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
-        return (z.norm(dim=-1) / _typical_norm(prior) - 1).square()
-
-
-def _typical_norm(prior: SampledPrior) -> float:
-    if isinstance(prior, Prior):
-        return math.sqrt(prior.latent_dim * (prior.marginal.variance + prior.marginal.mean**2))
-    if isinstance(prior, RadialPrior):
-        return _median(prior.radius_distribution)
-    if isinstance(prior, NormalMixture):
-        mixture = prior()
-        return math.sqrt((mixture.variance + mixture.mean.square()).sum().item())
-    raise ValueError(
-        f"expected a prior with independent coordinates of one distribution, a radial one or a NormalMixture, "
-        f"got {type(prior).__name__}; give the norm's distribution to RadialPrior"
-    )
-
-
-@lru_cache(maxsize=32)
-def _median(distribution: UnivariateDistribution) -> float:
-    return distribution.icdf(torch.tensor(0.5, dtype=torch.float64)).item()
+        return (z.norm(dim=-1) / as_prior(prior).typical_norm() - 1).square()

@@ -19,10 +19,10 @@ from latentry.latent.regularizers import Regularizer
 from latentry.latent.solvers.driver import Tolerance
 from latentry.latent.solvers.jacobian import jacobian_mode
 from latentry.latent.solvers.objective import Objective
-from latentry.latent.solvers.prior_frame import prior_frame
 from latentry.latent.solvers.rows import take
 from latentry.latent.solvers.squashing import range_of_last_layer, squashing_of
 from latentry.numerics.data_range import check_range, conversion_of_bytes, on_eight_bit_grid, possible_ranges
+from latentry.priors.strangers import as_prior
 
 __all__ = ["Problem", "posed", "with_jacobian"]
 
@@ -111,7 +111,7 @@ def posed(
         difference,
         regularizer,
         _scaled(weight, variance if unit is None else unit),
-        prior_frame(prior, trial),
+        as_prior(prior).frame(trial),
         squashing_of(ends, own, target.x, difference, bool(eight_bit.any())),
         variance=variance,
         rounding=(own.double().abs().max() * torch.finfo(numbers if used is called else dtype).eps).square().item(),
@@ -184,7 +184,7 @@ def _in_double(objective: Objective, finer: Generator | None, trial: Float[Tenso
     except RuntimeError:  # an operator of single precision
         return None
     rounding = _NO_MORE_THAN * objective.rounding  # the data themselves are rounded
-    return replace(objective, generator=finer, frame=prior_frame(objective.prior, z), rounding=rounding)
+    return replace(objective, generator=finer, frame=as_prior(objective.prior).frame(z), rounding=rounding)
 
 
 def _check_data(target: Target, own: Tensor, ends: tuple[float, float] | None) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 from latentry.interfaces import SampledPrior
 from latentry.numerics.inputs import checked
 from latentry.numerics.univariate import UnivariateDistribution
-from latentry.priors.coordinates import from_iid_coordinates, iid_coordinates
+from latentry.priors.strangers import as_prior
 
 __all__ = ["quantile_projection"]
 
@@ -33,9 +33,10 @@ def quantile_projection(z: Float[Tensor, "*n d"], prior: SampledPrior) -> Float[
     Raises:
         ValueError: The prior has neither independent coordinates of one distribution nor normal ones.
     """
-    coordinates, distribution = iid_coordinates(z.detach(), prior)
+    known = as_prior(prior)
+    coordinates, distribution = known.iid_coordinates(z.detach())
     ranks = coordinates.argsort(dim=-1, stable=True).argsort(dim=-1)
-    return from_iid_coordinates(_quantiles(distribution, z.shape[-1]).to(z)[ranks], prior)
+    return known.from_iid_coordinates(_quantiles(distribution, z.shape[-1]).to(z)[ranks])
 
 
 @lru_cache(maxsize=32)

@@ -37,8 +37,7 @@ from latentry.numerics.distances import (
 )
 from latentry.numerics.inputs import check_fields, checked
 from latentry.numerics.univariate import UnivariateDistribution
-from latentry.priors.coordinates import iid_coordinates
-from latentry.priors.labelled import NormalMixture
+from latentry.priors.strangers import as_prior
 from latentry.priors.univariate import NormalDistribution
 
 __all__ = ["AbsoluteValue", "ComponentDistance", "Distance", "L2", "Regularizer", "StatisticalDistance", "WeightedSum"]
@@ -90,7 +89,7 @@ class StatisticalDistance:
 
     @checked(differentiable=True, any_value=("z",))
     def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
-        return _distance(self.distance, *iid_coordinates(z, prior))
+        return _distance(self.distance, *as_prior(prior).iid_coordinates(z))
 
 
 @dataclass(frozen=True)
@@ -115,8 +114,8 @@ class ComponentDistance:
         _check_distance(self.distance)
 
     @checked(differentiable=True, any_value=("z",))
-    def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
-        if not isinstance(prior, NormalMixture):
+    def __call__(self, z: Float[Tensor, "n d"], prior: Any) -> Float[Tensor, "n"]:
+        if not hasattr(prior, "label_log_probs"):
             raise ValueError(
                 f"expected a labelled prior (NormalMixture), got {type(prior).__name__}; "
                 "without labels take StatisticalDistance"

@@ -1,7 +1,6 @@
 """Floor 2: p(z), in the vocabulary of `torch.distributions`."""
 
 import latentry.priors.divergence  # noqa: F401 - registers what torch's kl_divergence knows of priors
-from latentry.priors.coordinates import iid_coordinates
 from latentry.priors.designer import Constraint, Design, Designed, Moment, design_interpolable, redesign_singh2019
 from latentry.priors.distribution import IIDDistribution
 from latentry.priors.files import SavedPrior, UnlabelledPrior, load_prior, save_prior
@@ -12,6 +11,7 @@ from latentry.priors.mismatch import DensityCurves, Mismatch, NormCurves, densit
 from latentry.priors.placement import Combination, SemanticPlacement
 from latentry.priors.radial import GammaRadius, LogUniformRadius, RadialDistribution, RadialPrior, SphericalCauchy
 from latentry.priors.radius_designer import RadiusDesign, design_radial, design_radius
+from latentry.priors.strangers import as_prior
 from latentry.priors.summary import Summary, summarize
 from latentry.priors.tabulated import Tabulated
 
@@ -46,12 +46,12 @@ __all__ = [
     "Uniform",
     "TrainedMixture",
     "UnlabelledPrior",
+    "as_prior",
     "combine",
     "density_curves",
     "design_interpolable",
     "design_radial",
     "design_radius",
-    "iid_coordinates",
     "interpolate",
     "load_prior",
     "mismatch",

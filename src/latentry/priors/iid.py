@@ -6,9 +6,11 @@ rest forward to it, so that a prior with labels, `prior(y)`, will be no special 
 
 from typing import Any
 
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from latentry.numerics.inputs import checked
+from latentry.priors.description import WithIndependentCoordinates
 from latentry.priors.distribution import IIDDistribution, SampledDistribution
 from latentry.priors.prior_module import PriorModule
 from latentry.priors.univariate import (
@@ -21,7 +23,7 @@ from latentry.priors.univariate import (
 __all__ = ["HalfUniformHalfNormal", "IIDPrior", "Normal", "TruncatedCauchy", "Uniform"]
 
 
-class IIDPrior(PriorModule):
+class IIDPrior(WithIndependentCoordinates, PriorModule):
     """p(z) with `latent_dim` independent coordinates of `marginal`.
 
     Raises:
@@ -50,8 +52,20 @@ class Normal(IIDPrior):
         scale: Standard deviation of each coordinate, above 0.
     """
 
+    marginal: NormalDistribution
+
     def __init__(self, latent_dim: int, loc: float = 0.0, scale: float = 1.0) -> None:
         super().__init__(latent_dim, NormalDistribution(loc, scale))
+
+    @checked(differentiable=True, any_value=("z",))
+    def to_normal(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+        """(z - loc) / scale."""
+        return (z - self.marginal.loc) / self.marginal.scale
+
+    @checked(differentiable=True, any_value=("e",))
+    def from_normal(self, e: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+        """loc + scale e."""
+        return self.marginal.loc + self.marginal.scale * e
 
 
 class Uniform(IIDPrior):

@@ -44,23 +44,22 @@ Bodin et al., "Linear combinations of latents in generative models", 2024 (any w
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import reduce, singledispatch
 from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float, Int, Shaped
-from torch import Tensor, nn
+from torch import Tensor
 
-from latentry.interfaces import LabelledPrior, Prior
+from latentry.interfaces import SampledPrior
 from latentry.numerics.dependence import normal_scores
 from latentry.numerics.inputs import checked
 from latentry.numerics.radial import norm_table
 from latentry.numerics.transport import combination_table, uniform_pair_transport
-from latentry.numerics.univariate import UnivariateDistribution
+from latentry.priors.description import Univariate
 from latentry.priors.distribution import SampledDistribution
-from latentry.priors.radial import RadialPrior
 from latentry.priors.radius_distributions import CauchyRadiusDistribution, NakagamiDistribution
+from latentry.priors.strangers import as_prior
 from latentry.priors.univariate import NormalDistribution, UniformDistribution
 
 __all__ = ["Rule", "combine", "interpolate"]
@@ -77,7 +76,7 @@ def interpolate(
     z_a: Float[Tensor, "*#n d"],
     z_b: Float[Tensor, "*#n d"],
     t: float | Float[Tensor, "*t"],
-    prior: Prior | LabelledPrior | nn.Module,
+    prior: SampledPrior,
     rule: Rule = "transport",
     *,
     y_a: Int[Tensor, "*#n"] | None = None,
@@ -108,7 +107,7 @@ def interpolate(
 def combine(
     codes: Float[Tensor, "k *n d"],
     weights: Sequence[float] | Float[Tensor, "*t k"],
-    prior: Prior | LabelledPrior | nn.Module,
+    prior: SampledPrior,
     rule: Rule = "transport",
     *,
     y: Int[Tensor, "k *n"] | None = None,
@@ -140,45 +139,38 @@ def combine(
     if codes.shape[-1] != prior.latent_dim:
         raise ValueError(f"expected codes of length {prior.latent_dim}, got {codes.shape[-1]}; check the prior's latent_dim")
     w = weights.reshape(-1, len(codes))
-    if isinstance(prior, LabelledPrior):
-        combined = _combine_labelled(codes, w, prior, rule, y)
+    known = as_prior(prior)
+    if known.labelled:
+        combined = _combine_labelled(codes, w, known, rule, y)
     else:
-        combined = _combine(codes, w, _univariate_of(prior), rule)
+        combined = _combine(codes, w, known.univariate(), rule)
     return combined.view(*weights.shape[:-1], *codes.shape[1:])
 
 
-@dataclass(frozen=True)
-class _Isotropic:
-    """The distribution of codes with a uniform direction."""
-
-    radius_distribution: SampledDistribution
-    latent_dim: int
-    mean: float = 0.0
-    """The centre, where it is not a mean."""
-
-
 def _combine(
-    codes: Float[Tensor, "k *n d"], w: Float[Tensor, "t k"], distribution: UnivariateDistribution | _Isotropic, rule: Rule
+    codes: Float[Tensor, "k *n d"], w: Float[Tensor, "t k"], known: Univariate, rule: Rule
 ) -> Float[Tensor, "t *n d"]:
     if rule == "slerp":
-        return _slerp(codes[0], codes[1], _column(w[:, 1], codes[0]), distribution.mean)
+        return _slerp(codes[0], codes[1], _column(w[:, 1], codes[0]), known.centre)
     y = _sum(codes, w)
     if rule == "lerp":
         return y
     if rule == "variance-corrected":
-        return _variance_corrected(y, w, distribution.mean)
-    return torch.where(_column(_one_alone(w), y[0]), y, _transport(distribution, y, w))
+        return _variance_corrected(y, w, known.centre)
+    distribution, d = known.distribution, known.latent_dim
+    carried = _transport_norms(distribution, d, y, w) if known.of_norm else _transport(distribution, y, w)
+    return torch.where(_column(_one_alone(w), y[0]), y, carried)
 
 
 def _combine_labelled(
-    codes: Float[Tensor, "k *n d"], w: Float[Tensor, "t k"], prior: LabelledPrior, rule: Rule, y: Tensor | None
+    codes: Float[Tensor, "k *n d"], w: Float[Tensor, "t k"], prior: Any, rule: Rule, y: Tensor | None
 ) -> Float[Tensor, "t *n d"]:
     straight = _sum(codes, w)
     if rule == "lerp":
         return straight
     if y is None:
         raise ValueError(
-            f"expected the labels of the codes for {type(prior).__name__}, got none; pass y (y_a and y_b to interpolate), "
+            f"expected the labels of the codes for {prior!r}, got none; pass y (y_a and y_b to interpolate), "
             "such as prior.sample_labels(z) of each batch of codes"
         )
     if y.shape != codes.shape[:-1]:
@@ -278,19 +270,29 @@ def _(distribution: UniformDistribution, y: Tensor, w: Tensor) -> Tensor:
     return distribution.mean + half_width * uniform_pair_transport(centred, _column(larger, y[0]), _column(smaller, y[0]))
 
 
-@_transport.register
-def _(distribution: _Isotropic, y: Tensor, w: Tensor) -> Tensor:
-    radius = distribution.radius_distribution
-    if isinstance(radius, CauchyRadiusDistribution) and radius.latent_dim == distribution.latent_dim:
-        return y / _column(w.abs().sum(1), y[0])
-    if isinstance(radius, NakagamiDistribution) and 2 * radius.shape == distribution.latent_dim:  # normal codes
-        return _variance_corrected(y, w, distribution.mean)
+@singledispatch
+def _transport_norms(radius: Any, d: int, y: Tensor, w: Tensor) -> Tensor:
+    """The same for codes of d elements with a uniform direction, which keep it; for any distribution of the norm."""
     _check_no_gradient(radius, w)
     rows = [
-        _carried_norm(radius, distribution.latent_dim, part, tuple(sorted(map(abs, row), reverse=True)))
+        _carried_norm(radius, d, part, tuple(sorted(map(abs, row), reverse=True)))
         for row, part in zip(w.tolist(), y, strict=True)
     ]
     return torch.stack(rows)
+
+
+@_transport_norms.register
+def _(radius: CauchyRadiusDistribution, d: int, y: Tensor, w: Tensor) -> Tensor:
+    if radius.latent_dim != d:
+        return _transport_norms.dispatch(object)(radius, d, y, w)
+    return y / _column(w.abs().sum(1), y[0])
+
+
+@_transport_norms.register
+def _(radius: NakagamiDistribution, d: int, y: Tensor, w: Tensor) -> Tensor:
+    if 2 * radius.shape != d:
+        return _transport_norms.dispatch(object)(radius, d, y, w)
+    return _variance_corrected(y, w, 0.0)  # norms of normal codes
 
 
 def _carried_norm(
@@ -314,18 +316,6 @@ def _check_no_gradient(distribution: Any, w: Tensor) -> None:
 def _column(values: Shaped[Tensor, "t"], code: Tensor) -> Tensor:
     """One value for each combination, against codes of the shape of `code`."""
     return values.view(-1, *[1] * code.ndim)
-
-
-def _univariate_of(prior: Any) -> UnivariateDistribution | _Isotropic:
-    """What all rules rest on: the distribution of one coordinate, or that of the norm."""
-    if isinstance(prior, RadialPrior):
-        return _Isotropic(prior.radius_distribution, prior.latent_dim)
-    if not isinstance(prior, Prior):
-        raise ValueError(
-            f"expected a prior with independent coordinates of one distribution, a radial or a labelled one, got "
-            f"{type(prior).__name__}; combine its codes by a rule of their own"
-        )
-    return prior.marginal
 
 
 def _check_arguments(codes: Tensor, weights: Tensor, rule: str) -> None:

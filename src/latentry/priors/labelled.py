@@ -19,6 +19,7 @@ from torch.distributions import constraints
 from latentry.display import Facts, Shown
 from latentry.numerics.edges import log_normal_cdf
 from latentry.numerics.inputs import checked
+from latentry.priors.description import WithLabels
 from latentry.priors.distribution import CodeDistribution, checked_codes, sampled_shape
 
 __all__ = ["DiagonalNormal", "NormalMixture", "NormalMixtureDistribution", "TrainedMixture"]
@@ -84,6 +85,16 @@ class DiagonalNormal(CodeDistribution):
     def log_sf(self, value: Float[Tensor, "*n d"]) -> Tensor:
         return log_normal_cdf(-self._standard(value))
 
+    @checked(differentiable=True, any_value=("z",))
+    def to_normal(self, z: Float[Tensor, "*n d"]) -> Tensor:
+        """Standard scores (z - loc) / scale: N(0, I) for codes of this distribution."""
+        return self._standard(z)
+
+    @checked(differentiable=True, any_value=("e",))
+    def from_normal(self, e: Float[Tensor, "*n d"]) -> Tensor:
+        """The codes with these standard scores."""
+        return self.loc + self.scale * checked_codes(e, self.event_shape)
+
     def _draw(self, shape: tuple[int, ...], rng: torch.Generator | None) -> Tensor:
         noise = torch.randn((*shape, *self.event_shape), generator=rng, dtype=self.loc.dtype, device=self.loc.device)
         return self.loc + self.scale * noise
@@ -135,7 +146,7 @@ class NormalMixtureDistribution(CodeDistribution):
         return DiagonalNormal(self.components.loc[y], self.components.scale[y]).sample(rng=rng)
 
 
-class NormalMixture(Shown, nn.Module):
+class NormalMixture(WithLabels, Shown, nn.Module):
     """p(z) with one normal component, of independent coordinates, for each label.
 
     Components may differ in a few coordinates only. Samples take the dtype and the device that the prior was moved to.
@@ -223,6 +234,11 @@ class NormalMixture(Shown, nn.Module):
         """Labels drawn from p(y | z)."""
         probs = self.label_log_probs(z.detach()).exp()
         return _draw(probs.reshape(-1, self.num_classes), rng).view(z.shape[:-1])
+
+    def typical_norm(self) -> float:
+        """Root of the mean square of the norm."""
+        mixture = self()
+        return math.sqrt((mixture.variance + mixture.mean.square()).sum().item())
 
     def beside_normal(self, coordinates: int) -> "NormalMixture":
         """The mixture with so many more coordinates, N(0, 1) in every component: codes that know the label, then such that

@@ -31,14 +31,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import singledispatch
-from typing import Any, TypeGuard
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from latentry.display import Facts, Shown, Told, number, percent
-from latentry.interfaces import Prior
+from latentry.interfaces import SampledPrior
 from latentry.numerics.inputs import checked
 from latentry.numerics.norm_distribution import norm_cdfs
 from latentry.numerics.pair_density import (
@@ -161,7 +161,7 @@ class NormCurves(Told):
 
 
 @checked(any_value=("t",))
-def mismatch(prior: Prior | nn.Module, t: float | Sequence[float] | Float[Tensor, "*t"] = 0.5) -> Mismatch:
+def mismatch(prior: SampledPrior, t: float | Sequence[float] | Float[Tensor, "*t"] = 0.5) -> Mismatch:
     """How far codes on the line between two codes of the prior are from the prior.
 
     Accurate to 1e-4 or better: to rounding for normal and uniform priors, and for tables where t is a fraction with a
@@ -190,7 +190,7 @@ def mismatch(prior: Prior | nn.Module, t: float | Sequence[float] | Float[Tensor
 
 
 @checked()
-def density_curves(prior: Prior | nn.Module, t: Sequence[float] = (0.5,)) -> DensityCurves:
+def density_curves(prior: SampledPrior, t: Sequence[float] = (0.5,)) -> DensityCurves:
     """Densities at the prior and at steps between its codes, to be drawn; of the norm for isotropic codes.
 
     Raises:
@@ -212,7 +212,7 @@ def density_curves(prior: Prior | nn.Module, t: Sequence[float] = (0.5,)) -> Den
 
 
 @checked(any_value=("t",))
-def norm_curves(prior: Prior | nn.Module, t: float = 0.5) -> NormCurves:
+def norm_curves(prior: SampledPrior, t: float = 0.5) -> NormCurves:
     """Distributions of the norm at the prior and at one step between its codes, without sampling.
 
     Raises:
@@ -282,36 +282,53 @@ def _(distribution: TabulatedDistribution, t: float) -> tuple[float, float]:
     return table_divergences(_masses(distribution), distribution.low, distribution.high, *_weights(t))
 
 
-def _density_between(distribution: SampledDistribution, t: float, x: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
-    """Density at x of (1 - t) X + t X' for independent X, X' of this distribution."""
+@singledispatch
+def _density_between(distribution: Any, t: float, x: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+    """Density at x of (1 - t) X + t X' for independent X, X' of this distribution; for any, by quadrature."""
     a, b = _weights(t)
     if b == 0:
         return distribution.log_prob(x).exp()
-    if isinstance(distribution, NormalDistribution):
-        return _normal_between(distribution, t).log_prob(x).exp()
-    if isinstance(distribution, TabulatedDistribution):
-        return table_pair_density(_masses(distribution), distribution.low, distribution.high, a, b, x)
     return pair_log_density(distribution.log_prob, distribution.cdf, distribution.icdf, edges(distribution), a, b, x).exp()
 
 
-def _cdf_between(distribution: SampledDistribution, t: float) -> Callable[[Tensor], Tensor]:
+@_density_between.register
+def _(distribution: NormalDistribution, t: float, x: Tensor) -> Tensor:
+    return _normal_between(distribution, t).log_prob(x).exp()
+
+
+@_density_between.register
+def _(distribution: TabulatedDistribution, t: float, x: Tensor) -> Tensor:
+    a, b = _weights(t)
+    if b == 0:
+        return distribution.log_prob(x).exp()
+    return table_pair_density(_masses(distribution), distribution.low, distribution.high, a, b, x)
+
+
+@singledispatch
+def _cdf_between(distribution: Any, t: float) -> Callable[[Tensor], Tensor]:
+    """Distribution function of (1 - t) X + t X'; for any distribution, by a table."""
+    return distribution.cdf if t in (0, 1) else combination_table(distribution, (1 - t, t)).cdf
+
+
+@_cdf_between.register
+def _(distribution: NormalDistribution, t: float) -> Callable[[Tensor], Tensor]:
+    return _normal_between(distribution, t).cdf
+
+
+@_cdf_between.register
+def _(distribution: TabulatedDistribution, t: float) -> Callable[[Tensor], Tensor]:
     if t in (0, 1):
         return distribution.cdf
-    if isinstance(distribution, NormalDistribution):
-        return _normal_between(distribution, t).cdf
-    if isinstance(distribution, TabulatedDistribution):
-        return table_pair_cdf(_masses(distribution), distribution.low, distribution.high, *_weights(t))
-    return combination_table(distribution, (1 - t, t)).cdf
+    return table_pair_cdf(_masses(distribution), distribution.low, distribution.high, *_weights(t))
 
 
 def _normal_between(distribution: NormalDistribution, t: float) -> NormalDistribution:
     return NormalDistribution(distribution.loc, distribution.scale * math.hypot(1 - t, t))
 
 
-def _norm_divergences(distribution: SampledDistribution, d: int, t: float) -> tuple[float, float]:
-    """Divergence and total variation of the norm, which are those of the code."""
-    if _is_stable(distribution, d) and 0 <= t <= 1:
-        return 0.0, 0.0
+@singledispatch
+def _norm_divergences(distribution: Any, d: int, t: float) -> tuple[float, float]:
+    """Divergence and total variation of the norm, which are those of the code; for any distribution, by quadrature."""
     if math.isfinite(distribution.support[1]):
         norm, scores, chances = distribution_nodes(distribution, tuple(pieces(distribution)))
     else:
@@ -321,6 +338,13 @@ def _norm_divergences(distribution: SampledDistribution, d: int, t: float) -> tu
         scores, chances = scores[inner], chances[inner]
         norm = distribution.icdf(torch.special.ndtr(scores))
     return divergences(distribution.log_prob(norm), _norm_log_density(distribution, d, t, norm), scores, chances)
+
+
+@_norm_divergences.register
+def _(distribution: CauchyRadiusDistribution, d: int, t: float) -> tuple[float, float]:
+    if distribution.latent_dim == d and 0 <= t <= 1:
+        return 0.0, 0.0  # weights that sum to 1 in absolute value make a code again
+    return _norm_divergences.dispatch(object)(distribution, d, t)
 
 
 def _norm_log_density(distribution: SampledDistribution, d: int, t: float, norm: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
@@ -352,16 +376,18 @@ def _bounded_norm_log_density(
     return torch.from_numpy(CubicSpline(angle.numpy(), found.numpy())(place.numpy()))
 
 
-def _norm_cdf_between(distribution: SampledDistribution, d: int, t: float) -> Callable[[Tensor], Tensor]:
-    if _is_stable(distribution, d):
-        return replace(distribution, scale=distribution.scale * (abs(1 - t) + abs(t))).cdf
+@singledispatch
+def _norm_cdf_between(distribution: Any, d: int, t: float) -> Callable[[Tensor], Tensor]:
+    """Distribution function of the norm between two codes; for any distribution, by a table."""
     table = norm_table(distribution, d, (1 - t, t))
     return lambda norm: table.cdf(norm.log())
 
 
-def _is_stable(distribution: Any, d: int) -> TypeGuard[CauchyRadiusDistribution]:
-    """Whether codes with weights that sum to 1 in absolute value make a code again."""
-    return isinstance(distribution, CauchyRadiusDistribution) and distribution.latent_dim == d
+@_norm_cdf_between.register
+def _(distribution: CauchyRadiusDistribution, d: int, t: float) -> Callable[[Tensor], Tensor]:
+    if distribution.latent_dim != d:
+        return _norm_cdf_between.dispatch(object)(distribution, d, t)
+    return replace(distribution, scale=distribution.scale * (abs(1 - t) + abs(t))).cdf
 
 
 def _masses(distribution: TabulatedDistribution) -> Float[Tensor, "n"]:

@@ -10,8 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentry.numerics.pair_density import WIDEST_SCORE, score_nodes
+from latentry.priors.description import Univariate
 from latentry.priors.distribution import SampledDistribution
-from latentry.priors.radial import RadialPrior
+from latentry.priors.strangers import as_prior
 from latentry.priors.tabulated import TabulatedDistribution
 from latentry.priors.univariate import HalfUniformHalfNormalDistribution
 
@@ -25,16 +26,15 @@ def univariate_of(prior: Any) -> tuple[SampledDistribution, int, bool]:
     norm.
 
     Raises:
-        ValueError: The prior has neither independent coordinates of one distribution nor a uniform direction.
+        ValueError: The prior has neither independent coordinates of one distribution nor a uniform direction, or no density.
     """
-    if isinstance(prior, RadialPrior):
-        return prior.radius_distribution, prior.latent_dim, True
-    if not isinstance(getattr(prior, "marginal", None), SampledDistribution):
+    found: Univariate = as_prior(prior).univariate()
+    if not isinstance(found.distribution, SampledDistribution):
         raise ValueError(
-            f"expected a prior with independent coordinates of one distribution, or one with a uniform direction, got "
-            f"{type(prior).__name__}; with labels, take the prior of one of them"
+            f"expected a distribution with a density, tails and a sampler, got {found.distribution}; give it log_prob, "
+            "support, entropy and draw"
         )
-    return prior.marginal, prior.latent_dim, False
+    return found.distribution, found.latent_dim, found.of_norm
 
 
 @singledispatch

@@ -20,7 +20,6 @@ References: Kilcher, Lucchi, Hofmann, "Semantic interpolation in implicit models
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -29,10 +28,12 @@ from torch import Tensor
 from torch.distributions import constraints
 from torch.nn.functional import normalize
 
+from latentry.numerics.cdf_distances import overhang, reach
 from latentry.numerics.edges import log_of_probability, quantile_within
 from latentry.numerics.inputs import checked
 from latentry.numerics.radial import log_sphere_area
 from latentry.numerics.tails import carry
+from latentry.priors.description import LEAST_LOG_DENSITY, Univariate, WithNormalCoordinates, median_of
 from latentry.priors.distribution import (
     CodeDistribution,
     SampledDistribution,
@@ -49,7 +50,7 @@ from latentry.records import class_name, rebuilt
 
 __all__ = ["GammaRadius", "LogUniformRadius", "RadialDistribution", "RadialPrior", "SphericalCauchy"]
 
-_LAWS: dict[str, type] = {
+_DISTRIBUTIONS: dict[str, type] = {
     distribution.__name__: distribution
     for distribution in (
         CauchyRadiusDistribution,
@@ -63,9 +64,10 @@ _LAWS: dict[str, type] = {
 }
 """Distributions that a saved prior may name."""
 _LEAST_NORM = 1e-37
+_LEAST_LENGTH = 1e-12
+"""Of codes that are brought back into the support."""
 _ROUNDING = 4
 """Rounding steps that the norm of a true code may lie beyond the end of its distribution."""
-_SCORES = 4097
 _LEAST_SPREAD = 1e-4
 """Of norms, above 1: nearer, the variance of norms is lost to rounding."""
 
@@ -127,8 +129,7 @@ class RadialDistribution(CodeDistribution):
     @property
     def nats(self) -> float:
         """The entropy as a number."""
-        d = self.event_shape[0]
-        return self.radius_distribution.entropy + log_sphere_area(d) + (d - 1) * _mean_log(self.radius_distribution)
+        return Univariate(self.radius_distribution, self.event_shape[0], of_norm=True).code_entropy
 
     @checked(differentiable=True)
     def rsample(self, sample_shape: int | Sequence[int] = (), *, rng: torch.Generator | None = None) -> Tensor:
@@ -220,7 +221,7 @@ class RadialDistribution(CodeDistribution):
         return function(checked_codes(value, self.event_shape) / scale)
 
 
-class RadialPrior(PriorModule):
+class RadialPrior(WithNormalCoordinates, PriorModule):
     """p(z) with a uniform direction and a norm from any distribution on [0, inf).
 
     Args:
@@ -247,7 +248,7 @@ class RadialPrior(PriorModule):
         distribution: Any = self.radius_distribution
         class_name(
             distribution,
-            _LAWS,
+            _DISTRIBUTIONS,
             "latentry.priors",
             "a distribution of your own cannot be saved; save a table of it (TabulatedDistribution)",
         )
@@ -269,6 +270,22 @@ class RadialPrior(PriorModule):
     def from_normal(self, e: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         """The codes with these normal coordinates."""
         return self().from_normal(e)
+
+    def univariate(self) -> Univariate:
+        """The distribution of the norm."""
+        return Univariate(self.radius_distribution, self.latent_dim, of_norm=True)
+
+    def typical_norm(self) -> float:
+        """Median of the norm, which exists where the mean does not."""
+        return median_of(self.radius_distribution)
+
+    def mean_log_prob(self, z: Tensor) -> Tensor:
+        """log p(z) / d, `(n,)`; where the norm is outside its support, that of the nearest code less the distance to it."""
+        known = reach(self.radius_distribution)
+        low, high = known.bounds if self.radius_distribution.support[0] > 0 else (0.0, known.bounds[1])
+        r = z.norm(dim=-1, keepdim=True).clamp(min=_LEAST_LENGTH)
+        density = self.log_prob(z * (r.clamp(low, high) / r)).nan_to_num(neginf=LEAST_LOG_DENSITY) / z.shape[-1]
+        return density - overhang(r, (low, high), known.scale)
 
 
 class SphericalCauchy(RadialPrior):
@@ -359,21 +376,13 @@ def _norm(z: Tensor) -> Tensor:
     return z.double().norm(dim=-1).clamp(min=_LEAST_NORM)
 
 
-@lru_cache(maxsize=64)
-def _mean_log(distribution: SampledDistribution) -> float:
-    """E log r, by the trapezoid rule in normal scores."""
-    scores = torch.linspace(-8, 8, _SCORES, dtype=torch.float64)
-    lower = distribution.icdf(torch.special.ndtr(scores)).log()
-    return float((lower * torch.softmax(-0.5 * scores.square(), 0)).sum())
-
-
 def _distribution_by_name(record: Mapping[str, Any]) -> SampledDistribution:
-    if not isinstance(record.get("class"), str) or record["class"] not in _LAWS:
-        raise ValueError(f"expected the name of a distribution among {sorted(_LAWS)}, got {record.get('class')!r}")
+    if not isinstance(record.get("class"), str) or record["class"] not in _DISTRIBUTIONS:
+        raise ValueError(f"expected the name of a distribution among {sorted(_DISTRIBUTIONS)}, got {record.get('class')!r}")
     arguments = record.get("arguments")
     if isinstance(arguments, Mapping):  # JSON gives tuples back as lists
         arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
     distribution: SampledDistribution = rebuilt(
-        {"class": record["class"], "arguments": arguments}, _LAWS, "distribution of norms"
+        {"class": record["class"], "arguments": arguments}, _DISTRIBUTIONS, "distribution of norms"
     )
     return distribution

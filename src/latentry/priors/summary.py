@@ -7,13 +7,12 @@ from functools import singledispatch
 from typing import Any
 
 import torch
-from torch import nn
 
 from latentry.display import Told
-from latentry.interfaces import Prior
+from latentry.interfaces import SampledPrior
 from latentry.numerics.inputs import checked
+from latentry.priors.description import Univariate
 from latentry.priors.quadrature import distribution_nodes, univariate_of
-from latentry.priors.radial import RadialPrior
 from latentry.priors.tabulated import TabulatedDistribution
 
 __all__ = ["Summary", "summarize"]
@@ -49,7 +48,7 @@ class Summary(Told):
 
 
 @checked()
-def summarize(prior: Prior | nn.Module, levels: Sequence[float] = _LEVELS) -> Summary:
+def summarize(prior: SampledPrior, levels: Sequence[float] = _LEVELS) -> Summary:
     """A prior in a few numbers.
 
     Args:
@@ -70,7 +69,7 @@ def summarize(prior: Prior | nn.Module, levels: Sequence[float] = _LEVELS) -> Su
         std=math.sqrt(distribution.variance),
         kurtosis=kurtosis(distribution) if math.isfinite(distribution.variance) else math.nan,
         entropy=distribution.entropy,
-        code_entropy=prior().entropy().item() if isinstance(prior, RadialPrior) else d * distribution.entropy,
+        code_entropy=Univariate(distribution, d, of_norm).code_entropy,
         quantiles=dict(zip(levels, places, strict=True)),
     )
 

@@ -28,10 +28,10 @@ from latentry.evaluation.codes import LEVEL, GoodnessOfFit
 from latentry.evaluation.coordinates import coordinates_of_prior
 from latentry.evaluation.fit_panels import draw_codes, draw_tests
 from latentry.evaluation.samples import Estimate
-from latentry.interfaces import LabelledPrior, Prior, PushforwardPrior
-from latentry.numerics.univariate import UnivariateDistribution
-from latentry.priors import DensityCurves, Mismatch, NormCurves, iid_coordinates
+from latentry.interfaces import SampledPrior
+from latentry.priors import DensityCurves, Mismatch, NormCurves
 from latentry.priors.distribution import SampledDistribution
+from latentry.priors.strangers import as_prior
 from latentry.priors.univariate import NormalDistribution
 
 __all__ = [
@@ -58,7 +58,7 @@ _LEAST_SHOWN = 1e-6
 """Divergences and densities below this share of the largest are drawn there."""
 
 
-def histogram_figure(codes: Mapping[str, Float[Tensor, "n d"]], prior: Prior | PushforwardPrior) -> bytes:
+def histogram_figure(codes: Mapping[str, Float[Tensor, "n d"]], prior: SampledPrior) -> bytes:
     """PNG with one panel for each set of codes: histogram of all their elements over the prior's density."""
     figure = Figure(figsize=(_PANEL[0] * len(codes), _PANEL[1]), layout="constrained")
     for panel, (name, z) in zip(figure.subplots(1, len(codes), squeeze=False)[0], codes.items(), strict=True):
@@ -82,7 +82,7 @@ def p_value_figure(fits: Mapping[str, GoodnessOfFit]) -> bytes:
     return _png(figure)
 
 
-def fit_figure(z: Float[Tensor, "n d"], prior: Prior | PushforwardPrior | LabelledPrior, fit: GoodnessOfFit) -> bytes:
+def fit_figure(z: Float[Tensor, "n d"], prior: SampledPrior, fit: GoodnessOfFit) -> bytes:
     """PNG of one report: elements over the prior's density, per-code p-values in their null band, every test as a bar."""
     figure = Figure(figsize=(10.4, 3.4), layout="constrained")
     elements, codes, tests = figure.subplots(1, 3, width_ratios=(1, 1, 1.1))
@@ -305,15 +305,15 @@ def _inner(curves: NormCurves) -> Bool[Tensor, "n"]:
     return (high > 1e-3) & (low < 1 - 1e-3)
 
 
-def _density(panel: Axes, z: Float[Tensor, "n d"], prior: Prior | PushforwardPrior | LabelledPrior) -> None:
+def _density(panel: Axes, z: Float[Tensor, "n d"], prior: SampledPrior) -> None:
     """Histogram of all elements, and the density of the prior's distribution; both in normal coordinates where it has
     these."""
-    distribution: UnivariateDistribution = NormalDistribution()
-    if isinstance(prior, LabelledPrior):
+    distribution: SampledDistribution = NormalDistribution()
+    known = as_prior(prior)
+    if known.labelled:
         elements = coordinates_of_prior(z, prior).scores
     else:
-        elements, distribution = iid_coordinates(z, prior)
-    assert isinstance(distribution, SampledDistribution)
+        elements, distribution = known.iid_coordinates(z)
     low, high = distribution.icdf(torch.tensor([1e-4, 1 - 1e-4], dtype=torch.float64)).tolist()
     pad = 0.25 * (high - low)
     x = torch.linspace(low - pad, high + pad, 400, dtype=torch.float64)

@@ -16,7 +16,6 @@ from latentry.evaluation.proportions import Share, share
 from latentry.holding import evaluated
 from latentry.numerics.ranks import conformal_p_value
 from latentry.priors import NormalMixture, SavedPrior
-from latentry.priors.coordinates import iid_coordinates
 from latentry.reports.figures import fit_figure
 from latentry.reports.page import Picture, sheet, write_page
 from latentry.reports.recoveries import FOUND
@@ -102,7 +101,7 @@ def _code_error(z_hat: Float[Tensor, "n d"], z: Float[Tensor, "n d"], prior: Sav
     """Mean squared error of each code over the prior's variance, in normal coordinates where it has these."""
     if isinstance(prior, NormalMixture):
         return (z_hat - z).square().mean(1) / prior().variance.mean()
-    (found, distribution), (true, _) = (iid_coordinates(codes, prior) for codes in (z_hat, z))
+    (found, distribution), (true, _) = (prior.iid_coordinates(codes) for codes in (z_hat, z))
     return (found - true).square().mean(1) / distribution.variance
 
 

@@ -26,9 +26,9 @@ from torch import Tensor
 
 from latentry.latent.differences import Target
 from latentry.latent.solvers.objective import Objective
-from latentry.latent.solvers.prior_frame import PriorFrame
 from latentry.latent.solvers.rows import join, take
 from latentry.latent.solvers.solver import Solver
+from latentry.priors.frame import PriorFrame
 
 __all__ = ["Tolerance", "Tracks", "in_double"]
 

@@ -50,9 +50,9 @@ from torch import Tensor
 from latentry.latent.differences import Target
 from latentry.latent.solvers.jacobian import jacobian
 from latentry.latent.solvers.objective import Objective
-from latentry.latent.solvers.prior_frame import PriorFrame
 from latentry.latent.solvers.rows import choose, put, take
 from latentry.numerics.inputs import check_fields
+from latentry.priors.frame import PriorFrame
 
 __all__ = ["LevenbergMarquardt"]
 

@@ -23,8 +23,8 @@ from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.differences import Difference, Target
 from latentry.latent.regularizers import Regularizer
 from latentry.latent.solvers.jacobian import JacobianMode
-from latentry.latent.solvers.prior_frame import PriorFrame
 from latentry.latent.solvers.squashing import Squashing
+from latentry.priors.frame import PriorFrame
 
 __all__ = ["Objective"]
 

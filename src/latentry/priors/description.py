@@ -1,0 +1,255 @@
+r"""What every prior can be asked, and the answers of each kind.
+
+Losses, solvers, tests and reports ask the prior itself; none of them asks of which class it is. The questions:
+
+========================  ==========================================================================================
+`to_normal(z)`            coordinates in which the prior is N(0, I), and `from_normal(e)`, its inverse
+`iid_coordinates(z)`      coordinates that are independent draws of one distribution, with it; `from_iid_coordinates(e)`
+`univariate()`            the one distribution on the line that describes the prior: of a coordinate, or of the norm
+`frame(like)`             median, scale and support of each coordinate
+`standardization()`       coordinates of mean 0 and variance 1
+`typical_norm()`          the norm near which codes lie
+`mean_log_prob(z)`        log p(z) / d, continued outside the support
+`labelled`                whether the prior is a mixture p(z) = sum_y p(y) p(z | y) with `prior(y)` and `sample_labels(z)`
+========================  ==========================================================================================
+
+A prior of your own takes what it can from one of the classes here and overrides the rest. One that has only `latent_dim` and
+`sample` works where samples are enough: `latentry.priors.strangers.as_prior` gives it the answers of `KnownBySamples`.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from latentry.numerics.cdf_distances import overhang, reach
+from latentry.numerics.dependence import normal_scores
+from latentry.numerics.inputs import checked
+from latentry.numerics.radial import log_sphere_area
+from latentry.numerics.univariate import UnivariateDistribution
+from latentry.priors.frame import (
+    PriorFrame,
+    Standardization,
+    frame_of_marginal,
+    frame_of_samples,
+    standardization_by_moments,
+)
+from latentry.priors.univariate import NormalDistribution
+
+__all__ = [
+    "KnownBySamples",
+    "Univariate",
+    "WithIndependentCoordinates",
+    "WithLabels",
+    "WithNormalCoordinates",
+    "median_of",
+]
+
+LEAST_LOG_DENSITY = -100.0
+"""Stands for the log density in a gap of the support."""
+_MOMENTS_OF = 16384
+"""Codes that moments are estimated from."""
+_SCORES = 4097
+
+
+@dataclass(frozen=True)
+class Univariate:
+    """The one distribution on the line that describes a prior."""
+
+    distribution: Any
+    """Of each of the independent coordinates; or of the norm of codes with a uniform direction."""
+    latent_dim: int
+    """Elements d of a code."""
+    of_norm: bool
+    """Whether it is that of the norm."""
+
+    @property
+    def centre(self) -> float:
+        """Mean of a coordinate; 0 for codes with a uniform direction, even where no mean exists."""
+        return 0.0 if self.of_norm else self.distribution.mean
+
+    @property
+    def code_entropy(self) -> float:
+        """Differential entropy of a whole code in nats."""
+        d, entropy = self.latent_dim, self.distribution.entropy
+        return entropy + log_sphere_area(d) + (d - 1) * _mean_log(self.distribution) if self.of_norm else d * entropy
+
+
+class KnownBySamples:
+    """A prior of which nothing is known but its samples: answers by a sample, and refusals where that is not enough."""
+
+    latent_dim: int
+    labelled = False
+
+    def sample(self, shape: Any = (), y: Any = None, *, rng: torch.Generator | None = None) -> Any:
+        """Codes `(*shape, d)`."""
+        raise NotImplementedError
+
+    def to_normal(self, z: Tensor) -> Tensor:
+        """Coordinates `(*n, d)` that are N(0, I) for codes of the prior."""
+        raise ValueError(_no_normal_coordinates(self))
+
+    def from_normal(self, e: Tensor) -> Tensor:
+        """The codes with these normal coordinates."""
+        raise ValueError(_no_normal_coordinates(self))
+
+    def iid_coordinates(self, z: Tensor) -> tuple[Tensor, UnivariateDistribution]:
+        """Coordinates `(*n, d)` that are independent draws of one distribution for codes of the prior, and it."""
+        raise ValueError(_no_iid_coordinates(self))
+
+    def from_iid_coordinates(self, e: Tensor) -> Tensor:
+        """The codes whose independent coordinates these are: the inverse of `iid_coordinates`."""
+        raise ValueError(_no_iid_coordinates(self))
+
+    def univariate(self) -> Univariate:
+        """The one distribution on the line that describes the prior."""
+        raise ValueError(
+            "expected a prior with independent coordinates of one distribution, or one with a uniform direction, got "
+            f"{_named(self)}; with labels, take the prior of one of them"
+        )
+
+    def frame(self, like: Tensor) -> PriorFrame:
+        """Median, scale and support of each coordinate, in the dtype and on the device of `like`."""
+        return frame_of_samples(self, like)
+
+    def standardization(self) -> Standardization:
+        """Coordinates of mean 0 and variance 1, each for itself.
+
+        Raises:
+            ValueError: The prior has no finite mean and variance, and no normal coordinates either.
+        """
+        rng = torch.Generator(self.sample(0).device).manual_seed(0)
+        sample = self.sample(_MOMENTS_OF, rng=rng)
+        return standardization_by_moments(sample.mean(0), sample.var(0), (-math.inf, math.inf), _original(self))
+
+    def typical_norm(self) -> float:
+        """The norm near which codes lie: the root of its mean square, or its median where it may have no moments."""
+        raise ValueError(
+            "expected a prior with independent coordinates of one distribution, a radial one or a NormalMixture, "
+            f"got {_named(self)}; give it a method typical_norm, or the norm's distribution to RadialPrior"
+        )
+
+    def mean_log_prob(self, z: Tensor) -> Tensor:
+        """log p(z) / d, `(n,)`: finite everywhere, with a gradient that leads back into a bounded support.
+
+        Outside the support it is that of the nearest code inside, less the distance to it in interquartile ranges.
+        """
+        if not hasattr(self, "log_prob"):
+            raise ValueError(f"expected a prior with a log_prob, got {_named(self)}; take L2, which needs none")
+        density: Tensor = self.log_prob(z) / z.shape[-1]
+        return density
+
+
+class WithIndependentCoordinates(KnownBySamples):
+    """Answers of a prior with independent coordinates of one distribution, its `marginal`."""
+
+    marginal: Any
+
+    @checked(differentiable=True, any_value=("z",))
+    def to_normal(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+        """Normal scores of each coordinate, Phi^-1(F(z_j)); within +-37."""
+        precise = z.double()
+        return normal_scores(self.marginal.log_cdf(precise), self.marginal.log_sf(precise)).to(z.dtype)
+
+    @checked(differentiable=True, any_value=("e",))
+    def from_normal(self, e: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+        """The codes with these normal scores, F^-1(Phi(e_j)); beyond 8, where Phi rounds to 1, that of 8."""
+        rounding = torch.finfo(torch.float64).eps / 2
+        u = torch.special.ndtr(e.double()).clamp(max=1 - rounding)
+        return self.marginal.icdf(u).to(e.dtype)
+
+    @checked(differentiable=True, any_value=("z",))
+    def iid_coordinates(self, z: Float[Tensor, "*n d"]) -> tuple[Float[Tensor, "*n d"], UnivariateDistribution]:
+        """The codes themselves, and the marginal."""
+        return z, self.marginal
+
+    def from_iid_coordinates(self, e: Tensor) -> Tensor:
+        """The same again."""
+        return e
+
+    def univariate(self) -> Univariate:
+        """The marginal."""
+        return Univariate(self.marginal, self.latent_dim, of_norm=False)
+
+    def frame(self, like: Tensor) -> PriorFrame:
+        """Quantiles and support of the marginal."""
+        return frame_of_marginal(self.marginal, self.latent_dim, like)
+
+    def standardization(self) -> Standardization:
+        """By the mean and the variance of the marginal."""
+        mean, variance = (torch.tensor(value, dtype=torch.float64) for value in (self.marginal.mean, self.marginal.variance))
+        support = getattr(self.marginal, "support", (-math.inf, math.inf))
+        return standardization_by_moments(mean, variance, support, _original(self))
+
+    def typical_norm(self) -> float:
+        r"""Root of the mean square of the norm, :math:`\sqrt{d \, E z_j^2}`."""
+        return math.sqrt(self.latent_dim * (self.marginal.variance + self.marginal.mean**2))
+
+    def mean_log_prob(self, z: Tensor) -> Tensor:
+        """Mean of the marginal's log density, as in `KnownBySamples`."""
+        known = reach(self.marginal)
+        density: Tensor = self.marginal.log_prob(z.clamp(*known.bounds)).nan_to_num(neginf=LEAST_LOG_DENSITY).mean(-1)
+        return density - overhang(z, known.bounds, known.scale)
+
+
+class WithNormalCoordinates(KnownBySamples):
+    """Answers of a prior that a bijection carries to N(0, I); what a subclass gives is `to_normal` and `from_normal`."""
+
+    @checked(differentiable=True, any_value=("z",))
+    def iid_coordinates(self, z: Float[Tensor, "*n d"]) -> tuple[Float[Tensor, "*n d"], UnivariateDistribution]:
+        """Normal coordinates, and N(0, 1)."""
+        return self.to_normal(z), NormalDistribution()
+
+    def from_iid_coordinates(self, e: Tensor) -> Tensor:
+        """The codes with these normal coordinates."""
+        return self.from_normal(e)
+
+    def standardization(self) -> Standardization:
+        """Normal coordinates, since the prior may have no variance (Gaussianization, Chen and Gopinath, 2000)."""
+        return Standardization(self.to_normal, self.from_normal, lambda units: units)
+
+
+class WithLabels(KnownBySamples):
+    """Answers of a labelled prior, whose coordinates are independent given the label; see `interfaces.LabelledPrior`."""
+
+    labelled = True
+
+
+@lru_cache(maxsize=32)
+def median_of(distribution: UnivariateDistribution) -> float:
+    """Median of a distribution, worked out once."""
+    return distribution.icdf(torch.tensor(0.5, dtype=torch.float64)).item()
+
+
+@lru_cache(maxsize=64)
+def _mean_log(distribution: UnivariateDistribution) -> float:
+    """E log r, by the trapezoid rule in normal scores."""
+    scores = torch.linspace(-8, 8, _SCORES, dtype=torch.float64)
+    lower = distribution.icdf(torch.special.ndtr(scores)).log()
+    return float((lower * torch.softmax(-0.5 * scores.square(), 0)).sum())
+
+
+def _original(prior: Any) -> Any:
+    return getattr(prior, "original", prior)
+
+
+def _named(prior: Any) -> str:
+    return type(_original(prior)).__name__
+
+
+def _no_normal_coordinates(prior: Any) -> str:
+    return (
+        f"expected a prior that a bijection carries to N(0, I), got {_named(prior)}; take one with independent "
+        "coordinates, a radial one, or one component of a labelled one"
+    )
+
+
+def _no_iid_coordinates(prior: Any) -> str:
+    return (
+        "expected a prior with independent coordinates of one distribution (Normal, Uniform, ...) or with normal "
+        f"coordinates (to_normal, as radial priors have), got {_named(prior)}; with labels, take one component"
+    )

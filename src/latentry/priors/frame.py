@@ -1,0 +1,110 @@
+"""Where the bulk of a prior lies, coordinate by coordinate: the units in which solvers measure codes and their moves.
+
+Quantiles, not moments, since some priors have no moments.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from latentry.interfaces import SampledPrior
+from latentry.numerics.univariate import UnivariateDistribution
+
+__all__ = ["PriorFrame", "Standardization", "frame_of_marginal", "frame_of_samples", "standardization_by_moments"]
+
+_BELOW, _ABOVE = 0.15865525393145707, 0.8413447460685429
+"""Where a normal distribution has mean minus and mean plus one standard deviation."""
+_SAMPLES = 4096
+_AT_AN_END = 1e-6
+"""How near to an end of the support, in units of the scale, a coordinate is at it."""
+
+
+@dataclass(frozen=True)
+class PriorFrame:
+    """Centre, scale and support of each coordinate."""
+
+    centre: Float[Tensor, "d"]
+    """Median."""
+    scale: Float[Tensor, "d"]
+    """Half the distance between the quantiles that are two standard deviations apart in a normal distribution."""
+    low: Float[Tensor, "d"]
+    """Lower end of the support, or minus infinity."""
+    high: Float[Tensor, "d"]
+    """Upper end of the support, or infinity."""
+
+    def inward(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+        """Codes, centred and in units of the scale."""
+        return (z - self.centre) / self.scale
+
+    def outward(self, e: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+        """Codes from what `inward` gave."""
+        return self.centre + self.scale * e
+
+    def within(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+        """The nearest codes in the support."""
+        return z.clamp(self.low, self.high)
+
+    def held(self, z: Float[Tensor, "*n d"], downhill: Float[Tensor, "*n d"]) -> Bool[Tensor, "*n d"]:
+        """Which coordinates are at an end of the support, and would leave it on the way downhill."""
+        near = _AT_AN_END * self.scale
+        return ((z <= self.low + near) & (downhill < 0)) | ((z >= self.high - near) & (downhill > 0))
+
+
+@dataclass(frozen=True)
+class Standardization:
+    """Coordinates of mean 0 and variance 1, in which encoders work and errors of codes are told."""
+
+    units: Callable[[Tensor], Tensor]
+    """Codes to coordinates."""
+    codes: Callable[[Tensor], Tensor]
+    """Coordinates to codes; those outside the support to its end."""
+    inside: Callable[[Tensor], Tensor]
+    """Coordinates to those of what `codes` makes of them."""
+
+
+def frame_of_marginal(marginal: UnivariateDistribution, latent_dim: int, like: Tensor) -> PriorFrame:
+    """The frame of independent coordinates of one distribution, in the dtype and on the device of `like`."""
+    levels = torch.tensor([0.0, _BELOW, 0.5, _ABOVE, 1.0], dtype=torch.float64)
+    low, below, centre, above, high = (value.to(like).expand(latent_dim) for value in marginal.icdf(levels))
+    return PriorFrame(centre, (above - below) / 2, low, high)
+
+
+def frame_of_samples(prior: SampledPrior, like: Tensor) -> PriorFrame:
+    """The frame of any prior that can be sampled: quantiles of 4096 codes, and no ends of the support."""
+    rng = torch.Generator(prior.sample(0).device).manual_seed(0)
+    samples = prior.sample(_SAMPLES, rng=rng).to(like)
+    below, centre, above = samples.quantile(samples.new_tensor([_BELOW, 0.5, _ABOVE]), 0)
+    infinite = torch.full_like(centre, torch.inf)
+    return PriorFrame(centre, (above - below) / 2, -infinite, infinite)
+
+
+def standardization_by_moments(
+    mean: Tensor, variance: Tensor, support: tuple[float, float], prior: object
+) -> Standardization:
+    """Deviations from the mean over the standard deviation.
+
+    Args:
+        mean, variance: Of all coordinates `()`, or of each `(d,)`.
+        support: Ends that codes are brought back to.
+        prior: What is named in the message.
+
+    Raises:
+        ValueError: The mean or the variance is not finite, or the variance is 0.
+    """
+    if not (mean.isfinite().all() and variance.isfinite().all() and (variance > 0).all()):
+        raise ValueError(
+            f"expected a prior with a finite mean and a variance above 0, got {prior!r}; give it normal coordinates "
+            "(to_normal and from_normal, as radial priors have)"
+        )
+    deviation = variance.sqrt()
+
+    def units(z: Tensor) -> Tensor:
+        return (z - mean.to(z)) / deviation.to(z)
+
+    def codes(units: Tensor) -> Tensor:
+        return (mean.to(units) + deviation.to(units) * units).clamp(*support)
+
+    return Standardization(units, codes, lambda found: units(codes(found)))

@@ -1,0 +1,75 @@
+"""Priors that latentry did not make: they answer what they can, and the rest follows from that."""
+
+from typing import Any
+
+from latentry.interfaces import SampledPrior
+from latentry.priors.description import KnownBySamples, WithIndependentCoordinates, WithLabels, WithNormalCoordinates
+
+__all__ = ["as_prior"]
+
+_ANSWERS = (
+    "latent_dim",
+    "marginal",
+    "log_prob",
+    "sample_labels",
+    *(name for name in vars(KnownBySamples) if not name.startswith("_")),
+)
+"""What a prior may say of itself."""
+
+
+class _Stranger(KnownBySamples):
+    """What is known of a prior that does not answer for itself; its own answers where it has any."""
+
+    def __init__(self, prior: Any) -> None:
+        self.original = prior
+        for name in _ANSWERS:
+            if hasattr(prior, name):
+                setattr(self, name, getattr(prior, name))
+
+    def __call__(self, *args: Any) -> Any:
+        return self.original(*args)
+
+
+class _IndependentStranger(WithIndependentCoordinates, _Stranger):
+    """A stranger's prior with a `marginal`."""
+
+
+class _NormalStranger(WithNormalCoordinates, _Stranger):
+    """A stranger's prior with normal coordinates."""
+
+
+class _LabelledStranger(WithLabels, _Stranger):
+    """A stranger's labelled prior."""
+
+
+def as_prior(prior: Any) -> Any:
+    """A prior that can be asked everything: the prior itself, or a stranger's with the answers that follow from what it has.
+
+    A stranger's prior has `latent_dim` and `sample`, and possibly `log_prob`; a `marginal`, if its coordinates are
+    independent draws of one distribution; `to_normal` and `from_normal`, if a bijection carries it to N(0, I); or
+    `sample_labels`, if it is labelled (`latentry.interfaces`). Answers of its own come first.
+
+    Raises:
+        ValueError: It has no `latent_dim` or no `sample`.
+
+    Example:
+        >>> import torch
+        >>> class Shifted:
+        ...     latent_dim = 2
+        ...     def sample(self, shape=(), y=None, *, rng=None):
+        ...         return 5 + torch.randn(shape, 2, generator=rng)
+        >>> as_prior(Shifted()).frame(torch.empty(0)).centre.round()
+        tensor([5., 5.])
+    """
+    if isinstance(prior, KnownBySamples):
+        return prior
+    if not isinstance(prior, SampledPrior):
+        raise ValueError(
+            f"expected a prior, got {type(prior).__name__}; take one of latentry.priors, such as Normal(d), or give yours "
+            "latent_dim and sample(shape, rng=rng)"
+        )
+    if hasattr(prior, "marginal"):
+        return _IndependentStranger(prior)
+    if hasattr(prior, "to_normal"):
+        return _NormalStranger(prior)
+    return _LabelledStranger(prior) if hasattr(prior, "sample_labels") else _Stranger(prior)
