@@ -279,6 +279,19 @@ def test_samples_in_two_ranges_are_not_compared_and_the_named_conversion_makes_t
     assert_close(found.frechet_distance.value, right.frechet_distance.value, rtol=1e-3, atol=1e-9)
 
 
+@pytest.mark.parametrize("size", [1, 2, 12])
+def test_the_size_of_batches_has_no_say_in_what_range_they_are_in(size: int) -> None:
+    """One image in [0, 1] shows no range, several do; channels may be the last axis."""
+    generated, reference = PICTURES[:12], RANGES["[0, 1]"](PICTURES[12:])
+    for axis in (1, 3):
+        made, given = (x.movedim(1, axis) for x in (generated, reference))
+        with pytest.raises(ValueError, match=r"generated ones in \[-1, 1\].* and reference ones in \[0, 1\]"):
+            evaluate_samples(made.split(size), iter(given.split(size)), PIXELS, **QUICK)
+        with pytest.raises(ValueError, match=r"generated ones in \[0, 1\].* and reference ones in \[-1, 1\]"):
+            evaluate_samples(given.split(size), iter(made.split(size)), PIXELS, **QUICK)
+        evaluate_samples(made.split(size), made.flip(0).split(size), PIXELS, **QUICK)
+
+
 @pytest.mark.parametrize("scale", RANGES)
 def test_samples_in_one_range_are_compared_in_any(scale: str) -> None:
     evaluate_samples(RANGES[scale](PICTURES[:12]), RANGES[scale](PICTURES[12:]), PIXELS, **QUICK)
@@ -303,6 +316,8 @@ def test_a_numpy_array_and_a_tensor_with_a_graph_are_samples() -> None:
         evaluate_samples(PICTURES[:12].numpy(), PICTURES[12:].clone().requires_grad_(), PIXELS, **QUICK).estimates
         == report.estimates
     )
+    of_a_sampler = evaluate_samples(lambda n: PICTURES[:n].numpy(), PICTURES[12:], PIXELS, count=12, **QUICK)
+    assert of_a_sampler.estimates == report.estimates
     for no_samples in (3, "samples", {"x": PICTURES}, PICTURES[:, 0, 0, 0], PICTURES > 0, None):
         with pytest.raises(ValueError, match="expected"):
             evaluate_samples(no_samples, PICTURES, PIXELS, **QUICK)  # type: ignore[arg-type]

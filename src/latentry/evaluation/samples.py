@@ -332,6 +332,8 @@ def _batches(name: str, source: SampleSource, count: int, batch_size: int) -> It
             size = min(batch_size, count - start)
             with torch.no_grad():
                 batch = source(size)
+            if hasattr(batch, "__array__"):
+                batch = as_tensor(f"{name} samples", batch)
             if not isinstance(batch, Tensor) or batch.ndim == 0 or len(batch) != size:
                 rows = isinstance(batch, Tensor) and batch.ndim > 0
                 got = f"{len(batch)} rows" if rows else type(batch).__name__
@@ -390,10 +392,13 @@ def _check_samples(x: Tensor, side: _Side) -> None:
         )
     if not x.isfinite().all():
         raise ValueError(f"expected finite {side.name} samples, got NaN or infinity in rows {_bad_rows(x, side.count)}")
-    if side.count == 0:
-        side.first = x[:_LOOKED_AT].detach()
-        if side.compared is not None:
-            check_same_range(side.compared, side.first)
+    missing = _LOOKED_AT - len(side.first)
+    if side.count > 0 and (missing <= 0 or (x.dtype, x.shape[1:]) != (side.first.dtype, side.first.shape[1:])):
+        return
+    seen = x[:_LOOKED_AT] if side.count == 0 else torch.cat([side.first, x[:missing]])
+    side.first = seen.detach()
+    if side.compared is not None:
+        check_same_range(side.compared, side.first)
 
 
 def _bad_rows(x: Tensor, start: int) -> str:

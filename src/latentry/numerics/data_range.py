@@ -59,6 +59,8 @@ _FEWEST_ELEMENTS = 64
 _MANY_OUTPUTS = 16
 """Outputs of a generator from which on it is a sign what none of them does."""
 _FEWEST_ITEMS = 3
+_SMALLEST_SIDE = 8
+"""Pixels along the side of an image that is told by a last axis of channels."""
 _FEWEST_LEVELS = 8
 _LEAST_DARK = 0.05
 """Share of elements below -0.25, which noise alone seldom brings there from [0, 1]."""
@@ -203,7 +205,8 @@ def on_eight_bit_grid(x: Float[Tensor, "n *s"], low: float = -1.0, high: float =
 
 
 def _are_images(x: Shaped[Tensor, "n *s"]) -> bool:
-    return x.ndim == 4 and x.shape[1] in (1, 3, 4)
+    """Channels first, or last as in arrays of other libraries."""
+    return x.ndim == 4 and (x.shape[1] in (1, 3, 4) or (x.shape[3] in (1, 3, 4) and min(x.shape[1:3]) >= _SMALLEST_SIDE))
 
 
 def _far_above(x: Shaped[Tensor, "n *s"], known: Range) -> bool:
