@@ -180,6 +180,7 @@ def test_sigterm_ends_a_command_as_ctrl_c_does_and_later_ones_are_their_own(
         (RecoverSettings, {"steps": 10**18}),
         (RecoverSettings, {"batch_size": 10**12}),
         (RecoverSettings, {"weight": float("nan")}),
+        (RecoverSettings, {"weight": float("inf")}),
         (RecoverSettings, {"seed": -(2**70)}),
         (StudySettings, {"restarts": 10**9}),
         (TrainGANSettings, {"image_size": 10**6}),

@@ -56,6 +56,8 @@ def check_numbers(settings: Any) -> None:
         for number in value if isinstance(value, (tuple, list)) else (value,):
             if isinstance(number, float):
                 check_number(field.name, number)
+                if math.isinf(number):
+                    raise ValueError(f"expected {field.name} to be finite, got {number}; a number this large must be a slip")
             elif isinstance(number, int) and not isinstance(number, bool):
                 most = _SEPARATE.get(field.name, _MOST.get(field.name.rpartition("_")[2], _MOST_OF_ALL))
                 check_number(field.name, number, -_MOST_OF_ALL, most)
