@@ -1,6 +1,7 @@
 """Normals and Fisher's directions, on codes whose boundaries are known."""
 
 import inspect
+import math
 
 import pytest
 import torch
@@ -186,8 +187,12 @@ def test_scores_need_codes_of_every_label(codes: Tensor) -> None:
         fit_linear_classifier(codes, torch.ones(4000, dtype=torch.int64))
     with pytest.raises(ValueError, match="two labels or more"):
         fit_linear_classifier(codes, torch.zeros(4000, dtype=torch.int64))
-    with pytest.raises(ValueError, match="strength > 0"):
-        fit_linear_classifier(codes, torch.arange(4000) % 2, strength=0.0)
+    for strength in (0.0, math.inf):
+        with pytest.raises(ValueError, match="finite strength > 0"):
+            fit_linear_classifier(codes, torch.arange(4000) % 2, strength=strength)
+        for model in ("logistic", "ridge"):
+            with pytest.raises(ValueError, match="finite strength > 0"):
+                boundary_directions(codes, torch.arange(4000) % 2, model=model, strength=strength)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("k", [2, 3, 7])

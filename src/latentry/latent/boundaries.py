@@ -23,6 +23,7 @@ of multiple measurements in taxonomic problems", 1936; Rao, "The utilization of 
 biological classification", 1948.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -97,8 +98,8 @@ def fit_linear_classifier(z: Float[Tensor, "n d"], y: Int[Tensor, "n"], *, stren
     Raises:
         ValueError: A label has no codes or there is only one, codes and labels do not fit, or `strength` is not above 0.
     """
-    if not strength > 0:
-        raise ValueError(f"expected strength > 0, got {strength}")
+    if not 0 < strength < math.inf:
+        raise ValueError(f"expected a finite strength > 0, got {strength}")
     labelled_by(z, y).check(1, len(z))
     k = int(y.max()) + 1
     if k < 2:
@@ -148,8 +149,8 @@ def boundary_directions(
         ValueError: A label or one side of an attribute has no codes, there are more labels than dimensions, codes and labels
             do not fit, or `strength` is not above 0.
     """
-    if model not in get_args(LinearModel) or not strength > 0:
-        raise ValueError(f"expected one of {get_args(LinearModel)} and strength > 0, got {model!r} and {strength}")
+    if model not in get_args(LinearModel) or not 0 < strength < math.inf:
+        raise ValueError(f"expected one of {get_args(LinearModel)} and a finite strength > 0, got {model!r} and {strength}")
     sides = _sides(z, y)
     check_dimensions(sides.shape[1], z.shape[1], fewest=2 if y.ndim == 1 else 1)
     fit = _logistic_weights if model == "logistic" else _ridge_weights
