@@ -190,3 +190,17 @@ def test_own_images_of_eight_bits_are_no_foreigners_in_any_range(
     found = is_from(ranged, x, PRIOR, recover=recover, rng=rng)
     assert found.eight_bit
     assert found.p_value.mean() > 0.35
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("kept", ["as it is", "in single precision", "after eight bits"])
+def test_own_images_of_half_precision_are_no_foreigners(
+    half: torch.dtype, kept: str, generator: Linear, rng: torch.Generator
+) -> None:
+    own = generator.samples(40, rng)
+    x = (eight_bits(own) if kept == "after eight bits" else own).to(half)
+    found = is_from(generator, x.float() if kept == "in single precision" else x, PRIOR, recover=pseudo_inverse, rng=rng)
+    assert found.eight_bit == (kept == "after eight bits")
+    assert found.p_value.mean() > 0.35
+    foreign = Linear(1).samples(40, rng).to(half)
+    assert is_from(generator, foreign, PRIOR, recover=pseudo_inverse, rng=rng).p_value.max() < 0.05

@@ -14,7 +14,8 @@ calibration. Several images share their own samples, so that their p-values are 
 *Alike* is the condition, and easily broken. Images in files have eight bits: rounding leaves a mean squared error of about
 :math:`(2/255)^2 / 12`, where float samples are recovered to the last digit, so that a comparison of the two would detect
 rounding and nothing else, and call the generator's own saved images foreign. Here both sides are rounded where any of the
-images lies on the grid of eight bits in the generator's own range. What else befell the images (JPEG, a measurement) must be
+images lies on the grid of eight bits in the generator's own range; and so they are to half precision where it holds all of
+the images as they are. What else befell the images (JPEG, a measurement) must be
 named (`treatment`), or they count as foreign.
 
 A large p says that the image cannot be told from an own one by its error, no more. Images simpler than the generator's own,
@@ -54,6 +55,8 @@ _FEW = 3
 """Codes on which a generator's last layer is looked at."""
 _BEYOND = 0.2
 """How far beyond the ends an image may be, in levels."""
+_HALVES = (torch.bfloat16, torch.float16)
+"""Types of half precision, the coarser first."""
 _ROWS = 256
 """Codes that go through the generator at once."""
 
@@ -189,11 +192,14 @@ def is_from(
         )
     check_range(x, own, ends)
     ranges = possible_ranges(own, ends)
-    levels = next((one for one in ranges if on_eight_bit_grid(x, *one).any()), None)
+    half = next((dtype for dtype in _HALVES if torch.equal(x.to(dtype).to(x), x)), None)
+    levels = next((one for one in ranges if _of_eight_bits(x, *one, half)), None)
     eight_bit = levels is not None if eight_bit is None else eight_bit
     if eight_bit:
         low, high = levels or (ranges or [(-1.0, 1.0)])[0]
         x, own = _rounded(x, low, high), _rounded(own.clamp(low, high), low, high)
+    if half is not None and eight_bit == (levels is not None):
+        x, own = x.to(half).to(x), own.to(half).to(own)
 
     found = recover(generator, torch.cat([x, own]), prior, rng=rng, **options)
     error = found.reconstruction_error.nan_to_num(nan=torch.inf)
@@ -220,6 +226,14 @@ def _own_samples(
             return treated(own), None
         with torch.enable_grad():
             return own, range_of_last_layer(generator(z[:_FEW].clone().requires_grad_(True)))
+
+
+def _of_eight_bits(x: Tensor, low: float, high: float, half: torch.dtype | None) -> bool:
+    """Whether any image lies on the grid, or all of them lay there before they were kept in half precision."""
+    if on_eight_bit_grid(x, low, high).any():
+        return True
+    inside = x.min() >= low and x.max() <= high
+    return half is not None and bool(inside) and torch.equal(_rounded(x, low, high).to(half).to(x), x)
 
 
 def _rounded(x: Tensor, low: float, high: float) -> Tensor:
