@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from latentry.answers import features_of
 from latentry.holding import check_generator, tried
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.differences import Difference, Target
@@ -93,6 +94,7 @@ def posed(
         own = x_own if difference.operator is None else tried(difference.operator, x_own)
     if regularizer is not None:
         tried(regularizer, trial[:2], prior)
+    _check_compared(difference, x_own[:_FEW])
     ends = None if difference.operator is not None else _ends(used, trial[:_FEW])
     if not x.is_floating_point():
         raise ValueError(
@@ -185,6 +187,20 @@ def _in_double(objective: Objective, finer: Generator | None, trial: Float[Tenso
         return None
     rounding = _NO_MORE_THAN * objective.rounding  # the data themselves are rounded
     return replace(objective, generator=finer, frame=as_prior(objective.prior).frame(z), rounding=rounding)
+
+
+def _check_compared(difference: Difference, x_own: Tensor) -> None:
+    """Make sure that operator and extractor pass a gradient on."""
+    with torch.enable_grad():
+        x = x_own.detach().requires_grad_(True)
+        own = difference.measured(x)
+        if difference.operator is not None and not own.requires_grad:
+            raise ValueError(
+                "expected a differentiable operator, got measurements without gradient; remove no_grad, detach, and "
+                "comparisons such as >"
+            )
+        if difference.extractor is not None and not features_of(difference.extractor(own)).requires_grad:
+            raise ValueError("expected a differentiable extractor, got features without gradient; remove no_grad or detach")
 
 
 def _check_data(target: Target, own: Tensor, ends: tuple[float, float] | None) -> None:
