@@ -1,6 +1,8 @@
 """Priors against their scipy twins and their own identities."""
 
 import math
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -268,6 +270,13 @@ def test_the_tails_of_the_normal_stay_finite_in_the_log_domain() -> None:
 def test_bad_input_is_named(make: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("probs", ["[[0.5, 0.5]]", "torch.ones(1, 2) / 2", "['a']", "3"])
+def test_masses_that_are_no_numbers_are_named_where_no_checker_of_types_runs(probs: str) -> None:
+    code = f"import torch; from latentry.priors import Tabulated; Tabulated(3, {probs})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "ValueError: expected one mass for each bin" in done.stderr
 
 
 @pytest.mark.parametrize("shape", [3, np.int64(3), torch.tensor(3), (3,), [3], torch.Size([3])], ids=repr)

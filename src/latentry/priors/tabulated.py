@@ -236,7 +236,13 @@ class Tabulated(IIDPrior):
         *,
         standardize: bool = False,
     ) -> None:
-        masses = probs.tolist() if isinstance(probs, Tensor) else [float(mass) for mass in probs]
+        try:
+            masses = [float(mass) for mass in (probs.tolist() if isinstance(probs, Tensor) else probs)]
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"expected one mass for each bin, a number each, got {type(probs).__name__} with something else in it; "
+                "pass a list or a tensor of one axis"
+            ) from None
         distribution = TabulatedDistribution(tuple(masses), low, high)
         super().__init__(latent_dim, distribution.standardized() if standardize else distribution)
 
