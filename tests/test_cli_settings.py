@@ -12,6 +12,7 @@ import pytest
 
 from latentry.cli import main
 from latentry.cli.verbs import flat
+from latentry.tasks import edit as editing
 from latentry.tasks import sample as sampling
 from latentry.tasks import train as training
 
@@ -113,6 +114,22 @@ def test_a_shipped_model_names_its_settings(tmp_path: Path, caught: Caught, monk
     (tmp_path / "digits-generator").write_text("width: 3")
     assert main(["train", "gan", "--config", "digits-generator"]) == 0
     assert caught.settings.width == 3
+
+
+def test_a_flag_of_true_or_false_alone_means_true(caught: Caught, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(editing, "edit", caught)
+    for words, swap, images in (
+        (["--swap"], True, []),
+        (["--swap", "--count=2"], True, []),
+        (["a.png", "--swap"], True, ["a.png"]),
+        (["--swap", "true", "a.png"], True, ["a.png"]),
+        (["--swap", "false"], False, []),
+        (["--swap=false"], False, []),
+    ):
+        assert main(["edit", *words]) == 0
+        assert (caught.settings.swap, caught.settings.images) == (swap, images)
+    assert main(["train", "gan", "--loop.tensorboard", "--loop.steps=3"]) == 0
+    assert (caught.settings.loop.tensorboard, caught.settings.loop.steps) == (True, 3)
 
 
 def test_home_is_expanded_in_a_flag(tmp_path: Path, caught: Caught, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -238,6 +238,9 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
         flags["full"] = "The paper's whole grid, for a GPU."
     skip = {*flags, verb.positional} if verb.positional else {*flags}
     parser.add_class_arguments(verb.settings, skip=skip, as_group=False)
+    for action in parser._actions:  # `--swap` says what `--swap true` says
+        if getattr(action, "_typehint", None) is bool:
+            action.nargs, action.const = "?", True
     for flag, text in flags.items():  # flags without a value, which a typed bool would ask for
         parser.add_argument(f"--{flag}", action="store_true", help=text)
     return parser
