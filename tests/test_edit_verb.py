@@ -75,6 +75,7 @@ def test_turns_are_made_in_order_in_the_planes_of_the_labels(
     cosine = torch.cosine_similarity(z, z_edited)
     assert_close(torch.tensor([row["degrees"] for row in result["images"]]), cosine.acos().rad2deg(), atol=0.05, rtol=0)
     page = (tmp_path / "index.html").read_text()
+    assert page.index("<img") < page.index("<table>")
     assert page.count("data:image/png;base64,") == 2
     assert "3 towards 8 by 60 degrees, 8 towards 1 by -90 degrees" in page
     told = " ".join(capsys.readouterr().out.split())
