@@ -419,6 +419,7 @@ IMAGES = nn.Sequential(nn.Linear(4, 12), nn.Unflatten(1, (3, 2, 2)))
         ({"generator": lambda z: IMAGES(z) + torch.randn(1)}, "deterministic"),
         ({"generator": lambda z: IMAGES(z - z.mean(0))}, "depend on its own code"),
         ({"generator": lambda z: IMAGES(z).detach()}, "differentiable"),
+        ({"generator": lambda z: IMAGES(z).mul(9).round()}, "gradient of 0 at 8 codes.*take rounding"),
         ({"generator": lambda z: checkpoint(IMAGES, z, use_reentrant=True)}, "gradient fails.*use_reentrant=False"),
         ({"difference": Difference(operator=lambda x: (x > 0).float())}, "differentiable operator.*comparisons"),
         ({"difference": Difference(extractor=lambda x: x.detach().flatten(1))}, "differentiable extractor"),

@@ -95,7 +95,10 @@ def posed(
     if regularizer is not None:
         tried(regularizer, trial[:2], prior)
     _check_compared(difference, x_own[:_FEW])
-    ends = None if difference.operator is not None else _ends(used, trial[:_FEW])
+    last_layer = _ends(used, trial[:_FEW])
+    ends = None if difference.operator is not None else last_layer
+    if last_layer is None:  # what squashes may have no gradient left, and is undone
+        _check_slope(used, trial)
     if not x.is_floating_point():
         raise ValueError(
             f"expected floating-point data, got {x.dtype}; for this generator convert them with "
@@ -201,6 +204,19 @@ def _check_compared(difference: Difference, x_own: Tensor) -> None:
             )
         if difference.extractor is not None and not features_of(difference.extractor(own)).requires_grad:
             raise ValueError("expected a differentiable extractor, got features without gradient; remove no_grad or detach")
+
+
+def _check_slope(generator: Generator, z: Float[Tensor, "k d"]) -> None:
+    """Make sure that a generator whose data differ has a gradient somewhere that is not zero."""
+    with torch.enable_grad():
+        z = z[:_QUICK].detach().requires_grad_(True)
+        x = generator(z)
+        (slope,) = torch.autograd.grad(x, z, torch.linspace(1, 2, x.numel()).to(x).view_as(x))
+    if (x != x[:1]).any() and not slope.any():
+        raise ValueError(
+            f"expected a generator whose gradient tells how its data change, got a gradient of 0 at {len(z)} codes whose data "
+            "differ; take rounding, comparisons and argmax out of it"
+        )
 
 
 def _check_data(target: Target, own: Tensor, ends: tuple[float, float] | None) -> None:
