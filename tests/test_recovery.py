@@ -570,6 +570,23 @@ def test_data_of_half_precision_are_recovered_from_a_function_of_any_precision(r
     assert_close(found.z, z, rtol=0, atol=0.01)
 
 
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("eight_bits", [False, True], ids=["floats", "eight bits"])
+def test_data_kept_in_half_precision_are_met_up_to_its_rounding(half: torch.dtype, eight_bits: bool, matrix: Tensor) -> None:
+    if eight_bits and half == torch.bfloat16:
+        return  # which is as coarse as eight bits
+    rng = torch.Generator().manual_seed(3)
+    generator = squashed(matrix.float())
+    z = Normal(matrix.shape[1]).sample(4, rng=rng)
+    x, noisy = generator(z), generator(z) + 0.03 * torch.randn(4, PIXELS, generator=rng)
+    if eight_bits:
+        x = ((x + 1) * 127.5).round() / 127.5 - 1
+    found = recover_codes(generator, torch.cat([x, noisy]).to(half), Normal(matrix.shape[1]), restarts=2, rng=rng)
+    assert found.met.tolist() == [True] * 4 + [False] * 4
+    error, expected = (found.z[:4] - z).square().mean(), found.undetermined[:4].mean()
+    assert expected / 10 < error < 10 * expected
+
+
 def test_an_odd_datum_does_not_decide_what_meets_the_others(matrix: Tensor, prior: Normal, rng: torch.Generator) -> None:
     """Images of eight bits are met within their rounding beside one that is not, and that one not by their measure."""
     z = prior.sample(4, rng=rng)

@@ -39,6 +39,8 @@ _NO_MORE_THAN = 1e-8
 """Part of the rounding of data that a minimum in double precision is led to."""
 _EIGHT_BITS = 2.0
 """The same for images of eight bits, whose rounding is that of the file."""
+_OFF_IN_HALF = 0.13
+"""How far off its level an element of eight bits may be after it was kept in float16, in levels."""
 _NEARLY, _NEARLY_EIGHT_BIT = 1e-6, 25.0
 """Mean squared error that nearly meets data: over the variance of the generator's samples, or over what meets images of
 eight bits, which right starts leave before the squashing at 3 to 12 times that, wrong ones mostly at hundreds."""
@@ -109,7 +111,7 @@ def posed(
 
     numbers_kept = torch.finfo(torch.float32)
     variance = min(max(_half_mean_difference(difference, x_own, own), numbers_kept.tiny), numbers_kept.max)
-    eight_bit, step = _eight_bit(target, own, ends)
+    eight_bit, step = _eight_bit(target, own, ends, x.dtype)
     objective = Objective(
         quickest(used, trial[:_QUICK]),
         prior,
@@ -132,9 +134,12 @@ def posed(
     def by_datum(of_files: float, of_others: float) -> Float[Tensor, "n"]:
         return torch.full_like(eight_bit, of_others, dtype=torch.float64).masked_fill(eight_bit, of_files)
 
+    kept = _rounding_of_half(target, x.dtype)
     met_by = by_datum(_EIGHT_BITS * of_the_file, enough) if met is None else by_datum(met, met)
+    met_by = torch.maximum(met_by, _EIGHT_BITS * kept) if met is None else met_by
     tolerance = Tolerance(met_by, torch.where(eight_bit, _NEARLY_EIGHT_BIT * met_by, met_by.clamp(min=near)))
     rounding, at_most = by_datum(of_the_file, off.of_data), by_datum(of_the_file, off.at_most)
+    rounding, at_most = torch.maximum(rounding, kept), torch.maximum(at_most, kept)
     return Problem(called, trial, objective, exact, target, tolerance, rounding, at_most)
 
 
@@ -169,11 +174,23 @@ def _half_mean_difference(difference: Difference, x_own: Tensor, own: Tensor) ->
     return torch.stack(between).mean().item() / 2
 
 
-def _eight_bit(target: Target, own: Tensor, ends: tuple[float, float] | None) -> tuple[Bool[Tensor, "n"], float]:
+def _rounding_of_half(target: Target, dtype: torch.dtype) -> Float[Tensor, "n"]:
+    """Mean squared rounding of data that came in half precision, over what is seen of each; else 0."""
+    x, seen = target.x.double().flatten(1), target.seen.double().flatten(1)
+    if dtype.itemsize >= torch.float32.itemsize:
+        return x.new_zeros(len(x))
+    spacing = torch.finfo(dtype).eps * torch.exp2(x.abs().clamp(min=torch.finfo(dtype).tiny).log2().floor())
+    return (spacing.square() * seen).sum(1) / (12 * seen.sum(1))
+
+
+def _eight_bit(
+    target: Target, own: Tensor, ends: tuple[float, float] | None, dtype: torch.dtype
+) -> tuple[Bool[Tensor, "n"], float]:
     """Which data lie in 256 levels where they are seen, of the range where most of them do; and the step of the levels."""
+    off = _OFF_IN_HALF if dtype == torch.float16 else 0.01
     found, step = torch.zeros(len(target), dtype=torch.bool, device=target.x.device), 0.0
     for low, high in possible_ranges(own, ends):
-        on_grid = on_eight_bit_grid(torch.where(target.seen.bool(), target.x, low), low, high)
+        on_grid = on_eight_bit_grid(torch.where(target.seen.bool(), target.x, low), low, high, off)
         if on_grid.sum() > found.sum():
             found, step = on_grid, (high - low) / 255
     return found, step
@@ -214,8 +231,8 @@ def _check_slope(generator: Generator, z: Float[Tensor, "k d"]) -> None:
         (slope,) = torch.autograd.grad(x, z, torch.linspace(1, 2, x.numel()).to(x).view_as(x))
     if (x != x[:1]).any() and not slope.any():
         raise ValueError(
-            f"expected a generator whose gradient tells how its data change, got a gradient of 0 at {len(z)} codes whose data "
-            "differ; take rounding, comparisons and argmax out of it"
+            f"expected a generator whose gradient tells how its data change, got a gradient of 0 at {len(z)} codes whose "
+            "data differ; take rounding, comparisons and argmax out of it"
         )
 
 

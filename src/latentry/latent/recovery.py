@@ -196,7 +196,8 @@ def recover_codes(
         restarts: Most starts for each data point.
         met: Mean squared error at which a datum counts as met, so that no further start is tried. By default what rounding
             in the generator's own dtype makes, by a copy of it in double precision where there is one; or, for an image of
-            eight bits in a range that the generator's own outputs have, twice what its rounding makes.
+            eight bits in a range that the generator's own outputs have, and for data of half precision, twice what their
+            rounding makes.
         determination: Whether to find how far each code is determined, which costs d + 1 evaluations.
         batch_size: Codes in work at once, starts included.
         rng: Source of the starts and of resampling, on the prior's device.

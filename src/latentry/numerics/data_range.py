@@ -197,11 +197,13 @@ def possible_ranges(x_own: Float[Tensor, "k *t"], ends: tuple[float, float] | No
     return possible
 
 
-def on_eight_bit_grid(x: Float[Tensor, "n *s"], low: float = -1.0, high: float = 1.0) -> Bool[Tensor, "n"]:
-    """Which items hold nothing but the 256 levels from `low` to `high`, as images read from files do."""
+def on_eight_bit_grid(
+    x: Float[Tensor, "n *s"], low: float = -1.0, high: float = 1.0, off: float = 0.01
+) -> Bool[Tensor, "n"]:
+    """Which items hold nothing but the 256 levels from `low` to `high`, as images read from files do, to `off` of a level."""
     places = (x.flatten(1) - low) * (255 / (high - low))
     whole = places.round()
-    return ((places - whole).abs().amax(1) < 0.01) & (whole.amin(1) >= 0) & (whole.amax(1) <= 255)
+    return ((places - whole).abs().amax(1) < off) & (whole.amin(1) >= 0) & (whole.amax(1) <= 255)
 
 
 def _are_images(x: Shaped[Tensor, "n *s"]) -> bool:
