@@ -174,7 +174,7 @@ def test_bad_input_is_named(change: dict[str, Any], message: str, generator: Lin
         is_from(**{"generator": narrow, "x": X, "prior": PRIOR, "recover": pseudo_inverse, "rng": rng} | change)
 
 
-@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.0, 255.0), (-1.0, 1.0)])
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.0, 255.0), (-1.0, 1.0), (-0.5, 0.5), (0.0, 2.0), (-2.1, 2.6)])
 def test_own_images_of_eight_bits_are_no_foreigners_in_any_range(
     low: float, high: float, generator: Linear, rng: torch.Generator
 ) -> None:

@@ -481,7 +481,7 @@ def test_directions_that_leave_no_trace_are_counted_by_every_solver(
     assert silent.undetermined.isnan().all()
 
 
-@pytest.mark.parametrize("span", [(-1.0, 1.0), (0.0, 1.0), (0.0, 255.0)], ids=str)
+@pytest.mark.parametrize("span", [(-1.0, 1.0), (0.0, 1.0), (0.0, 255.0), (-0.5, 0.5), (-2.1, 2.6)], ids=str)
 def test_images_of_eight_bits_are_known_in_every_range(span: tuple[float, float], matrix: Tensor, prior: Normal) -> None:
     """The same codes of the same decoder at the same cost."""
     low, high = span

@@ -181,14 +181,14 @@ def apparent_range(x: Shaped[Tensor, "n *s"]) -> Range | None:
 
 
 def possible_ranges(x_own: Float[Tensor, "k *t"], ends: tuple[float, float] | None = None) -> list[tuple[float, float]]:
-    """The ranges of images that a generator's own outputs may lie in, the narrowest first.
+    """The ranges of images that a generator's own outputs may lie in, the narrowest first; before them one of its own.
 
     Args:
         x_own: Some of its outputs.
         ends: Both ends of what it can make, where its last layer sets them.
     """
     made = x_own.detach() if ends is None else torch.tensor(ends)
-    possible = []
+    possible = [] if ends is None or _named(ends) else [ends]
     for low, high in _RANGES.values():
         slack = (0.01 if ends is not None or low == 0 else _OVERSHOOT) * (high - low)
         beyond = ((made < low - slack) | (made > high + slack)).float().mean()
@@ -200,7 +200,7 @@ def possible_ranges(x_own: Float[Tensor, "k *t"], ends: tuple[float, float] | No
 def on_eight_bit_grid(
     x: Float[Tensor, "n *s"], low: float = -1.0, high: float = 1.0, off: float = 0.01
 ) -> Bool[Tensor, "n"]:
-    """Which items hold nothing but the 256 levels from `low` to `high`, as images read from files do, to `off` of a level."""
+    """Which items hold nothing but the 256 levels from `low` to `high`, as images read from files do."""
     places = (x.flatten(1) - low) * (255 / (high - low))
     whole = places.round()
     return ((places - whole).abs().amax(1) < off) & (whole.amin(1) >= 0) & (whole.amax(1) <= 255)
