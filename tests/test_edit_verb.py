@@ -153,3 +153,14 @@ def test_bad_input_ends_with_one_sentence(
     assert message.format(place=place) in said
     assert "Traceback" not in said
     assert not list(tmp_path.iterdir())
+
+
+def test_labels_to_turn_are_known_before_codes_are_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def never(*arguments: object) -> None:
+        raise AssertionError("codes were drawn")
+
+    monkeypatch.setattr("latentry.tasks.edit.made_basis", never)
+    assert run("edit", "--data=digits", "--count=2", "--rotate=0:99:30", "--device=cpu", "--out", tmp_path) == 2
+    assert "expected labels from 0 to 9 in --rotate" in capsys.readouterr().err

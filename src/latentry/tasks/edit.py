@@ -124,12 +124,14 @@ def edit(settings: EditSettings) -> dict[str, Any]:
     classifier = fitting(settings.classifier, made, "--classifier", device)
     independent = independent_reader(settings.reader, made, device, classifier.weights)
     _check_label(settings.label, classifier)
+    if settings.basis is None:  # which will have the labels of the classifier
+        _check_turns(turns, classifier.num_classes)
     console = PlainConsole(quiet=settings.json)
     with progress_bar(quiet=settings.json) as track:
         basis = None
         if turns or settings.basis is not None:
             basis = made_basis(settings, model, prior, classifier.network, track("drawing codes of each label"))
-            _check_turns(turns, basis)
+            _check_turns(turns, basis.num_labels)
         coded = coded_images(settings, generator, prior, track("coding images"))
     assert coded is not None
     folder = claim_folder(settings, "index.html", "after.png", "codes.safetensors")
@@ -230,11 +232,11 @@ def _check_label(label: int | None, classifier: Reader) -> None:
         raise ValueError(f"expected a label from 0 to {known - 1}, as the classifier has them, got --label {label}")
 
 
-def _check_turns(turns: Sequence[Turn], basis: QuasiEigenbasis) -> None:
-    unknown = sorted({label for turn in turns for label in (turn.start, turn.end)} - set(range(basis.num_labels)))
+def _check_turns(turns: Sequence[Turn], num_labels: int) -> None:
+    unknown = sorted({label for turn in turns for label in (turn.start, turn.end)} - set(range(num_labels)))
     if unknown:
         raise ValueError(
-            f"expected labels from 0 to {basis.num_labels - 1} in --rotate, as the basis has them, "
+            f"expected labels from 0 to {num_labels - 1} in --rotate, as the basis has them, "
             f"got {', '.join(map(str, unknown))}"
         )
 
