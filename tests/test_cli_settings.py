@@ -62,6 +62,8 @@ REFUSED: dict[str | bytes, str] = {
     "bogus: 1": "expected settings of `latentry train gan`, got 'bogus'",
     "loop: {step: 1}": "got 'loop.step'; did you mean 'loop.steps'?",
     "loop: {steps: many}": "--loop.steps: expected a whole number, got many",
+    "betas: 0.5": "--betas: expected a list in brackets, as [ONE,TWO], got 0.5",
+    "betas: [0.5]": "--betas: expected a list of 2 in brackets, as [ONE,TWO], got [0.5]",
     "device: null": "--device: expected a value, got null",
     "loop: {schedule: null}": "--loop.schedule: expected a value, got null",
     "objective: hing": "expected non-saturating or hinge or least-squares, got hing",

@@ -145,6 +145,7 @@ def _plain(message: str) -> str:
     text = re.sub(r"<class '(\w+)'>", lambda found: _KINDS.get(found[1], found[1]), text)
     text = re.sub(r"(?:typing\.)?Literal\[([^]]*)\]", lambda found: found[1].replace("'", "").replace(", ", " or "), text)
     text = re.sub(_UNION, lambda found: f"expected {found[1].replace(', ', ' or ')}, got {found[2] or 'nothing'}", text)
+    text = re.sub(r"\btuple with (\d+) elements", r"a list of \1 in brackets, as [ONE,TWO]", text)
     text = re.sub(_CHOICE, lambda found: f"expected a command, one of {found[1]}, got none", text)
     text = re.sub(r"\bExpected (?:a )?", "expected ", text.replace("Problems parsing config: ", ""))
     return text.replace(". Got value:", ", got").rstrip(".")
@@ -152,7 +153,14 @@ def _plain(message: str) -> str:
 
 _UNION = re.compile(r"Does not validate against any of the Union subtypes Subtypes: \[([^]]*)\] .* Given value: ?(.*)")
 _CHOICE = re.compile(r'expected "(?:\w+\.)?command" to be one of \{(.*)\}, but it was not provided')
-_KINDS = {"int": "a whole number", "float": "a number", "str": "a word", "bool": "true or false", "NoneType": "null"}
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a word",
+    "bool": "true or false",
+    "NoneType": "null",
+    "tuple": "a list in brackets, as [ONE,TWO]",
+}
 
 
 def with_shipped_configs(arguments: Sequence[str]) -> list[str]:
