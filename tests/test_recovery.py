@@ -383,6 +383,21 @@ def test_data_in_another_range_are_refused(rng: torch.Generator) -> None:
         recover_codes(images, (x + 1) / 2, Normal(4), solver=Adam(steps=1), rng=rng)
 
 
+def test_what_a_mask_hides_is_of_no_range(rng: torch.Generator) -> None:
+    """Of images of eight bits in [-1, 1] only what is brighter than grey is seen; in [0, 1] they are refused as without."""
+    torch.manual_seed(2)
+    network = nn.Sequential(nn.Linear(4, 100), nn.Tanh(), nn.Unflatten(1, (1, 10, 10)))
+    z = Normal(4).sample(5, rng=rng)
+    with torch.no_grad():
+        x = ((network(z) + 1) * 127.5).round() / 127.5 - 1
+    found = recover_codes(network, x, Normal(4), mask=x > 0, rng=rng)
+    assert found.met.all()
+    assert (found.z - z).square().mean(1).max() < 1e-3
+    for mask in (x > 0, x < 0, torch.arange(10) < 7):
+        with pytest.raises(ValueError, match=r"got data in \[0, 1\].*2 \* x - 1"):
+            recover_codes(network, (x + 1) / 2, Normal(4), mask=mask, rng=rng)
+
+
 def test_auto_takes_least_squares_where_there_are_squares() -> None:
     """Adam takes 3 evaluations a step and one at the end, for each of 4 starts; 3 more tell whether the gradient is gone."""
     x = torch.zeros(1, 2, dtype=torch.float64)

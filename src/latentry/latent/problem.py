@@ -242,4 +242,14 @@ def _check_data(target: Target, own: Tensor, ends: tuple[float, float] | None) -
             f"expected data of shape (n, {', '.join(map(str, own.shape[1:]))}) as the generator makes them, got "
             f"{tuple(target.x.shape)}; resize, or convert the channels (grey or colour)"
         )
-    check_range(target.x, own, ends)
+    check_range(_what_is_seen(target), own, ends)
+
+
+def _what_is_seen(target: Target) -> Float[Tensor, "n *s"]:
+    """Data in whose hidden places elements stand that are seen, since the zeros there are of no range."""
+    seen = target.seen.flatten(1).bool()
+    if seen.all():
+        return target.x
+    first = seen.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
+    places = torch.arange(seen.shape[1], device=seen.device) % seen.sum(1, keepdim=True)
+    return target.x.flatten(1).gather(1, first.gather(1, places)).view_as(target.x)
