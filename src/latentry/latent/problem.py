@@ -213,13 +213,13 @@ def _check_compared(difference: Difference, x_own: Tensor) -> None:
     """Make sure that operator and extractor pass a gradient on."""
     with torch.enable_grad():
         x = x_own.detach().requires_grad_(True)
-        own = difference.measured(x)
+        own = x if difference.operator is None else tried(difference.operator, x)
         if difference.operator is not None and not own.requires_grad:
             raise ValueError(
                 "expected a differentiable operator, got measurements without gradient; remove no_grad, detach, and "
                 "comparisons such as >"
             )
-        if difference.extractor is not None and not features_of(difference.extractor(own)).requires_grad:
+        if difference.extractor is not None and not features_of(tried(difference.extractor, own)).requires_grad:
             raise ValueError("expected a differentiable extractor, got features without gradient; remove no_grad or detach")
 
 
