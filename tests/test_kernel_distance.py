@@ -103,7 +103,7 @@ def test_the_freedom_of_its_variance_falls_to_that_of_the_rows_that_rule_it(rng:
 
 @pytest.mark.parametrize("rows", [30, 60])
 def test_the_interval_of_few_rows_holds_the_distance_as_often_as_it_says(rows: int, rng: torch.Generator) -> None:
-    """1,500 replicates at 95 %, of laws that differ by a deviation in each of 8 dimensions."""
+    """1,500 replicates at 95 %, of distributions that differ by a deviation in each of 8 dimensions."""
     truth = true_distance(8, 1.0, 1.0)
     found = [kernel_distance(*pair(8, rows, 1.0, 1.0, rng)) for _ in range(1500)]
     held = [abs(one.value - truth) <= student_quantile(0.95, one.freedom) * math.sqrt(one.variance) for one in found]
