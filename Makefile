@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: study test lint types bench clean
+.PHONY: study test lint types docs bench clean
 .DELETE_ON_ERROR:
 
 study: $(READY)
@@ -20,6 +20,11 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
+
+# the site, in build/site; warnings are errors
+docs: $(READY)
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet --fresh-env docs build/site
+	@echo 'build/site/index.html'
 
 bench: $(READY)
 	$(BIN)/python benchmarks/recovery_cost.py

@@ -61,65 +61,65 @@ def of_priors() -> Iterator[Claim]:
                 rows[data][name]["between"]["lerp"]["0.5"]["frechet_ratio"],
             )
             assert at_prior["level"] == 0.95
-            yield "docs/measured.md", f"| {title}", decimals(at_prior)
-            yield "docs/measured.md", f"| {title}", f"x{decimals(middle)}"
+            yield "docs/results/priors.md", f"| {title}", decimals(at_prior)
+            yield "docs/results/priors.md", f"| {title}", f"x{decimals(middle)}"
     fashion, digits = rows["fashion-mnist"]["designed-middle"], rows["digits"]["designed-middle"]
     yield "README.md", "Priors", decimals(fashion["prior"]["frechet_distance"])
     yield "README.md", "Priors", decimals(rows["fashion-mnist"]["normal"]["prior"]["frechet_distance"])
     for row in (fashion, digits):
         low, high = (row["against_baseline"][end] for end in ("low", "high"))
-        yield "docs/measured.md", "", f"{row['against_baseline']['value']:.2f} [{low:.2f}, {high:.2f}]"
+        yield "docs/results/priors.md", "", f"{row['against_baseline']['value']:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def of_spectrum() -> Iterator[Claim]:
     for criterion in ("rank_one", "rank_one_absolute"):
         for data in ("digits", "fashion-mnist"):
             found = percent(over_seeds("spectral", f"bases-{data}", "bases", "loewdin", criterion))
-            yield "docs/measured.md", "| ", found
-            yield "docs/spectral.md", "", found
+            yield "docs/results/spectrum.md", "| ", found
     for criterion in ("rank_one", "rank_one_absolute"):
         found = over_seeds("spectral", "bases-digits", "bases", "loewdin", criterion)
         yield "README.md", "Spectrum", f"{100 * found.value:.1f} %"
 
 
 def of_splits() -> Iterator[Claim]:
+    page = "docs/results/label-split.md"
     for data in ("digits", "fashion-mnist"):
         swaps = percent(over_seeds("label-split", f"scores-{data}-ours", "swap", "success", "value"))
         drawn, of_means = (
             over_seeds("label-split", f"scores-{data}-ours", f"leak_of_{code}", "leak") for code in ("draws", "means")
         )
-        for page in ("docs/measured.md", "docs/label-split.md"):
-            yield page, "| *means:* swaps bear", swaps
-        yield "docs/measured.md", "| *draws:* a fresh probe", f"{100 * drawn.value:.1f} points"
-        yield "docs/measured.md", "| *means:* a fresh probe", f"{100 * of_means.value:.0f} points"
+        yield page, "| *means:* swaps show the label", swaps
+        yield page, "| *draws:* a fresh probe", f"{100 * drawn.value:.1f} points"
+        yield page, "| *means:* a fresh probe", f"{100 * of_means.value:.0f} points"
     for code, found in figures("label_split_codes").items():
         swaps = found["swaps"]
-        shown = f"{100 * swaps['value']:.1f} % [{100 * swaps['low']:.1f}, {100 * swaps['high']:.1f}]"
-        for page in ("docs/measured.md", "docs/label-split.md"):
-            yield page, "", shown
-        yield "docs/measured.md", code, shown
+        yield page, f"{code} |", f"{100 * swaps['value']:.1f} % [{100 * swaps['low']:.1f}, {100 * swaps['high']:.1f}]"
 
 
 def of_letters() -> Iterator[Claim]:
     broken = figures("broken_letters")
-    yield "docs/measured.md", "", f"{100 * broken['reversed']['-0.4']['value']:.0f} %"
-    yield "docs/semantic.md", "most reversed letters", f"{100 * broken['reversed']['-0.4']['value']:.0f} %"
+    yield "docs/results/semantics.md", "reverse of bold", f"{100 * broken['reversed']['-0.4']['value']:.0f} %"
+    yield (
+        "docs/how-to/held-out-features.md",
+        "reversed letters are broken",
+        f"{100 * broken['reversed']['-0.4']['value']:.0f} %",
+    )
     assert broken["real light"]["-0.4"]["value"] == 0
 
 
 def of_recovery() -> Iterator[Claim]:
     fresh = [found for name, found in figures("fresh_generators").items() if name.startswith("fresh")]
     first, second = (int(found["found"]) for found in fresh)
-    for page in ("README.md", "docs/recovery.md"):
+    for page in ("README.md", "docs/results/index.md"):
         yield page, "trained afresh", f"{first} and {second} of 16"
-    yield "docs/measured.md", "nobody tuned for", f"{first} of 16"
-    yield "docs/measured.md", "nobody tuned for", f"{second} of 16"
+    yield "docs/results/recovery.md", "new generators", f"{first} of 16"
+    yield "docs/results/recovery.md", "new generators", f"{second} of 16"
     squashing = figures("before_squashing")
     adam, lbfgs = (int(squashing[f"{solver}, before the squashing"]["found"]) for solver in ("Adam", "L-BFGS"))
-    yield "README.md", "Recovery", f"before the squashing, given time, {adam} of 16"
-    yield "docs/measured.md", "", f"finds none on pixels and {adam} before the squashing"
+    yield "README.md", "Recovery", f"before the output activation, given time, {adam} of 16"
+    yield "docs/results/recovery.md", "", f"finds none on pixels and {adam} before the output activation"
     on_pixels = int(squashing["L-BFGS, pixels"]["found"])
-    yield "docs/measured.md", "", f"L-BFGS finds {on_pixels} on pixels and {lbfgs} before the squashing"
+    yield "docs/results/recovery.md", "", f"L-BFGS finds {on_pixels} on pixels and {lbfgs} before the output activation"
     assert squashing["Adam, pixels"]["found"] == 0
 
 

@@ -39,7 +39,7 @@ Resampling = Callable[[Tensor, SampledPrior, torch.Generator | None], Tensor]
 
 @dataclass(frozen=True)
 class BoundaryResampling:
-    """Replace every element with |z_j| > bound.
+    """Replace every element with `|z_j| > bound`.
 
     Reference: Lipton and Tripathi (2017).
 
@@ -65,7 +65,7 @@ class BoundaryResampling:
 
 @dataclass(frozen=True)
 class LogisticResampling:
-    """Replace elements with probability 1 / (1 + exp(-slope (|z_j| - centre))).
+    """Replace elements with probability `1 / (1 + exp(-slope (|z_j| - centre)))`.
 
     Reference: Egan et al. (2018); Cho (2020) has the centre at 2.
 
@@ -93,7 +93,7 @@ class LogisticResampling:
 
 @dataclass(frozen=True)
 class TruncatedNormalResampling:
-    """Replace elements with probability exp((z_j^2 - cutoff^2) / 2), surely where |z_j| >= cutoff.
+    """Replace elements with probability exp((z_j^2 - cutoff^2) / 2), surely where `|z_j| >= cutoff`.
 
     Reference: Egan et al. (2018).
 

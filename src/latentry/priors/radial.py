@@ -289,7 +289,7 @@ class RadialPrior(WithNormalCoordinates, PriorModule):
 
 
 class SphericalCauchy(RadialPrior):
-    r"""Codes n / |n_0| of d + 1 standard normal numbers: density :math:`\propto (1 + \|z\|^2)^{-(d+1)/2}`.
+    r"""Codes `n / |n_0|` of d + 1 standard normal numbers: density :math:`\propto (1 + \|z\|^2)^{-(d+1)/2}`.
 
     A linear combination has exactly the distribution of :math:`\sum_i |w_i|` times a code. No mean exists.
 

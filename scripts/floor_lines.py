@@ -1,0 +1,48 @@
+"""Print the floors of the package, highest first, with the lines of Python of each part: the tree that stands in README.
+
+python scripts/floor_lines.py
+"""
+
+import ast
+import re
+from pathlib import Path
+
+__all__ = ["floors", "meaning", "python_lines", "tree"]
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "latentry"
+
+
+def floors() -> dict[str, int]:
+    """The floor of each part of the package, from the test that keeps it."""
+    for node in ast.parse((ROOT / "tests" / "test_architecture.py").read_text()).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "FLOORS":
+            return {str(name): int(floor) for name, floor in ast.literal_eval(node.value).items()}
+    raise LookupError("tests/test_architecture.py has no FLOORS")
+
+
+def python_lines(part: str) -> int:
+    """Lines of Python of a part: a folder of the package, or a file at its top."""
+    files = [*(PACKAGE / part).rglob("*.py"), *PACKAGE.glob(f"{part}.py")]
+    return sum(len(file.read_text().splitlines()) for file in files)
+
+
+def meaning(part: str) -> str:
+    """What a folder is for: the beginning of its docstring, without the number of the floor."""
+    text = ast.get_docstring(ast.parse((PACKAGE / part / "__init__.py").read_text())) or ""
+    return re.split(r"[.:;]( |$)", re.sub(r"^Floor \w+: ", "", text.split("\n\n")[0].replace("\n", " ")))[0]
+
+
+def tree() -> list[tuple[int, str, int, str]]:
+    """Floor, part, lines and meaning of each part, highest floor first; files at the top of the package are one part."""
+    parts = [(floor, part) for part, floor in floors().items() if (PACKAGE / part).is_dir()]
+    rows = [(floor, part, python_lines(part), meaning(part)) for floor, part in parts]
+    files = [path.stem for path in sorted(PACKAGE.glob("*.py"))]
+    single = (1, "*.py", sum(map(python_lines, files)), f"{len(files)} files at the top of the package")
+    return sorted([*rows, single], key=lambda row: (-row[0], row[1] == "*.py", row[1]))
+
+
+if __name__ == "__main__":
+    for floor, part, lines, what in tree():
+        print(f"{floor}  {part:<12}{lines:>6,}  {what}")
+    print(f"   {'together':<12}{sum(lines for _, _, lines, _ in tree()):>6,}")
