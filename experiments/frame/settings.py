@@ -1,11 +1,17 @@
-"""What every experiment can be told; no torch is imported here, so that help is instant."""
+"""What can be set of every experiment, and presets of it; no torch is imported here, so that help is instant."""
 
+import sys
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import yaml
 
 from latentry.tasks.settings import CommonSettings
 
-__all__ = ["ExperimentSettings"]
+__all__ = ["ExperimentSettings", "preset"]
+
+Settings = TypeVar("Settings", bound="ExperimentSettings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,3 +25,10 @@ class ExperimentSettings(CommonSettings):
     quick: bool = False
     """A rehearsal in less than a minute: everything at the smallest size, numbers without meaning."""
     goes_on: ClassVar[bool] = True
+
+
+def preset(settings: type[Settings], name: str, **others: Any) -> Settings:
+    """Settings of a preset, `presets/NAME.yaml` beside the module of their class; `others` beat it."""
+    module = sys.modules[settings.__module__].__file__ or ""
+    values = yaml.safe_load((Path(module).parent / "presets" / f"{name}.yaml").read_text(encoding="utf-8"))
+    return settings(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()} | others)

@@ -31,11 +31,11 @@ from latentry.latent.solvers.adam import Adam
 from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
 from latentry.priors import IIDPrior
 
-__all__ = ["METHODS", "Method", "Setting", "grid", "recovery_options"]
+__all__ = ["METHODS", "RecoveryMethod", "GridPoint", "grid", "recovery_options"]
 
 
 @dataclass(frozen=True)
-class Setting:
+class GridPoint:
     """One point of a method's grid."""
 
     learning_rate: float | None
@@ -49,12 +49,12 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Method:
+class RecoveryMethod:
     """A way to keep codes near the prior."""
 
     title: str
     regularizer: Callable[[Generator, FeatureExtractor], Regularizer] | None = None
-    """What is weighed, given the generator and its discriminator."""
+    """Its regularizer, given the generator and its discriminator."""
     resampling: Callable[[float, int], Resampling] | None = None
     """What is done to codes after each step, given its number and the steps of the run."""
     numbers: tuple[float, ...] = ()
@@ -65,8 +65,8 @@ class Method:
     """Levenberg-Marquardt instead of Adam."""
 
 
-def _weighed(title: str, regularizer: Regularizer, *, statistical: bool = False, damped: bool = False) -> Method:
-    return Method(title, lambda generator, discriminator: regularizer, statistical=statistical, damped=damped)
+def _regularized(title: str, regularizer: Regularizer, *, statistical: bool = False, damped: bool = False) -> RecoveryMethod:
+    return RecoveryMethod(title, lambda generator, discriminator: regularizer, statistical=statistical, damped=damped)
 
 
 def _projected(z: Tensor, prior: Any, rng: torch.Generator | None) -> Tensor:
@@ -76,39 +76,41 @@ def _projected(z: Tensor, prior: Any, rng: torch.Generator | None) -> Tensor:
 _CUTOFFS = (2.5, 3.0, 3.5)
 _SLOPES = (2.0, 3.0, 4.0)
 
-METHODS: dict[str, Method] = {
-    "none": Method("no regularizer"),
-    "l2": _weighed("L2", L2()),
-    "absolute-value": _weighed("absolute value", AbsoluteValue()),
-    "log-prior": _weighed("negative log-prior", NegativeLogPrior()),
-    "norm-shell": _weighed("norm shell", NormShell()),
-    "wasserstein": _weighed("W1", StatisticalDistance("wasserstein"), statistical=True),
-    "wasserstein2": _weighed("W2", StatisticalDistance("wasserstein2"), statistical=True),
-    "energy": _weighed("energy", StatisticalDistance("energy"), statistical=True),
-    "cramer-von-mises": _weighed("Cramer-von Mises", StatisticalDistance("cramer-von-mises"), statistical=True),
-    "anderson-darling": _weighed("Anderson-Darling", StatisticalDistance("anderson-darling"), statistical=True),
-    "discriminator": Method("discriminator", DiscriminatorLoss),
-    "projection": Method("quantile projection", resampling=lambda number, steps: _projected),
-    "boundary": Method("boundary", resampling=lambda number, steps: BoundaryResampling(number), numbers=_CUTOFFS),
-    "logistic": Method("logistic", resampling=lambda number, steps: LogisticResampling(number), numbers=_SLOPES),
-    "truncated-normal": Method(
+METHODS: dict[str, RecoveryMethod] = {
+    "none": RecoveryMethod("no regularizer"),
+    "l2": _regularized("L2", L2()),
+    "absolute-value": _regularized("absolute value", AbsoluteValue()),
+    "log-prior": _regularized("negative log-prior", NegativeLogPrior()),
+    "norm-shell": _regularized("norm shell", NormShell()),
+    "wasserstein": _regularized("W1", StatisticalDistance("wasserstein"), statistical=True),
+    "wasserstein2": _regularized("W2", StatisticalDistance("wasserstein2"), statistical=True),
+    "energy": _regularized("energy", StatisticalDistance("energy"), statistical=True),
+    "cramer-von-mises": _regularized("Cramer-von Mises", StatisticalDistance("cramer-von-mises"), statistical=True),
+    "anderson-darling": _regularized("Anderson-Darling", StatisticalDistance("anderson-darling"), statistical=True),
+    "discriminator": RecoveryMethod("discriminator", DiscriminatorLoss),
+    "projection": RecoveryMethod("quantile projection", resampling=lambda number, steps: _projected),
+    "boundary": RecoveryMethod("boundary", resampling=lambda number, steps: BoundaryResampling(number), numbers=_CUTOFFS),
+    "logistic": RecoveryMethod("logistic", resampling=lambda number, steps: LogisticResampling(number), numbers=_SLOPES),
+    "truncated-normal": RecoveryMethod(
         "truncated normal", resampling=lambda number, steps: TruncatedNormalResampling(number), numbers=_CUTOFFS
     ),
-    "truncated-normal-run": Method(
+    "truncated-normal-run": RecoveryMethod(
         "truncated normal, per run",
         resampling=lambda number, steps: TruncatedNormalResampling(number, steps),
         numbers=_CUTOFFS,
     ),
-    "lm": Method("Levenberg-Marquardt", damped=True),
-    "lm-wasserstein": _weighed("Levenberg-Marquardt, W1", StatisticalDistance("wasserstein"), statistical=True, damped=True),
+    "lm": RecoveryMethod("Levenberg-Marquardt", damped=True),
+    "lm-wasserstein": _regularized(
+        "Levenberg-Marquardt, W1", StatisticalDistance("wasserstein"), statistical=True, damped=True
+    ),
 }
 """All methods by name, in the order of the table."""
 
 
 def grid(
-    method: Method, prior: IIDPrior, learning_rates: tuple[float, ...], weights: tuple[float, ...]
-) -> tuple[Setting, ...]:
-    """The settings a method is tuned over: every rate with every weight, or with every number it has instead."""
+    method: RecoveryMethod, prior: IIDPrior, learning_rates: tuple[float, ...], weights: tuple[float, ...]
+) -> tuple[GridPoint, ...]:
+    """The points a method is tuned over: every rate with every weight, or with every number it has instead."""
     strengths: tuple[float | None, ...] = (None,)
     if method.regularizer is not None:
         strengths = weights
@@ -117,20 +119,25 @@ def grid(
         # a bounded prior has a boundary of its own
         strengths = (end,) if method.title == "boundary" and math.isfinite(end) else method.numbers
     rates: tuple[float | None, ...] = (None,) if method.damped else learning_rates
-    return tuple(Setting(rate, strength) for rate in rates for strength in strengths)
+    return tuple(GridPoint(rate, strength) for rate in rates for strength in strengths)
 
 
 def recovery_options(
-    method: Method, setting: Setting, steps: int, restarts: int, generator: Generator, discriminator: FeatureExtractor
+    method: RecoveryMethod,
+    point: GridPoint,
+    steps: int,
+    restarts: int,
+    generator: Generator,
+    discriminator: FeatureExtractor,
 ) -> dict[str, Any]:
-    """Arguments of `recover_codes` for one setting of a method."""
+    """Arguments of `recover_codes` for one grid point of a method."""
     chosen: dict[str, Any] = {"restarts": restarts}
     if method.regularizer is not None:
-        chosen |= {"regularizer": method.regularizer(generator, discriminator), "weight": setting.strength}
+        chosen |= {"regularizer": method.regularizer(generator, discriminator), "weight": point.strength}
         chosen["unit"] = 1.0  # as in the paper, against differences of images in [-1, 1]
     if method.damped:
         return chosen | {"solver": LevenbergMarquardt(steps=steps), "difference": "l2"}
-    assert setting.learning_rate is not None  # the grid of a method of gradients has one
-    after = None if method.resampling is None else method.resampling(setting.strength or 0.0, steps)
-    adam = Adam(steps=steps, learning_rate=setting.learning_rate, schedule="constant", betas=(0.9, 0.999), resampling=after)
+    assert point.learning_rate is not None  # the grid of a method of gradients has one
+    after = None if method.resampling is None else method.resampling(point.strength or 0.0, steps)
+    adam = Adam(steps=steps, learning_rate=point.learning_rate, schedule="constant", betas=(0.9, 0.999), resampling=after)
     return chosen | {"solver": adam, "difference": "l1"}

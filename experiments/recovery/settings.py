@@ -1,4 +1,4 @@
-"""What the experiment of this folder can be told; no torch is imported here."""
+"""What can be set of the experiment of this folder; no torch is imported here."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -89,10 +89,8 @@ class RecoverySettings(ExperimentSettings):
     inverse_width: int = 32
     """Channels of the encoder's first hidden layer."""
     provenance_images: int = 48
-    """Images of each kind that are told apart."""
+    """Images of each kind that are held against each other."""
     provenance_steps: int = 20
     """Iterations of Levenberg-Marquardt on each of them."""
     calibration: int = 99
     """Own samples beside them that give p-values."""
-    full: bool = False
-    """The paper's own networks and updates, its whole grid, 16 starts and every held-out image; for a GPU."""

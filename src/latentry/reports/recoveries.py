@@ -9,14 +9,12 @@ from torch import Tensor
 
 from latentry.evaluation.codes import GoodnessOfFit
 from latentry.evaluation.proportions import Share, share
+from latentry.latent.known_codes import FOUND
 from latentry.latent.recovery import Recovery
 from latentry.reports.pictures import grid, interleave, png
 from latentry.reports.tables import Table
 
-__all__ = ["FOUND", "Outcome", "comparison_table", "side_by_side"]
-
-FOUND = 1e-2
-"""Mean squared code error, in units of the prior's variance, below which a known code counts as found."""
+__all__ = ["Outcome", "comparison_table", "side_by_side"]
 
 _COLUMNS = ("method", "pixel MSE", "label kept", "code error", "found", "std", "KS", "p", "p codes", "s")
 _NOTE = (

@@ -14,11 +14,11 @@ from latentry.data.recovered import load_codes, read_codes, shard_paths
 from latentry.evaluation.codes import GoodnessOfFit, goodness_of_fit
 from latentry.evaluation.proportions import Share, share
 from latentry.holding import evaluated
+from latentry.latent.known_codes import FOUND, code_errors
 from latentry.numerics.ranks import conformal_p_value
-from latentry.priors import NormalMixture, SavedPrior
+from latentry.priors import SavedPrior
 from latentry.reports.figures import fit_figure
 from latentry.reports.page import Picture, sheet, write_page
-from latentry.reports.recoveries import FOUND
 from latentry.reports.tables import Table
 from latentry.tasks.judging import beside_doubts
 
@@ -87,7 +87,7 @@ class SelfCheck:
 def self_check(folder: Path, z: Float[Tensor, "n d"], prior: SavedPrior) -> SelfCheck:
     """Hold the recovered codes of own images against the true ones."""
     recovered = load_codes(folder)
-    error = _code_error(recovered.z, z, prior)
+    error = code_errors(recovered.z, z, prior)
     return SelfCheck(
         share(error < FOUND),
         share(recovered.met),
@@ -95,14 +95,6 @@ def self_check(folder: Path, z: Float[Tensor, "n d"], prior: SavedPrior) -> Self
         recovered.reconstruction_error,
         recovered.evaluations.double().mean().item(),
     )
-
-
-def _code_error(z_hat: Float[Tensor, "n d"], z: Float[Tensor, "n d"], prior: SavedPrior) -> Float[Tensor, "n"]:
-    """Mean squared error of each code over the prior's variance, in normal coordinates where it has these."""
-    if isinstance(prior, NormalMixture):
-        return (z_hat - z).square().mean(1) / prior().variance.mean()
-    (found, distribution), (true, _) = (prior.iid_coordinates(codes) for codes in (z_hat, z))
-    return (found - true).square().mean(1) / distribution.variance
 
 
 @dataclass(frozen=True)

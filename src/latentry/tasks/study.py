@@ -14,6 +14,7 @@ from latentry.display import percent
 from latentry.evaluation.codes import goodness_of_fit
 from latentry.evaluation.proportions import Share, share
 from latentry.holding import evaluated
+from latentry.latent.known_codes import code_errors
 from latentry.latent.recovery import Recovery, recover_codes
 from latentry.latent.regularizers import L2, Regularizer, StatisticalDistance
 from latentry.latent.solvers import Adam, LevenbergMarquardt
@@ -172,9 +173,7 @@ def _outcome(
         progress=progress,
     )
     seconds = time.perf_counter() - began
-    code_error = None
-    if target.codes is not None:
-        code_error = (recovery.z - target.codes).square().mean(1) / prior().variance.mean()
+    code_error = None if target.codes is None else code_errors(recovery.z, target.codes, prior)
     label_kept = None
     if target.labels is not None and settings.data == "digits":
         label_kept = _label_kept(recovery, target.labels)
