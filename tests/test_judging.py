@@ -15,10 +15,11 @@ from latentry.models.semantic import SemanticModel, save_semantic
 from latentry.networks import DCGANGenerator, PlainClassifier, Zheng2019Decoder, Zheng2019Encoder
 from latentry.priors import Normal, NormalMixture, SemanticPlacement
 from latentry.storage import read_json
-from latentry.tasks.judging import Made, Reader, alike, fitting, independent_reader, made_by, unlike, verdict
+from latentry.tasks.judging import UNREAD, Made, Reader, alike, fitting, independent_reader, made_by, unlike, verdict
 
 CPU = torch.device("cpu")
 DIGITS = Made((1, 28, 28), "digits")
+TEN = tuple("0123456789")
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,13 @@ def x() -> torch.Tensor:
 
 
 def reader(correct: int, trials: int = 100, classes: int = 10) -> Reader:
-    return Reader("mine", PlainClassifier(classes, width=1), "w", classes, share(torch.arange(trials) < correct))
+    return Reader(
+        "mine",
+        PlainClassifier(classes, width=1),
+        "w",
+        tuple(map(str, range(classes))),
+        share(torch.arange(trials) < correct),
+    )
 
 
 def test_images_that_differ_by_noise_alone_are_alike(x: torch.Tensor) -> None:
@@ -51,7 +58,7 @@ def test_a_success_needs_images_a_reader_and_a_reader_that_reads(x: torch.Tensor
         == "8 of 8 are read as 3, by mine (98.0% right on held-out data)"
     )
     for doubted, why in (
-        (verdict(None, x), "pass a second one with --reader"),
+        (verdict(None, x), "pass --reader with a second classifier"),
         (verdict(reader(98), blobs), "all but the same"),
         (verdict(reader(98), x, x, blobs), "do not make the images again"),
         (verdict(reader(12), x), "no better than chance"),
@@ -63,14 +70,17 @@ def test_a_success_needs_images_a_reader_and_a_reader_that_reads(x: torch.Tensor
 
 
 def test_the_shipped_judge_is_independent_of_all_but_itself() -> None:
-    found = independent_reader(None, DIGITS, CPU, load_pretrained("digits-guide").fingerprint)
+    found, _ = independent_reader(None, DIGITS, CPU, TEN, load_pretrained("digits-guide").fingerprint)
     assert found is not None
     assert found.name == "digits-judge"
     assert found.accuracy is not None
     assert found.accuracy.value > 0.95
-    assert independent_reader("digits-judge", DIGITS, CPU, found.weights) is None
-    assert independent_reader(None, Made((1, 28, 28), None), CPU) is None
-    assert independent_reader(None, Made((3, 64, 64), "digits"), CPU) is None
+    for asked, made, weights in (
+        ("digits-judge", DIGITS, found.weights),
+        (None, Made((1, 28, 28), None), ""),
+        (None, Made((3, 64, 64), "digits"), ""),
+    ):
+        assert independent_reader(asked, made, CPU, TEN, weights) == (None, UNREAD)
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images(folder / "few.npz")
     images(folder / "many.npz", labels=5)
     images(folder / "small.npz", side=20)
+    with np.load(folder / "few.npz") as few:
+        np.savez(folder / "named.npz", **few, class_names=["one", "three", "two"])
     images(folder / "painted.npz", channels=3)
     return folder
 
@@ -186,11 +188,12 @@ def test_scores_are_coefficients_of_sharpness_four(place: Path) -> None:
 
 
 BAD = [
-    (["--data={place}/many.npz"], "classifier of the 5 labels of many, got one of 3"),
+    (["--data={place}/many.npz"], "a classifier of the classes of many, 0, 1, 2, 3, 4, got one of 0, 1, 2; pass another"),
     (
         ["--data={place}/many.npz", "--classifier=null", "--basis={place}/basis"],
-        "basis of the 5 labels of many, got one of 3",
+        "a basis of the classes of many in their order, 0, 1, 2, 3, 4, got one of 0, 1, 2; pass",
     ),
+    (["--data={place}/named.npz"], "a classifier of the classes of named, one, three, two, got one of 0, 1, 2"),
     (["--generator={place}/other", "--basis={place}/basis"], "find a basis of this one"),
     (["--generator={place}/other", "--inverse={place}/inverse"], "fit an inverse of this one"),
     (["--data={place}/small.npz"], "--image_size=28 --channels=1"),

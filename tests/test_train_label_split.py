@@ -139,6 +139,6 @@ def test_samples_bear_the_label_that_was_asked_for(tmp_path: Path, capsys: pytes
     z = read_tensors(tmp_path / "one" / "codes.safetensors")["z"]
     assert (prior.label_log_probs(z).argmax(1) == 1).all()
     assert sample("--label=2", "--out", str(tmp_path / "two")) == 2
-    assert "a label from 0 to 1, got 2" in capsys.readouterr().err
+    assert "a class of the prior, got '2'; it has 0, 1" in capsys.readouterr().err
     assert main(["sample", "--label=1", "--out", str(tmp_path / "three")]) == 2
     assert "whose prior has labels" in " ".join(capsys.readouterr().err.split())

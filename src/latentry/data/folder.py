@@ -1,11 +1,11 @@
 """Folders of images, labelled by one subfolder per class or by a table `labels.csv`.
 
-Subfolders: their sorted names are the classes; images may lie in folders within them, and links are followed. If subfolders
-named `train`, `val` (`validation`, `valid`, `dev`) or `test` (`held-out`) themselves hold subfolders, those are the classes,
-these the published splits. What lies beside, and files that are no images, are left out, and the notes of the data say so. A
-class without images is refused.
+Subfolders: their names are the classes, sorted, as numbers where all are; images may lie in folders within them, and links
+are followed. If subfolders named `train`, `val` (`validation`, `valid`, `dev`) or `test` (`held-out`) themselves hold
+subfolders, those are the classes, these the published splits. What lies beside, and files that are no images, are left out,
+and the notes of the data say so. A class without images is refused.
 
-The table has a column `file` (relative to the folder and within it), and a column `label` (its sorted values are the
+The table has a column `file` (relative to the folder and within it), and a column `label` (its values, sorted alike, are the
 classes), columns of signed attributes, or both; a column `split` publishes splits. Attributes are -1 (absent), 1 (present),
 and 0 or nothing (unknown); in a table of nothing but 0 and 1 among them, 0 means absent.
 """

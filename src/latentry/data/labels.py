@@ -5,6 +5,7 @@ that there 0 is read as -1; one -1 anywhere in the table means that its zeros ar
 another matter: there -1 is the reverse of +1, and 0 lies between them (`zeros="neutral"`).
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,6 +16,7 @@ from torch import Tensor
 
 __all__ = ["Labels", "Zeros", "check_classes", "classes", "signed_attributes"]
 
+_NUMBER = re.compile(r"[+-]?[0-9]{1,300}(\.[0-9]+)?")
 MOST_EMPTY = 1000
 """Classes that there may be however few the items."""
 
@@ -70,8 +72,16 @@ def check_classes(y: Int[Tensor, "n"], source: str, *, named: int = 0) -> None:
 
 
 def classes(names: Sequence[str]) -> tuple[Int[Tensor, "n"], tuple[str, ...]]:
-    """Class numbers for one class name per item, and the names in the order of the numbers, sorted."""
-    class_names = tuple(sorted(set(names)))
+    """Class numbers for one class name per item, and the names in the order of the numbers, sorted.
+
+    Names that are all numbers are sorted as numbers: 1, 2, 10.
+
+    Example:
+        >>> classes(["10", "2", "1", "2"])
+        (tensor([2, 1, 0, 1]), ('1', '2', '10'))
+    """
+    as_numbers = all(_NUMBER.fullmatch(name) for name in names)
+    class_names = tuple(sorted(set(names), key=lambda name: (float(name) if as_numbers else 0.0, name)))
     numbers = {name: number for number, name in enumerate(class_names)}
     return torch.tensor([numbers[name] for name in names], dtype=torch.int64), class_names
 

@@ -64,6 +64,8 @@ class QuasiEigenbasis(Shown):
     """Hash of the generator's weights; None if it is not known or was no module."""
     prior: str | None = None
     """Distribution of its codes, where known."""
+    class_names: tuple[str, ...] = ()
+    """Name of each label; none where they have only numbers."""
 
     def _facts(self) -> Facts:
         m, k = len(self.vectors), self.num_labels
@@ -260,6 +262,7 @@ def save_basis(folder: str | Path, basis: QuasiEigenbasis) -> None:
         "counts": list(basis.counts),
         "generator": basis.generator_fingerprint,
         "prior": basis.prior,
+        "class_names": list(basis.class_names),
     }
     write_tensors(Path(folder) / _TENSORS, tensors)
     write_json(Path(folder) / _NOTES, notes)
@@ -289,6 +292,7 @@ def load_basis(folder: str | Path, generator: Generator | None = None) -> QuasiE
             condition_number=tensors["condition_number"].item(),
             generator_fingerprint=notes["generator"],
             prior=notes["prior"],
+            class_names=tuple(notes.get("class_names", ())),
         )
         _check_saved(basis)
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -309,6 +313,8 @@ def _check_saved(basis: QuasiEigenbasis) -> None:
     rows, k = basis.vectors, basis.num_labels
     if rows.ndim != 2 or type(k) is not int or not 0 <= k <= len(rows) or len(basis.counts) != k:
         raise ValueError(f"rows of shape {tuple(rows.shape)} for {k!r} labels with {len(basis.counts)} counts")
+    if len(basis.class_names) not in (0, k) or not all(isinstance(name, str) for name in basis.class_names):
+        raise ValueError(f"{len(basis.class_names)} names of {k} labels")
     if basis.offset.shape != rows.shape[1:] or basis.label_means.shape != (k, rows.shape[1]):
         raise ValueError(f"rows of shape {tuple(rows.shape)} with means of shape {tuple(basis.label_means.shape)}")
     for name, values in (("rows", rows), ("offset", basis.offset), ("means", basis.label_means)):

@@ -1,7 +1,7 @@
 """How a verb comes by codes: those of given images, and a basis to take them apart in."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -9,9 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from latentry.data.idx import FASHION
 from latentry.data.recovered import load_codes
-from latentry.data.sources import load_dataset
 from latentry.holding import evaluated
 from latentry.latent.boundaries import boundary_directions, fisher_directions
 from latentry.latent.directions import activation_directions, first_weight_directions, match_labels, random_directions
@@ -20,10 +18,9 @@ from latentry.latent.inverse import load_inverse
 from latentry.latent.recovery import recover_codes
 from latentry.latent.spectral import QuasiEigenbasis, load_basis, quasi_eigenvectors, quasi_eigenvectors_toledo2023
 from latentry.models.classifier import predict_labels
-from latentry.models.pretrained import Pretrained, load_pretrained, model_folder
+from latentry.models.pretrained import Pretrained, load_pretrained
 from latentry.paths import user_path
 from latentry.priors import UnlabelledPrior
-from latentry.storage import read_json
 from latentry.tasks.recovery_options import Measurement, image_format
 from latentry.tasks.recovery_shards import given_images
 from latentry.tasks.settings import BasisSettings, CodedImagesSettings
@@ -31,9 +28,9 @@ from latentry.tasks.settings import BasisSettings, CodedImagesSettings
 __all__ = [
     "Coded",
     "Labelled",
+    "basis_classes",
     "coded_images",
     "decoded",
-    "label_names",
     "labelled_codes",
     "load_classifier",
     "made_basis",
@@ -53,8 +50,8 @@ class Coded:
     """The images; where codes were given, what the generator makes of them."""
     names: tuple[str, ...]
     """Where they come from."""
-    y: Int[Tensor, "n"] | None
-    """Their labels, where the data have some."""
+    labels: tuple[str, ...] | None
+    """Name of the class of each, where the data have classes."""
     notes: tuple[str, ...] = ()
     """What of the images was left out, and what was done to them."""
 
@@ -93,14 +90,20 @@ def load_classifier(name_or_path: str, device: torch.device) -> nn.Module:
     return model.network.to(device)
 
 
-def label_names(name_or_path: str, count: int) -> tuple[str, ...]:
-    """What the labels of a saved model are called: as its data called them, else by their numbers."""
-    file = model_folder(name_or_path) / "config.json"
-    data = read_json(file).get("card", {}).get("data", {}) if file.is_file() else {}
-    names = tuple(map(str, data.get("class_names", ())))
-    if not names and str(data.get("name", "")).startswith("fashion-mnist"):  # of a card that is older than names on cards
-        names = FASHION
-    return names if len(names) == count else tuple(map(str, range(count)))
+def basis_classes(settings: BasisSettings, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the labels of the basis that is asked for: those of the classifier where it is yet to be made.
+
+    Args:
+        settings: Which basis.
+        classes: Names of the classifier's classes.
+
+    Raises:
+        ValueError: There is no basis in the folder.
+    """
+    if settings.basis is None:
+        return classes
+    basis = load_basis(settings.basis)
+    return basis.class_names or tuple(map(str, range(basis.num_labels)))
 
 
 def labelled_codes(
@@ -139,9 +142,7 @@ def coded_images(
     images = given_images(settings, seen)
     rows = range(min(settings.count, images.count))
     x, device = images.read(rows), next(generator.parameters()).device
-    y = None
-    if settings.data is not None:
-        y = load_dataset(settings.data, image_size=seen.size, channels=seen.channels).split(settings.split).labels[rows]
+    labels = None if images.labels is None else images.labels[: len(rows)]
     inverse = None if settings.inverse is None else load_inverse(settings.inverse, generator, prior)
     if settings.encode:
         assert inverse is not None
@@ -149,7 +150,7 @@ def coded_images(
     else:
         rng = torch.Generator().manual_seed(settings.seed)
         z = recover_codes(generator, x.to(device), prior, start=inverse, rng=rng, progress=progress).z
-    return Coded(z.cpu(), x, tuple(images.names(rows)), y, images.notes)
+    return Coded(z.cpu(), x, tuple(images.names(rows)), labels, images.notes)
 
 
 def _given_codes(settings: CodedImagesSettings, generator: nn.Module, prior: UnlabelledPrior) -> Coded:
@@ -177,15 +178,33 @@ def made_basis(
     prior: UnlabelledPrior,
     classifier: nn.Module,
     progress: Callable[[int, int], None] | None = None,
+    classes: tuple[str, ...] = (),
 ) -> QuasiEigenbasis:
     """The basis that is asked for, made or read from its folder.
+
+    Args:
+        settings: Which.
+        model, prior: The generator and the distribution of its codes.
+        classifier: What gives labels to its images.
+        progress: Called as `progress(done, total)`.
+        classes: Names of the classifier's classes, which a basis that is made keeps.
 
     Raises:
         ValueError: The basis in the folder is of another generator, or what `quasi_eigenvectors` raises.
     """
-    generator, rng = model.network, torch.Generator().manual_seed(settings.seed)
     if settings.basis is not None:
-        return load_basis(settings.basis, generator)
+        return load_basis(settings.basis, model.network)
+    return replace(_new_basis(settings, model, prior, classifier, progress), class_names=classes)
+
+
+def _new_basis(
+    settings: BasisSettings,
+    model: Pretrained,
+    prior: UnlabelledPrior,
+    classifier: nn.Module,
+    progress: Callable[[int, int], None] | None,
+) -> QuasiEigenbasis:
+    generator, rng = model.network, torch.Generator().manual_seed(settings.seed)
     if settings.kind in ("loewdin", "paper"):
         make = quasi_eigenvectors if settings.kind == "loewdin" else quasi_eigenvectors_toledo2023
         return make(generator, classifier, prior, per_label=settings.per_label, rng=rng, progress=progress)

@@ -1,5 +1,6 @@
 """`latentry decompose`: directions that bear labels, whether they do what their names say, and codes as sums of them."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from latentry.reports.pictures import grid, png
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
-from latentry.tasks.coding import Coded, coded_images, decoded, label_names, labelled_codes, made_basis, noted
-from latentry.tasks.judging import Judged, fitting, independent_reader, made_by, verdict
+from latentry.tasks.class_names import listed
+from latentry.tasks.coding import Coded, basis_classes, coded_images, decoded, labelled_codes, made_basis, noted
+from latentry.tasks.judging import Judged, Reader, fitting, independent_reader, made_by, verdict
 from latentry.tasks.recovery_options import image_format
 from latentry.tasks.runs import claim_folder, command, load_generator, pick_device, record
 from latentry.tasks.settings import DecomposeSettings
@@ -49,11 +51,12 @@ def decompose(settings: DecomposeSettings) -> dict[str, Any]:
     channels, side = image_format(generator, prior)
     made = made_by(settings.generator, (channels, side, side))
     classifier = fitting(settings.classifier, made, "--classifier", device)
-    independent = independent_reader(settings.reader, made, device, classifier.weights)
-    reader = (independent or classifier).network
+    names = basis_classes(settings, classifier.classes)
+    independent, unread = independent_reader(settings.reader, made, device, names, classifier.weights, exactly=True)
+    reader = (independent or _of_the_basis(classifier, names)).network
     console = PlainConsole(quiet=settings.json)
     with progress_bar(quiet=settings.json) as track:
-        basis = made_basis(settings, model, prior, classifier.network, track("drawing codes of each label"))
+        basis = made_basis(settings, model, prior, classifier.network, track("drawing codes of each label"), names)
         coded = coded_images(settings, generator, prior, track("coding images"))
     notes = () if coded is None else coded.notes
     folder = claim_folder(settings, "basis", "index.html", "coefficients.safetensors")
@@ -78,9 +81,8 @@ def decompose(settings: DecomposeSettings) -> dict[str, Any]:
         label_means=basis.label_means - basis.offset if len(basis.label_means) else None,
         rng=torch.Generator().manual_seed(settings.seed),
     )
-    examined = verdict(independent, decoded(generator, fresh.z[:_EXAMINED]))
-    sentence = _sentence(basis, report, examined)
-    names = label_names(settings.classifier, basis.num_labels)
+    examined = verdict(independent, decoded(generator, fresh.z[:_EXAMINED]), unread=unread)
+    sentence = _sentence(basis, report, examined, names)
     tables = [_basis_table(basis, report)]
     if coded is not None:
         write_tensors(
@@ -99,8 +101,8 @@ def decompose(settings: DecomposeSettings) -> dict[str, Any]:
         ("seed", str(settings.seed)),
     ]
     write_page(folder / "index.html", "Latent spectral decomposition", [sentence], blocks, facts + noted(notes))
-    numbers = _numbers(basis, report) | {"examined": examined.numbers(), "notes": list(notes)}
-    content = record(folder, settings, numbers | ({} if coded is None else _image_numbers(basis, coded)))
+    numbers = _numbers(basis, report, names) | {"examined": examined.numbers(), "notes": list(notes)}
+    content = record(folder, settings, numbers | ({} if coded is None else _image_numbers(basis, coded, names)))
     for note in notes:
         console.print(note)
     for table in tables:
@@ -110,12 +112,32 @@ def decompose(settings: DecomposeSettings) -> dict[str, Any]:
     return content
 
 
+def _known(estimate: Estimate | None) -> Estimate | None:
+    """The estimate, where there is one: of codes in which a probe finds no labels there is no share of what it finds."""
+    return None if estimate is None or not math.isfinite(estimate.value) else estimate
+
+
+def _of_the_basis(classifier: Reader, names: tuple[str, ...]) -> Reader:
+    """The classifier with the labels of the basis in their order, where no other reads them.
+
+    Raises:
+        ValueError: It has other classes.
+    """
+    found = classifier.in_order(names)
+    if found is not None and found.num_classes == len(names):
+        return found
+    raise ValueError(
+        f"expected a classifier with the classes of the basis, {listed(names)}, since labels are compared by name, got "
+        f"{classifier.name} with {listed(classifier.classes)}; pass --classifier or --reader with one that has them"
+    )
+
+
 def _percent(of: Share | Estimate) -> str:
     return f"{100 * of.value:.1f} [{100 * of.low:.1f}, {100 * of.high:.1f}]"
 
 
 def _basis_table(basis: QuasiEigenbasis, report: BasisReport) -> Table:
-    null, labels = report.null, report.capture.labels
+    null, labels = report.null, _known(report.capture.labels)
     rows = [
         ("labelled vectors that show their label, %", _percent(report.mapped), _percent(null.mapped)),
         ("their negatives that do, %", _percent(report.mapped_reversed), ""),
@@ -148,7 +170,7 @@ def _images_table(basis: QuasiEigenbasis, coded: Coded, names: Sequence[str]) ->
     for index, name in enumerate(coded.names[: 2 * _SHOWN]):
         top = c[index].topk(min(3, c.shape[1])).indices.tolist()
         told = ", ".join(f"{_named(names, row)}: {c[index, row]:.2f}" for row in top)
-        label = "" if coded.y is None else _named(names, int(coded.y[index]))
+        label = "" if coded.labels is None else coded.labels[index]
         rows.append((Path(name).name, label, _named(names, int(first[index])), told))
     columns = ("image", "label", "largest coefficient", "three largest")
     note = "Coefficients in units of a typical code: a vector itself has 1. Other: a vector that bears no label."
@@ -192,7 +214,7 @@ def _pictures(generator: nn.Module, basis: QuasiEigenbasis, coded: Coded | None,
         ("its code", decoded(generator, z)),
         *((f"{k} coefficients" if k > 1 else "1 coefficient", decoded(generator, basis.denoise(z, keep=k))) for k in kept),
     ]
-    titles = () if coded.y is None else [_named(names, int(label)) for label in coded.y[:_SHOWN]]
+    titles = () if coded.labels is None else coded.labels[:_SHOWN]
     blocks.insert(0, sheet("Truncations", rows, titles, "What is made of a code, and of its largest coefficients alone."))
     spectra = {f"{Path(name).name}": c for name, c in zip(coded.names[:_SHOWN], basis.coefficients(z), strict=False)}
     figure = spectrum_figure(spectra, basis.num_labels, names)
@@ -206,10 +228,10 @@ def _shown(generator: nn.Module, z: Float[Tensor, "n d"], columns: int) -> bytes
     return png(grid(decoded(generator, z), columns), magnify=2)
 
 
-def _sentence(basis: QuasiEigenbasis, report: BasisReport, examined: Judged) -> str:
+def _sentence(basis: QuasiEigenbasis, report: BasisReport, examined: Judged, names: Sequence[str]) -> str:
     one = "every label has a vector that shows it" if report.one_to_one else "not every label has a vector that shows it"
-    wrong = [label for label in range(basis.num_labels) if int(report.plus.label[label]) != label]
-    named = f" (not {', '.join(map(str, wrong))})" if wrong else ""
+    wrong = [names[label] for label in range(basis.num_labels) if int(report.plus.label[label]) != label]
+    named = f" (not {listed(wrong)})" if wrong else ""
     said = examined.headline(
         f"In this basis {one}{named}; of fresh codes {report.signed.first.value:.0%} have their label as the largest of all "
         f"{len(basis.vectors)} coefficients, {report.calibration.accuracy.value:.0%} as the largest among labels"
@@ -217,32 +239,35 @@ def _sentence(basis: QuasiEigenbasis, report: BasisReport, examined: Judged) -> 
     return f"{said}."
 
 
-def _numbers(basis: QuasiEigenbasis, report: BasisReport) -> dict[str, Any]:
+def _numbers(basis: QuasiEigenbasis, report: BasisReport, names: Sequence[str]) -> dict[str, Any]:
+    labels = _known(report.capture.labels)
     return {
+        "class_names": list(names),
         "method": basis.method,
         "counts": list(basis.counts),
         "condition_number": basis.condition_number,
         "mapped": vars(report.mapped),
-        "shows": report.plus.label.tolist(),
-        "negatives_show": report.minus.label.tolist(),
+        "shows": [names[label] for label in report.plus.label.tolist()],
+        "negatives_show": [names[label] for label in report.minus.label.tolist()],
         "rank_one": vars(report.signed.first),
         "rank_one_absolute": vars(report.absolute.first),
         "top_three": vars(report.signed.top_three),
         "label_accuracy": vars(report.calibration.accuracy),
         "energy": vars(report.energy),
-        "label_information": None if report.capture.labels is None else vars(report.capture.labels),
+        "label_information": None if labels is None else vars(labels),
     }
 
 
-def _image_numbers(basis: QuasiEigenbasis, coded: Coded) -> dict[str, Any]:
-    labels = spectral_labels(basis, coded.z)
+def _image_numbers(basis: QuasiEigenbasis, coded: Coded, names: Sequence[str]) -> dict[str, Any]:
+    largest = spectral_labels(basis, coded.z).tolist()
+    rows = zip(coded.names[:_LISTED], largest, basis.coefficients(coded.z).tolist(), strict=False)
     found: dict[str, Any] = {
         "images": [
-            {"image": name, "largest": int(label), "coefficients": [round(value, 4) for value in c]}
-            for name, label, c in zip(coded.names[:_LISTED], labels, basis.coefficients(coded.z).tolist(), strict=False)
+            {"image": name, "largest": _named(names, row), "row": row, "coefficients": [round(value, 4) for value in c]}
+            for name, row, c in rows
         ]
     }
-    if coded.y is not None and int(coded.y.max()) < basis.num_labels:
-        ranks = label_ranks(basis, coded.z, coded.y)
+    if coded.labels is not None and set(coded.labels) <= set(names):
+        ranks = label_ranks(basis, coded.z, torch.tensor([names.index(label) for label in coded.labels]))
         found["images_at_rank_one"] = (ranks == 1).double().mean().item()
     return found

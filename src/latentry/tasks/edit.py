@@ -27,7 +27,8 @@ from latentry.reports.pictures import grid, magnification, png, write_png
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
-from latentry.tasks.coding import Coded, coded_images, decoded, label_names, labelled_codes, made_basis, noted
+from latentry.tasks.class_names import label_index
+from latentry.tasks.coding import Coded, basis_classes, coded_images, decoded, labelled_codes, made_basis, noted
 from latentry.tasks.edit_label_split import edit_label_split
 from latentry.tasks.edit_semantic import edit_semantic
 from latentry.tasks.judging import Judged, Reader, fitting, independent_reader, made_by, verdict
@@ -50,10 +51,10 @@ Operator = Callable[[Float[Tensor, "n d"], float], Float[Tensor, "n d"]]
 class Turn:
     """A rotation by an angle in the plane of two labels' vectors."""
 
-    start: int
-    """Label from whose vector is turned."""
-    end: int
-    """Label towards whose vector is turned."""
+    start: str
+    """Class from whose vector is turned, by name."""
+    end: str
+    """Class towards whose vector is turned, by name."""
     degrees: float
     """How far."""
 
@@ -122,42 +123,55 @@ def edit(settings: EditSettings) -> dict[str, Any]:
     channels, side = image_format(generator, prior)
     made = made_by(settings.generator, (channels, side, side))
     classifier = fitting(settings.classifier, made, "--classifier", device)
-    independent = independent_reader(settings.reader, made, device, classifier.weights)
-    _check_label(settings.label, classifier)
-    if settings.basis is None:  # which will have the labels of the classifier
-        _check_turns(turns, classifier.num_classes)
+    label = None if settings.label is None else label_index(settings.label, classifier.classes, "--label", "the classifier")
+    compared = () if label is None else classifier.classes  # without a label nothing of two classifiers is compared
+    independent, unread = independent_reader(settings.reader, made, device, compared, classifier.weights)
+    rows = _rows(turns, settings, classifier.classes)
     console = PlainConsole(quiet=settings.json)
     with progress_bar(quiet=settings.json) as track:
         basis = None
         if turns or settings.basis is not None:
-            basis = made_basis(settings, model, prior, classifier.network, track("drawing codes of each label"))
-            _check_turns(turns, basis.num_labels)
+            basis = made_basis(
+                settings, model, prior, classifier.network, track("drawing codes of each label"), classifier.classes
+            )
         coded = coded_images(settings, generator, prior, track("coding images"))
     assert coded is not None
     folder = claim_folder(settings, "index.html", "after.png", "codes.safetensors")
 
     operators = (
-        [] if basis is None else [partial(_turned, basis.plane(turn.start, turn.end), turn.degrees) for turn in turns]
+        []
+        if basis is None
+        else [partial(_turned, basis.plane(*plane), turn.degrees) for plane, turn in zip(rows, turns, strict=True)]
     )
-    if settings.label is not None:
+    if label is not None:
         codes = labelled_codes(
             generator, classifier.network, prior, 10 * settings.per_label, torch.Generator().manual_seed(-1 - settings.seed)
         )
-        operators.append(partial(_labelled, fit_linear_classifier(codes.z, codes.y), settings.label, settings.margin))
+        operators.append(partial(_labelled, fit_linear_classifier(codes.z, codes.y), label, settings.margin))
     z_film = film(operators, coded.z, settings.frames)
-    outcome = _outcome(settings, generator, classifier, independent, prior, coded, z_film[-1])
+    reader = independent or classifier
+    outcome = _outcome(
+        settings,
+        generator,
+        reader.network,
+        label,
+        prior,
+        coded,
+        z_film[-1],
+        lambda x_edited, x_hat: verdict(independent, x_edited, coded.x, x_hat, unread=unread),
+    )
 
     write_tensors(
         folder / "codes.safetensors", {"z": outcome.z, "z_edited": outcome.z_edited}, {"generator": model.fingerprint}
     )
     write_png(folder / "after.png", grid(outcome.x_edited, min(10, len(outcome.x_edited))), magnify=2)
-    names = label_names(settings.classifier, classifier.num_classes)
+    names = reader.classes
     tables = [_summary_table(outcome), _images_table(coded, outcome, names)]
     blocks: list[Table | Picture] = [*_pictures(settings, generator, coded, outcome, z_film, names), *tables]
-    sentence = _sentence(settings, outcome, names)
+    sentence = _sentence(settings, outcome)
     facts = _facts(settings, turns, model, basis, independent) + noted(coded.notes)
     write_page(folder / "index.html", "Edited codes", [sentence], blocks, facts)
-    content = record(folder, settings, _numbers(coded, outcome) | {"notes": list(coded.notes)})
+    content = record(folder, settings, _numbers(coded, outcome, names) | {"notes": list(coded.notes)})
     for note in coded.notes:
         console.print(note)
     for table in tables:
@@ -177,12 +191,12 @@ def parse_turns(text: str) -> tuple[Turn, ...]:
     for part in text.split(",") if text.strip() else []:
         try:
             start, end, degrees = part.split(":")
-            turn = Turn(int(start), int(end), float(degrees))
+            turn = Turn(start.strip(), end.strip(), float(degrees))
         except ValueError:
             raise ValueError(
                 f"expected turns A:B:DEGREES with commas between, such as 3:8:60,8:1:90, got {part.strip()!r}"
             ) from None
-        if turn.start == turn.end or not math.isfinite(turn.degrees):
+        if not (turn.start and turn.end) or turn.start == turn.end or not math.isfinite(turn.degrees):
             raise ValueError(f"expected two different labels and a finite angle, got {part.strip()!r}; write 3:8:60, say")
         turns.append(turn)
     return tuple(turns)
@@ -226,36 +240,36 @@ def _checked(settings: EditSettings) -> tuple[Turn, ...]:
     return turns
 
 
-def _check_label(label: int | None, classifier: Reader) -> None:
-    known = classifier.num_classes
-    if label is not None and not 0 <= label < known:
-        raise ValueError(f"expected a label from 0 to {known - 1}, as the classifier has them, got --label {label}")
+def _rows(turns: Sequence[Turn], settings: EditSettings, classes: tuple[str, ...]) -> list[tuple[int, int]]:
+    """Both rows of the basis of each turn.
 
-
-def _check_turns(turns: Sequence[Turn], num_labels: int) -> None:
-    unknown = sorted({label for turn in turns for label in (turn.start, turn.end)} - set(range(num_labels)))
-    if unknown:
-        raise ValueError(
-            f"expected labels from 0 to {num_labels - 1} in --rotate, as the basis has them, "
-            f"got {', '.join(map(str, unknown))}"
-        )
+    Raises:
+        ValueError: The basis has no class of a name.
+    """
+    if not turns:
+        return []
+    names = basis_classes(settings, classes)
+    return [
+        (label_index(turn.start, names, "--rotate", "the basis"), label_index(turn.end, names, "--rotate", "the basis"))
+        for turn in turns
+    ]
 
 
 def _outcome(
     settings: EditSettings,
     generator: nn.Module,
-    classifier: Reader,
-    independent: Reader | None,
+    reader: nn.Module,
+    label: int | None,
     prior: UnlabelledPrior,
     coded: Coded,
     z_edited: Float[Tensor, "n d"],
+    examine: Callable[[Tensor, Tensor], Judged],
 ) -> Outcome:
-    reader = (independent or classifier).network
     device = next(reader.parameters()).device
     x, x_edited = decoded(generator, coded.z), decoded(generator, z_edited)
     (y, _), (y_edited, confidence) = (predict_labels(reader, images.to(device)) for images in (x, x_edited))
     y, y_edited = y.cpu(), y_edited.cpu()
-    wanted = y_edited if settings.label is None else torch.full_like(y, settings.label)
+    wanted = y_edited if label is None else torch.full_like(y, label)
     try:
         kept = (
             evaluate_operator(lambda images: reader(images.to(device)), x, x_edited, y, wanted) if x.shape[1] == 1 else None
@@ -270,8 +284,8 @@ def _outcome(
         y,
         y_edited,
         confidence.cpu(),
-        None if settings.label is None else share(y_edited == wanted),
-        verdict(independent, x_edited, coded.x, x),
+        None if label is None else share(y_edited == wanted),
+        examine(x_edited, x),
         kept,
         prior_kept(coded.z, z_edited, prior, rng=torch.Generator().manual_seed(settings.seed)),
     )
@@ -302,20 +316,16 @@ def _summary_table(outcome: Outcome) -> Table:
 
 
 def _images_table(coded: Coded, outcome: Outcome, names: Sequence[str]) -> Table:
-    rows = []
+    rows, before, after = [], outcome.y.tolist(), outcome.y_edited.tolist()
     for index, name in enumerate(coded.names[:_SHOWN]):
-        label = "" if coded.y is None else _name(names, coded.y[index])
-        read = (_name(names, outcome.y[index]), _name(names, outcome.y_edited[index]), f"{outcome.confidence[index]:.2f}")
+        label = "" if coded.labels is None else coded.labels[index]
+        read = (names[before[index]], names[after[index]], f"{outcome.confidence[index]:.2f}")
         rows.append((Path(name).name, label, *read, f"{outcome.degrees[index]:.0f}"))
     columns = ("image", "label", "read before", "read after", "probability", "degrees")
     note = (
         "Read: what the classifier sees in the generator's image of the code. Degrees: between the code and its edited one."
     )
     return Table("Images", columns, tuple(rows), note)
-
-
-def _name(names: Sequence[str], label: int | Tensor) -> str:
-    return names[int(label)] if int(label) < len(names) else str(int(label))
 
 
 def _pictures(
@@ -329,7 +339,7 @@ def _pictures(
     rows = [("before", outcome.x[:_ACROSS]), ("after", outcome.x_edited[:_ACROSS])]
     if settings.codes is None:  # else the images are those of the codes
         rows.insert(0, ("the image", coded.x[:_ACROSS]))
-    titles = [_name(names, label) for label in outcome.y_edited[:_ACROSS]]
+    titles = [names[label] for label in outcome.y_edited[:_ACROSS]]
     strips = decoded(generator, z_film[:, :_SHOWN].transpose(0, 1).flatten(0, 1))
     shares = [f"{100 * frame / (settings.frames - 1):.0f} %" for frame in range(settings.frames)]
     return [
@@ -340,7 +350,7 @@ def _pictures(
             "Films",
             png(grid(strips, settings.frames), magnification(strips.shape[3])),
             f"Each row from a code, {settings.frames} pictures along the way, to the edited one.",
-            tuple(_name(names, label) for label in outcome.y[:_SHOWN]),
+            tuple(names[label] for label in outcome.y[:_SHOWN]),
             tuple(shares),
         ),
     ]
@@ -365,9 +375,9 @@ def _facts(
     return [*facts, ("seed", str(settings.seed))]
 
 
-def _sentence(settings: EditSettings, outcome: Outcome, names: Sequence[str]) -> str:
+def _sentence(settings: EditSettings, outcome: Outcome) -> str:
     reached = outcome.changed if outcome.success is None else outcome.success
-    label = "another label" if settings.label is None else _name(names, settings.label)
+    label = "another label" if settings.label is None else settings.label
     done = outcome.examined.headline(
         f"{round(reached.value * reached.trials)} of {reached.trials} images are read as {label} after the edit"
     )
@@ -380,7 +390,7 @@ def _sentence(settings: EditSettings, outcome: Outcome, names: Sequence[str]) ->
     return f"{done}; {said}."
 
 
-def _numbers(coded: Coded, outcome: Outcome) -> dict[str, Any]:
+def _numbers(coded: Coded, outcome: Outcome, names: Sequence[str]) -> dict[str, Any]:
     prior = outcome.prior
     columns = (coded.names[:_LISTED], outcome.y, outcome.y_edited, outcome.confidence, outcome.degrees)
     return {
@@ -399,8 +409,8 @@ def _numbers(coded: Coded, outcome: Outcome) -> dict[str, Any]:
         "images": [
             {
                 "image": name,
-                "read_before": int(before),
-                "read_after": int(after),
+                "read_before": names[before],
+                "read_after": names[after],
                 "probability": round(float(confidence), 4),
                 "degrees": round(float(degrees), 3),
             }

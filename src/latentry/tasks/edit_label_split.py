@@ -14,7 +14,7 @@ from latentry.reports.page import Picture, sheet, write_page
 from latentry.reports.pictures import grid, write_png
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
-from latentry.tasks.coding import label_names
+from latentry.tasks.class_names import label_index, label_names
 from latentry.tasks.judging import Reader, independent_reader, made_by, verdict
 from latentry.tasks.recovery_options import Measurement, image_format
 from latentry.tasks.recovery_shards import given_images
@@ -38,12 +38,11 @@ def edit_label_split(settings: EditSettings) -> dict[str, Any]:
     split = load_label_split(settings.generator)
     for network in (split.label_encoder, split.style_encoder, split.decoder, split.prior):
         network.to(device)
-    if settings.label is not None and not 0 <= settings.label < split.prior.num_classes:
-        raise ValueError(
-            f"expected a label from 0 to {split.prior.num_classes - 1}, as the split has them, got --label {settings.label}"
-        )
+    classes = label_names(settings.generator, split.prior.num_classes)
+    label = None if settings.label is None else label_index(settings.label, classes, "--label", "the label split")
     channels, side = image_format(split.decoder, split.prior)
-    independent = _reader(settings, split, (channels, side, side), device)
+    made = made_by(settings.generator, (channels, side, side))
+    independent, unread = independent_reader(settings.reader, made, device, classes)
     images = given_images(settings, Measurement(channels, side))
     rows = range(min(settings.count, images.count))
     x, names = images.read(rows).to(device), images.names(rows)
@@ -52,21 +51,22 @@ def edit_label_split(settings: EditSettings) -> dict[str, Any]:
 
     seen = x * mask + _HIDDEN * (1 - mask)
     z = split.centres(seen)
-    z_edited = _edited(settings, split, z)
+    z_edited = _edited(settings, split, z, label)
     x_hat, x_edited = split.decode(z), split.decode(z_edited)
     if not _moves(settings):  # what is seen stays as it is
         x_edited = x * mask + x_edited * (1 - mask)
-    y, y_edited = (_read(split, independent, made) for made in (x_hat, x_edited))
-    reached = _reached(settings, split, z, y_edited)
-    examined = verdict(independent, x_edited.cpu(), (x * mask).cpu(), (x_hat * mask).cpu())
+    y, y_edited = (_read(split, independent, images) for images in (x_hat, x_edited))
+    reached = _reached(split, z, y_edited, label)
+    examined = verdict(independent, x_edited.cpu(), (x * mask).cpu(), (x_hat * mask).cpu(), unread=unread)
+    read = classes if independent is None else independent.classes
+    before, after = ([read[label] for label in labels.tolist()] for labels in (y, y_edited))
 
     write_tensors(folder / "codes.safetensors", {"z": z, "z_edited": z_edited})
     write_png(folder / "after.png", grid(x_edited.cpu(), min(10, len(x_edited))), magnify=2)
-    classes = label_names(settings.generator, split.prior.num_classes)
-    table = _table(names, [classes[i] for i in y.tolist()], [classes[i] for i in y_edited.tolist()], independent)
+    table = _table(names, before, after, independent)
     parts = {"given": seen, "of its code": x_hat, "edited": x_edited}
     rows_shown = [(name, part[:_ACROSS].cpu()) for name, part in parts.items()]
-    titles = [classes[label] for label in y_edited[:_ACROSS].tolist()]
+    titles = after[:_ACROSS]
     caption = "The image as it is given, what is made of its code, and of the edited one. Above: the label read after."
     what = examined.headline(f"{reached} of {len(x)} edited images are read as they should be") + "."
     facts = [
@@ -79,8 +79,8 @@ def edit_label_split(settings: EditSettings) -> dict[str, Any]:
     result = {
         "reached": None if examined.doubts else vars(reached),
         "examined": examined.numbers(),
-        "read_before": y.tolist(),
-        "read_after": y_edited.tolist(),
+        "read_before": before,
+        "read_after": after,
     }
     content = record(folder, settings, result)
     console = PlainConsole(quiet=settings.json)
@@ -89,38 +89,23 @@ def edit_label_split(settings: EditSettings) -> dict[str, Any]:
     return content
 
 
-def _reader(settings: EditSettings, split: LabelSplit, shape: tuple[int, int, int], device: torch.device) -> Reader | None:
-    """A classifier of the same labels that is no part of the split; None where there is none."""
-    found = independent_reader(settings.reader, made_by(settings.generator, shape), device)
-    if found is None or found.num_classes == split.prior.num_classes:
-        return found
-    if settings.reader is None:
-        return None
-    raise ValueError(
-        f"expected a classifier of {split.prior.num_classes} labels, as the split has them, got {found.name} with "
-        f"{found.num_classes}; pass --reader with one of the same labels"
-    )
-
-
-def _read(split: LabelSplit, independent: Reader | None, made: Tensor) -> Tensor:
+def _read(split: LabelSplit, independent: Reader | None, images: Tensor) -> Tensor:
     """Labels of images, by the independent reader or else by the split itself."""
     if independent is None:
-        return split.label_log_probs(split.centres(made)).argmax(1).cpu()
-    return predict_labels(independent.network, made)[0].cpu()
+        return split.label_log_probs(split.centres(images)).argmax(1).cpu()
+    return predict_labels(independent.network, images)[0].cpu()
 
 
-def _edited(settings: EditSettings, split: LabelSplit, z: Tensor) -> Tensor:
+def _edited(settings: EditSettings, split: LabelSplit, z: Tensor, label: int | None) -> Tensor:
     """Another look first, then another label."""
     edited = split.swapped(z, z.roll(-1, 0)) if settings.swap else z
-    if settings.label is None:
-        return edited
-    return split.relabelled(edited, torch.full((len(z),), settings.label, device=z.device))
+    return edited if label is None else split.relabelled(edited, torch.full((len(z),), label, device=z.device))
 
 
-def _reached(settings: EditSettings, split: LabelSplit, z: Tensor, y_edited: Tensor) -> Share:
+def _reached(split: LabelSplit, z: Tensor, y_edited: Tensor, label: int | None) -> Share:
     """Edited images that bear the label asked for, or the one that their own z_s bears."""
     wanted = split.label_log_probs(z).argmax(1).cpu()
-    return share(y_edited == (wanted if settings.label is None else torch.full_like(wanted, settings.label)))
+    return share(y_edited == (wanted if label is None else torch.full_like(wanted, label)))
 
 
 def _moves(settings: EditSettings) -> bool:

@@ -6,7 +6,7 @@ all codes satisfies any reader that calls it an 8. Where either is missing a rep
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,8 +18,10 @@ from latentry.holding import evaluated
 from latentry.models.pretrained import Pretrained, load_pretrained, model_folder, shipped_models
 from latentry.names import printable
 from latentry.storage import read_json
+from latentry.tasks.class_names import Reordered, column_order, label_names, listed
 
 __all__ = [
+    "UNREAD",
     "Judged",
     "Made",
     "Reader",
@@ -44,6 +46,9 @@ _SAME_LABELS = {"stroke-digits": "digits"}
 _ALIKE = 0.02
 """Share of the variance of pixels that is between images, below which a sheet shows one image again and again."""
 _SAMPLES = 64
+_SECOND = "pass --reader with a second classifier of the same class names"
+UNREAD = f"nothing but the model itself and its own classifier read the labels; {_SECOND}"
+"""Why nothing is judged without a reader."""
 _LOST = 0.5
 """Squared error over the variance of images, above which they were not made again; their mean has 1."""
 
@@ -67,9 +72,22 @@ class Reader:
     network: nn.Module
     weights: str
     """Hash of them."""
-    num_classes: int
+    classes: tuple[str, ...]
+    """Names of its classes, in the order of its logits; their numbers where they have no names."""
     accuracy: Share | None
     """On held-out data, where its card says."""
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes it tells apart."""
+        return len(self.classes)
+
+    def in_order(self, classes: Sequence[str]) -> "Reader | None":
+        """The same classifier with these classes first, by name, in this order; None where it lacks one of them."""
+        order = column_order(self.classes, classes)
+        if order is None or order == list(range(self.num_classes)):
+            return None if order is None else self
+        return replace(self, network=Reordered(self.network, order), classes=tuple(self.classes[index] for index in order))
 
     def __str__(self) -> str:
         known = "its accuracy is not known" if self.accuracy is None else f"{self.accuracy.value:.1%} right on held-out data"
@@ -128,8 +146,8 @@ def fitting(name_or_path: str, made: Made, flag: str, device: torch.device) -> R
     shown = printable(name_or_path)
     if model.prior is not None:
         raise ValueError(f"expected a classifier, but {shown} is a generator; `latentry train classifier` makes one")
-    num_classes = class_count(model, name_or_path, made, flag)
-    return Reader(shown, model.network.to(device), model.fingerprint, num_classes, _accuracy(model))
+    classes = label_names(name_or_path, class_count(model, name_or_path, made, flag))
+    return Reader(shown, model.network.to(device), model.fingerprint, classes, _accuracy(model))
 
 
 def class_count(model: Pretrained, name_or_path: str, made: Made, flag: str) -> int:
@@ -173,28 +191,50 @@ def _accuracy(model: Pretrained) -> Share | None:
     return Share(**found) if isinstance(found, dict) and set(found) == {"value", "low", "high", "trials"} else None
 
 
-def independent_reader(asked: str | None, made: Made, device: torch.device, *weights: str) -> Reader | None:
-    """The reader that is asked for, or the shipped one of what a generator makes; None where neither is independent.
+def independent_reader(
+    asked: str | None,
+    made: Made,
+    device: torch.device,
+    classes: Sequence[str],
+    *weights: str,
+    exactly: bool = False,
+) -> tuple[Reader | None, str]:
+    """The reader that is asked for, or the shipped one of what a generator makes, with these classes first, by name.
 
     Args:
         asked: A classifier by name or folder, or None for the shipped one.
         made: What the generator makes.
         device: Where to.
+        classes: Names of the labels that it is to read, in their order; none where no label is compared with its own.
         weights: Hashes of the classifiers that have a say in what is to be judged.
+        exactly: Whether it may have no other classes.
+
+    Returns:
+        The reader, or None where there is none that is independent and knows these classes; and why there is none.
 
     Raises:
-        ValueError: As in `fitting`, for one that is asked for.
+        ValueError: As in `fitting`, for one that is asked for; or it lacks one of the classes.
     """
     name = _READERS.get(made.data or "") if asked is None else asked
     if name is None:
-        return None
+        return None, UNREAD
     try:
-        reader = fitting(name, made, "--reader", device)
+        found = fitting(name, made, "--reader", device)
     except ValueError:
         if asked is not None:
             raise
-        return None
-    return None if reader.weights in weights else reader
+        return None, UNREAD
+    if found.weights in weights:
+        return None, UNREAD
+    reader = found.in_order(classes)
+    if reader is not None and not (exactly and reader.num_classes > len(classes)):
+        return reader, ""
+    if asked is None:
+        return None, f"{found.name} has the classes {listed(found.classes)} and not {listed(classes)}; {_SECOND}"
+    raise ValueError(
+        f"expected --reader with the classes {listed(classes)}, since labels are compared by name, got {found.name} with "
+        f"{listed(found.classes)}; {_SECOND}, or leave --reader out"
+    )
 
 
 def alike(x: Float[Tensor, "n *s"]) -> bool:
@@ -239,7 +279,7 @@ def verdict(
     x: Float[Tensor, "n *s"] | None = None,
     x_hat: Float[Tensor, "n *s"] | None = None,
     *,
-    unread: str = "nothing but the model itself and its own classifier read the labels; pass a second one with --reader",
+    unread: str = UNREAD,
 ) -> Judged:
     """Whether what was made may be judged, and by whom.
 

@@ -86,6 +86,8 @@ class Images:
     """Images in [-1, 1]."""
     notes: tuple[str, ...] = ()
     """What of them was left out, and what was done to them."""
+    labels: tuple[str, ...] | None = None
+    """Name of the class of each, where the data have classes."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +214,8 @@ def given_images(settings: RecoverSettings | CodedImagesSettings, seen: Measurem
         source = open_images(settings.images, image_size=seen.size, channels=seen.channels)
         return Images(len(source), lambda rows: [source.pictures[row].name for row in rows], source.images, source.notes)
     data = load_dataset(settings.data, image_size=seen.size, channels=seen.channels).split(settings.split)
-    return Images(len(data), lambda rows: [f"{data.name} {row}" for row in rows], data.images, data.notes)
+    labels = None if data.y is None else tuple(data.class_names[label] for label in data.labels.tolist())
+    return Images(len(data), lambda rows: [f"{data.name} {row}" for row in rows], data.images, data.notes, labels)
 
 
 def own_images(

@@ -12,6 +12,7 @@ from latentry.reports.consoles import PlainConsole
 from latentry.reports.page import Picture, write_page
 from latentry.reports.pictures import grid, magnification, png, write_png
 from latentry.storage import write_tensors
+from latentry.tasks.class_names import label_index, label_names
 from latentry.tasks.judging import collapsed
 from latentry.tasks.levels import far_levels, parse_levels
 from latentry.tasks.runs import claim_folder, command, load_any_generator, pick_device, record
@@ -66,9 +67,7 @@ def _distribution(settings: SampleSettings, prior: SavedPrior) -> Callable[[int,
             f"expected a generator whose prior has labels for --label {settings.label}, got one of {prior!r}; train one "
             "with `latentry train label-split`, or leave --label out"
         )
-    if not 0 <= settings.label < prior.num_classes:
-        raise ValueError(f"expected a label from 0 to {prior.num_classes - 1}, got {settings.label}")
-    label = settings.label
+    label = label_index(settings.label, label_names(settings.generator, prior.num_classes), "--label", "the prior")
     return lambda count, rng: prior.sample((), torch.full((count,), label), rng=rng)
 
 

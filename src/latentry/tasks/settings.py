@@ -71,8 +71,8 @@ class SampleSettings(CommonSettings):
     """Folder for the grid, the images and the codes."""
     generator: str = "digits-generator"
     """A shipped generator by name, or the folder of an own one."""
-    label: int | None = None
-    """Draw codes of this label alone, where the prior has labels."""
+    label: str | None = None
+    """Draw codes of the class of this name alone, where the prior has labels."""
     features: str = ""
     """Draw codes at these levels of features, NAME=LEVEL with commas between, such as bold=1,italic=-0.5, for a semantic
     model; features that are not named are drawn as they occurred in training."""
@@ -171,7 +171,8 @@ class BasisSettings(CodedImagesSettings):
     per_label: int = 2000
     """Codes of the prior wanted for each label."""
     reader: str | None = None
-    """A second classifier that reads what is shown, so that the one that gave the labels is not its own examiner."""
+    """A second classifier that reads what is shown, so that the one that gave the labels is not its own examiner. Its
+    classes are matched with those by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,10 +196,10 @@ class EditSettings(BasisSettings):
     out: str = "runs/edit"
     """Folder for pictures, codes and the report."""
     rotate: str = ""
-    """Turns A:B:DEGREES, several with commas between, one after the other: in the plane of the vectors of labels A and B,
-    from A towards B. Each keeps the norm of a code and is undone by the same angle backwards."""
-    label: int | None = None
-    """Turn each code, after all of these, until it bears this label, by as little as it takes."""
+    """Turns A:B:DEGREES, several with commas between, one after the other: in the plane of the vectors of classes A and B
+    (names), from A towards B. Each keeps the norm of a code and is undone by the same angle backwards."""
+    label: str | None = None
+    """Turn each code, after all of these, until it bears the class of this name, by as little as it takes."""
     margin: float = 4.0
     """By how much the label shall win, in units of the logits of a linear classifier of codes."""
     swap: bool = False

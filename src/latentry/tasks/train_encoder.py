@@ -18,6 +18,7 @@ from latentry.latent.spectral import QuasiEigenbasis, load_basis
 from latentry.models.classifier import jitter
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table
+from latentry.tasks.class_names import listed
 from latentry.tasks.encoders import PAIRS, PARTS, conclude, cost, there_and_back
 from latentry.tasks.judging import Reader, fitting, made_by, unlike
 from latentry.tasks.recovery_options import image_format
@@ -104,7 +105,7 @@ def train_encoder(settings: TrainEncoderSettings) -> dict[str, Any]:
     x, y = _labelled(training, read=read)
     held_back = _some(data.split("validation"), _HELD_BACK)
     validation = _labelled(held_back, read=read)
-    _check_labels(data, reader, basis)
+    reader = _of_the_data(data, reader, basis)
     folder = claim_folder(settings, *PARTS)
 
     with progress_bar(quiet=settings.json) as track:
@@ -150,18 +151,27 @@ def _check_format(data: LabelledImages, channels: int, size: int) -> None:
         )
 
 
-def _check_labels(data: LabelledImages, reader: Reader | None, basis: QuasiEigenbasis | None) -> None:
-    """Make sure that every label has a logit and a row: a fit cannot tell rows of labels from the others of a basis."""
-    known = {} if basis is None else {"basis": basis.num_labels}
-    if reader is not None:
-        known["classifier"] = reader.num_classes
-    labels = data.num_classes if data.y is not None else known.get("classifier", 0)
-    for name, count in known.items():
-        if labels > count:
-            raise ValueError(
-                f"expected a {name} of the {labels} labels of {data.name}, got one of {count}; "
-                f"pass another with --{name}, or none with --{name}=null"
-            )
+def _of_the_data(data: LabelledImages, reader: Reader | None, basis: QuasiEigenbasis | None) -> Reader | None:
+    """The classifier with the classes of the data first, by name; every label has a logit and a row.
+
+    Raises:
+        ValueError: The classifier or the basis lacks a class of the data, or the basis has them in another order.
+    """
+    classes = data.class_names if data.y is not None else () if reader is None else reader.classes
+    found = None if reader is None else reader.in_order(classes)
+    if reader is not None and found is None:
+        raise ValueError(
+            f"expected a classifier of the classes of {data.name}, {listed(classes)}, got one of {listed(reader.classes)}; "
+            "pass another with --classifier, or none with --classifier=null"
+        )
+    rows = () if basis is None else basis.class_names or tuple(map(str, range(basis.num_labels)))
+    named = basis is not None and bool(basis.class_names)
+    if basis is not None and (classes != rows[: len(classes)] if named else len(classes) > len(rows)):
+        raise ValueError(
+            f"expected a basis of the classes of {data.name} in their order, {listed(classes)}, got one of {listed(rows)}; "
+            "pass another with --basis, or none with --basis=null"
+        )
+    return found
 
 
 def _table(report: InverseReport, held_back: LabelledImages, basis: QuasiEigenbasis | None, lost: float) -> Table:
