@@ -19,6 +19,7 @@ from torch import Tensor
 import latentry as lt
 from latentry.evaluation.proportions import share
 from latentry.models.pretrained import Pretrained, installed_versions
+from latentry.numerics.batches import in_batches
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_json
 from latentry.tasks.runs import RESULTS
@@ -49,7 +50,7 @@ def recovered(model: Pretrained, codes: int, seed: int) -> dict[str, float]:
     assert prior is not None
     z = prior.sample(codes, rng=torch.Generator().manual_seed(seed))
     with torch.no_grad():
-        x = torch.cat([generator(part) for part in z.split(64)])
+        x = in_batches(generator, z, size=64)
     began = time.perf_counter()
     found = lt.recover_codes(generator, x, prior, rng=torch.Generator().manual_seed(seed + 1))
     error: Tensor = (found.z - z).square().mean(1)

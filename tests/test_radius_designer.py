@@ -91,13 +91,13 @@ def test_an_entropy_floor_and_a_penalty_on_roughness_hold_off_peaks() -> None:
 
 def test_the_distribution_is_handed_over_as_a_distribution_of_norms(rng: torch.Generator) -> None:
     design = design_radius(16, 0.5, 2.0, bins=32)
-    z = RadialPrior(16, design.marginal).sample(4000, rng=rng)
+    z = RadialPrior(16, design.distribution).sample(4000, rng=rng)
     norms = z.norm(dim=-1)
     assert norms.min() >= 0.5 - 1e-6
     assert norms.max() <= 2.0 + 1e-6
     expected = (design.log_masses * log_radii(0.5, 2.0, 32).exp()).sum().item()
     assert norms.mean().item() == pytest.approx(expected, rel=0.03)
-    assert design.marginal.mean == pytest.approx(expected, rel=1e-3)
+    assert design.distribution.mean == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize(

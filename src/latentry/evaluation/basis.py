@@ -43,6 +43,7 @@ from latentry.evaluation.estimates import Estimate, ratio_estimate
 from latentry.evaluation.proportions import Share, share
 from latentry.evaluation.structure import SubspaceCapture, subspace_capture
 from latentry.holding import evaluated
+from latentry.numerics.batches import in_batches
 from latentry.numerics.inputs import checked
 
 __all__ = [
@@ -361,7 +362,7 @@ def spectral_calibration(
 
 def _logits(z: Tensor, classify: Classify) -> Float[Tensor, "n k"]:
     with evaluated(classify) as (classify,), torch.no_grad():
-        return torch.cat([logits_of(classify(part)) for part in z.split(_AT_ONCE)]).double().cpu()
+        return in_batches(lambda part: logits_of(classify(part)), z, size=_AT_ONCE).double().cpu()
 
 
 def _distinct(labels: Int[Tensor, "k"], num_labels: int) -> float:

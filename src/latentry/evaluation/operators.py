@@ -50,6 +50,7 @@ from latentry.evaluation.strokes import stroke_attributes
 from latentry.evaluation.structure import EditLeakage, edit_leakage
 from latentry.holding import evaluated
 from latentry.interfaces import FeatureExtractor, SampledPrior
+from latentry.numerics.batches import in_batches
 
 __all__ = [
     "MatchedStrength",
@@ -336,7 +337,7 @@ def _feature_distance(
 
 def _through(function: Callable[[Tensor], Tensor], x: Float[Tensor, "n *s"]) -> Float[Tensor, "n k"]:
     with evaluated(function) as (function,), torch.no_grad():
-        return torch.cat([features_of(function(part)).flatten(1) for part in x.split(_ROWS)]).cpu().double()
+        return in_batches(lambda part: features_of(function(part)).flatten(1), x, size=_ROWS).cpu().double()
 
 
 def _labels(classifier: Callable[[Tensor], Tensor], x: Float[Tensor, "n *s"]) -> Int[Tensor, "n"]:

@@ -30,6 +30,7 @@ from latentry.evaluation.coordinates import coordinates_of_prior
 from latentry.evaluation.proportions import Share, share
 from latentry.holding import evaluated
 from latentry.interfaces import Generator, SampledPrior
+from latentry.numerics.batches import in_batches
 from latentry.numerics.data_range import check_range
 from latentry.numerics.goodness_of_fit import ks_quantile, ks_statistic
 from latentry.numerics.inputs import checked
@@ -229,7 +230,7 @@ def evaluate_paths(
     def measured(z: Tensor) -> Answer | None:
         if metric is None:
             return None
-        made = torch.cat([_data_of(generator(part), part) for part in z.split(batch_size)])
+        made = in_batches(lambda part: _data_of(generator(part), part), z, size=batch_size)
         if isinstance(reference, Tensor) and reference.shape[1:] == made.shape[1:]:
             check_range(reference, made)
         return metric(made, reference)

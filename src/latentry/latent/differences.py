@@ -33,6 +33,7 @@ from torch import Tensor
 from latentry.answers import features_of
 from latentry.holding import evaluated
 from latentry.interfaces import FeatureExtractor
+from latentry.numerics.batches import in_batches
 from latentry.numerics.inputs import check_fields, checked
 
 __all__ = ["Difference", "Norm", "Target"]
@@ -162,7 +163,7 @@ class Difference:
     @staticmethod
     def _features_of(extractor: FeatureExtractor, x: Tensor) -> Tensor:
         with evaluated(extractor) as (extractor,), torch.no_grad():
-            return torch.cat([features_of(extractor(part)).flatten(1) for part in x.split(_ROWS)])
+            return in_batches(lambda part: features_of(extractor(part)).flatten(1), x, size=_ROWS)
 
 
 def _seen(x: Tensor, mask: Tensor | None) -> Tensor:

@@ -19,6 +19,7 @@ from torch.optim import Adam, Optimizer
 from latentry.holding import evaluated, weights_like
 from latentry.interfaces import Generator, SampledPrior
 from latentry.networks import ConvolutionalEncoder, VectorEncoder, channels_last
+from latentry.numerics.batches import in_batches
 from latentry.priors import files as prior_files
 from latentry.priors.frame import Standardization
 
@@ -49,7 +50,7 @@ class Pairs:
         """n codes `(n, d)` of the prior and their data, corruption and noise included."""
         z = self.codes(n, rng)
         with torch.no_grad():
-            x = torch.cat([self.generator(self.for_generator(part)) for part in z.split(AT_ONCE)]).float()
+            x = in_batches(lambda part: self.generator(self.for_generator(part)), z, size=AT_ONCE).float()
         if self.corrupt is not None:
             x = self.corrupt(x, rng)
         if self.noise > 0:
@@ -120,7 +121,7 @@ def encode(encoder: nn.Module, x: Tensor) -> Float[Tensor, "n k"]:
     """What an encoder makes of data in eval mode, in single precision on its device."""
     like = next(encoder.parameters())
     with evaluated(encoder), torch.no_grad():
-        return torch.cat([encoder(part.to(like)) for part in x.split(AT_ONCE)])
+        return in_batches(lambda part: encoder(part.to(like)), x, size=AT_ONCE)
 
 
 def code_error(encoder: nn.Module, scale: Standardization, z: Float[Tensor, "n d"], x: Float[Tensor, "n *s"]) -> float:

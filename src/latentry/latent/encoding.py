@@ -65,6 +65,7 @@ from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.inverse import DataReport, Inverse, InverseReport
 from latentry.networks import ConvolutionalEncoder, VectorEncoder
 from latentry.networks import files as network_files
+from latentry.numerics.batches import in_batches
 from latentry.numerics.data_range import check_range
 from latentry.numerics.inputs import checked
 from latentry.priors.frame import Standardization
@@ -428,7 +429,7 @@ def _labelled(
     if y is None:
         assert classifier is not None
         with torch.no_grad():
-            y = torch.cat([logits_of(classifier(part)).argmax(1) for part in x.split(AT_ONCE)])
+            y = in_batches(lambda part: logits_of(classifier(part)).argmax(1), x, size=AT_ONCE)
     if y.shape != x.shape[:1] or y.is_floating_point() or (len(y) > 0 and not 0 <= y.min() <= y.max() < fewest):
         raise ValueError(
             f"expected one label from 0 to {fewest - 1} for each of {len(x)} data, as there are logits, got {y.dtype} of "

@@ -41,6 +41,7 @@ from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.precision import dtype_of
 from latentry.latent.recovery import recover_codes
 from latentry.latent.solvers.squashing import range_of_last_layer
+from latentry.numerics.batches import in_batches
 from latentry.numerics.data_range import check_range, on_eight_bit_grid, possible_ranges
 from latentry.numerics.inputs import checked
 from latentry.numerics.ranks import conformal_p_value
@@ -221,7 +222,7 @@ def _own_samples(
     with evaluated(generator, treatment, prior) as (made_by, treated, _), torch.no_grad():
         z = prior.sample(count, rng=rng).to(like.device)
         z = z.to(dtype_of(generator, z[:_FEW], like.dtype))
-        own = torch.cat([made_by(part) for part in z.split(_ROWS)])
+        own = in_batches(made_by, z, size=_ROWS)
         if treatment is not None:
             return treated(own), None
         with torch.enable_grad():

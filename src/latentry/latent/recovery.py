@@ -43,6 +43,7 @@ from latentry.latent.solvers.lbfgs import LBFGS
 from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
 from latentry.latent.solvers.rows import take
 from latentry.latent.solvers.solver import Solver
+from latentry.numerics.batches import in_batches
 from latentry.numerics.inputs import checked
 
 if TYPE_CHECKING:
@@ -252,7 +253,7 @@ def _recovery(problem: Problem, tracks: Tracks, batch_size: int, determinable: b
     objective, target, best = problem.objective, problem.target, tracks.best()
     z, cost, seconds = tracks.codes(best), tracks.by_datum(tracks.evaluations).sum(1), tracks.by_datum(tracks.seconds).sum(1)
     with torch.no_grad():
-        x_hat = torch.cat([problem.generator(part) for part in z.split(batch_size)])
+        x_hat = in_batches(problem.generator, z, size=batch_size)
     error = objective.reconstruction_error(x_hat, target)
     met = error.isfinite() & (error <= problem.tolerance.met)
     loss = tracks.by_datum(tracks.loss)
@@ -317,7 +318,7 @@ def _starts(
         own = start.to(x)
     else:
         with evaluated(start) as (inverse,), torch.no_grad():
-            own = torch.cat([inverse(part) for part in x.split(256)])
+            own = in_batches(inverse, x, size=256)
     if own.shape != (n, drawn.shape[2]) or not own.isfinite().all():
         raise ValueError(
             f"expected finite starts of shape {(n, drawn.shape[2])}, one for each datum, got {tuple(own.shape)}"

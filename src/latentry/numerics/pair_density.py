@@ -47,6 +47,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from latentry.numerics.batches import in_batches
+
 __all__ = [
     "WIDEST_SCORE",
     "divergences",
@@ -135,13 +137,14 @@ def isotropic_pair_log_density(
     quotient, step = _quotients(span + 1.5 + abs(math.log(b / a)), min(span / 64, _STEP), _FINE_STEP if d < _FEW else _STEP)
     # 1 + e^2v + 2 c e^v = (1 - e^v)^2 + 2 (1 + c) e^v loses no digits where the parts cancel
     log_length = 0.5 * torch.log((1 - quotient.exp()).square() + 2 * (1 + cosine) * quotient.exp() + _LEAST)
-    pieces = []
-    for part in s.log().split(max(1, _PIECE // log_length.numel())):
-        first = part[:, None, None] - log_length
+
+    def log_density(log_s: Tensor) -> Tensor:
+        first = log_s[:, None, None] - log_length
         second = first + quotient
         found = log_prob(first.exp() / a) + log_prob(second.exp() / b) + first + second + log_chance + step.log()
-        pieces.append(found.flatten(1).logsumexp(1) - part - math.log(a * b))
-    return torch.cat(pieces)
+        return found.flatten(1).logsumexp(1) - log_s - math.log(a * b)
+
+    return in_batches(log_density, s.log(), size=max(1, _PIECE // log_length.numel()))
 
 
 def weighed_pair_log_density(
@@ -163,13 +166,14 @@ def weighed_pair_log_density(
     log_weight = (first_share.log()[:, None] + second_share.log() - (first[:, None] * second).log()).flatten()
     squares, product = (first.square()[:, None] + second.square()).flatten(), 2 * (first[:, None] * second).flatten()
     constant = math.lgamma(d / 2) - math.lgamma((d - 1) / 2) - 0.5 * math.log(math.pi)
-    pieces = []
-    for part in s.split(max(1, _PIECE // len(product))):
-        cosine = (part[:, None].square() - squares) / product
+
+    def log_density(s: Tensor) -> Tensor:
+        cosine = (s[:, None].square() - squares) / product
         inside = torch.where(cosine.abs() < 1, 1 - cosine.square(), 0).clamp(min=_LEAST)
         found = torch.where(cosine.abs() < 1, 0.5 * (d - 3) * inside.log() + log_weight, -math.inf)
-        pieces.append(found.logsumexp(1) + part.log() + constant)
-    return torch.cat(pieces)
+        return found.logsumexp(1) + s.log() + constant
+
+    return in_batches(log_density, s, size=max(1, _PIECE // len(product)))
 
 
 def _quotients(reach: float, step: float, least: float) -> tuple[Float[Tensor, "m"], Float[Tensor, "m"]]:
@@ -216,10 +220,10 @@ def table_pair_density(
         cell = place.floor().clamp(max=len(probs) - 1).long()
         return below[cell] + probs[cell] * (place - cell)
 
-    rows = max(1, _PIECE // (len(probs) + 1))
-    return torch.cat([cdf((part[:, None] - a * edges) / b).diff(dim=1).abs() @ probs for part in y.split(rows)]) / (
-        abs(a) * width
-    )
+    def density(y: Tensor) -> Tensor:
+        return cdf((y[:, None] - a * edges) / b).diff(dim=1).abs() @ probs
+
+    return in_batches(density, y, size=max(1, _PIECE // (len(probs) + 1))) / (abs(a) * width)
 
 
 def table_pair_cdf(probs: Float[Tensor, "n"], low: float, high: float, a: float, b: float) -> Function:

@@ -31,6 +31,7 @@ from jaxtyping import Float
 from scipy import special
 from torch import Tensor
 
+from latentry.numerics.batches import in_batches
 from latentry.numerics.transport import ScoreTable
 from latentry.numerics.univariate import UnivariateDistribution
 
@@ -108,7 +109,7 @@ def _norm_cdf(
         mass = 2 * length * x * torch.exp(-0.5 * score.square()) / math.sqrt(2 * math.pi) * share
         return 0.5 * ((both * mass).sum(-1) @ chance)
 
-    return torch.cat([piece(part) for part in s.split(max(1, _PIECE // (len(c) * nodes)))])
+    return in_batches(piece, s, size=max(1, _PIECE // (len(c) * nodes)))
 
 
 def _cosines(d: int) -> tuple[Tensor, Tensor]:

@@ -19,6 +19,7 @@ from latentry.latent.recovery import recover_codes
 from latentry.latent.spectral import QuasiEigenbasis, load_basis, quasi_eigenvectors, quasi_eigenvectors_toledo2023
 from latentry.models.classifier import predict_labels
 from latentry.models.pretrained import Pretrained, load_pretrained
+from latentry.numerics.batches import in_batches
 from latentry.paths import user_path
 from latentry.priors import UnlabelledPrior
 from latentry.tasks.recovery_options import Measurement, image_format
@@ -75,7 +76,7 @@ def decoded(generator: nn.Module, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c
     """Images of any number of codes, on the CPU."""
     device = next(generator.parameters()).device
     with evaluated(generator), torch.no_grad():
-        return torch.cat([generator(part.to(device)).cpu() for part in z.split(_AT_ONCE)])
+        return in_batches(lambda part: generator(part.to(device)).cpu(), z, size=_AT_ONCE)
 
 
 def load_classifier(name_or_path: str, device: torch.device) -> nn.Module:
@@ -112,8 +113,11 @@ def labelled_codes(
     """Codes of the prior with the labels of their images, on the CPU."""
     z = prior.sample(count, rng=rng)
     device = next(classifier.parameters()).device
-    labels = [predict_labels(classifier, decoded(generator, part).to(device))[0].cpu() for part in z.split(_AT_ONCE)]
-    return Labelled(z, torch.cat(labels))
+
+    def labels_of(z: Tensor) -> Tensor:
+        return predict_labels(classifier, decoded(generator, z).to(device))[0].cpu()
+
+    return Labelled(z, in_batches(labels_of, z, size=_AT_ONCE))
 
 
 def coded_images(

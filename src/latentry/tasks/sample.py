@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from latentry.holding import evaluated
+from latentry.numerics.batches import in_batches
 from latentry.priors import NormalMixture, SavedPrior, SemanticPlacement
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.page import Picture, write_page
@@ -34,7 +35,7 @@ def sample(settings: SampleSettings) -> dict[str, Any]:
     z = distribution(settings.count, rng).to(device)
     generator = model.network.to(device)
     with evaluated(generator), torch.no_grad():
-        x = torch.cat([generator(part) for part in z.split(256)])
+        x = in_batches(generator, z, size=256)
     sheet = grid(x.cpu(), settings.columns)
     write_png(folder / "grid.png", sheet, magnify=2)
     asked = f"label {settings.label}" if settings.label is not None else settings.features or "as they come"
