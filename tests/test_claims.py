@@ -84,9 +84,9 @@ def of_spectrum() -> Iterator[Claim]:
 def of_splits() -> Iterator[Claim]:
     page = "docs/results/label-split.md"
     for data in ("digits", "fashion-mnist"):
-        swaps = percent(over_seeds("label-split", f"scores-{data}-ours", "swap", "success", "value"))
+        swaps = percent(over_seeds("split", f"scores-{data}-ours", "swap", "success", "value"))
         drawn, of_means = (
-            over_seeds("label-split", f"scores-{data}-ours", f"leak_of_{code}", "leak") for code in ("draws", "means")
+            over_seeds("split", f"scores-{data}-ours", f"leak_of_{code}", "leak") for code in ("draws", "means")
         )
         yield page, "| *means:* swaps show the label", swaps
         yield page, "| *draws:* a fresh probe", f"{100 * drawn.value:.1f} points"

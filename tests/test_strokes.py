@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, pad
 from torch.testing import assert_close
 
-from latentry.evaluation.strokes import measure_strokes, stroke_attributes
+from latentry.evaluation.strokes import measure_strokes, stroke_attributes, stroke_correlations
 
 OVER = 16
 """Squares to a side of a pixel; ink is the share of them that is covered."""
@@ -161,3 +161,12 @@ def test_blank_images_have_no_measures_and_leave_the_others_alone() -> None:
 def test_what_is_no_grey_image_is_refused(x: Tensor) -> None:
     with pytest.raises(ValueError, match=r"expected (grey )?images"):
         inspect.unwrap(measure_strokes)(x)  # as users have it, whose annotations nobody checks
+
+
+def test_a_look_is_kept_by_itself_and_lost_by_others(rng: torch.Generator) -> None:
+    x = torch.full((60, 1, 28, 28), -1.0)
+    for image, width in zip(x, torch.randint(2, 7, (60,), generator=rng).tolist(), strict=True):
+        image[:, 4:24, 8 : 8 + width] = 1.0  # bars of several widths
+    y = torch.arange(60) % 2
+    assert stroke_correlations(x, y, x, y)["thickness"] == pytest.approx(1.0)
+    assert abs(stroke_correlations(x, y, x[torch.randperm(60, generator=rng)], y)["thickness"]) < 0.5

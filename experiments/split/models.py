@@ -1,7 +1,7 @@
 """The models of `python -m experiments split`: label splits by recipe, and conditional models of the same networks.
 
 All see the same batches of the same data for as many iterations, with networks of one width, codes of one length, and Adam
-at one rate. What a recipe changes is all that it differs in from the paper's losses.
+at one learning rate. A recipe is what a label split changes in the paper's settings and weights.
 """
 
 import dataclasses
@@ -14,7 +14,8 @@ import torch
 from accelerate.accelerator import Accelerator
 from torch import Tensor, nn
 
-from experiments.frame.cells import unseen
+from experiments.frame.cell import Cell, Place, Row, no_progress
+from experiments.frame.timing import seconds_of_passes
 from latentry.data.images import LabelledImages
 from latentry.data.sources import load_dataset
 from latentry.holding import evaluated
@@ -33,9 +34,9 @@ from latentry.tasks.trainings import square_shape
 from latentry.training.loop import train
 from latentry.training.settings import LoopSettings
 
-__all__ = ["ABLATIONS", "CONDITIONAL", "OURS", "SPLITS", "TITLES", "Model", "ModelCell", "load_model", "train_model"]
+__all__ = ["ABLATIONS", "CONDITIONAL", "MODELS", "NO_FLOW", "OURS", "Model", "ModelCell"]
 
-OURS = "ours"
+OURS, PAPER, NO_FLOW = "ours", "paper", "no-flow"
 _AT_ONCE = 500
 _BETAS = (0.5, 0.9)
 _WEIGHTS: Mapping[str, float] = {
@@ -47,14 +48,13 @@ _RECIPE: Mapping[str, Any] = {
 }  # fmt: skip
 _JITTER: Mapping[str, float] = {"degrees": 10.0, "scale": 0.1, "shift": 0.06}
 _FEW = 20_000
-"""Training images below which ours sees them jittered; with more it sees each too seldom to learn it by heart."""
-_DEPENDENCE = 10.0
+"""Training images below which our recipes jitter them, against overfitting."""
 
 SPLITS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, float]]] = {
     OURS: (_RECIPE, _WEIGHTS),
-    "paper": ({"gan": True, "flow_steps": 0}, {}),
+    PAPER: ({"gan": True, "flow_steps": 0}, {}),
     "no-adversary": (_RECIPE, {**_WEIGHTS, "confusion": 0.0}),
-    "dependence": (_RECIPE, {**_WEIGHTS, "confusion": 0.0, "dependence": _DEPENDENCE}),
+    "dependence": (_RECIPE, {**_WEIGHTS, "confusion": 0.0, "dependence": 10.0}),
     "no-likelihood": (_RECIPE, {**_WEIGHTS, "likelihood": 0.0, "pull": 0.0}),
     "no-discriminator": ({**_RECIPE, "gan": False}, _WEIGHTS),
 }
@@ -66,51 +66,10 @@ CONDITIONAL: Mapping[str, tuple[bool, bool, bool]] = {
     "cvae-gan": (True, True, True),
 }
 """Whether each other model has labels, an encoder, a discriminator."""
-ABLATIONS = ("no-flow", "no-adversary", "dependence", "no-likelihood", "no-discriminator")
-"""Rows beside ours; the first is ours as it was before the flow."""
-TITLES: Mapping[str, str] = {
-    OURS: "label split, ours",
-    "paper": "label split, the paper's losses",
-    "vae": "VAE",
-    "cvae": "conditional VAE",
-    "cgan": "conditional GAN",
-    "cvae-gan": "conditional VAE with GAN",
-    "no-flow": "without the flow",
-    "no-adversary": "without the adversary",
-    "dependence": "HSIC instead of the adversary",
-    "no-likelihood": "without the mixture's likelihood",
-    "no-discriminator": "without the discriminator",
-}
-
-
-@dataclass(frozen=True)
-class ModelCell:
-    """One model of one data set and seed."""
-
-    data: str
-    model: str
-    seed: int
-    width: int
-    label_dim: int
-    style_dim: int
-    steps: int
-    batch_size: int
-    lr: float
-    flow_steps: int
-
-    @property
-    def name(self) -> str:
-        return f"model-{Path(self.data).name}-{self.model}-{self.seed}"
-
-    @property
-    def leaves(self) -> str:
-        """What is there once it is trained."""
-        return f"work/{self.name}/{RESULTS}"
-
-    @property
-    def recipe(self) -> Any:
-        """What the model's name stands for."""
-        return SPLITS[self.model] if self.model in SPLITS else CONDITIONAL[self.model]
+MODELS = (OURS, PAPER, *CONDITIONAL)
+"""Rows of the table of models."""
+ABLATIONS = (NO_FLOW, "no-adversary", "dependence", "no-likelihood", "no-discriminator")
+"""Rows of the table of ablations, beside ours; the first is ours as it was before the flow."""
 
 
 @dataclass(frozen=True)
@@ -142,114 +101,139 @@ class Model:
         with evaluated(self.decoder), torch.no_grad():
             return torch.cat([self.decoder(part) for part in z.split(_AT_ONCE)])
 
-    def centres(self, x: Tensor, y: Tensor) -> Tensor:
-        """Means of the distributions of codes; conditional models are told the labels."""
-        return self.split.centres(x) if self.split is not None else self._beside_label(self._distributions(x, y).mean, y)
+    def posterior_mean(self, x: Tensor, y: Tensor) -> Tensor:
+        """Posterior means of codes; conditional models are given the labels."""
+        return self.split.centres(x) if self.split is not None else self._whole(self._posterior(x, y).mean, y)
 
     def draws(self, x: Tensor, y: Tensor, count: int, rng: torch.Generator) -> Tensor:
-        """So many draws `(count, n, d)` from the distributions of each datum's code, for one pass of the encoders."""
+        """So many draws `(count, n, d)` from the posteriors, for one pass of the encoders."""
         if self.split is not None:
             both = self.split.posteriors(x)
             return torch.stack([self.split.drawn(both, rng) for _ in range(count)])
-        distributions = self._distributions(x, y)
-        return torch.stack([self._beside_label(distributions.drawn(rng), y) for _ in range(count)])
+        posterior = self._posterior(x, y)
+        return torch.stack([self._whole(posterior.drawn(rng), y) for _ in range(count)])
 
-    def _distributions(self, x: Tensor, y: Tensor) -> Posterior:
-        assert self.encoder is not None, "asked for codes of a model without an encoder"
-        labels = y.split(_AT_ONCE) if self.label_dim else [None] * len(x)
+    def _posterior(self, x: Tensor, y: Tensor) -> Posterior:
+        assert self.encoder is not None, "only models with an encoder are asked for codes"
+        batches = zip(x.split(_AT_ONCE), y.split(_AT_ONCE), strict=True)
         with evaluated(self.encoder), torch.no_grad():
             return normal_posterior(
-                torch.cat([self.encoder(*_with(part, own)) for part, own in zip(x.split(_AT_ONCE), labels, strict=False)])
+                torch.cat([self.encoder(*((part, own) if self.label_dim else (part,))) for part, own in batches])
             )
 
-    def _beside_label(self, z_u: Tensor, y: Tensor) -> Tensor:
+    def _whole(self, z_u: Tensor, y: Tensor) -> Tensor:
         return torch.cat([self.prior.loc[y, : self.label_dim].to(z_u), z_u], 1) if self.label_dim else z_u
 
 
-def train_model(folder: Path, device: str, asked: ModelCell) -> dict[str, Any]:
-    """Train one model, from its last checkpoint if there is one, unless it is there."""
-    home = folder / "work" / asked.name
-    if not (home / RESULTS).exists():
-        if asked.model in SPLITS:
-            train_label_split(_split_settings(asked, home, device))
-        else:
-            write_json(home / RESULTS, _train_conditional(asked, home, device))
-    told = read_json(home / RESULTS)["result"]
-    return {"model": {name: value for name, value in told.items() if name != "model"}}  # where it lies is no finding
+@dataclass(frozen=True)
+class ModelCell(Cell):
+    """The training of one model on one data set with one seed."""
 
+    data: str
+    model: str
+    seed: int
+    width: int
+    label_dim: int
+    style_dim: int
+    steps: int
+    batch_size: int
+    learning_rate: float
+    flow_steps: int
 
-def load_model(folder: Path, asked: ModelCell, device: str, *, flow: bool = True) -> Model:
-    """What `train_model` left, a label split without its flow where that is asked for."""
-    home = folder / "work" / asked.name / "model"
-    if asked.model in SPLITS:
-        split = load_label_split(home)
-        for part in (split.label_encoder, split.style_encoder, split.decoder, split.prior):
-            part.to(device)
-        model = Model(split.decoder, split.prior, split.label_dim, None, split)
-        return model if flow else model.before_flow()
-    labelled, encodes, _ = CONDITIONAL[asked.model]
-    decoder = load_pretrained(home)
-    assert isinstance(decoder.prior, NormalMixture), "conditional models have such a prior"
-    encoder = load_pretrained(home / "encoder").network.to(device) if encodes else None
-    label_dim = decoder.prior.num_classes if labelled else 0
-    return Model(decoder.network.to(device), decoder.prior.to(device), label_dim, encoder, None)
+    @property
+    def name(self) -> str:
+        return f"model-{Path(self.data).name}-{self.model}-{self.seed}"
 
+    @property
+    def artifact(self) -> str:
+        return f"work/{self.name}/{RESULTS}"
 
-def _split_settings(asked: ModelCell, home: Path, device: str) -> TrainLabelSplitSettings:
-    more, weights = SPLITS[asked.model]
-    given: dict[str, Any] = {"flow_steps": asked.flow_steps, **more}
-    if asked.model != "paper" and len(load_dataset(asked.data).split("train")) < _FEW:
-        given |= _JITTER
-    return TrainLabelSplitSettings(
-        out=str(home), seed=asked.seed, device=device, json=True, data=asked.data, label_dim=asked.label_dim,
-        style_dim=asked.style_dim, width=asked.width, weights=LabelSplitWeights(**weights), lr=asked.lr, betas=_BETAS,
-        loop=_loop(asked), **given,
-    )  # fmt: skip
+    @property
+    def recipe(self) -> Any:
+        return SPLITS[self.model] if self.model in SPLITS else CONDITIONAL[self.model]
 
+    @property
+    def row(self) -> Row:
+        return Row("training", Path(self.data).name, self.model, self.seed)
 
-def _loop(asked: ModelCell) -> LoopSettings:
-    every = max(2, -(-asked.steps // 3))
-    return LoopSettings(asked.steps, asked.batch_size, "cosine", checkpoint_every=every)
+    def expected_seconds(self, place: Place) -> float:
+        one = seconds_of_passes(self.data, self.style_dim, self.width, self.batch_size, place.device)
+        return self.steps * (6 if self.model in CONDITIONAL else 9) * one + self.flow_steps * 0.03
 
+    def work(self, place: Place) -> dict[str, Any]:
+        """Train from the last checkpoint if there is one, unless the model is there."""
+        home = place.home(self.name)
+        if not (home / RESULTS).exists():
+            if self.model in SPLITS:
+                train_label_split(self.split_settings(str(home), place.device))
+            else:
+                write_json(home / RESULTS, self._train_conditional(home, place.device))
+        found = read_json(home / RESULTS)["result"]
+        return {"model": {name: value for name, value in found.items() if name != "model"}}  # but for where it lies
 
-@torch.random.fork_rng()
-def _train_conditional(asked: ModelCell, home: Path, device: str) -> dict[str, Any]:
-    data = load_dataset(asked.data)
-    training = data.split("train")
-    torch.manual_seed(asked.seed)
-    model = conditional_of(asked, data)
-    accelerator = Accelerator(cpu=device == "cpu")
-    done = train(
-        model, training, _loop(asked), home, seed=asked.seed, accelerator=accelerator, identity=vars(asked),
-        progress=unseen,
-    )  # fmt: skip
-    counts = torch.bincount(training.labels, minlength=training.num_classes)
-    prior = model.prior(counts / counts.sum())
-    save_pretrained(home / "model", model.networks["decoder"], prior, {"model": asked.model})
-    if "encoder" in model.networks:
-        save_pretrained(home / "model" / "encoder", model.networks["encoder"], None, {"model": asked.model})
-    return {"result": {"losses": {name: values[-1] for name, values in done.losses.items() if values}}}
+    def load(self, place: Place, *, flow: bool = True) -> Model:
+        """The trained model, on the device of the place; a label split without its flow for `flow=False`."""
+        home = place.home(self.name) / "model"
+        if self.model in SPLITS:
+            split = load_label_split(home)
+            for part in (split.label_encoder, split.style_encoder, split.decoder, split.prior):
+                part.to(place.device)
+            model = Model(split.decoder, split.prior, split.label_dim, None, split)
+            return model if flow else model.before_flow()
+        labelled, encodes, _ = CONDITIONAL[self.model]
+        decoder = load_pretrained(home)
+        assert isinstance(decoder.prior, NormalMixture), "conditional models have such a prior"
+        encoder = load_pretrained(home / "encoder").network.to(place.device) if encodes else None
+        label_dim = decoder.prior.num_classes if labelled else 0
+        return Model(decoder.network.to(place.device), decoder.prior.to(place.device), label_dim, encoder, None)
 
+    def split_settings(self, out: str, device: str) -> TrainLabelSplitSettings:
+        """What a label split is trained with."""
+        recipe, weights = SPLITS[self.model]
+        jitter = _JITTER if self.model != PAPER and len(load_dataset(self.data).split("train")) < _FEW else {}
+        given: dict[str, Any] = {"flow_steps": self.flow_steps, **recipe, **jitter}
+        return TrainLabelSplitSettings(
+            out=out, seed=self.seed, device=device, json=True, data=self.data, label_dim=self.label_dim,
+            style_dim=self.style_dim, width=self.width, weights=LabelSplitWeights(**weights), lr=self.learning_rate,
+            betas=_BETAS, loop=self._loop, **given,
+        )  # fmt: skip
 
-def conditional_of(asked: ModelCell, data: LabelledImages) -> ConditionalTraining:
-    """The untrained networks of a conditional model; without labels styles have the length of the whole code."""
-    labelled, encodes, plays = CONDITIONAL[asked.model]
-    side, channels = square_shape(data)
-    k = data.num_classes if labelled else 0
-    style_dim = asked.style_dim if labelled else asked.label_dim + asked.style_dim
-    encoder = Zheng2019Encoder(2 * style_dim, side, channels, asked.width, num_classes=k) if encodes else None
-    discriminator = Zheng2019Discriminator(k, side, channels, asked.width) if plays else None
-    return ConditionalTraining(
-        channels_last(Zheng2019Decoder(k + style_dim, side, channels, asked.width)),
-        style_dim,
-        k,
-        None if encoder is None else channels_last(encoder),
-        None if discriminator is None else channels_last(discriminator),
-        weights=LabelSplitWeights(**_WEIGHTS),
-        lr=asked.lr,
-        betas=_BETAS,
-    )
+    @property
+    def _loop(self) -> LoopSettings:
+        return LoopSettings(self.steps, self.batch_size, "cosine", checkpoint_every=max(2, -(-self.steps // 3)))
 
+    @torch.random.fork_rng()
+    def _train_conditional(self, home: Path, device: str) -> dict[str, Any]:
+        data = load_dataset(self.data)
+        training = data.split("train")
+        torch.manual_seed(self.seed)
+        model = self._conditional(data)
+        accelerator = Accelerator(cpu=device == "cpu")
+        done = train(
+            model, training, self._loop, home, seed=self.seed, accelerator=accelerator, identity=vars(self),
+            progress=no_progress,
+        )  # fmt: skip
+        counts = torch.bincount(training.labels, minlength=training.num_classes)
+        save_pretrained(home / "model", model.networks["decoder"], model.prior(counts / counts.sum()), {"model": self.model})
+        if "encoder" in model.networks:
+            save_pretrained(home / "model" / "encoder", model.networks["encoder"], None, {"model": self.model})
+        return {"result": {"losses": {name: values[-1] for name, values in done.losses.items() if values}}}
 
-def _with(x: Tensor, y: Tensor | None) -> tuple[Tensor, ...]:
-    return (x,) if y is None else (x, y)
+    def _conditional(self, data: LabelledImages) -> ConditionalTraining:
+        """Untrained networks; without labels z_u has the length of the whole code."""
+        labelled, encodes, adversarial = CONDITIONAL[self.model]
+        side, channels = square_shape(data)
+        k = data.num_classes if labelled else 0
+        style_dim = self.style_dim if labelled else self.label_dim + self.style_dim
+        encoder = Zheng2019Encoder(2 * style_dim, side, channels, self.width, num_classes=k) if encodes else None
+        discriminator = Zheng2019Discriminator(k, side, channels, self.width) if adversarial else None
+        return ConditionalTraining(
+            channels_last(Zheng2019Decoder(k + style_dim, side, channels, self.width)),
+            style_dim,
+            k,
+            None if encoder is None else channels_last(encoder),
+            None if discriminator is None else channels_last(discriminator),
+            weights=LabelSplitWeights(**_WEIGHTS),
+            lr=self.learning_rate,
+            betas=_BETAS,
+        )

@@ -1,12 +1,11 @@
-"""What the models of `python -m experiments split` are scored by, on held-out images and by a reader that taught none.
+"""What models are scored by, on held-out images and by an independent classifier.
 
-- *What z_s says*: labels by the mixture, whether its probabilities mean what they say, and by a fresh probe.
-- *What z_u leaks*: labels by the strongest of fresh probes, on draws of the codes and on their means.
-- *What swapping does*: z_s of one image with z_u of another. The reader names the label; thickness, slant, size and ink of
-  the stroke are followed from the image that gave z_u to the new one, each less the mean of its class, since a one is
-  thinner than an eight in any style.
-- *Samples*: distances to the training images in the reader's features, the label that was asked for, and the spread within
-  classes beside that of the data.
+- *Labels in z_s*: labels by the mixture, whether its probabilities are calibrated, and labels by a fresh probe.
+- *Leak of z_u*: labels by the strongest of fresh probes, on draws of the codes and on posterior means.
+- *Swaps*: z_s of one image with z_u of another. The classifier names the label; thickness, slant, size and ink of the stroke
+  are followed from the image that gave z_u to the new one, less the means of classes.
+- *Samples*: distances to the training images in the classifier's features, the label of the component they come from, and
+  the spread within classes beside that of the data.
 - *Codes and their distributions*: nats of labels in both parts, active coordinates, fit to the prior.
 """
 
@@ -20,41 +19,42 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from experiments.split.models import Model, ModelCell, load_model
+from experiments.frame.cell import Cell, Place, Row
+from experiments.frame.timing import seconds_of_passes
+from experiments.split.models import NO_FLOW, Model, ModelCell
 from latentry.data.sources import load_dataset
 from latentry.evaluation.calibration import calibration
-from latentry.evaluation.codes import GoodnessOfFit, goodness_of_fit
+from latentry.evaluation.codes import goodness_of_fit
 from latentry.evaluation.extractor import ClassifierExtractor, RememberingExtractor
-from latentry.evaluation.held_out_probe import Codes, HeldOutProbe, probe_held_out
+from latentry.evaluation.held_out_probe import Codes, probe_held_out
 from latentry.evaluation.information import active_units, label_information
 from latentry.evaluation.proportions import share
 from latentry.evaluation.samples import evaluate_samples
-from latentry.evaluation.strokes import measure_strokes
+from latentry.evaluation.strokes import stroke_correlations
 from latentry.models.classifier import predict_labels
 from latentry.models.pretrained import load_pretrained
 from latentry.priors import Normal
 from latentry.reports.figures import classes_figure
-from latentry.reports.pictures import grid, interleave, write_png
+from latentry.reports.pictures import write_sheet
 from latentry.storage import write_bytes
 
-__all__ = ["ATTRIBUTES", "ScoresCell", "score_model"]
+__all__ = ["ScoresCell", "other_labels"]
 
-ATTRIBUTES = ("thickness", "slant", "size", "intensity")
 _METRICS = ("frechet_distance", "kernel_distance", "precision", "recall", "coverage")
 _AT_ONCE = 500
 _DRAWS = 48
 """Draws of a code that its distribution behind a flow is taken from."""
 _SHOWN = 10
-_PLACED = 1000
+_IN_PLANE = 1000
 """Most codes in a figure of the two parts."""
 
 
 @dataclass(frozen=True)
-class ScoresCell:
-    """One model, as it is scored."""
+class ScoresCell(Cell):
+    """The scores of one model."""
 
     model: ModelCell
-    reader: str
+    classifier: str
     flow: bool
     """Whether a label split is scored with its flow, if it has one."""
     count: int
@@ -65,142 +65,194 @@ class ScoresCell:
     """Most held-out images."""
 
     @property
+    def row(self) -> Row:
+        row = self.model.model if self.flow else NO_FLOW
+        return Row("scores", Path(self.model.data).name, row, self.model.seed)
+
+    @property
     def name(self) -> str:
-        row = self.model.model if self.flow else "no-flow"
-        return f"scores-{Path(self.model.data).name}-{row}-{self.model.seed}"
+        _, data, row, seed = self.row
+        return f"scores-{data}-{row}-{seed}"
 
     @property
     def builds_on(self) -> tuple[str]:
-        """The training of the model."""
         return (self.model.name,)
 
     @property
     def recipe(self) -> Any:
-        """That of the model."""
         return self.model.recipe
 
+    def measures(self, result: dict[str, Any]) -> Mapping[str, float]:
+        """All numbers; also how many components fit, the mean of what swaps keep, and which probe was best."""
+        more: dict[str, float] = {}
+        if "components_fit" in result:
+            fit = result["components_fit"]
+            more = {"components": float(len(fit)), "components_that_fit": float(sum(fit))}
+        if "swap" in result:
+            kept = result["swap"]["kept"].values()
+            more["swap.mean_kept"] = sum(kept) / len(kept)
+        for code in ("leak_of_draws", "leak_of_means"):
+            if code in result:
+                more[f"{code}.chosen.{result[code]['chosen']}"] = 1.0
+        return {**super().measures(result), **more}
 
-@dataclass(frozen=True)
-class _Images:
-    """Images of a split, with their labels."""
+    def expected_seconds(self, place: Place) -> float:
+        model = self.model
+        one = seconds_of_passes(model.data, model.style_dim, model.width, model.batch_size, place.device)
+        return 40 + self.count / model.batch_size * 2 * one
 
-    x: Tensor
-    y: Tensor
-
-
-def score_model(folder: Path, device: str, asked: ScoresCell) -> dict[str, Any]:
-    """All numbers of one model; a picture of its samples, and of its swaps and parts where it has codes of images."""
-    model = load_model(folder, asked.model, device, flow=asked.flow)
-    seen_through = load_pretrained(asked.reader)
-    reader = seen_through.network.to(device)
-    data = load_dataset(asked.model.data)
-    parts: dict[str, _Images] = {}
-    for name, most in (("train", asked.codes), ("validation", asked.images), ("held-out", asked.images)):
-        rows = range(min(most, len(data.split(name))))
-        parts[name] = _Images(data.split(name).images(rows).to(device), data.split(name).labels[: len(rows)].to(device))
-    rng = torch.Generator(device).manual_seed(asked.model.seed)
-    extractor = ClassifierExtractor(reader, data_fingerprint=seen_through.card.get("data", {}).get("fingerprint"))
-    result: dict[str, Any] = {"samples": _samples(model, reader, extractor, parts["train"], asked, folder, rng)}
-    if model.encodes:
-        result |= _codes(model, reader, parts, asked, folder, rng)
-    return result
+    def work(self, place: Place) -> dict[str, Any]:
+        """All numbers; a picture of samples, and of swaps and parts where there are codes of images."""
+        return _Scoring(self, place).result()
 
 
-def _samples(
-    model: Model,
-    reader: nn.Module,
-    extractor: ClassifierExtractor,
-    training: _Images,
-    asked: ScoresCell,
-    folder: Path,
-    rng: torch.Generator,
-) -> dict[str, Any]:
-    """Distances of samples, and where they have labels whether they bear them and how they vary within a class."""
-    k = model.prior.num_classes
-    if model.label_dim:
-        y = torch.multinomial(model.prior.probs, asked.count, replacement=True, generator=rng)
-        x = model.decode(model.prior.sample((), y, rng=rng))
-        shown = model.decode(model.prior.sample((), torch.arange(k, device=y.device).repeat(_SHOWN), rng=rng))
-    else:
+class _Scoring:
+    """One model at work: its networks, the classifier and the images."""
+
+    def __init__(self, cell: ScoresCell, place: Place) -> None:
+        self.cell, self.place = cell, place
+        self.model: Model = cell.model.load(place, flow=cell.flow)
+        saved, data = load_pretrained(cell.classifier), load_dataset(cell.model.data)
+        self.classifier: nn.Module = saved.network.to(place.device)
+        fingerprint = saved.card.get("data", {}).get("fingerprint")
+        self.extractor = ClassifierExtractor(self.classifier, data_fingerprint=fingerprint)
+        self.x: dict[str, Tensor] = {}
+        self.y: dict[str, Tensor] = {}
+        for name, most in (("train", cell.codes), ("validation", cell.images), ("held-out", cell.images)):
+            part = data.split(name)
+            rows = range(min(most, len(part)))
+            self.x[name] = part.images(rows).to(place.device)
+            self.y[name] = part.labels[: len(rows)].to(place.device)
+        self.names = data.class_names
+        self.rng = torch.Generator(place.device).manual_seed(cell.model.seed)
+
+    def result(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"samples": self._samples()}
+        return found | self._codes() if self.model.encodes else found
+
+    def _picture(self, what: str) -> Path:
+        return self.place.picture(f"{self.cell.name}-{what}")
+
+    def _read(self, x: Tensor) -> Int[Tensor, "n"]:
+        return predict_labels(self.classifier, x)[0]
+
+    def _right(self, x: Tensor, y: Tensor) -> dict[str, Any]:
+        return vars(share((self._read(x) == y).cpu()))
+
+    def _samples(self) -> dict[str, Any]:
+        """Distances of samples; where they have labels, whether they bear them and how they vary within a class."""
+        model, x_train, y_train = self.model, self.x["train"], self.y["train"]
+        k = model.prior.num_classes
         y = None
-        x = model.decode(model.prior.sample(asked.count, rng=rng))
-        shown = x[: _SHOWN * _SHOWN]
-    write_png(_picture(folder, asked, "samples"), grid(shown.cpu(), k if model.label_dim else _SHOWN), magnify=2)
-    seen = RememberingExtractor(extractor, training.x)
-    report = evaluate_samples(x, training.x, seen, max_rows=2000, halves=2, batch_size=_AT_ONCE)
-    found: dict[str, Any] = {name: report.estimates[name].value for name in _METRICS}
-    if y is not None:
-        read, _ = predict_labels(reader, x)
-        found["label"] = vars(share((read == y).cpu()))
-        made, real = (_spread_within(extractor, images, labels) for images, labels in ((x, y), (training.x, training.y)))
-        found["diversity"] = made / real
-    return found
+        if model.label_dim:
+            y = torch.multinomial(model.prior.probs, self.cell.count, replacement=True, generator=self.rng)
+            x = model.decode(model.prior.sample((), y, rng=self.rng))
+            each = torch.arange(k, device=y.device).repeat(_SHOWN)
+            shown = model.decode(model.prior.sample((), each, rng=self.rng))
+        else:
+            x = model.decode(model.prior.sample(self.cell.count, rng=self.rng))
+            shown = x[: _SHOWN * _SHOWN]
+        columns, width = (self.names, k) if model.label_dim else ((), _SHOWN)
+        write_sheet(self._picture("samples"), [("", row) for row in shown.cpu().split(width)], columns)
+        extractor = RememberingExtractor(self.extractor, x_train)
+        report = evaluate_samples(x, x_train, extractor, max_rows=2000, halves=2, batch_size=_AT_ONCE)
+        found: dict[str, Any] = {name: report.estimates[name].value for name in _METRICS}
+        if y is not None:
+            found["label"] = self._right(x, y)
+            found["diversity"] = self._spread_within(x, y) / self._spread_within(x_train, y_train)
+        return found
 
+    def _spread_within(self, x: Tensor, y: Tensor) -> float:
+        """Total variance of features within classes, a mean over classes."""
+        features = torch.cat([self.extractor.extract(part).features for part in x.split(_AT_ONCE)])
+        groups = [features[y == label] for label in y.unique()]
+        return torch.stack([group.var(0).sum() for group in groups if len(group) > 1]).mean().item()
 
-def _spread_within(extractor: ClassifierExtractor, x: Tensor, y: Tensor) -> float:
-    """Total variance of features within classes, a mean over classes."""
-    features = torch.cat([extractor.extract(part).features for part in x.split(_AT_ONCE)])
-    groups = [features[y == label] for label in y.unique()]
-    return torch.stack([group.var(0).sum() for group in groups if len(group) > 1]).mean().item()
-
-
-def _codes(
-    model: Model, reader: nn.Module, parts: Mapping[str, _Images], asked: ScoresCell, folder: Path, rng: torch.Generator
-) -> dict[str, Any]:
-    held_out = parts["held-out"]
-    x, y = held_out.x, held_out.y
-    means = {name: model.centres(part.x, part.y) for name, part in parts.items()}
-    draws = {name: model.draws(part.x, part.y, 1, rng)[0] for name, part in parts.items()}
-    many = model.draws(x, y, _DRAWS, rng)
-    z = means["held-out"]
-    x_hat = model.decode(z)
-    result: dict[str, Any] = {
-        "reconstruction": (x_hat - x).square().mean().item(),
-        "reconstruction_of_draws": (model.decode(draws["held-out"]) - x).square().mean().item(),
-        "read": vars(share((predict_labels(reader, x_hat)[0] == y).cpu())),
-        "real": vars(share((predict_labels(reader, x)[0] == y).cpu())),
-        "active": int(active_units(model.before_flow().centres(x, y)[:, model.label_dim :]).sum()),
-        "leak_of_draws": _probed(draws, parts, slice(model.label_dim, None)),
-        "leak_of_means": _probed(means, parts, slice(model.label_dim, None)),
-        "style_fit": _fit(draws["held-out"][:, model.label_dim :]),
-        "style_information": _information(many[..., model.label_dim :], y),
-    }
-    if model.label_dim:
-        result["swap"] = _swapped(model, reader, held_out, z, asked, folder, rng)
-    if model.split is not None:
-        split = model.split
-        log_probs = split.label_log_probs(z)
-        told = calibration(log_probs, y, rng=torch.Generator().manual_seed(0))
-        standard = (draws["held-out"] - split.prior.loc[y]) / split.prior.scale[y]
-        fits = [_fit(standard[y == label][:, : split.label_dim]) for label in y.unique()]
-        result |= {
-            "accuracy": vars(told.accuracy),
-            "calibration": {"error": told.error, "if_calibrated": told.error_if_calibrated, "log_loss": told.log_loss},
-            "label_probe": _probed(means, parts, slice(model.label_dim)),
-            "label_information": _information(many[..., : model.label_dim], y),
-            "components_fit": [fit["passes"] for fit in fits],
-            "component_statistics": [fit["statistic"] for fit in fits],
+    def _codes(self) -> dict[str, Any]:
+        model, label_dim = self.model, self.model.label_dim
+        x, y = self.x["held-out"], self.y["held-out"]
+        means = {name: model.posterior_mean(self.x[name], self.y[name]) for name in self.x}
+        draws = {name: model.draws(self.x[name], self.y[name], 1, self.rng)[0] for name in self.x}
+        many = model.draws(x, y, _DRAWS, self.rng)
+        z = means["held-out"]
+        x_hat = model.decode(z)
+        result: dict[str, Any] = {
+            "reconstruction": (x_hat - x).square().mean().item(),
+            "reconstruction_of_draws": (model.decode(draws["held-out"]) - x).square().mean().item(),
+            "read": self._right(x_hat, y),
+            "real": self._right(x, y),
+            "active": int(active_units(model.before_flow().posterior_mean(x, y)[:, label_dim:]).sum()),
+            "leak_of_draws": self._probed(draws, slice(label_dim, None)),
+            "leak_of_means": self._probed(means, slice(label_dim, None)),
+            "style_fit": _fit(draws["held-out"][:, label_dim:]),
+            "style_information": _information(many[..., label_dim:], y),
         }
-        _draw_parts(split.label_dim, draws["held-out"], y, asked, folder)
-    return result
+        if label_dim:
+            result["swap"] = self._swapped(z)
+        if model.split is not None:
+            log_probs = model.split.label_log_probs(z)
+            calibrated = calibration(log_probs, y, rng=torch.Generator().manual_seed(0))
+            standard = (draws["held-out"] - model.prior.loc[y]) / model.prior.scale[y]
+            fits = [_fit(standard[y == label][:, :label_dim]) for label in y.unique()]
+            result |= {
+                "accuracy": vars(calibrated.accuracy),
+                "calibration": {
+                    "error": calibrated.error,
+                    "if_calibrated": calibrated.error_if_calibrated,
+                    "log_loss": calibrated.log_loss,
+                },
+                "label_probe": self._probed(means, slice(label_dim)),
+                "label_information": _information(many[..., :label_dim], y),
+                "components_fit": [fit["passes"] for fit in fits],
+                "component_statistics": [fit["statistic"] for fit in fits],
+            }
+            self._draw_parts(draws["held-out"])
+        return result
 
+    def _probed(self, codes: Mapping[str, Tensor], part: slice) -> dict[str, Any]:
+        given: list[Codes] = [(codes[name][:, part].cpu(), self.y[name].cpu()) for name in self.x]
+        found = probe_held_out(*given, rng=torch.Generator().manual_seed(0))
+        return {
+            "accuracy": vars(found.accuracy),
+            "leak": found.leak,
+            "chance": float(found.chance),
+            "shuffled": found.shuffled.value,
+            "information": found.information.value,
+            "chosen": found.chosen,
+            "by_probe": {name: accuracy.value for name, accuracy in found.by_probe.items()},
+        }
 
-def _probed(codes: Mapping[str, Tensor], parts: Mapping[str, _Images], which: slice) -> dict[str, Any]:
-    given: list[Codes] = [(codes[name][:, which].cpu(), parts[name].y.cpu()) for name in ("train", "validation", "held-out")]
-    found: HeldOutProbe = probe_held_out(*given, rng=torch.Generator().manual_seed(0))
-    return {
-        "accuracy": vars(found.accuracy),
-        "leak": found.leak,
-        "chance": float(found.chance),
-        "shuffled": found.shuffled.value,
-        "information": found.information.value,
-        "chosen": found.chosen,
-        "by_probe": {name: accuracy.value for name, accuracy in found.by_probe.items()},
-    }
+    def _swapped(self, z: Tensor) -> dict[str, Any]:
+        """z_s of each image with z_u of another one of another label."""
+        model, label_dim, k = self.model, self.model.label_dim, self.model.prior.num_classes
+        x, y = self.x["held-out"], self.y["held-out"]
+        other = other_labels(y, self.rng)
+        x_new = model.decode(torch.cat([z[:, :label_dim], z[other, label_dim:]], 1))
+        shown = slice(2 * _SHOWN)
+        sheet = (("z_s of", x[shown]), ("z_u of", x[other][shown]), ("swap", x_new[shown]))
+        write_sheet(self._picture("swaps"), [(name, part.cpu()) for name, part in sheet])
+        styles = z[:_SHOWN, label_dim:].repeat_interleave(k, 0)
+        labels = model.prior.loc[torch.arange(k, device=z.device).repeat(_SHOWN), :label_dim].to(z)
+        x_labels = model.decode(torch.cat([labels[: len(styles)], styles], 1)).unflatten(0, (-1, k))
+        rows = torch.cat([x[: len(x_labels), None], x_labels], 1).cpu()
+        write_sheet(self._picture("labels"), [("", row) for row in rows], ("image", *self.names))
+        return {"success": self._right(x_new, y), "kept": stroke_correlations(x[other], y[other], x_new, y)}
+
+    def _draw_parts(self, z: Tensor) -> None:
+        """Both parts of codes in the plane, by t-SNE."""
+        from sklearn.manifold import TSNE
+
+        def in_plane(part: Tensor) -> Tensor:
+            found = TSNE(perplexity=min(30, (len(part) - 1) / 3), random_state=0).fit_transform(part.cpu().numpy())
+            return torch.from_numpy(np.asarray(found))
+
+        few, label_dim = z[:_IN_PLANE], self.model.label_dim
+        panels = {"z_s": in_plane(few[:, :label_dim]), "z_u": in_plane(few[:, label_dim:])}
+        write_bytes(self._picture("parts"), classes_figure(panels, self.y["held-out"][:_IN_PLANE].cpu(), self.names))
 
 
 def _fit(z: Float[Tensor, "n d"]) -> dict[str, Any]:
-    fit: GoodnessOfFit = goodness_of_fit(z.cpu(), Normal(z.shape[1]))
+    fit = goodness_of_fit(z.cpu(), Normal(z.shape[1]))
     return {"passes": fit.passes, "statistic": fit.statistic, "verdict": fit.verdict}
 
 
@@ -211,71 +263,6 @@ def _information(draws: Float[Tensor, "draws n d"], y: Int[Tensor, "n"]) -> dict
     return {"lower": found.lower.value, "upper": found.upper.value, "entropy": found.entropy}
 
 
-def _swapped(
-    model: Model,
-    reader: nn.Module,
-    images: _Images,
-    z: Tensor,
-    asked: ScoresCell,
-    folder: Path,
-    rng: torch.Generator,
-) -> dict[str, Any]:
-    """z_s of each image with z_u of another one of another label."""
-    giver = _others(images.y, rng)
-    x_new = model.decode(torch.cat([z[:, : model.label_dim], z[giver, model.label_dim :]], 1))
-    read, _ = predict_labels(reader, x_new)
-    shown = torch.arange(2 * _SHOWN, device=z.device)
-    rows = [images.x[shown], images.x[giver[shown]], x_new[shown]]
-    write_png(_picture(folder, asked, "swaps"), grid(interleave([part.cpu() for part in rows]), 15), magnify=2)
-    k = model.prior.num_classes
-    few = z[:_SHOWN]
-    sheet = model.prior.loc[torch.arange(k, device=z.device).repeat(len(few)), : model.label_dim].to(z)
-    styled = model.decode(torch.cat([sheet, few[:, model.label_dim :].repeat_interleave(k, 0)], 1)).unflatten(
-        0, (len(few), k)
-    )
-    beside = torch.cat([images.x[: len(few), None], styled], 1).flatten(0, 1)
-    write_png(_picture(folder, asked, "labels"), grid(beside.cpu(), k + 1), magnify=2)
-    return {
-        "success": vars(share((read == images.y).cpu())),
-        "kept": _kept(images.x[giver], images.y[giver], x_new, images.y),
-    }
-
-
-def _others(y: Int[Tensor, "n"], rng: torch.Generator) -> Int[Tensor, "n"]:
-    """For each datum one of another label, at random."""
-    other = (y[:, None] != y).double()
-    return torch.multinomial(other, 1, generator=rng)[:, 0]
-
-
-def _kept(x: Tensor, y: Tensor, x_new: Tensor, y_new: Tensor) -> dict[str, float]:
-    """Correlation of each attribute before and after, less the means of the classes."""
-    before, after = (measure_strokes(part.mean(1, keepdim=True)) for part in (x, x_new))
-    found = {}
-    for name in ATTRIBUTES:
-        columns = [getattr(part, name).double() for part in (before, after)]
-        known = columns[0].isfinite() & columns[1].isfinite()
-        rest = [_less_means(a[known], own.cpu()[known]) for a, own in zip(columns, (y, y_new), strict=True)]
-        found[name] = torch.corrcoef(torch.stack(rest))[0, 1].nan_to_num().item()  # 0 where nothing varies
-    return found
-
-
-def _less_means(a: Float[Tensor, "n"], y: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
-    means = {int(label): a[y == label].mean() for label in y.unique()}
-    return a - torch.stack([means[int(label)] for label in y])
-
-
-def _draw_parts(label_dim: int, z: Tensor, y: Tensor, asked: ScoresCell, folder: Path) -> None:
-    """Both parts of codes in the plane, by t-SNE."""
-    from sklearn.manifold import TSNE
-
-    def placed(part: Tensor) -> Tensor:
-        found = TSNE(perplexity=min(30, (len(part) - 1) / 3), random_state=0).fit_transform(part.cpu().numpy())
-        return torch.from_numpy(np.asarray(found))
-
-    few = z[:_PLACED]
-    panels = {"z_s": placed(few[:, :label_dim]), "z_u": placed(few[:, label_dim:])}
-    write_bytes(_picture(folder, asked, "parts"), classes_figure(panels, y[:_PLACED].cpu()))
-
-
-def _picture(folder: Path, asked: ScoresCell, what: str) -> Path:
-    return folder / "pictures" / f"{asked.name}-{what}.png"
+def other_labels(y: Int[Tensor, "n"], rng: torch.Generator) -> Int[Tensor, "n"]:
+    """For each datum the index of one of another label, at random."""
+    return torch.multinomial((y[:, None] != y).double(), 1, generator=rng)[:, 0]

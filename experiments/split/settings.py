@@ -5,9 +5,9 @@ from typing import Literal
 
 from experiments.frame.settings import ExperimentSettings
 
-__all__ = ["LabelSplitPart", "SplitSettings"]
+__all__ = ["SplitPart", "SplitSettings"]
 
-LabelSplitPart = Literal["models", "ablations", "moons"]
+SplitPart = Literal["models", "ablations", "moons"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,26 +15,26 @@ class SplitSettings(ExperimentSettings):
     """Label splits of Zheng and Sun (2019) beside conditional models of the same networks, and what each part is for."""
 
     out: str = "runs/split"
-    """Folder for index.html, results.json, one file for each cell, and the networks."""
-    parts: tuple[LabelSplitPart, ...] = ("models", "ablations", "moons")
+    """Folder for index.html, results.csv, results.json, pictures, one file for each cell, and the networks."""
+    parts: tuple[SplitPart, ...] = ("models", "ablations", "moons")
     """What is worked out; ablations on the first data set alone."""
     data: tuple[str, ...] = ("digits", "fashion-mnist")
     """Data sets, by name, folder or .npz file."""
-    readers: tuple[str, ...] = ("digits-judge", "fashion-judge")
-    """A classifier for each, which has the word in every result and teaches none."""
+    classifiers: tuple[str, ...] = ("digits-judge", "fashion-judge")
+    """An independent classifier for each, which scores every result and teaches no model."""
     models: tuple[str, ...] = ()
     """Rows of the table of models; all of them by default, `ours` always."""
     width: int = 12
     """Channels of the encoders' first layer."""
     label_dim: int = 16
-    """Latents that say what it is."""
+    """Length of z_s, which says what an image shows."""
     style_dim: int = 16
-    """Latents that say how it looks."""
+    """Length of z_u, which says how it looks."""
     steps: int = 2400
     """Iterations of each training."""
     batch_size: int = 64
     """Images of one iteration."""
-    lr: float = 1e-3
+    learning_rate: float = 1e-3
     """Learning rate of all networks."""
     flow_steps: int = 1500
     """Iterations of the flow of our own label splits."""
@@ -44,5 +44,7 @@ class SplitSettings(ExperimentSettings):
     """Most training images behind probes."""
     images: int = 2000
     """Most held-out images."""
+    moons: int = 6000
+    """Points of the toy in two dimensions."""
     moons_steps: int = 3000
-    """Iterations of the toy in two dimensions."""
+    """Iterations on it."""

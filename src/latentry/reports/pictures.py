@@ -17,7 +17,7 @@ __all__ = ["grid", "interleave", "magnification", "png", "stack", "write_png", "
 _GAP = 2
 _SHOWN_WIDTH = 56
 """Pixels that small images are shown at."""
-_LETTERS, _MARGIN, _INK = 13, 6, (34, 34, 34)
+_LETTERS, _MARGIN, _INK = 13, 6, "#222222"
 
 
 def grid(x: Float[Tensor, "n c h w"], columns: int, gap: int = _GAP) -> Float[Tensor, "c H W"]:
@@ -73,7 +73,7 @@ def write_sheet(
     names, titles = [printable(name, 24) for name, _ in rows], [printable(name, 12) for name in columns]
     left = max((round(font.getlength(name)) + 2 * _MARGIN for name in names if name), default=0)
     top = _LETTERS + _MARGIN if any(titles) else 0
-    sheet = Image.new("RGB", (left + picture.width, top + picture.height), "white")
+    sheet = Image.new(picture.mode, (left + picture.width, top + picture.height), "white")
     sheet.paste(picture, (left, top))
     pen = ImageDraw.Draw(sheet)
     for row, name in enumerate(names):
