@@ -28,6 +28,7 @@ from latentry.display.progress import reported
 from latentry.evaluation.basis import evaluate_basis
 from latentry.latent.boundaries import LinearClassifier
 from latentry.latent.inverse import DataReport, Inverse, InverseReport
+from latentry.numerics.interval import Interval
 from latentry.priors import GammaRadius, HalfUniformHalfNormal, LogUniformRadius, Normal, NormalMixture, SphericalCauchy
 
 D = 6
@@ -283,11 +284,11 @@ def test_shares_are_in_percent_and_not_all_is_never_100(value: float, shown: str
 
 
 def test_intervals_have_the_decimals_that_they_know() -> None:
-    assert interval(0.25714, 0.25111, 0.26292) == "0.257 [0.251, 0.263]"
-    assert interval(1234.5, 1200.0, 1300.0) == "1,234 [1,200, 1,300]"
-    assert interval(0.5, 0.5, 0.5) == "0.5 [0.5, 0.5]"
-    assert interval(1e-9, 0.0, 3e-9) == "1e-09 [0, 3e-09]"
-    assert interval(1.0, -math.inf, math.inf) == "1 [-infinite, infinite]"
+    assert interval(Interval(0.25714, 0.25111, 0.26292)) == "0.257 [0.251, 0.263]"
+    assert interval(Interval(1234.5, 1200.0, 1300.0)) == "1,234 [1,200, 1,300]"
+    assert interval(Interval(0.5, 0.5, 0.5)) == "0.5 [0.5, 0.5]"
+    assert interval(Interval(1e-9, 0.0, 3e-9)) == "1e-09 [0, 3e-09]"
+    assert interval(Interval(1.0, -math.inf, math.inf)) == "1 [-infinite, infinite]"
 
 
 def test_what_shows_itself_says_what_it_is_by_default() -> None:

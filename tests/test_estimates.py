@@ -8,13 +8,14 @@ from scipy import stats
 from torch import Tensor
 from torch.testing import assert_close
 
-from latentry.evaluation.estimates import Estimate, mean_estimate, median_estimate, ratio_estimate
+from latentry.evaluation.estimates import mean_estimate, median_estimate, ratio_estimate
+from latentry.numerics.interval import Interval
 
 REPEATS = 600
 FEWEST, MOST = 549, 588  # of 600 at 95 %: outside with probability 0.0002 + 0.00002
 
 
-def coverage(estimates: list[Estimate], truth: float) -> int:
+def coverage(estimates: list[Interval], truth: float) -> int:
     return sum(estimate.low <= truth <= estimate.high for estimate in estimates)
 
 
@@ -48,14 +49,14 @@ def test_the_ratio_of_dependent_means_is_covered(skewed: Tensor, rng: torch.Gene
 def test_the_median_interval_is_made_of_the_right_order_statistics() -> None:
     """For n = 10 the 95 % interval is from the second to the ninth: fewer than 2 of 10 coins have probability 0.011."""
     found = median_estimate(torch.arange(1.0, 11.0))
-    assert found == Estimate(5.5, 2.0, 9.0)
+    assert found == Interval(5.5, 2.0, 9.0)
     assert stats.binom.cdf(1, 10, 0.5) < 0.025 < stats.binom.cdf(2, 10, 0.5)
 
 
 def test_too_few_observations_for_a_median_leave_the_whole_support() -> None:
     found = median_estimate(torch.tensor([0.25, 0.5, 0.75]), support=(-1.0, 1.0))
-    assert found == Estimate(0.5, -1.0, 1.0)
-    assert median_estimate(torch.tensor([0.25, 0.5])) == Estimate(0.375, -math.inf, math.inf)
+    assert found == Interval(0.5, -1.0, 1.0)
+    assert median_estimate(torch.tensor([0.25, 0.5])) == Interval(0.375, -math.inf, math.inf)
 
 
 def test_observations_counted_twice_have_the_interval_of_those_counted_once(rng: torch.Generator) -> None:

@@ -13,7 +13,6 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from latentry.evaluation.estimates import Estimate
 from latentry.evaluation.structure import (
     default_probes,
     edit_leakage,
@@ -21,6 +20,7 @@ from latentry.evaluation.structure import (
     probe_accuracy,
     subspace_capture,
 )
+from latentry.numerics.interval import Interval
 
 LINEAR = {"logistic": LogisticRegression()}
 NEAREST = {"neighbours": KNeighborsClassifier(5)}
@@ -153,7 +153,7 @@ def test_a_shift_by_two_deviations_is_measured_as_2(rng: torch.Generator) -> Non
     found = edit_leakage(COLUMNS, x, x + 2 * x.std(0) * torch.tensor([1, 0, 0]), intended=["smile"])
     smile, age, _ = found.shifts
     assert_close((smile.shift.value, smile.shift.low, smile.magnitude.value), (2.0, 2.0, 2.0))
-    assert age.shift == age.magnitude == Estimate(0.0, 0.0, 0.0)
+    assert age.shift == age.magnitude == Interval(0.0, 0.0, 0.0)
     assert smile.moved
     assert smile.intended
     assert found.leaked == ()
@@ -205,7 +205,7 @@ def test_a_linear_attribute_is_perfectly_monotone(rng: torch.Generator) -> None:
     z, weights = torch.randn(20, 4, generator=rng), torch.randn(4, generator=rng)
     found = monotonicity(lambda z: z.exp(), lambda x: x.log() @ weights, z, weights)
     assert torch.equal(found.spearman, torch.ones(20, dtype=torch.float64))
-    assert found.median == Estimate(1.0, 1.0, 1.0)
+    assert found.median == Interval(1.0, 1.0, 1.0)
     assert (found.rising.value, found.unmoved.value) == (1.0, 0.0)
     backwards = monotonicity(lambda z: z, lambda x: x @ weights, z, -weights.expand(20, 4))
     assert backwards.median.value == -1.0

@@ -25,10 +25,11 @@ from torch import Tensor
 from experiments.spectrum.denoisers import CONTRASTS, CodeFilter, RecoveryMethod
 from latentry.data.corruptions import Corruption
 from latentry.data.image_filters import Contrast, ImageFilter, Observation, observe
-from latentry.evaluation.estimates import Estimate, mean_estimate
+from latentry.evaluation.estimates import mean_estimate
 from latentry.evaluation.proportions import Share, share
 from latentry.holding import evaluated
 from latentry.interfaces import Generator
+from latentry.numerics.interval import Interval
 
 __all__ = ["DenoisingReport", "DenoisingRow", "LabelledBatch", "Target", "compare_denoisers"]
 
@@ -72,7 +73,7 @@ class DenoisingRow:
     """Mean squared error there."""
     validation_accuracy: float
     """Accuracy of the guide there."""
-    error: Estimate
+    error: Interval
     """Mean squared error to the clean image on held-out images."""
     accuracy: Share
     """Accuracy of the independent classifier there."""
@@ -120,7 +121,7 @@ class DenoisingReport:
             return min(rows, key=lambda row: row.validation_error)
         return max(rows, key=lambda row: row.validation_accuracy)
 
-    def gain(self, *, blind: bool = True, level: float = 0.95) -> Estimate:
+    def gain(self, *, blind: bool = True, level: float = 0.95) -> Interval:
         """Accuracy of the recovery that was best on validation, less that of the filter that is best on *held-out* images.
 
         The filter is favoured: it is chosen by its score, whatever it was tuned by. Paired by image, Student's interval;

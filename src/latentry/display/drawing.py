@@ -18,6 +18,7 @@ from matplotlib.text import Text
 from torch import Tensor
 
 from latentry.names import printable
+from latentry.numerics.interval import Interval
 
 __all__ = [
     "ACCENT", "BAD", "BAND", "CHART", "FILL", "GUIDE", "INK", "LINE", "PALETTE", "QUIET", "Drawing", "are_images",
@@ -175,10 +176,11 @@ def draw_matrix(panel: Any, matrix: Tensor, title: str) -> None:
     panel.figure.colorbar(shown, ax=panel, shrink=0.75).ax.tick_params(labelsize=6)
 
 
-def draw_bars(panel: Any, bars: Mapping[str, tuple[float, float, float]], label: str) -> None:
+def draw_bars(panel: Any, bars: Mapping[str, Interval], label: str) -> None:
     """One bar with its interval for each name."""
-    values = [value for value, _, _ in bars.values()]
-    sides = [[max(0.0, v - low) for v, low, _ in bars.values()], [max(0.0, high - v) for v, _, high in bars.values()]]
+    found = bars.values()
+    values = [one.value for one in found]
+    sides = [[max(0.0, one.value - one.low) for one in found], [max(0.0, one.high - one.value) for one in found]]
     panel.barh([plain(name) for name in bars], values, xerr=sides, color=FILL, error_kw={"elinewidth": 1, "ecolor": INK})
     panel.invert_yaxis()
     panel.set_xlabel(label, fontsize=8)

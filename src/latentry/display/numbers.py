@@ -2,6 +2,8 @@
 
 import math
 
+from latentry.numerics.interval import Interval
+
 __all__ = ["interval", "number", "percent"]
 
 
@@ -29,8 +31,9 @@ def percent(value: float | int, digits: int = 3) -> str:
     return f"{shown:.{digits}g} %"
 
 
-def interval(value: float | int, low: float | int, high: float | int) -> str:
+def interval(found: Interval) -> str:
     """A number and its interval with as many decimals as the interval is known to: 0.257 [0.251, 0.263]."""
+    value, low, high = found.value, found.low, found.high
     width = high - low
     if not math.isfinite(width) or width <= 0:
         return f"{number(value)} [{number(low)}, {number(high)}]"

@@ -39,12 +39,13 @@ from torch import Tensor
 
 from latentry.answers import logits_of
 from latentry.display import Facts, Shown, Told, interval, number, percent
-from latentry.evaluation.estimates import Estimate, ratio_estimate
+from latentry.evaluation.estimates import ratio_estimate
 from latentry.evaluation.proportions import Share, share
 from latentry.evaluation.structure import SubspaceCapture, subspace_capture
 from latentry.holding import evaluated
 from latentry.numerics.batches import in_batches
 from latentry.numerics.inputs import checked
+from latentry.numerics.interval import Interval
 
 __all__ = [
     "BasisNull",
@@ -97,17 +98,17 @@ class LabelRanks(Told):
 class BasisNull:
     """The same numbers for random orthonormal rows of the same length: mean, and band of the middle 95 % (at that level)."""
 
-    mapped: Estimate
+    mapped: Interval
     """Share of the k first rows that show the label of their place."""
-    distinct: Estimate
+    distinct: Interval
     """Share of the labels that any of the k first rows shows."""
-    probability: Estimate
+    probability: Interval
     """Mean probability of the label that a row shows."""
-    signed_first: Estimate
+    signed_first: Interval
     """Share of codes whose true label has rank one."""
-    absolute_first: Estimate
+    absolute_first: Interval
     """The same by absolute value."""
-    energy: Estimate
+    energy: Interval
     """Share of the codes' energy in the span of k rows."""
     draws: int
     """Random bases that were drawn."""
@@ -153,7 +154,7 @@ class BasisReport(Shown):
     """Ranks among absolute coefficients."""
     calibration: SpectralCalibration
     """The spectral classifier."""
-    energy: Estimate
+    energy: Interval
     """Share of the codes' energy in the span of the labelled rows."""
     capture: SubspaceCapture
     """Variance and label information in that span."""
@@ -174,8 +175,8 @@ class BasisReport(Shown):
     def _facts(self) -> Facts:
         m, k = len(self.plus.label), self.num_labels
 
-        def beside(found: Share | Estimate, null: Estimate) -> str:
-            return f"{interval(found.value, found.low, found.high)}, of random vectors {number(null.value)}"
+        def beside(found: Interval, null: Interval) -> str:
+            return f"{interval(found)}, of random vectors {number(null.value)}"
 
         return Facts(
             f"Basis of {m} vectors, {k} of which bear labels",
@@ -196,14 +197,14 @@ class BasisReport(Shown):
         from latentry.display.drawing import ACCENT, draw_bars
 
         null = self.null
-        pairs: dict[str, tuple[Share | Estimate, Estimate]] = {
+        pairs: dict[str, tuple[Interval, Interval]] = {
             "vectors that show their label": (self.mapped, null.mapped),
             "codes with their label at rank one": (self.signed.first, null.signed_first),
             "the same by absolute value": (self.absolute.first, null.absolute_first),
             "energy in the labelled vectors": (self.energy, null.energy),
         }
         panel = figure.subplots()
-        draw_bars(panel, {name: (e.value, e.low, e.high) for name, (e, _) in pairs.items()}, "share, with 95 % interval")
+        draw_bars(panel, {name: found for name, (found, _) in pairs.items()}, "share, with 95 % interval")
         for row, (_, random) in enumerate(pairs.values()):
             panel.plot([random.low, random.high], [row, row], color=ACCENT, linewidth=5, alpha=0.8,
                        label="random vectors" if row == 0 else None)  # fmt: skip
@@ -375,10 +376,10 @@ def _inside(z: Tensor, rows: Float[Tensor, "k d"]) -> tuple[Tensor, Tensor]:
     return (z.double() @ axes).square().sum(1), z.double().square().sum(1)
 
 
-def _energy(z: Float[Tensor, "n d"], rows: Float[Tensor, "k d"], level: float) -> Estimate:
+def _energy(z: Float[Tensor, "n d"], rows: Float[Tensor, "k d"], level: float) -> Interval:
     inside, whole = _inside(z, rows)
     found = ratio_estimate(inside.cpu(), whole.cpu(), level)
-    return Estimate(found.value, max(0.0, found.low), min(1.0, found.high))
+    return Interval(found.value, max(0.0, found.low), min(1.0, found.high))
 
 
 def _overlap(vectors: Float[Tensor, "m d"]) -> float:
@@ -423,9 +424,9 @@ def _random_rows(m: int, d: int, rng: torch.Generator | None) -> Float[Tensor, "
     return (q * r.diagonal().sign()).mT  # the signs of QR are no accident
 
 
-def _band(values: Float[Tensor, "r"], level: float) -> Estimate:
+def _band(values: Float[Tensor, "r"], level: float) -> Interval:
     low, high = values.quantile(values.new_tensor([(1 - level) / 2, (1 + level) / 2])).tolist()
-    return Estimate(values.mean().item(), low, high)
+    return Interval(values.mean().item(), low, high)
 
 
 def _check(vectors: Tensor, z: Tensor, coefficients: Tensor, y: Tensor, num_labels: int, null_draws: int) -> None:

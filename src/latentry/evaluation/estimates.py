@@ -10,32 +10,17 @@ References: Student, 1908; Cochran, "Sampling techniques", 1977, ch. 6 (ratios);
 statistics", 1999, ch. 3.2 (medians).
 """
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Float
 from scipy import stats
 from torch import Tensor
 
-__all__ = ["Estimate", "mean_estimate", "median_estimate", "ratio_estimate"]
+from latentry.numerics.interval import Interval
+
+__all__ = ["mean_estimate", "median_estimate", "ratio_estimate"]
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A number and its interval."""
-
-    value: float
-    """The estimate."""
-    low: float
-    """Lower end of the interval."""
-    high: float
-    """Upper end of the interval."""
-
-    def __str__(self) -> str:
-        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
-
-
-def mean_estimate(a: Float[Tensor, "n"], level: float = 0.95, *, variance_inflation: float = 1.0) -> Estimate:
+def mean_estimate(a: Float[Tensor, "n"], level: float = 0.95, *, variance_inflation: float = 1.0) -> Interval:
     """Mean of observations with Student's interval.
 
     Args:
@@ -51,12 +36,12 @@ def mean_estimate(a: Float[Tensor, "n"], level: float = 0.95, *, variance_inflat
     a = a.double()
     mean = a.mean().item()
     half = float(stats.t.ppf((1 + level) / 2, len(a) - 1)) * a.std().item() * (variance_inflation / len(a)) ** 0.5
-    return Estimate(mean, mean - half, mean + half)
+    return Interval(mean, mean - half, mean + half)
 
 
 def ratio_estimate(
     a: Float[Tensor, "n"], b: Float[Tensor, "n"], level: float = 0.95, *, variance_inflation: float = 1.0
-) -> Estimate:
+) -> Interval:
     """Ratio of two means over the same observations with its delta interval; for a mean of b well away from 0.
 
     Raises:
@@ -67,12 +52,12 @@ def ratio_estimate(
         raise ValueError("expected a denominator with a mean other than 0, got 0; a ratio to nothing is not defined")
     ratio = a.double().mean().item() / below
     error = mean_estimate((a.double() - ratio * b.double()) / below, level, variance_inflation=variance_inflation)
-    return Estimate(ratio, ratio + error.low, ratio + error.high)
+    return Interval(ratio, ratio + error.low, ratio + error.high)
 
 
 def median_estimate(
     a: Float[Tensor, "n"], level: float = 0.95, *, support: tuple[float, float] = (-torch.inf, torch.inf)
-) -> Estimate:
+) -> Interval:
     """Median of independent observations with its order-statistic interval; the whole support where they are too few.
 
     Raises:
@@ -85,5 +70,5 @@ def median_estimate(
     # the largest l with P(fewer than l of n coins) at most (1 - level) / 2
     depth = int(stats.binom.ppf((1 - level) / 2, len(a), 0.5))
     if depth == 0:
-        return Estimate(middle, *support)
-    return Estimate(middle, ordered[depth - 1], ordered[-depth])
+        return Interval(middle, *support)
+    return Interval(middle, ordered[depth - 1], ordered[-depth])

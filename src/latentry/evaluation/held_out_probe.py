@@ -25,9 +25,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from latentry.evaluation.estimates import Estimate
 from latentry.evaluation.information import information_from_posterior
 from latentry.evaluation.proportions import Share, share
+from latentry.numerics.interval import Interval
 
 __all__ = ["Codes", "HeldOutProbe", "probe_held_out", "strong_probes"]
 
@@ -48,7 +48,7 @@ class HeldOutProbe:
     """Share of the commonest class among them."""
     shuffled: Share
     """Accuracy of the same procedure, choice included, on shuffled labels."""
-    information: Estimate
+    information: Interval
     """Lower bound of I(z; c) in nats, by the chosen probe's probabilities; negative where it is too sure of itself."""
     chosen: str
     """The probe that was best on validation codes."""

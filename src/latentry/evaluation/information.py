@@ -31,7 +31,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from latentry.evaluation.estimates import Estimate, mean_estimate
+from latentry.evaluation.estimates import mean_estimate
+from latentry.numerics.interval import Interval
 
 __all__ = ["LabelInformation", "active_units", "information_from_posterior", "label_information"]
 
@@ -42,9 +43,9 @@ _ACTIVE = 0.01
 class LabelInformation:
     """Bounds of I(z; c), in nats."""
 
-    lower: Estimate
+    lower: Interval
     """Lower bound, with the interval of its mean over data; negative where the classifier is worse than none."""
-    upper: Estimate
+    upper: Interval
     """Upper bound, likewise."""
     entropy: float
     """H(c): all there is to know."""
@@ -93,7 +94,7 @@ def label_information(
     )
 
 
-def information_from_posterior(log_probs: Float[Tensor, "n k"], y: Int[Tensor, "..."], level: float = 0.95) -> Estimate:
+def information_from_posterior(log_probs: Float[Tensor, "n k"], y: Int[Tensor, "..."], level: float = 0.95) -> Interval:
     """Lower bound of I(z; c), in nats, from a classifier of codes that it has not been fitted to.
 
     Reference: Barber and Agakov (2003).

@@ -44,13 +44,14 @@ from torch import Tensor
 from latentry.answers import features_of, logits_of
 from latentry.display import Told
 from latentry.evaluation.codes import GoodnessOfFit, goodness_of_fit
-from latentry.evaluation.estimates import Estimate, mean_estimate, ratio_estimate
+from latentry.evaluation.estimates import mean_estimate, ratio_estimate
 from latentry.evaluation.proportions import Share, share
 from latentry.evaluation.strokes import stroke_attributes
 from latentry.evaluation.structure import EditLeakage, edit_leakage
 from latentry.holding import evaluated
 from latentry.interfaces import FeatureExtractor, SampledPrior
 from latentry.numerics.batches import in_batches
+from latentry.numerics.interval import Interval
 
 __all__ = [
     "MatchedStrength",
@@ -73,13 +74,13 @@ class OperatorReport(Told):
 
     success: Share
     """Share of edited data with the label they should have."""
-    identity: dict[str, Estimate]
+    identity: dict[str, Interval]
     """Correlation of each attribute before and after, within pairs of labels."""
     leakage: EditLeakage
     """How far each attribute moved, in its standard deviations before."""
     measured: Share
     """Share of data whose attributes could be measured before and after: the others are left out of both of these."""
-    feature_distance: Estimate | None
+    feature_distance: Interval | None
     """Distance in features beside the label, 0 for none and 1 for unrelated; None without an extractor."""
 
 
@@ -185,9 +186,9 @@ def prior_kept(
 class Reversibility:
     """What is left of an edit after there and back."""
 
-    code_error: Estimate
+    code_error: Interval
     """Mean distance of a code from where it was, over its norm."""
-    image_error: Estimate
+    image_error: Interval
     """Mean squared difference of the data from what they were."""
     label_back: Share
     """Share of the data that have their old label again."""
@@ -308,18 +309,18 @@ def _within(values: Float[Tensor, "n k"], groups: Int[Tensor, "n"]) -> Float[Ten
 
 def _correlation(
     a: Float[Tensor, "n"], b: Float[Tensor, "n"], groups: Int[Tensor, "n"], level: float, variance_inflation: float
-) -> Estimate:
+) -> Interval:
     """Correlation within groups and Fisher's interval; 0 with an endless one where `b` does not vary within any."""
     a, b = (_within(each[:, None], groups).squeeze(1) for each in (a, b))
     spread = (a.square().sum() * b.square().sum()).sqrt().item()
     tiny = torch.finfo(a.dtype).eps * len(a) * max(a.abs().max().item(), b.abs().max().item(), 1.0) ** 2
     if spread <= tiny:
-        return Estimate(0.0, -1.0, 1.0)
+        return Interval(0.0, -1.0, 1.0)
     r = max(-1.0, min(1.0, (a @ b).item() / spread))
     degrees = len(a) - int(groups.max()) - 1  # n - g
     half = float(ndtri((1 + level) / 2)) * math.sqrt(variance_inflation / max(1, degrees - 2))
     centre = math.atanh(max(-1 + 1e-12, min(1 - 1e-12, r)))
-    return Estimate(r, math.tanh(centre - half), math.tanh(centre + half))
+    return Interval(r, math.tanh(centre - half), math.tanh(centre + half))
 
 
 def _feature_distance(
@@ -328,7 +329,7 @@ def _feature_distance(
     groups: Int[Tensor, "n"],
     level: float,
     variance_inflation: float,
-) -> Estimate:
+) -> Interval:
     """D of the module's theory."""
     r, r_edited = _within(f, groups), _within(f_edited, groups)
     energy = r.square().sum(1) + r_edited.square().sum(1)

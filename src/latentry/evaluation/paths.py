@@ -115,10 +115,9 @@ class PathReport(Shown, tuple[PathPoint[Any], ...]):
 
         figure.set_size_inches(7.2, 0.9 + 0.24 * len(self))
         distances = {point.name: getattr(point.samples, "frechet_distance", None) for point in self}
-        known = {name: (found.value, found.low, found.high) for name, found in distances.items() if found is not None}
+        known = {name: found for name, found in distances.items() if found is not None}
         panels = figure.subplots(1, 1 + bool(known), squeeze=False)[0]
-        shares = {point.name: (point.rejected.value, point.rejected.low, point.rejected.high) for point in self}
-        draw_bars(panels[0], shares, "share of codes rejected at 5 %")
+        draw_bars(panels[0], {point.name: point.rejected for point in self}, "share of codes rejected at 5 %")
         panels[0].axvline(0.05, color=GUIDE, linewidth=1, linestyle="--")
         if known:
             draw_bars(panels[1], known, "Frechet distance")

@@ -19,24 +19,20 @@ from jaxtyping import Bool
 from scipy.special import ndtri
 from torch import Tensor
 
+from latentry.numerics.interval import Interval
+
 __all__ = ["Share", "share", "wilson_interval"]
 
 
 @dataclass(frozen=True)
-class Share:
-    """A share and its Wilson interval."""
+class Share(Interval):
+    """A share in [0, 1] and its Wilson interval."""
 
-    value: float
-    """Successes over trials, in [0, 1]."""
-    low: float
-    """Lower end of the interval."""
-    high: float
-    """Upper end of the interval."""
     trials: int
     """Number of trials."""
 
     def __str__(self) -> str:
-        return f"{self.value:.1%} [{self.low:.1%}, {self.high:.1%}]"
+        return f"{self:.1%}"
 
 
 def wilson_interval(estimate: float, trials: float, quantile: float) -> tuple[float, float]:

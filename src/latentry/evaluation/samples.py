@@ -50,12 +50,13 @@ from latentry.numerics.class_score import class_score, score_terms
 from latentry.numerics.data_range import check_same_range
 from latentry.numerics.frechet import frechet_jackknife
 from latentry.numerics.inputs import as_tensor, checked
+from latentry.numerics.interval import Interval
 from latentry.numerics.jackknife import half_sample_variance, student_quantile
 from latentry.numerics.kernel_distance import kernel_distance
 from latentry.numerics.moments import Moments, merge_all, merge_moments, moments
 from latentry.numerics.neighbours import half_sample_neighbour_metrics, neighbour_metrics
 
-__all__ = ["Estimate", "SampleReport", "SampleSource", "check_comparable", "evaluate_samples"]
+__all__ = ["SampleEstimate", "SampleReport", "SampleSource", "check_comparable", "evaluate_samples"]
 
 SampleSource = Tensor | Iterable[Any] | Callable[[int], Tensor]
 """All rows at once, batches of rows, or a sampler that makes as many rows as it is asked for."""
@@ -70,15 +71,9 @@ EXACT = math.inf
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A number about samples and its sampling interval."""
+class SampleEstimate(Interval):
+    """A number about samples, as it is usually reported, and its sampling interval."""
 
-    value: float
-    """The number on these samples, as it is usually reported."""
-    low: float
-    """Lower end of the interval."""
-    high: float
-    """Upper end of the interval."""
     level: float
     """How often such an interval holds what it is for."""
     method: str
@@ -89,28 +84,28 @@ class Estimate:
     """Reference rows used; 0 where none are looked at."""
 
     def __str__(self) -> str:
-        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
+        return f"{self:.4g}"
 
 
 @dataclass(frozen=True, repr=False)
 class SampleReport(Shown):
     """Generated samples against reference samples."""
 
-    frechet_distance: Estimate
+    frechet_distance: SampleEstimate
     """Squared Frechet distance of the features at this sample size (FID, on Inception features)."""
-    frechet_distance_limit: Estimate
+    frechet_distance_limit: SampleEstimate
     """The same, followed in 1/n to infinitely many samples (FID_inf); negative values are near zero."""
-    kernel_distance: Estimate
+    kernel_distance: SampleEstimate
     """Unbiased squared kernel distance (KID, on Inception features); negative values are near zero."""
-    precision: Estimate
+    precision: SampleEstimate
     """Share of generated samples within the reference's neighbourhoods."""
-    recall: Estimate
+    recall: SampleEstimate
     """Share of reference samples within the generated's neighbourhoods."""
-    density: Estimate
+    density: SampleEstimate
     """How many of the reference's neighbourhoods hold a generated sample, over k; 1 for equal distributions."""
-    coverage: Estimate
+    coverage: SampleEstimate
     """Share of the reference's neighbourhoods that hold a generated sample."""
-    score: Estimate | None
+    score: SampleEstimate | None
     """Inception-style score of the generated samples; None where the extractor has no classes."""
     extractor: Fingerprint
     """What the samples were looked at with."""
@@ -122,9 +117,9 @@ class SampleReport(Shown):
     """Fallbacks that were taken, one sentence each."""
 
     @property
-    def estimates(self) -> dict[str, Estimate]:
+    def estimates(self) -> dict[str, SampleEstimate]:
         """All numbers by name."""
-        return {name: value for name, value in vars(self).items() if isinstance(value, Estimate)}
+        return {name: value for name, value in vars(self).items() if isinstance(value, SampleEstimate)}
 
     @property
     def meaning(self) -> str:
@@ -137,9 +132,7 @@ class SampleReport(Shown):
 
     def _facts(self) -> Facts:
         sizes = self.frechet_distance
-        rows = [
-            (name.replace("_", " "), interval(found.value, found.low, found.high)) for name, found in self.estimates.items()
-        ]
+        rows = [(name.replace("_", " "), interval(found)) for name, found in self.estimates.items()]
         return Facts(
             f"{sizes.generated:,} generated samples against {sizes.reference:,}, "
             f"with {self.frechet_distance.level:.0%} intervals",
@@ -152,10 +145,10 @@ class SampleReport(Shown):
 
         panel = figure.subplots()
         names = ("precision", "recall", "density", "coverage")
-        draw_bars(panel, {name: (e.value, e.low, e.high) for name in names if (e := self.estimates[name])}, "1 is best")
+        draw_bars(panel, {name: self.estimates[name] for name in names}, "1 is best")
         panel.axvline(1, color=GUIDE, linewidth=1, linestyle="--")
         found = self.frechet_distance
-        panel.set_title(f"Frechet distance {interval(found.value, found.low, found.high)}", fontsize=9)
+        panel.set_title(f"Frechet distance {interval(found)}", fontsize=9)
 
 
 @checked()
@@ -416,11 +409,11 @@ def _constant(side: _Side) -> bool:
     return bool(gathered.scatter.trace() <= gathered.count * (eps * gathered.mean).square().sum())
 
 
-def _estimate(value: float, low: float, high: float, level: float, method: str, rows: tuple[int, int]) -> Estimate:
-    return Estimate(value, low, high, level, method, *rows)
+def _estimate(value: float, low: float, high: float, level: float, method: str, rows: tuple[int, int]) -> SampleEstimate:
+    return SampleEstimate(value, low, high, level, method, *rows)
 
 
-def _frechet(generated: _Side, reference: _Side, level: float) -> tuple[Estimate, Estimate]:
+def _frechet(generated: _Side, reference: _Side, level: float) -> tuple[SampleEstimate, SampleEstimate]:
     found = frechet_jackknife(
         [block for block in generated.blocks if block is not None],
         [block for block in reference.blocks if block is not None],
@@ -442,7 +435,7 @@ def _frechet(generated: _Side, reference: _Side, level: float) -> tuple[Estimate
     )
 
 
-def _kernel(generated: _Side, reference: _Side, level: float) -> Estimate:
+def _kernel(generated: _Side, reference: _Side, level: float) -> SampleEstimate:
     found = kernel_distance(generated.rows, reference.rows)
     half = student_quantile(level, found.freedom) * math.sqrt(found.variance)
     rows = (len(generated.rows), len(reference.rows))
@@ -458,7 +451,7 @@ def _kernel(generated: _Side, reference: _Side, level: float) -> Estimate:
 
 def _neighbours(
     generated: _Side, reference: _Side, neighbours: int, halves: int, level: float, rng: torch.Generator
-) -> tuple[Estimate, Estimate, Estimate, Estimate]:
+) -> tuple[SampleEstimate, SampleEstimate, SampleEstimate, SampleEstimate]:
     rows = (len(generated.rows), len(reference.rows))
     found = neighbour_metrics(generated.rows, reference.rows, neighbours)
     chosen = [(_half(generated.rows, rng), _half(reference.rows, rng)) for _ in range(halves)]
@@ -469,7 +462,7 @@ def _neighbours(
         values = torch.tensor([getattr(half, name) for half in of_halves], dtype=torch.float64)
         return math.sqrt(half_sample_variance(values))
 
-    def estimate(name: str, trials: int) -> Estimate:
+    def estimate(name: str, trials: int) -> SampleEstimate:
         value, spread = getattr(found, name), error(name)
         if 0 < value < 1 and spread > 0:  # as many independent trials as have this variance, but no more than rows
             effective = min(float(trials), max(1.0, value * (1 - value) / spread**2))
@@ -492,7 +485,7 @@ def _half(rows: Tensor, rng: torch.Generator) -> Tensor:
     return torch.randperm(len(rows), generator=rng)[: len(rows) // 2].to(rows.device)
 
 
-def _score(terms: Moments, level: float) -> Estimate:
+def _score(terms: Moments, level: float) -> SampleEstimate:
     found = class_score(terms)
     half = student_quantile(level, EXACT) * math.sqrt(found.variance)
     centre, classes = found.log_value - found.bias, len(terms.mean) - 1

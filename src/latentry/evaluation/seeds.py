@@ -16,21 +16,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from latentry.numerics.interval import Interval
 from latentry.numerics.jackknife import student_quantile
 
 __all__ = ["SeedInterval", "difference_over_seeds", "mean_over_seeds"]
 
 
 @dataclass(frozen=True)
-class SeedInterval:
+class SeedInterval(Interval):
     """A mean over seeds with its Student interval."""
 
-    value: float
-    """Mean over the seeds."""
-    low: float
-    """Lower end."""
-    high: float
-    """Upper end."""
     level: float
     """How often such an interval holds the mean over all seeds."""
     seeds: tuple[int, ...]
@@ -39,7 +34,7 @@ class SeedInterval:
     """Whether this is the mean of differences taken seed by seed."""
 
     def __str__(self) -> str:
-        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}] over {len(self.seeds)} seeds"
+        return f"{self:.4g} over {len(self.seeds)} seeds"
 
 
 def mean_over_seeds(values: Mapping[int, float], level: float = 0.95) -> SeedInterval:

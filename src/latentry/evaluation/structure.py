@@ -40,10 +40,11 @@ from jaxtyping import Bool, Float, Int
 from scipy import stats
 from torch import Tensor
 
-from latentry.evaluation.estimates import Estimate, mean_estimate, median_estimate, ratio_estimate
+from latentry.evaluation.estimates import mean_estimate, median_estimate, ratio_estimate
 from latentry.evaluation.proportions import Share, share
 from latentry.holding import evaluated
 from latentry.interfaces import Generator
+from latentry.numerics.interval import Interval
 
 __all__ = [
     "AttributeShift",
@@ -90,10 +91,10 @@ class ProbeAccuracy:
     """Level of the intervals."""
 
     @property
-    def leakage(self) -> Estimate:
+    def leakage(self) -> Interval:
         """The way from chance (0) to certainty (1) that the probes go, with the interval of the accuracy."""
         ends = (self.accuracy.value, self.accuracy.low, self.accuracy.high)
-        return Estimate(*((end - self.chance) / (1 - self.chance) for end in ends))
+        return Interval(*((end - self.chance) / (1 - self.chance) for end in ends))
 
     @property
     def recall(self) -> tuple[Share, ...]:
@@ -231,9 +232,9 @@ class AttributeShift:
     """Whether the edit was meant to move it."""
     unit: float
     """Its standard deviation before the edit, or over the reference: what the moves are counted in."""
-    shift: Estimate
+    shift: Interval
     """Mean move, with its sign."""
-    magnitude: Estimate
+    magnitude: Interval
     """Mean size of the moves, without their sign."""
 
     @property
@@ -320,7 +321,7 @@ class Monotonicity:
 
     spearman: Float[Tensor, "n"]
     """Rank correlation of attribute and step along the path of each code, in [-1, 1]; 0 where it does not move at all."""
-    median: Estimate
+    median: Interval
     """Median of them over the codes."""
     rising: Share
     """Share of paths on which each step raises the attribute."""
@@ -396,7 +397,7 @@ class SubspaceCapture:
 
     dimension: int
     """Dimension k of the subspace: the rank of the basis."""
-    variance: Estimate
+    variance: Interval
     """Share of the codes' variance inside, in [0, 1]."""
     isotropic_variance: float
     """What it would be if all directions were alike, k / d."""
@@ -406,7 +407,7 @@ class SubspaceCapture:
     """Probes on the k coordinates inside."""
     outside: ProbeAccuracy | None
     """Probes on the d - k coordinates outside: what leaks; None also where nothing is outside."""
-    labels: Estimate | None
+    labels: Interval | None
     """Gain over chance inside, over the gain from whole codes; NaN with an endless interval where the latter has none."""
 
 
@@ -454,7 +455,7 @@ def subspace_capture(
                 found[name] = probe_accuracy(part, y, folds=folds, probes=probes, level=level, rng=same)
     return SubspaceCapture(
         dimension=k,
-        variance=Estimate(variance.value, max(0.0, variance.low), min(1.0, variance.high)),
+        variance=Interval(variance.value, max(0.0, variance.low), min(1.0, variance.high)),
         isotropic_variance=k / z.shape[1],
         whole=found.get("whole"),
         inside=found.get("inside"),
@@ -463,10 +464,10 @@ def subspace_capture(
     )
 
 
-def _label_share(part: ProbeAccuracy, whole: ProbeAccuracy) -> Estimate:
+def _label_share(part: ProbeAccuracy, whole: ProbeAccuracy) -> Interval:
     """Ratio of gains over the commonest class, paired by code."""
     if whole.accuracy.low <= whole.chance:
-        return Estimate(torch.nan, -torch.inf, torch.inf)
+        return Interval(torch.nan, -torch.inf, torch.inf)
     commonest = whole.classes[whole.confusion.sum(1).argmax()]
     by_chance = (whole.y == commonest).double()
     inside, everywhere = (probed.correct.double() - by_chance for probed in (part, whole))

@@ -20,34 +20,18 @@ of the area under a ROC curve", 1982; Newcombe, "Confidence intervals for an eff
 statistic, part 2", 2006, method 5.
 """
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Float
 from scipy.special import ndtri
 from torch import Tensor
 
 from latentry.numerics.inputs import checked
+from latentry.numerics.interval import Interval
 
-__all__ = ["RocArea", "conformal_p_value", "roc_auc"]
+__all__ = ["conformal_p_value", "roc_auc"]
 
 _HALVINGS = 60
 """Of an interval of length 1: below the rounding of float64."""
-
-
-@dataclass(frozen=True)
-class RocArea:
-    """Area under a ROC curve and its interval."""
-
-    value: float
-    """Chance that a positive scores higher than a negative, ties counting half; 0.5 for scores that say nothing."""
-    low: float
-    """Lower end of the interval."""
-    high: float
-    """Upper end of the interval."""
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 @checked(any_value=("score", "known"))
@@ -61,8 +45,10 @@ def conformal_p_value(score: Float[Tensor, "n"], known: Float[Tensor, "k"]) -> F
 
 
 @checked(any_value=("positive", "negative"))
-def roc_auc(positive: Float[Tensor, "m"], negative: Float[Tensor, "n"], level: float = 0.95) -> RocArea:
+def roc_auc(positive: Float[Tensor, "m"], negative: Float[Tensor, "n"], level: float = 0.95) -> Interval:
     """Area under the ROC curve of scores that should be high for positives, with an interval.
+
+    It is the chance that a positive scores higher than a negative, ties counting half; 0.5 for scores that say nothing.
 
     Reference: Newcombe (2006), method 5, on the variance of Hanley and McNeil (1982).
 
@@ -84,7 +70,7 @@ def roc_auc(positive: Float[Tensor, "m"], negative: Float[Tensor, "n"], level: f
     beaten, not_lost = (torch.searchsorted(ordered, positive, right=right).double() for right in (False, True))
     value = (beaten + not_lost).mean().item() / (2 * n)
     quantile = float(ndtri((1 + level) / 2))
-    return RocArea(value, _lower_end(value, m, n, quantile), 1 - _lower_end(1 - value, m, n, quantile))
+    return Interval(value, _lower_end(value, m, n, quantile), 1 - _lower_end(1 - value, m, n, quantile))
 
 
 def _lower_end(value: float, m: int, n: int, quantile: float) -> float:

@@ -27,8 +27,8 @@ from latentry.display.drawing import (
 from latentry.evaluation.codes import LEVEL, GoodnessOfFit
 from latentry.evaluation.coordinates import coordinates_of_prior
 from latentry.evaluation.fit_panels import draw_codes, draw_tests
-from latentry.evaluation.samples import Estimate
 from latentry.interfaces import SampledPrior
+from latentry.numerics.interval import Interval
 from latentry.priors import DensityCurves, Mismatch, NormCurves
 from latentry.priors.distribution import SampledDistribution
 from latentry.priors.strangers import as_prior
@@ -93,11 +93,11 @@ def fit_figure(z: Float[Tensor, "n d"], prior: SampledPrior, fit: GoodnessOfFit)
     return _png(figure)
 
 
-def path_figure(distances: Mapping[str, Estimate]) -> bytes:
+def path_figure(distances: Mapping[str, Interval]) -> bytes:
     """PNG with one bar and interval for each place where samples were drawn."""
     figure = Figure(figsize=(7.2, 0.8 + 0.24 * len(distances)), layout="constrained")
     axes = figure.subplots()
-    draw_bars(axes, {name: (e.value, e.low, e.high) for name, e in distances.items()}, "Frechet distance, 95 % interval")
+    draw_bars(axes, distances, "Frechet distance, 95 % interval")
     return _png(figure)
 
 

@@ -81,7 +81,7 @@ class Outcome:
 
 
 def _percent(share: Share) -> str:
-    return f"{100 * share.value:.0f} [{100 * share.low:.0f}, {100 * share.high:.0f}]"
+    return f"{share.scaled(100):.0f}"
 
 
 def comparison_table(title: str, outcomes: Sequence[Outcome]) -> Table:

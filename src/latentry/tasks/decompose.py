@@ -10,10 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentry.evaluation.basis import BasisReport, evaluate_basis
-from latentry.evaluation.estimates import Estimate
-from latentry.evaluation.proportions import Share
 from latentry.holding import evaluated
 from latentry.latent.spectral import QuasiEigenbasis, label_ranks, save_basis, spectral_labels
+from latentry.numerics.interval import Interval
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.figures import heat_figure, spectrum_figure
 from latentry.reports.page import Picture, sheet, write_page
@@ -112,7 +111,7 @@ def decompose(settings: DecomposeSettings) -> dict[str, Any]:
     return content
 
 
-def _known(estimate: Estimate | None) -> Estimate | None:
+def _known(estimate: Interval | None) -> Interval | None:
     """The estimate, where there is one: of codes in which a probe finds no labels there is no share of what it finds."""
     return None if estimate is None or not math.isfinite(estimate.value) else estimate
 
@@ -132,8 +131,8 @@ def _of_the_basis(classifier: Reader, names: tuple[str, ...]) -> Reader:
     )
 
 
-def _percent(of: Share | Estimate) -> str:
-    return f"{100 * of.value:.1f} [{100 * of.low:.1f}, {100 * of.high:.1f}]"
+def _percent(of: Interval) -> str:
+    return f"{of.scaled(100):.1f}"
 
 
 def _basis_table(basis: QuasiEigenbasis, report: BasisReport) -> Table:

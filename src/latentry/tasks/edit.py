@@ -292,7 +292,7 @@ def _outcome(
 
 
 def _percent(of: Share) -> str:
-    return f"{100 * of.value:.1f} [{100 * of.low:.1f}, {100 * of.high:.1f}]"
+    return f"{of.scaled(100):.1f}"
 
 
 def _summary_table(outcome: Outcome) -> Table:

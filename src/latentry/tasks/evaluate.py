@@ -13,9 +13,10 @@ from latentry.data.sources import load_dataset
 from latentry.evaluation.codes import GoodnessOfFit, goodness_of_fit
 from latentry.evaluation.extractor import ClassifierExtractor, RememberingExtractor
 from latentry.evaluation.paths import PathPoint, evaluate_paths
-from latentry.evaluation.samples import Estimate, SampleReport, evaluate_samples
+from latentry.evaluation.samples import SampleReport, evaluate_samples
 from latentry.holding import evaluated
 from latentry.models.pretrained import load_pretrained
+from latentry.numerics.interval import Interval
 from latentry.paths import user_path
 from latentry.priors import SavedPrior
 from latentry.reports.consoles import PlainConsole
@@ -128,7 +129,7 @@ def _table(points: tuple[PathPoint[SampleReport], ...], *, intervals: bool) -> T
     return Table("Samples at the prior and between codes", ("codes", "t", *_METRICS.values(), "off"), tuple(rows), _NOTE)
 
 
-def _cell(estimate: Estimate | None, intervals: bool) -> str:
+def _cell(estimate: Interval | None, intervals: bool) -> str:
     if estimate is None:
         return ""
     value = f"{estimate.value:.3f}" if abs(estimate.value) >= 0.1 else f"{estimate.value:.2g}"
