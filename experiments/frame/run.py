@@ -68,12 +68,14 @@ class Experiment:
         write_text(self.place.folder / "results.csv", table.to_csv(index=False, float_format="%.10g"))
         return table, results
 
-    def pictures(self, name: str, title: str, caption: str = "", **names: tuple[str, ...]) -> list[Picture]:
-        """The picture of this name, where a cell has left one; `rows` and `columns` name its rows and columns."""
+    def pictures(
+        self, name: str, title: str, caption: str = "", rows: Sequence[str] = (), columns: Sequence[str] = ()
+    ) -> list[Picture]:
+        """The picture of this name, where a cell has left one, with the names of its rows and columns."""
         path = self.place.picture(name)
         if not path.exists():
             return []
-        return [Picture(title, path.read_bytes(), caption, link=_link(path), **names)]
+        return [Picture(title, path.read_bytes(), caption, tuple(rows), tuple(columns), _link(path))]
 
     def chart(self, name: str, title: str, png: bytes, caption: str = "") -> Picture:
         """A figure, kept among the pictures."""

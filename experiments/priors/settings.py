@@ -1,4 +1,4 @@
-"""What the experiment of this folder can be told; no torch is imported here."""
+"""What can be set of the experiment of this folder; no torch is imported here."""
 
 from dataclasses import dataclass
 
@@ -21,6 +21,10 @@ class PriorsSettings(ExperimentSettings):
     """Rows of the table; all of them by default, the normal prior always."""
     published: str | None = None
     """The published table of masses (.npy or .mat); without it the authors' problem is solved again."""
+    bins: int = 1024
+    """Bins of a designed prior."""
+    radius_bins: int = 128
+    """Bins of a designed radius."""
     latent_dim: int = 100
     """Length of a code."""
     width: int = 24

@@ -1,14 +1,19 @@
-"""The table of priors, rehearsed: every cell, every number, the page, and going on after a kill."""
+"""The experiment of priors at its quick preset: every cell, every number, the page, and going on after a kill."""
 
 import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from torch.testing import assert_close
 
-from experiments.priors.run import _priors, run
+from experiments.frame.cell import Place
+from experiments.frame.results import measured
+from experiments.frame.settings import preset
+from experiments.priors.cells import DESIGNS, PART, TABLE, TRADE_OFF, kept_priors
+from experiments.priors.run import cells, run
 from experiments.priors.settings import PriorsSettings
 from latentry.storage import read_json
 
@@ -16,7 +21,7 @@ ROWS = {"uniform", "normal", "gamma", "cauchy", "authors-problem", "designed-mid
 
 
 def quick(out: Path, **more: Any) -> dict[str, Any]:
-    return run(PriorsSettings(out=str(out), quick=True, device="cpu", json=True, **more))
+    return run(preset(PriorsSettings, "quick", out=str(out), device="cpu", json=True, **more))
 
 
 @pytest.fixture(scope="module")
@@ -32,41 +37,46 @@ def test_a_rehearsal_takes_less_than_45_seconds_of_computing(rehearsal: tuple[Pa
 
 
 def test_every_prior_is_judged_at_the_prior_and_at_every_step_under_both_rules(rehearsal: tuple[Path, float]) -> None:
-    result = read_json(rehearsal[0] / "results.json")["result"]
-    rows = result["rows"]["digits"]
+    table = pd.read_csv(rehearsal[0] / "results.csv")
+    rows = measured(table, PART)["digits"]
     assert rows.keys() == ROWS
     for row in rows.values():
-        assert row["prior"]["frechet_distance"]["value"] > 0
-        assert row["between"].keys() == {"lerp", "transport"}
-        for steps in row["between"].values():
-            assert steps.keys() == {"0.5"}
-            assert steps["0.5"]["frechet_ratio"]["low"] <= steps["0.5"]["frechet_ratio"]["high"]
-    assert len(result["verdicts"]) == 1
-    assert result["trade_off"].keys() == ROWS
+        assert row.mean("prior.frechet_distance").value > 0
+        for rule in ("lerp", "transport"):
+            assert {name.split(".frechet")[0] for name in row.below(f"{rule}.") if "frechet" in name} == {"0.5"}
+            ratio = row.mean(f"{rule}.0.5.frechet_ratio")
+            assert ratio.low <= ratio.high
+    assert measured(table, TRADE_OFF) == {}
+    assert len(read_json(rehearsal[0] / "results.json")["result"]["verdicts"]) == 1
 
 
 def test_the_page_shows_the_table_the_curves_and_samples_of_every_prior(rehearsal: tuple[Path, float]) -> None:
     page = (rehearsal[0] / "index.html").read_text()
-    assert page.count("data:image/png;base64,") >= 2 + len(ROWS)
+    assert page.count('src="pictures/') == 2 + len(ROWS)
+    assert page.count("<span>straight lines</span>") == len(ROWS)
     assert page.count("<table>") == 1
     assert all(name in page for name in ROWS)
     assert "https://" not in page
 
 
 def test_the_trade_off_has_designs_of_other_spread_scale_and_smoothness(tmp_path: Path) -> None:
-    settings = PriorsSettings(out=str(tmp_path), quick=True, latent_dim=6)
-    table, designs = _priors(settings, tmp_path)
-    assert not table.keys() & designs.keys()
-    assert_close(designs["designed-all, unit variance"]().variance, torch.ones(6))
-    wider = [table["designed-all"], designs["designed-all, std 0.05"], designs["designed-all, std 0.1"]]
+    assert not TABLE.keys() & DESIGNS.keys()
+    settings = preset(PriorsSettings, "quick", latent_dim=6)
+    priors = kept_priors(["designed-all", *DESIGNS], settings, Place(tmp_path, "cpu"))
+    assert_close(priors["designed-all, unit variance"]().variance, torch.ones(6))
+    wider = [priors[name] for name in ("designed-all", "designed-all, std 0.05", "designed-all, std 0.1")]
     stds = torch.stack([prior().variance[0].sqrt() / 4 for prior in wider])
     assert_close(stds, torch.tensor([0.02705, 0.05, 0.1]), rtol=0.02, atol=0)
-    assert {path.stem for path in (tmp_path / "priors").iterdir()} == table.keys() | designs.keys()
+    assert {path.stem for path in (tmp_path / "priors").iterdir()} == {"designed-all", *DESIGNS}
 
 
 def test_rows_can_be_chosen_and_the_normal_one_is_always_there(tmp_path: Path) -> None:
-    settings = PriorsSettings(out=str(tmp_path), trade_off=False, latent_dim=6, priors=("uniform", "cauchy"))
-    assert _priors(settings, tmp_path)[0].keys() == {"uniform", "normal", "cauchy"}
+    settings = preset(PriorsSettings, "quick", trade_off=True, latent_dim=6, priors=("uniform", "cauchy"), seeds=3)
+    made = cells(settings, Place(tmp_path, "cpu"))
+    rows = [cell.row for cell in made]
+    assert {row.method for row in rows if row.part == PART} == {"uniform", "normal", "cauchy"}
+    assert {row.method for row in rows if row.part == TRADE_OFF} == {*DESIGNS}
+    assert len({cell.name for cell in made}) == len(made) == 3 * 3 + len(DESIGNS)
 
 
 def test_a_run_goes_on_from_the_cells_that_are_there(rehearsal: tuple[Path, float]) -> None:
@@ -82,9 +92,9 @@ def test_a_run_goes_on_from_the_cells_that_are_there(rehearsal: tuple[Path, floa
 
 def test_bad_demands_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least 2 seeds"):
-        run(PriorsSettings(out=str(tmp_path), seeds=1))
-    with pytest.raises(ValueError, match="one extractor for each data set"):
-        run(PriorsSettings(out=str(tmp_path), data=("digits",)))
+        quick(tmp_path, seeds=1)
+    with pytest.raises(ValueError, match="one extractor for each of --data"):
+        quick(tmp_path, data=("digits", "digits"))
     with pytest.raises(ValueError, match=r"expected priors among uniform, normal.* got gaussian"):
         quick(tmp_path, priors=("gaussian",))
     with pytest.raises(ValueError, match="found no such file"):
