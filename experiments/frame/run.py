@@ -5,6 +5,7 @@ An experiment is four functions of its settings: what is refused, the cells, the
 and verdicts), `pictures/` and `index.html`, which shows them.
 """
 
+import io
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from experiments.frame.cell import Cell, Place
 from experiments.frame.results import results_table
@@ -78,10 +81,14 @@ class Experiment:
         return [Picture(title, path.read_bytes(), caption, tuple(rows), tuple(columns), _link(path))]
 
     def chart(self, name: str, title: str, png: bytes, caption: str = "") -> Picture:
-        """A figure, kept among the pictures."""
-        path = self.place.picture(name)
-        write_bytes(path, png)
-        return Picture(title, png, caption, link=_link(path))
+        """A figure, kept among the pictures in 64 colours, a third of its size."""
+        path, kept = self.place.picture(name), PngInfo()
+        with Image.open(io.BytesIO(png)) as image:
+            kept.add_text("Title", str(image.info.get("Title", "")))
+            small = io.BytesIO()
+            image.convert("RGB").quantize(64).save(small, "PNG", optimize=True, pnginfo=kept, dpi=image.info.get("dpi"))
+        write_bytes(path, small.getvalue())
+        return Picture(title, small.getvalue(), caption, link=_link(path))
 
     def finish(self, report: Report) -> dict[str, Any]:
         """Write `results.json` and `index.html`, print tables and verdicts; return what `results.json` holds."""

@@ -206,9 +206,9 @@ def _seconds(data: str, extractor: str, latent_dim: int, width: int, batch: int,
 
 
 def _samples_and_lines(make: Callable[[Tensor], Tensor], prior: UnlabelledPrior, columns: int = 8) -> Tensor:
-    """Codes of the prior, beside middles of two of them, above four straight lines from one code to another."""
-    a, b = prior.sample((2, 4 * columns), rng=torch.Generator().manual_seed(0))
-    lines = torch.lerp(a[:4, None], b[:4, None], torch.linspace(0, 1, 2 * columns)[:, None]).flatten(0, 1)
+    """Codes of the prior, beside middles of two of them, above two straight lines from one code to another."""
+    a, b = prior.sample((2, 2 * columns), rng=torch.Generator().manual_seed(0))
+    lines = torch.lerp(a[:2, None], b[:2, None], torch.linspace(0, 1, 2 * columns)[:, None]).flatten(0, 1)
     at_prior, middles, between = (make(z).cpu() for z in (a, (a + b) / 2, lines))
     sides = torch.stack([at_prior.unflatten(0, (-1, columns)), middles.unflatten(0, (-1, columns))], 1)
     return grid(torch.cat([sides.flatten(0, 2), between]), 2 * columns)

@@ -81,7 +81,7 @@ def run(settings: PriorsSettings) -> dict[str, Any]:
 
 
 _CAPTION = "Each line goes from one code of the prior to another."
-_NAMES = (("samples", "", "", "", "straight lines", "", "", ""), ("codes of the prior", "middles of two"))
+_NAMES = (("samples", "", "straight lines", ""), ("codes of the prior", "middles of two"))
 """Of the rows and the columns of a picture."""
 
 
