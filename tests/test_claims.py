@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
+from experiments.frame.results import measured
 from latentry.evaluation.seeds import SeedInterval, mean_over_seeds
 
 ROOT = Path(__file__).parents[1]
@@ -20,6 +22,8 @@ PRIORS = {
     "designed-all": "`design_interpolable()`",
     "designed-radius": "`design_radial()`",
 }
+
+AT_PRIOR = "prior.frechet_distance"
 
 Claim = tuple[str, str, str]
 """Page, the beginning of the line on which it stands (or a part of it), and what has to stand there."""
@@ -44,8 +48,8 @@ def over_seeds(of: str, kind: str, *path: str) -> SeedInterval:
     return mean_over_seeds(found)
 
 
-def decimals(found: Any) -> str:
-    return f"{found['value']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
+def decimals(found: SeedInterval) -> str:
+    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
 
 
 def percent(found: SeedInterval) -> str:
@@ -53,22 +57,16 @@ def percent(found: SeedInterval) -> str:
 
 
 def of_priors() -> Iterator[Claim]:
-    rows = result("priors", "results.json")["rows"]
-    for data in rows:
+    page, ratio = "docs/results/priors.md", "lerp.0.5.frechet_ratio"
+    rows = measured(pd.read_csv(EVIDENCE / "priors" / "results.csv"), "priors")
+    for of_data in rows.values():
         for name, title in PRIORS.items():
-            at_prior, middle = (
-                rows[data][name]["prior"]["frechet_distance"],
-                rows[data][name]["between"]["lerp"]["0.5"]["frechet_ratio"],
-            )
-            assert at_prior["level"] == 0.95
-            yield "docs/results/priors.md", f"| {title}", decimals(at_prior)
-            yield "docs/results/priors.md", f"| {title}", f"x{decimals(middle)}"
-    fashion, digits = rows["fashion-mnist"]["designed-middle"], rows["digits"]["designed-middle"]
-    yield "README.md", "Priors", decimals(fashion["prior"]["frechet_distance"])
-    yield "README.md", "Priors", decimals(rows["fashion-mnist"]["normal"]["prior"]["frechet_distance"])
-    for row in (fashion, digits):
-        low, high = (row["against_baseline"][end] for end in ("low", "high"))
-        yield "docs/results/priors.md", "", f"{row['against_baseline']['value']:.2f} [{low:.2f}, {high:.2f}]"
+            yield page, f"| {title}", decimals(of_data[name].mean(AT_PRIOR))
+            yield page, f"| {title}", f"x{decimals(of_data[name].mean(ratio))}"
+    for name in ("designed-middle", "normal"):
+        yield "README.md", "Priors", decimals(rows["fashion-mnist"][name].mean(AT_PRIOR))
+    for of_data in rows.values():
+        yield page, "", decimals(of_data["designed-middle"].less(of_data["normal"], AT_PRIOR))
 
 
 def of_spectrum() -> Iterator[Claim]:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from experiments.frame.cell import Place
 from experiments.frame.results import Measured, measured
 from experiments.frame.settings import preset
 from experiments.recovery.known_codes import KnownCodesCell
@@ -15,10 +16,12 @@ from experiments.recovery.run import phases, run, short_name
 from experiments.recovery.settings import RecoverySettings
 from latentry.models.pretrained import shipped_models
 from latentry.storage import read_json
+from latentry.tasks.runs import load_generator
 
 # torch itself, when forward derivatives are first taken
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 
+EVIDENCE = Path(__file__).parents[2] / "evidence" / "recovery"
 WAYS = {
     f"{solver}, {start} start{bits}"
     for solver in ("Levenberg-Marquardt", "Adam")
@@ -141,6 +144,15 @@ def test_bad_demands_are_named(tmp_path: Path) -> None:
         quick(tmp_path, generators=("digits-generator", "painted-generator"))
     with pytest.raises(ValueError, match="generators of different names"):
         quick(tmp_path, generators=("a/model", "a"), generator_data=("digits", "digits"))
+
+
+def test_the_results_in_evidence_are_those_of_the_full_preset() -> None:
+    """Names and settings of all cells, so that the page can be made again from them."""
+    place = Place(EVIDENCE, "cpu")
+    marks = {name: load_generator(name)[0].fingerprint for name in RecoverySettings().generators}
+    cells = {cell.name: cell for phase in phases(preset(RecoverySettings, "full"), marks) for cell in phase}
+    assert {path.stem for path in (EVIDENCE / "cells").iterdir()} == {*cells}
+    assert all(read_json(place.record(name))["settings"] == cell.identity for name, cell in cells.items())
 
 
 def test_what_is_recovered_by_default_is_shipped() -> None:
