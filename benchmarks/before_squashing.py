@@ -41,8 +41,8 @@ def main() -> None:
     parser.add_argument("--out", help="write the figures as JSON to this file")
     arguments = parser.parse_args()
 
-    shipped = lt.load_pretrained("digits-generator")
-    generator, prior = shipped.network.eval().requires_grad_(False), shipped.prior
+    shipped = lt.load_model("digits-generator")
+    generator, prior = shipped.generator.eval().requires_grad_(False), shipped.prior
     assert prior is not None
     z = prior.sample(arguments.codes, rng=torch.Generator().manual_seed(arguments.seed))
     with torch.no_grad():

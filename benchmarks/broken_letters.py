@@ -38,8 +38,8 @@ def main() -> None:
     parser.add_argument("--out", help="write the figures as JSON to this file")
     arguments = parser.parse_args()
 
-    model = lt.load_semantic("letters-semantic")
-    placement = model.placement
+    model = lt.load_model("letters-semantic")
+    placement = model.prior
     rng = torch.Generator().manual_seed(arguments.seed)
     neutral = torch.stack([placement.named({letter: 1}) for letter in placement.exclusive])
     a = neutral[torch.randint(len(neutral), (arguments.codes,), generator=rng)]

@@ -18,7 +18,8 @@ from torch import Tensor
 
 import latentry as lt
 from latentry.evaluation.proportions import share
-from latentry.models.pretrained import Pretrained, installed_versions
+from latentry.models.generative import GenerativeModel
+from latentry.models.pretrained import installed_versions
 from latentry.numerics.batches import in_batches
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_json
@@ -30,7 +31,7 @@ from latentry.training.settings import LoopSettings
 FOUND = 1e-2
 
 
-def trained(seed: int, work: Path, iterations: int) -> Pretrained:
+def trained(seed: int, work: Path, iterations: int) -> GenerativeModel:
     """The generator of this seed, trained unless it lies there."""
     home = work / f"digits-{seed}"
     if not (home / RESULTS).exists():
@@ -41,13 +42,12 @@ def trained(seed: int, work: Path, iterations: int) -> Pretrained:
                 r1=0.5, r1_every=8, generator_lr=0.002, discriminator_lr=0.002, betas=(0.0, 0.99), ema=0.995, loop=loop,
             )
         )  # fmt: skip
-    return lt.load_pretrained(str(home / "model"))
+    return lt.load_model(home / "model", GenerativeModel)
 
 
-def recovered(model: Pretrained, codes: int, seed: int) -> dict[str, float]:
+def recovered(model: GenerativeModel, codes: int, seed: int) -> dict[str, float]:
     """What the defaults find of known codes, and at what cost."""
-    generator, prior = model.network.eval().requires_grad_(False), model.prior
-    assert prior is not None
+    generator, prior = model.generator.eval().requires_grad_(False), model.prior
     z = prior.sample(codes, rng=torch.Generator().manual_seed(seed))
     with torch.no_grad():
         x = in_batches(generator, z, size=64)
@@ -73,7 +73,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     models = {f"fresh, seed {seed}": trained(seed, arguments.work, arguments.iterations) for seed in range(arguments.seeds)}
-    models["digits-generator, shipped"] = lt.load_pretrained("digits-generator")
+    models["digits-generator, shipped"] = lt.load_model("digits-generator")
     figures = {name: recovered(model, arguments.codes, 1) for name, model in models.items()}
     rows = [
         (

@@ -40,8 +40,8 @@ def main() -> None:
     parser.add_argument("--out", help="write the figures as JSON to this file")
     arguments = parser.parse_args()
 
-    split = lt.load_label_split("digits-split")
-    judge = lt.load_pretrained("digits-judge").network
+    split = lt.load_model("digits-split")
+    judge = lt.load_model("digits-judge").network
     data = lt.load_dataset("digits")
     rng = torch.Generator().manual_seed(arguments.seed)
     images: dict[str, Tensor] = {}
@@ -53,8 +53,8 @@ def main() -> None:
     y = labels["held-out"]
     giver = of_another_label(y, rng)
     codes = {
-        "posterior means": {name: split.centres(x) for name, x in images.items()},
-        "draws": {name: split.encode(x, rng=rng) for name, x in images.items()},
+        "posterior means": {name: split.encode(x).mean for name, x in images.items()},
+        "draws": {name: split.encode(x).sample(rng=rng) for name, x in images.items()},
     }
 
     figures: dict[str, tuple[Share, HeldOutProbe]] = {}

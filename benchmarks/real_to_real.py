@@ -30,7 +30,7 @@ def main() -> None:
 
     figures: dict[str, dict[str, float]] = {}
     for name in arguments.data:
-        extractor = ClassifierExtractor(lt.load_pretrained(READERS[name]).network)
+        extractor = ClassifierExtractor(lt.load_model(READERS[name]).network)
         data = lt.load_dataset(name)
         train, held_out = data.split("train"), data.split("held-out")
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(arguments.seed))

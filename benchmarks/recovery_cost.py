@@ -41,8 +41,8 @@ def step_over_bare(
     codes: int, runs: int, regularizer: lt.StatisticalDistance | None, form: Callable[[nn.Module], nn.Module]
 ) -> tuple[float, float, float]:
     """Seconds of one recovery step and of the bare forward + backward pass made right after it, and their ratio."""
-    shipped = lt.load_pretrained("digits-generator")
-    generator, prior = shipped.network, shipped.prior
+    shipped = lt.load_model("digits-generator")
+    generator, prior = shipped.generator, shipped.prior
     assert prior is not None
     bare = form(generator)
     with torch.no_grad():

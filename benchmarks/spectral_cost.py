@@ -81,14 +81,16 @@ class Timed:
 
 def papers_basis(per_label: int, blocks: int | None) -> dict[str, float]:
     """Seconds of the paper's basis for the shipped digits, and what the networks take of them."""
-    shipped, guide = lt.load_pretrained("digits-generator"), lt.load_pretrained("digits-guide").network
+    shipped, guide = lt.load_model("digits-generator"), lt.load_model("digits-guide").network
     assert shipped.prior is not None
     prior, rng = shipped.prior, torch.Generator().manual_seed(0)
     with torch.no_grad():
-        guide(shipped.network(prior.sample(250)))  # what a first pass sets up is no cost of a basis
-    generator_time, classifier_time = Timed(shipped.network), Timed(guide)
+        guide(shipped.generator(prior.sample(250)))  # what a first pass sets up is no cost of a basis
+    generator_time, classifier_time = Timed(shipped.generator), Timed(guide)
     whole_s, basis = seconds(
-        lambda: lt.quasi_eigenvectors_toledo2023(shipped.network, guide, prior, per_label=per_label, blocks=blocks, rng=rng)
+        lambda: lt.quasi_eigenvectors_toledo2023(
+            shipped.generator, guide, prior, per_label=per_label, blocks=blocks, rng=rng
+        )
     )
     return {
         "per_label": per_label,

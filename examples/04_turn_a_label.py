@@ -15,8 +15,8 @@ import latentry as lt
 
 
 def main() -> None:
-    shipped, guide = lt.load_pretrained("digits-generator"), lt.load_pretrained("digits-guide").network
-    generator, prior = shipped.network, shipped.prior
+    shipped, guide = lt.load_model("digits-generator"), lt.load_model("digits-guide").network
+    generator, prior = shipped.generator, shipped.prior
     assert isinstance(prior, lt.priors.Normal)
     rng = torch.Generator().manual_seed(0)
     basis = lt.quasi_eigenvectors(generator, guide, prior, per_label=100, rng=rng)

@@ -13,10 +13,10 @@ from latentry.evaluation.strokes import measure_strokes
 
 
 def main() -> None:
-    split, judge = lt.load_label_split("digits-split"), lt.load_pretrained("digits-judge").network
+    split, judge = lt.load_model("digits-split"), lt.load_model("digits-judge").network
     held_out = lt.load_dataset("digits").split("held-out")
     x, y = held_out.images(range(300)), held_out.labels[:300]
-    z = split.centres(x)
+    z = split.encode(x).mean
 
     def read(images: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():

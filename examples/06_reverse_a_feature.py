@@ -16,8 +16,8 @@ LEVELS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 
 
 def main() -> None:
-    model = lt.load_semantic("letters-semantic")
-    placement = model.placement
+    model = lt.load_model("letters-semantic")
+    placement = model.prior
     print("features:", ", ".join(name for name in placement.features if name not in placement.exclusive))
 
     asked = torch.stack([placement.named({letter: 1}) for letter in LETTERS for _ in range(10)])
@@ -30,7 +30,7 @@ def main() -> None:
     print(f"{(light < regular).double().mean():.0%} of letters are thinner at the reverse of bold, which was never shown")
 
     bold = model.decode(placement.moved(z, "bold", 1))
-    found = model.encode(bold)  # of images, as if they were yours
+    found = model.encode(bold).mean  # of images, as if they were yours
     turned = model.decode(placement.reversed(found, "bold"))
     thinner = measure_strokes(turned).thickness < measure_strokes(bold).thickness
     print(f"{thinner.double().mean():.0%} of bold images are thinner when their feature is turned round")

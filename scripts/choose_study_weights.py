@@ -36,7 +36,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     study = StudySettings()
-    shipped = lt.load_pretrained(study.generator)
+    shipped = lt.load_model(study.generator)
     prior = shipped.prior
     assert prior is not None
     x = lt.load_dataset(study.data).split("validation").images(range(study.count))
@@ -45,7 +45,7 @@ def main() -> None:
         for name, regularizer in REGULARIZERS.items():
             for weight in WEIGHTS:
                 found = lt.recover_codes(
-                    shipped.network,
+                    shipped.generator,
                     x,
                     prior,
                     solver=lt.Adam(steps=study.steps),

@@ -43,9 +43,10 @@ from latentry.data import load_dataset, load_images
 from latentry.data.recovered import RecoveredCodes, load_codes, shard_path, write_codes
 from latentry.latent.inverse import Inverse, InverseReport, load_inverse, save_inverse
 from latentry.latent.quasi_eigenbasis import QuasiEigenbasis, load_basis, save_basis
-from latentry.models.label_split import LabelSplit, load_label_split, save_label_split
-from latentry.models.pretrained import load_pretrained, save_pretrained
-from latentry.models.semantic import SemanticModel, load_semantic, save_semantic
+from latentry.models.label_split import LabelSplit
+from latentry.models.pretrained import load_network, save_network
+from latentry.models.saving import load_model, save_model
+from latentry.models.semantic import SemanticModel
 from latentry.networks import DCGANGenerator, Perceptron, VectorEncoder
 from latentry.priors import GammaRadius, Normal, NormalMixture, SemanticPlacement, Tabulated, load_prior, save_prior
 from latentry.priors.tabulated import read_table
@@ -144,13 +145,13 @@ def _basis(folder: Path) -> None:
 
 def _label_split(folder: Path) -> None:
     prior = NormalMixture(torch.tensor([[-1.0], [1.0]]), torch.ones(2, 1)).beside_normal(2)
-    split = LabelSplit(Perceptron(5, 1, ()), Perceptron(5, 4, ()), Perceptron(3, 5, ()), prior, 1)
-    save_label_split(folder, split, {})
+    split = LabelSplit(Perceptron(3, 5, ()), prior, Perceptron(5, 1, ()), Perceptron(5, 4, ()), 1)
+    save_model(folder, split, {})
 
 
 def _semantic(folder: Path) -> None:
     placement = SemanticPlacement(("thick", "slanted"), 4)
-    save_semantic(folder, SemanticModel(Perceptron(4, 5, ()), Perceptron(5, 8, ()), placement), {})
+    save_model(folder, SemanticModel(Perceptron(4, 5, ()), placement, Perceptron(5, 8, ())))
 
 
 def _inverse(folder: Path) -> None:
@@ -221,9 +222,9 @@ READERS: dict[str, Reader] = {
         lambda f: write_tensors(f / "a.safetensors", {"a": torch.ones(3), "b": torch.zeros(2, 2)}, {"note": "1"}),
         lambda f: (read_tensors(f / "a.safetensors"), read_metadata(f / "a.safetensors")),
     ),
-    "model": Reader(lambda f: save_pretrained(f, DCGANGenerator(4, width=1), Normal(4), {"a": 1}), load_pretrained),
-    "label split": Reader(_label_split, load_label_split),
-    "semantic model": Reader(_semantic, load_semantic),
+    "model": Reader(lambda f: save_network(f, DCGANGenerator(4, width=1), Normal(4), {"a": 1}), load_network),
+    "label split": Reader(_label_split, load_model),
+    "semantic model": Reader(_semantic, load_model),
     "inverse": Reader(_inverse, load_inverse),
     "basis": Reader(_basis, load_basis),
     "checkpoint": Reader(_checkpoint, _resume),

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from latentry.models.pretrained import save_pretrained
+from latentry.models.pretrained import save_network
 from latentry.networks import DCGANGenerator
 from latentry.priors import Normal
 from latentry.reports.pictures import write_png
@@ -65,7 +65,7 @@ def commands(place: Path) -> dict[str, Run]:
     )  # fmt: skip
     torch.manual_seed(0)
     generator = str(place / "generator")
-    save_pretrained(generator, DCGANGenerator(4, width=2).eval(), Normal(4), {})
+    save_network(generator, DCGANGenerator(4, width=2).eval(), Normal(4), {})
     for index in range(5):
         write_png(place / "images" / f"{index}.png", torch.rand(1, 28, 28) * 2 - 1)
     common: dict[str, Any] = {"out": str(place / "out"), "device": "cpu", "json": True}

@@ -10,9 +10,7 @@ import torch
 
 from latentry.evaluation.proportions import share
 from latentry.models.classifier import predict_labels
-from latentry.models.label_split import is_label_split, load_label_split, save_label_split
-from latentry.models.pretrained import load_pretrained, save_pretrained
-from latentry.models.semantic import is_semantic, load_semantic, save_semantic
+from latentry.models.saving import load_model, save_model
 
 SAMPLES = 5000
 SURE = 0.8
@@ -32,26 +30,16 @@ def main() -> None:
     arguments = parser.parse_args()
 
     for name in arguments.names:
-        trained = arguments.runs / name / "model"
-        model = load_pretrained(trained)
+        model = load_model(arguments.runs / name / "model")
         card = dict(model.card)
         del card["versions"]  # written anew
-        if is_label_split(trained):
-            save_label_split(arguments.out / name, load_label_split(trained), card, half=name in HALF)
-            continue
-        if is_semantic(trained):
-            save_semantic(arguments.out / name, load_semantic(trained), card, half=name in HALF)
-            continue
         if name == "digits-generator":  # the judge reads no others
-            assert model.prior is not None
-            with torch.no_grad():
-                z = model.prior.sample(SAMPLES, rng=torch.Generator().manual_seed(1))
-                x = torch.cat([model.network(part) for part in z.split(500)])
-            judge = load_pretrained(arguments.runs / "digits-judge" / "model")
+            x = model.decode(model.prior.sample(SAMPLES, rng=torch.Generator().manual_seed(1)))
+            judge = load_model(arguments.runs / "digits-judge" / "model")
             labels, confidence = predict_labels(judge.network, x)
             counts = labels.bincount(minlength=10).tolist()
             card["metrics"] |= {"judge_sure": vars(share(confidence > SURE)), "judge_counts": counts, "samples": SAMPLES}
-        save_pretrained(arguments.out / name, model.network, model.prior, card, half=name in HALF)
+        save_model(arguments.out / name, model, card, half=name in HALF)
         print(name, card["metrics"])
 
 

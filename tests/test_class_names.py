@@ -16,7 +16,10 @@ from latentry.data.labels import classes
 from latentry.latent.inverse import fit_inverse, save_inverse
 from latentry.latent.operators import rotate
 from latentry.latent.quasi_eigenbasis import load_basis
-from latentry.models.pretrained import load_pretrained, save_pretrained
+from latentry.models.classifier import Classifier
+from latentry.models.generative import GenerativeModel
+from latentry.models.pretrained import save_network
+from latentry.models.saving import load_model
 from latentry.priors import Normal
 from latentry.storage import read_json, read_tensors
 from latentry.tasks.class_names import Reordered, column_order
@@ -29,13 +32,13 @@ FEW = ["--per_label=60", "--device=cpu"]
 
 def saved(folder: Path, like: str, names: Sequence[str], rows: Sequence[int]) -> Path:
     """A shipped classifier of digits whose classes are these rows of it, under other names."""
-    model = load_pretrained(like)
+    model = load_model(like, Classifier)
     network: Any = model.network
     network.head.weight = torch.nn.Parameter(network.head.weight[list(rows)])
     network.head.bias = torch.nn.Parameter(network.head.bias[list(rows)])
     network.arguments["num_classes"] = len(rows)
     data = {"name": "own/train", "shape": [1, 28, 28], "class_names": list(names)}
-    save_pretrained(folder, network, None, {"data": data, "metrics": {"held-out": model.card["metrics"]["held-out"]}})
+    save_network(folder, network, None, {"data": data, "metrics": {"held-out": model.card["metrics"]["held-out"]}})
     return folder
 
 
@@ -47,11 +50,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     saved(folder / "guide", "digits-guide", [WORDS[digit] for digit in by_name], by_name)
     saved(folder / "judge", "digits-judge", WORDS, range(10))
     saved(folder / "three", "digits-guide", ("3", "5", "8"), (3, 5, 8))
-    shipped = load_pretrained("digits-generator")
+    shipped = load_model("digits-generator", GenerativeModel)
     assert isinstance(shipped.prior, Normal)
     save_inverse(
         folder / "inverse",
-        fit_inverse(shipped.network, shipped.prior, steps=20, batch_size=16, width=4, checkpoint_every=20),
+        fit_inverse(shipped.generator, shipped.prior, steps=20, batch_size=16, width=4, checkpoint_every=20),
     )
     return folder
 

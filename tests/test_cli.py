@@ -11,7 +11,8 @@ import yaml
 from latentry.cli import VERBS, Verb, main
 from latentry.data.recovered import load_codes
 from latentry.latent.inverse import load_inverse
-from latentry.models.pretrained import load_pretrained, save_pretrained
+from latentry.models.pretrained import load_network, save_network
+from latentry.models.saving import load_model
 from latentry.networks import DCGANGenerator, PlainClassifier
 from latentry.priors import GammaRadius, Normal, Tabulated, UnlabelledPrior, save_prior
 from latentry.reports.pictures import write_png
@@ -25,7 +26,7 @@ TINY_LOOP = ["--loop.batch_size=8", "--loop.checkpoint_every=2"]
 @pytest.fixture
 def generator(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    save_pretrained(tmp_path / "generator", DCGANGenerator(8, width=2), Normal(8), {"note": "for tests"})
+    save_network(tmp_path / "generator", DCGANGenerator(8, width=2), Normal(8), {"note": "for tests"})
     return tmp_path / "generator"
 
 
@@ -49,7 +50,7 @@ def test_train_sample_and_recover_work_on_one_anothers_results(tmp_path: Path, i
     assert run("train", "gan", *TINY_GAN, *TINY_LOOP, "--loop.steps=4", "--out", gan) == 0
     assert {"results.json", "model", "checkpoints", "previews"} <= {path.name for path in gan.iterdir()}
     assert len(list((gan / "previews").glob("*.png"))) == 2
-    model = load_pretrained(gan / "model")
+    model = load_network(gan / "model")
     assert model.card["settings"]["latent_dim"] == 4
     assert model.card["data"]["items"] == 8000
 
@@ -80,7 +81,7 @@ def test_a_classifier_keeps_its_best_checkpoint_and_is_scored_on_held_out(
     out = tmp_path / "classifier"
     arguments = ["--width=4", "--fold=[1,8]", *TINY_LOOP, "--loop.steps=4", "--device=cpu", "--out", out]
     assert run("train", "classifier", *arguments) == 0
-    metrics = load_pretrained(out / "model").card["metrics"]
+    metrics = load_network(out / "model").card["metrics"]
     assert metrics["validation"]["trials"] == metrics["held-out"]["trials"] == 1000
     assert metrics["step"] in (2, 4)
     assert "accuracy on held-out" in capsys.readouterr().out
@@ -95,7 +96,7 @@ def test_an_inverse_is_trained_goes_on_after_a_kill_and_loads_for_its_generator(
     assert run(*command, "--out", whole) == 0
     assert "code error on fresh codes" in capsys.readouterr().out
     assert {"pairs.png", "results.json", "inverse.json", "inverse.safetensors"} <= {path.name for path in whole.iterdir()}
-    inverse = load_inverse(whole, load_pretrained(generator).network)
+    inverse = load_inverse(whole, load_network(generator).network)
     result = read_json(whole / "results.json")["result"]
     assert result["code_error"] == inverse.report.code_error
     assert [step for step, _ in result["course"]] == [2, 4]
@@ -126,7 +127,7 @@ def test_training_resumes_where_it_was_and_refuses_other_settings(
     assert run("train", "gan", *TINY_GAN, *TINY_LOOP, "--loop.steps=4", "--latent_dim=5", "--out", broken) == 2
     assert "other settings (latent_dim" in capsys.readouterr().err
     assert run("train", "gan", *TINY_GAN, *TINY_LOOP, "--loop.steps=4", "--out", broken) == 0
-    weights = [load_pretrained(out / "model").fingerprint for out in (whole, broken)]
+    weights = [load_model(out / "model").fingerprint for out in (whole, broken)]
     assert weights[0] == weights[1]
 
 
@@ -160,7 +161,7 @@ def test_an_earlier_result_stays_unless_forced_and_strangers_files_always(
 def test_evaluate_judges_samples_at_the_prior_and_between_and_codes_if_asked(
     tmp_path: Path, generator: Path, images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    save_pretrained(tmp_path / "eyes", PlainClassifier(10, width=4), None, {})
+    save_network(tmp_path / "eyes", PlainClassifier(10, width=4), None, {})
     assert run("recover", images, "--generator", generator, *TINY_RECOVERY, "--out", tmp_path / "recovery") == 0
     chosen = [
         "--generator",
@@ -189,9 +190,9 @@ def test_evaluate_judges_samples_at_the_prior_and_between_and_codes_if_asked(
 def test_a_prior_in_a_file_is_what_codes_are_held_against(prior: UnlabelledPrior, tmp_path: Path, images: Path) -> None:
     save_prior(tmp_path / "prior.json", prior)
     torch.manual_seed(0)
-    save_pretrained(tmp_path / "own", DCGANGenerator(8, width=2), prior, {})
-    save_pretrained(tmp_path / "other", DCGANGenerator(8, width=2), Normal(8), {})
-    save_pretrained(tmp_path / "eyes", PlainClassifier(10, width=4), None, {})
+    save_network(tmp_path / "own", DCGANGenerator(8, width=2), prior, {})
+    save_network(tmp_path / "other", DCGANGenerator(8, width=2), Normal(8), {})
+    save_network(tmp_path / "eyes", PlainClassifier(10, width=4), None, {})
     for generator, extra in (("own", []), ("other", ["--prior", tmp_path / "prior.json"])):
         found = tmp_path / f"recover-{generator}"
         assert run("recover", images, "--generator", tmp_path / generator, *extra, *TINY_RECOVERY, "--out", found) == 0
@@ -227,7 +228,7 @@ def test_equal_seeds_give_equal_results(tmp_path: Path, generator: Path, images:
         (["sample", "--generator", "no-such-model"], "shipped models"),
         (["sample", "--generator", "{empty}"], "expected a JSON file"),
         (["sample", "--generator", "{unweighted}"], "expected weights"),
-        (["sample", "--generator", "{classifier}"], "has none; is it a classifier"),
+        (["sample", "--generator", "{classifier}"], "is a classifier"),
         (["sample", "--generator", "{generator}", "--count=0"], "count and columns"),
         (["sample", "--generator", "{generator}", "--device=quantum"], "--device cpu"),
         (["sample", "--generator", "{generator}", "--device=meta"], "expected a device that computes, got 'meta'"),
@@ -241,9 +242,9 @@ def test_equal_seeds_give_equal_results(tmp_path: Path, generator: Path, images:
         (["study", "--count=0"], "a count of 1 to 1000"),
         (["evaluate", "--rules=[bent]"], "bent"),
         (["evaluate", "--codes", "{generator}/model.safetensors"], "expected codes named z"),
-        (["evaluate", "--generator", "{generator}", "--extractor", "{generator}"], "`features` and `head`"),
+        (["evaluate", "--generator", "{generator}", "--extractor", "{generator}"], "expected a classifier"),
         (["evaluate", "--generator", "{generator}", "--extractor", "{classifier}", "--count=5"], "at least 12"),
-        (["train", "inverse", "--generator", "{classifier}"], "has none; is it a classifier"),
+        (["train", "inverse", "--generator", "{classifier}"], "is a classifier"),
         (["train", "inverse", "--generator", "{generator}", "--batch_size=1"], "batch_size >= 2"),
         (["train", "gan", "--data", "{empty}"], "{empty}"),
         (["train", "gan", "--prior=banana"], "banana"),
@@ -261,9 +262,9 @@ def test_bad_input_ends_with_code_2_one_sentence_and_no_traceback(
     empty.mkdir()
     unweighted.mkdir()
     (unweighted / "config.json").write_text((generator / "config.json").read_text())
-    save_pretrained(classifier, PlainClassifier(3, width=2), None, {})
+    save_network(classifier, PlainClassifier(3, width=2), None, {})
     trained = tmp_path / "trained"
-    save_pretrained(trained / "model", PlainClassifier(3, width=2), None, {})
+    save_network(trained / "model", PlainClassifier(3, width=2), None, {})
     places = {name: str(value) for name, value in locals().items() if isinstance(value, Path)}
     if "--out" not in arguments:
         arguments = [*arguments, "--out={tmp_path}/out"]

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from latentry.holding import check_generator
 from latentry.latent.recovery import recover_codes
-from latentry.models.pretrained import load_pretrained, save_pretrained
+from latentry.models.pretrained import load_network, save_network
 from latentry.networks import ConditionalFlow, FlowDecoder, Perceptron
 from latentry.priors import Normal
 
@@ -63,8 +63,8 @@ def test_a_decoder_behind_a_flow_is_a_generator_that_is_saved_and_recovered(flow
     z, context = pairs()
     assert_close(decoder(torch.cat([context, flow(z, context)], 1)), inner(torch.cat([context, z], 1)))
     check_generator(decoder, torch.randn(3, 5).double())
-    save_pretrained(tmp_path, decoder.float(), Normal(5), {})
-    again = load_pretrained(tmp_path).network
+    save_network(tmp_path, decoder.float(), Normal(5), {})
+    again = load_network(tmp_path).network
     w = torch.randn(4, 5)
     assert_close(again(w), decoder(w))
     decoder.double()

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+import latentry as lt
 from latentry.cli import main
 from latentry.latent.inverse import fit_inverse, save_inverse
 from latentry.latent.quasi_eigenbasis import load_basis
-from latentry.models.pretrained import Pretrained, load_pretrained, save_pretrained
+from latentry.models.pretrained import save_network
 from latentry.networks import DCGANGenerator
 from latentry.priors import Normal
 from latentry.storage import read_json, read_metadata, read_tensors
@@ -33,26 +34,26 @@ def run(*arguments: object) -> int:
 
 
 @pytest.fixture(scope="module")
-def shipped() -> Pretrained:
-    return load_pretrained("digits-generator")
+def shipped() -> lt.GenerativeModel:
+    return lt.load_model("digits-generator")
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, shipped: Pretrained) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory, shipped: lt.GenerativeModel) -> Path:
     """A quick inverse of the shipped generator, another generator in `other`, and six digits decomposed in `done`."""
     folder = tmp_path_factory.mktemp("decompose")
     assert isinstance(shipped.prior, Normal)
-    quick = fit_inverse(shipped.network, shipped.prior, steps=20, batch_size=16, width=4, checkpoint_every=20)
+    quick = fit_inverse(shipped.generator, shipped.prior, steps=20, batch_size=16, width=4, checkpoint_every=20)
     save_inverse(folder / "inverse", quick)
     torch.manual_seed(1)
-    save_pretrained(folder / "other", DCGANGenerator(64, width=4).eval(), Normal(64), {})
+    save_network(folder / "other", DCGANGenerator(64, width=4).eval(), Normal(64), {})
     images = ["--data=digits", "--count=6", "--encode", "--inverse", folder / "inverse"]
     assert run("decompose", *FEW, *images, "--reader=digits-judge", "--out", folder / "done") == 0
     return folder
 
 
-def test_the_basis_loads_back_and_its_coefficients_give_the_codes_back(place: Path, shipped: Pretrained) -> None:
-    basis = load_basis(place / "done" / "basis", shipped.network)
+def test_the_basis_loads_back_and_its_coefficients_give_the_codes_back(place: Path, shipped: lt.GenerativeModel) -> None:
+    basis = load_basis(place / "done" / "basis", shipped.generator)
     found = read_tensors(place / "done" / "coefficients.safetensors")
     assert (basis.num_labels, basis.latent_dim, basis.orthogonal) == (10, 64, True)
     assert found["z"].shape == (6, 64)
@@ -91,12 +92,14 @@ def test_an_earlier_basis_is_taken_as_it_is_and_json_is_all_that_is_printed(
 
 
 @pytest.mark.parametrize("kind", sorted({*get_args(BasisKind)} - {"principal"}))  # that one takes half a minute
-def test_every_kind_of_basis_has_a_row_for_each_label_that_its_codes_hold_most_of(kind: Any, shipped: Pretrained) -> None:
+def test_every_kind_of_basis_has_a_row_for_each_label_that_its_codes_hold_most_of(
+    kind: Any, shipped: lt.GenerativeModel
+) -> None:
     settings = BasisSettings(out="", kind=kind, per_label=60)
     classifier = load_classifier("digits-guide", CPU)
     assert isinstance(shipped.prior, Normal)
     basis = made_basis(settings, shipped, shipped.prior, classifier)
-    fresh = labelled_codes(shipped.network, classifier, shipped.prior, 400, torch.Generator().manual_seed(5))
+    fresh = labelled_codes(shipped.generator, classifier, shipped.prior, 400, torch.Generator().manual_seed(5))
     own = basis.coefficients(fresh.z)[:, :10]
     own = (own - own.mean(0)) / own.std(0)
     assert basis.num_labels == 10

@@ -98,9 +98,9 @@ def results() -> Iterator[tuple[str, Any]]:
         "recovered codes",
         RecoveredCodes(z[:2], torch.tensor([0.0, 1.0]), flags, flags, nothing, whole, nothing, nothing, ("a", "b")),
     )
-    yield "generator", lt.load_pretrained("digits-generator")
-    yield "label split", lt.load_label_split("digits-split")
-    yield "semantic", lt.load_semantic("letters-semantic")
+    yield "generator", lt.load_model("digits-generator")
+    yield "label split", lt.load_model("digits-split")
+    yield "semantic", lt.load_model("letters-semantic")
     for distribution in (prior, HalfUniformHalfNormal(D), GammaRadius(D), SphericalCauchy(D), LogUniformRadius(D)):
         yield type(distribution).__name__, distribution
     yield "mixture", NormalMixture(torch.eye(3, 4), torch.ones(3, 4))

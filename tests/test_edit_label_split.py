@@ -10,7 +10,8 @@ from torch.testing import assert_close
 
 from latentry.cli import main
 from latentry.data.sources import load_dataset
-from latentry.models.label_split import LabelSplit, save_label_split
+from latentry.models.label_split import LabelSplit
+from latentry.models.saving import save_model
 from latentry.networks import Zheng2019Decoder, Zheng2019Encoder
 from latentry.priors import NormalMixture
 from latentry.storage import read_json, read_tensors
@@ -24,7 +25,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     prior = NormalMixture(torch.randn(4, S), torch.ones(4, S)).beside_normal(U)
     encoders = Zheng2019Encoder(S, width=1).eval(), Zheng2019Encoder(2 * U, width=1).eval()
     folder = tmp_path_factory.mktemp("split")
-    save_label_split(folder, LabelSplit(*encoders, Zheng2019Decoder(S + U, width=1).eval(), prior, S), {})
+    save_model(folder, LabelSplit(Zheng2019Decoder(S + U, width=1).eval(), prior, *encoders, S))
     return folder
 
 

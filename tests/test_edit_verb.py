@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+import latentry as lt
 from latentry.cli import main
 from latentry.latent.inverse import fit_inverse, save_inverse
 from latentry.latent.operators import rotate
 from latentry.latent.quasi_eigenbasis import load_basis, save_basis
 from latentry.latent.spectral import quasi_eigenvectors
-from latentry.models.pretrained import load_pretrained, save_pretrained
+from latentry.models.pretrained import save_network
 from latentry.networks import DCGANGenerator
 from latentry.priors import Normal
 from latentry.storage import read_json, read_tensors
@@ -34,13 +35,13 @@ def run(*arguments: object) -> int:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of the shipped generator a quick inverse and a rough basis; another generator in `other`."""
     folder = tmp_path_factory.mktemp("edit")
-    shipped, guide = load_pretrained("digits-generator"), load_pretrained("digits-guide")
+    shipped, guide = lt.load_model("digits-generator"), lt.load_model("digits-guide")
     assert isinstance(shipped.prior, Normal)
-    quick = fit_inverse(shipped.network, shipped.prior, steps=20, batch_size=16, width=4, checkpoint_every=20)
+    quick = fit_inverse(shipped.generator, shipped.prior, steps=20, batch_size=16, width=4, checkpoint_every=20)
     save_inverse(folder / "inverse", quick)
-    save_basis(folder / "basis", quasi_eigenvectors(shipped.network, guide.network, shipped.prior, per_label=40))
+    save_basis(folder / "basis", quasi_eigenvectors(shipped.generator, guide.network, shipped.prior, per_label=40))
     torch.manual_seed(1)
-    save_pretrained(folder / "other", DCGANGenerator(64, width=4).eval(), Normal(64), {})
+    save_network(folder / "other", DCGANGenerator(64, width=4).eval(), Normal(64), {})
     return folder
 
 

@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from latentry.models.gan import GAN, Objective, discriminator_loss, generator_loss, r1_penalty
+from latentry.models.gan import GANTraining, Objective, discriminator_loss, generator_loss, r1_penalty
 from latentry.networks import DCGANDiscriminator, DCGANGenerator
 from latentry.priors import Normal
 from latentry.training.loop import Update, optimizer_update, train
@@ -24,8 +24,8 @@ def linear_scores(features: int = 4) -> nn.Module:
     return nn.Sequential(nn.Linear(features, 1), nn.Flatten(0))
 
 
-def linear_gan(**settings: object) -> GAN:
-    return GAN(nn.Linear(2, 4), linear_scores(), Normal(2), **settings)
+def linear_gan(**settings: object) -> GANTraining:
+    return GANTraining(nn.Linear(2, 4), linear_scores(), Normal(2), **settings)
 
 
 def snapshot(network: nn.Module) -> list[Tensor]:
@@ -115,7 +115,7 @@ class Pictures:
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_each_update_moves_the_parameters_of_its_own_network_alone(objective: Objective, tmp_path: Path) -> None:
-    gan = GAN(DCGANGenerator(2, width=1), DCGANDiscriminator(width=1), Normal(2), objective=objective, r1=1.0)
+    gan = GANTraining(DCGANGenerator(2, width=1), DCGANDiscriminator(width=1), Normal(2), objective=objective, r1=1.0)
     before = {name: snapshot(network) for name, network in gan.networks.items()}
     order: list[str] = []
     play = gan.step
@@ -180,7 +180,7 @@ def test_without_r1_the_data_need_no_gradient(rng: torch.Generator) -> None:
 @pytest.mark.parametrize("codes", [100, 256, 1024])
 def test_the_averaged_generator_is_in_eval_mode_with_the_statistics_of_the_prior(codes: int) -> None:
     prior = Normal(3, loc=5.0, scale=2.0)
-    gan = GAN(nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 4)), linear_scores(), prior)
+    gan = GANTraining(nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 4)), linear_scores(), prior)
     for _ in range(3):
         gan.networks["generator"](torch.randn(8, 3) * 100)  # what training left behind
         gan.averages["generator"].update_parameters(gan.networks["generator"])

@@ -9,9 +9,10 @@ import torch
 from latentry.cli import main
 from latentry.data.sources import load_dataset
 from latentry.evaluation.proportions import share
-from latentry.models.label_split import LabelSplit, save_label_split
-from latentry.models.pretrained import load_pretrained, save_pretrained
-from latentry.models.semantic import SemanticModel, save_semantic
+from latentry.models.label_split import LabelSplit
+from latentry.models.pretrained import save_network
+from latentry.models.saving import load_model, save_model
+from latentry.models.semantic import SemanticModel
 from latentry.networks import DCGANGenerator, PlainClassifier, Zheng2019Decoder, Zheng2019Encoder
 from latentry.priors import Normal, NormalMixture, SemanticPlacement
 from latentry.storage import read_json
@@ -70,7 +71,7 @@ def test_a_success_needs_images_a_reader_and_a_reader_that_reads(x: torch.Tensor
 
 
 def test_the_shipped_judge_is_independent_of_all_but_itself() -> None:
-    found, _ = independent_reader(None, DIGITS, CPU, TEN, load_pretrained("digits-guide").fingerprint)
+    found, _ = independent_reader(None, DIGITS, CPU, TEN, load_model("digits-guide").fingerprint)
     assert found is not None
     assert found.name == "digits-judge"
     assert found.accuracy is not None
@@ -88,7 +89,7 @@ def test_the_shipped_judge_is_independent_of_all_but_itself() -> None:
     [
         ("digits-guide", Made((3, 64, 64), None), "images of 3 x 64 x 64, .*, got digits-guide, trained on 1 x 28 x 28"),
         ("digits-guide", Made((1, 28, 28), "fashion-mnist"), "of fashion-mnist, got digits-guide, which reads digits"),
-        ("digits-generator", DIGITS, "is a generator"),
+        ("digits-generator", DIGITS, "is a generator with its prior"),
     ],
 )  # fmt: skip
 def test_a_classifier_of_something_else_is_refused(name: str, made: Made, said: str) -> None:
@@ -106,14 +107,14 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models that have learned nothing, of every kind."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("untrained")
-    save_pretrained(folder / "generator", DCGANGenerator(8, width=2), Normal(8), {"data": {"name": "digits/train"}})
+    save_network(folder / "generator", DCGANGenerator(8, width=2), Normal(8), {"data": {"name": "digits/train"}})
     mixture = NormalMixture(torch.randn(10, 9), torch.ones(10, 9)).beside_normal(4)
     encoders = Zheng2019Encoder(9, width=1).eval(), Zheng2019Encoder(8, width=1).eval()
-    split = LabelSplit(*encoders, Zheng2019Decoder(13, width=1).eval(), mixture, 9)
-    save_label_split(folder / "split", split, {"data": {"name": "digits/train"}})
+    split = LabelSplit(Zheng2019Decoder(13, width=1).eval(), mixture, *encoders, 9)
+    save_model(folder / "split", split, {"data": {"name": "digits/train"}})
     placement = SemanticPlacement(("thick",), 8).observed(torch.tensor([[1.0], [-1.0], [0.0]]))
     encoder = Zheng2019Encoder(16, width=1).eval()
-    save_semantic(folder / "semantic", SemanticModel(Zheng2019Decoder(8, width=1).eval(), encoder, placement), {})
+    save_model(folder / "semantic", SemanticModel(Zheng2019Decoder(8, width=1).eval(), placement, encoder))
     return folder
 
 

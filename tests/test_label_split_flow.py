@@ -1,6 +1,7 @@
 """After a label split is trained: labels taken from z_u, posteriors of codes brought to the prior, nothing lost."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
@@ -10,26 +11,27 @@ from torch.testing import assert_close
 
 from latentry.evaluation.codes import goodness_of_fit
 from latentry.evaluation.held_out_probe import probe_held_out
-from latentry.models.label_split import LabelSplit, load_label_split, save_label_split
-from latentry.models.label_split_flow import CodePosterior, FlowTraining, behind_flow, refitted_prior
-from latentry.models.posterior import Posterior
+from latentry.models.label_split import LabelSplit, LabelSplitPosterior
+from latentry.models.label_split_flow import EncodedData, FlowTraining, behind_flow, refitted_prior
+from latentry.models.posteriors import Delta
+from latentry.models.saving import load_model, save_model
 from latentry.networks import ConditionalFlow, Perceptron
-from latentry.priors import Normal, NormalMixture
+from latentry.priors import DiagonalNormal, Normal, NormalMixture
 from latentry.training.loop import train
 from latentry.training.settings import LoopSettings
 
 K, S, U = 3, 2, 2
 
 
-def leaking_posteriors(n: int, seed: int) -> tuple[CodePosterior, torch.Tensor]:
+def leaking_posteriors(n: int, seed: int) -> tuple[EncodedData, torch.Tensor]:
     """z_s that names the label, and z_u on an arc that turns with it."""
     rng = torch.Generator().manual_seed(seed)
     y = torch.arange(n) % K
     z_s = torch.stack([3.0 * y, torch.randn(n, generator=rng)], 1)
     turn = y * 2 * torch.pi / K + torch.rand(n, generator=rng)
     z_u = 2 * torch.stack([turn.cos(), turn.sin()], 1)
-    narrow = torch.full((n, 2), -3.0)
-    return CodePosterior(Posterior(z_s, narrow), Posterior(z_u, narrow)), y
+    narrow = torch.full((n, 2), math.exp(-1.5))
+    return EncodedData(DiagonalNormal(z_s, narrow), DiagonalNormal(z_u, narrow)), y
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,7 @@ def test_behind_the_flow_codes_are_normal_and_know_nothing_of_labels(flow: Condi
     before, after = [], []
     for seed, n in ((1, 3000), (2, 600), (3, 1500)):
         posteriors, y = leaking_posteriors(n, seed)
-        z_s, z_u = posteriors.labels.drawn(rng), posteriors.styles.drawn(rng)
+        z_s, z_u = posteriors.label.sample(rng=rng), posteriors.style.sample(rng=rng)
         before.append((z_u, y))
         with torch.no_grad():
             after.append((flow(z_u, z_s), y))
@@ -66,7 +68,7 @@ def displacement(price: float, folder: Path) -> float:
         torch.randn(2000, S, generator=rng),
         torch.randn(2000, U, generator=rng) @ torch.tensor([[2.0, 1.0], [0.0, 0.3]]),
     )
-    posteriors = CodePosterior(Posterior(z_s, None), Posterior(z_u, None))
+    posteriors = EncodedData(Delta(z_s), DiagonalNormal(z_u, torch.full_like(z_u, 1e-6)))
     model = FlowTraining(posteriors, price, transforms=2, common=2, hidden=(16,))
     train(
         model, posteriors, LoopSettings(200, 256, "cosine"), folder, seed=1, accelerator=Accelerator(cpu=True), identity={}
@@ -94,36 +96,45 @@ def split() -> LabelSplit:
     torch.manual_seed(3)
     prior = NormalMixture(torch.randn(K, S), torch.ones(K, S)).beside_normal(U)
     encoders = Perceptron(5, 2 * S, (8,)), Perceptron(5, 2 * U, (8,))
-    return LabelSplit(*encoders, Perceptron(S + U, 5, (8,)), prior, S, 0.2)
+    return LabelSplit(Perceptron(S + U, 5, (8,)), prior, *encoders, S, 0.2)
 
 
 def test_reconstructions_stay_as_they_are_and_so_does_z_s(flow: ConditionalFlow, tmp_path: Path) -> None:
     plain = split()
     moved = behind_flow(plain, flow)
     x = torch.randn(7, 5)
-    assert_close(moved.decode(moved.centres(x)), plain.decode(plain.centres(x)), atol=1e-5, rtol=1e-4)
-    assert_close(moved.decode(moved.encode(x)), plain.decode(plain.encode(x)), atol=1e-5, rtol=1e-4)
-    assert_close(moved.encode(x)[:, :S], plain.encode(x)[:, :S])
-    assert (moved.encode(x)[:, S:] - plain.encode(x)[:, S:]).abs().max() > 0.01
-    save_label_split(tmp_path, moved, {})
-    again = load_label_split(tmp_path)
+    assert_close(moved.decode(moved.encode(x).mean), plain.decode(plain.encode(x).mean), atol=1e-5, rtol=1e-4)
+    z, w = (model.encode(x).sample(rng=torch.Generator().manual_seed(0)) for model in (plain, moved))
+    assert_close(moved.decode(w), plain.decode(z), atol=1e-5, rtol=1e-4)
+    assert_close(w[:, :S], z[:, :S])
+    assert (w[:, S:] - z[:, S:]).abs().max() > 0.01
+    save_model(tmp_path, moved, {})
+    again = load_model(tmp_path)
     assert again.least_deviation == 0.2
-    draws = (part.encode(x, rng=torch.Generator().manual_seed(1)) for part in (again, moved))
+    draws = (part.encode(x).sample(rng=torch.Generator().manual_seed(1)) for part in (again, moved))
     assert_close(*draws)
+
+
+def test_the_density_of_a_posterior_behind_a_flow_is_that_of_moved_codes(flow: ConditionalFlow) -> None:
+    """By Monte Carlo: the mean of p / q over draws of q is 1 for any density p, here one near q."""
+    q = behind_flow(split(), flow).encode(torch.randn(1, 5))
+    wide = LabelSplitPosterior(q.label, DiagonalNormal(q.style.loc, 0.8 * q.style.scale), flow)
+    with torch.no_grad():
+        z = q.sample(4000, rng=torch.Generator().manual_seed(0))
+        ratio = (wide.log_prob(z) - q.log_prob(z)).exp()
+    assert abs(ratio.mean() - 1) < 0.05
 
 
 def test_posteriors_are_no_narrower_than_they_may_be() -> None:
     narrow = dataclasses.replace(split(), least_deviation=0.9)
-    spread = narrow.posteriors(torch.randn(5, 5))[1].log_variance
-    assert spread is not None
-    assert (spread.exp().sqrt() >= 0.9 - 1e-6).all()
+    assert (narrow.encode(torch.randn(5, 5)).style.scale >= 0.9 - 1e-6).all()
 
 
 def test_the_mixture_has_the_moments_of_the_codes() -> None:
     rng = torch.Generator().manual_seed(0)
     y = torch.arange(30_000) % K
     mean = torch.randn(len(y), S, generator=rng) * torch.tensor([0.5, 2.0]) + y[:, None]
-    prior = refitted_prior(Posterior(mean, torch.full_like(mean, 0.0)), y, torch.tensor([0.2, 0.3, 0.5]), U)
+    prior = refitted_prior(DiagonalNormal(mean, torch.ones_like(mean)), y, torch.tensor([0.2, 0.3, 0.5]), U)
     assert_close(prior.loc[:, :S], torch.arange(3.0)[:, None].expand(-1, 2), atol=0.1, rtol=0)
     assert_close(prior.scale[:, :S], torch.tensor([1.25**0.5, 5**0.5]).expand(3, -1), atol=0.05, rtol=0)
     assert_close(prior.scale[:, S:], torch.ones(K, U))
@@ -132,4 +143,4 @@ def test_the_mixture_has_the_moments_of_the_codes() -> None:
 
 def test_a_class_of_one_has_no_deviation() -> None:
     with pytest.raises(ValueError, match=r"two data or more of each class, got \[2, 1\]"):
-        refitted_prior(Posterior(torch.randn(3, S), None), torch.tensor([0, 0, 1]), torch.ones(2) / 2, U)
+        refitted_prior(Delta(torch.randn(3, S)), torch.tensor([0, 0, 1]), torch.ones(2) / 2, U)

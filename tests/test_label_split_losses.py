@@ -5,18 +5,17 @@ import math
 import pytest
 import torch
 from torch import Tensor
-from torch.distributions import Independent, Normal, kl_divergence
+from torch.distributions import Independent, Normal
 from torch.testing import assert_close
 
 from latentry.models.label_split_losses import (
-    component_divergence,
     confusion_loss,
     mixture_classification_loss,
     mixture_likelihood_loss,
     mixture_logits,
-    normal_divergence,
     three_term_hinge,
 )
+from latentry.priors import DiagonalNormal, TrainedMixture
 
 N, K, D = 12, 4, 3
 
@@ -72,23 +71,17 @@ def test_the_worst_placed_codes_keep_their_gradient() -> None:
 def test_likelihood_is_the_negative_log_density_of_ones_own_component_but_for_a_constant(parts: Parts) -> None:
     z, y, loc, precision = parts
     log_p = components(loc[y], precision[y]).log_prob(z)
-    assert_close(mixture_likelihood_loss(z, y, loc, precision), -(log_p + D / 2 * math.log(2 * math.pi)).mean())
+    assert_close(
+        mixture_likelihood_loss(z, DiagonalNormal(loc[y], precision[y].rsqrt())),
+        -(log_p + D / 2 * math.log(2 * math.pi)).mean(),
+    )
 
 
-def test_divergence_from_a_component_is_that_of_torch(parts: Parts) -> None:
-    z, y, loc, precision = parts
-    log_variance = torch.linspace(-2, 1, N * D, dtype=torch.float64).view(N, D)
-    exact = kl_divergence(components(z, (-log_variance).exp()), components(loc[y], precision[y]))
-    assert_close(component_divergence(z, log_variance, y, loc, precision), exact.mean())
-
-
-def test_divergence_from_the_normal_posterior_is_a_mean_over_coordinates(parts: Parts) -> None:
-    z, y, *_ = parts
-    log_variance = torch.linspace(-2, 1, N * D, dtype=torch.float64).view(N, D)
-    standard = torch.zeros(1, D, dtype=torch.float64), torch.ones(1, D, dtype=torch.float64)
-    in_nats = component_divergence(z, log_variance, torch.zeros_like(y), *standard)
-    assert_close(normal_divergence(z, log_variance), in_nats / D)
-    assert normal_divergence(torch.zeros(2, 3), torch.zeros(2, 3)) == 0
+def test_a_trained_mixture_gives_the_component_of_each_label() -> None:
+    mixture = TrainedMixture(3, 2)
+    p = mixture(torch.tensor([2, 0]))
+    assert_close(p.loc, mixture.loc[[2, 0]])
+    assert_close(p.scale, torch.ones(2, 2))
 
 
 def test_confusion_is_least_where_the_classifier_answers_the_target_whatever_it_sees() -> None:

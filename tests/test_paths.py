@@ -10,7 +10,8 @@ from latentry.data.recovered import load_codes
 from latentry.evaluation.extractor import InceptionExtractor
 from latentry.latent.inverse import load_inverse
 from latentry.latent.quasi_eigenbasis import load_basis
-from latentry.models.pretrained import load_pretrained, save_pretrained
+from latentry.models.pretrained import save_network
+from latentry.models.saving import load_model
 from latentry.networks import DCGANGenerator
 from latentry.paths import user_path
 from latentry.priors import Normal, load_prior, save_prior
@@ -40,9 +41,9 @@ def test_what_names_no_file_is_refused(text: str, message: str) -> None:
 
 
 def test_models_and_priors_are_found_below_the_home_folder(home: Path) -> None:
-    save_pretrained(home / "model", DCGANGenerator(2, width=1), Normal(2), {})
+    save_network(home / "model", DCGANGenerator(2, width=1), Normal(2), {})
     save_prior(home / "prior.json", Normal(3))
-    assert load_pretrained("~/model").fingerprint == load_pretrained(home / "model").fingerprint
+    assert load_model("~/model").fingerprint == load_model(home / "model").fingerprint
     assert load_prior("~/prior.json").latent_dim == named_prior("~/prior.json").latent_dim == 3
 
 

@@ -11,7 +11,7 @@ from torch.distributions import Independent, kl_divergence
 from torch.distributions import Normal as TorchNormal
 from torch.testing import assert_close
 
-from latentry.priors import NormalMixture, SemanticPlacement, load_prior, save_prior
+from latentry.priors import DiagonalNormal, NormalMixture, SemanticPlacement, load_prior, save_prior
 
 LEVEL = 1e-4
 NAMES = ("thick", "slanted", "zero", "one")
@@ -85,8 +85,8 @@ def test_the_divergence_is_that_of_torch(combination: Any) -> None:
     a = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [-1.0, 1.0], [-1.0, 0.0], [0.0, -1.0]], dtype=torch.float64)
     there = placement.at(a)
     expected = kl_divergence(distribution(mean, (log_variance / 2).exp()), distribution(there.loc, there.scale))
-    assert_close(placement.divergence(mean, log_variance, a), expected)
-    assert_close(placement.divergence(there.loc, 2 * there.scale.log(), a), torch.zeros(6).double())
+    assert_close(placement.divergence(DiagonalNormal(mean, (log_variance / 2).exp()), a), expected)
+    assert_close(placement.divergence(there, a), torch.zeros(6).double())
 
 
 def test_unknown_levels_are_bounded_by_the_mixture_of_what_fits(placement: SemanticPlacement, rng: torch.Generator) -> None:
@@ -94,7 +94,7 @@ def test_unknown_levels_are_bounded_by_the_mixture_of_what_fits(placement: Seman
     a = torch.tensor([[nan, 0.0, 1.0, 0.0], [nan, nan, 0.0, 1.0], [1.0, 0.0, nan, nan]], dtype=torch.float64)
     mean = placement.at(a.nan_to_num()).loc + torch.randn(3, 12, dtype=torch.float64)
     log_variance = torch.full_like(mean, -1.0)
-    bound = placement.divergence(mean, log_variance, a)
+    bound = placement.divergence(DiagonalNormal(mean, (log_variance / 2).exp()), a)
     for row, levels in enumerate(a):
         fits = ((placement.combinations == levels) | levels.isnan()).all(1)
         own = NormalMixture(placement.loc[fits], placement.scale[fits]).double()
@@ -111,12 +111,13 @@ def test_unknown_levels_with_one_fitting_combination_are_as_if_known(placement: 
     assert_close(seen.probs, torch.tensor([2 / 3, 1 / 3]).double())
     mean = torch.randn(2, 12, dtype=torch.float64).requires_grad_()
     known, unknown = torch.tensor([[[1.0, 0, 1, 0], [0, 0, 0, 1]], [[1.0, math.nan, 1, 0], [0, 0, 0, 1]]]).double()
-    bounded = seen.divergence(mean, torch.zeros_like(mean), unknown)
-    assert_close(bounded, seen.divergence(mean, torch.zeros_like(mean), known))
+    q = DiagonalNormal(mean, torch.ones_like(mean))
+    bounded = seen.divergence(q, unknown)
+    assert_close(bounded, seen.divergence(q, known))
     (gradient,) = torch.autograd.grad(bounded.sum(), mean)
     assert_close(gradient, mean.detach() - seen.at(known).loc)
     with pytest.raises(ValueError, match=r"fit one of the combinations.*observed"):
-        seen.divergence(mean, mean, torch.tensor([[math.nan, 1.0, 1, 0]]).double().expand(2, -1))
+        seen.divergence(q, torch.tensor([[math.nan, 1.0, 1, 0]]).double().expand(2, -1))
 
 
 @pytest.mark.parametrize("overlapping", [False, True])

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from latentry.cli import main
-from latentry.models.pretrained import load_pretrained
+from latentry.models.pretrained import load_network
 from latentry.priors import GammaRadius, NormalMixture, Tabulated, Uniform, load_prior, save_prior
 from latentry.storage import read_json, write_json
 
@@ -65,7 +65,7 @@ def test_a_design_is_written_with_its_report_and_can_be_trained_with(
         "--device=cpu",
     ]
     assert run("train", "gan", *tiny, "--prior", tmp_path / "prior" / "prior.json", "--out", tmp_path / "gan") == 0
-    trained = load_pretrained(tmp_path / "gan" / "model").prior
+    trained = load_network(tmp_path / "gan" / "model").prior
     assert trained.marginal == prior.marginal
 
 

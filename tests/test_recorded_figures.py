@@ -22,15 +22,14 @@ def rng(seed: int) -> torch.Generator:
 
 def recovery() -> dict[str, float]:
     """Known codes of the shipped generator, and held-out digits that it cannot make."""
-    shipped = lt.load_pretrained("digits-generator")
-    assert shipped.prior is not None
+    shipped = lt.load_model("digits-generator")
     z = shipped.prior.sample(2, rng=rng(0))
     with torch.no_grad():
-        own = shipped.network(z)
-    found = lt.recover_codes(shipped.network, own, shipped.prior, rng=rng(1))
+        own = shipped.generator(z)
+    found = lt.recover_codes(shipped.generator, own, shipped.prior, rng=rng(1))
     solver = lt.LevenbergMarquardt(steps=6)
     real = digits().split("held-out").images(range(2))
-    nearest = lt.recover_codes(shipped.network, real, shipped.prior, solver=solver, restarts=1, rng=rng(1))
+    nearest = lt.recover_codes(shipped.generator, real, shipped.prior, solver=solver, restarts=1, rng=rng(1))
     return {
         "pixels": own.std().item(),
         "met": found.met.double().mean().item(),
@@ -42,11 +41,10 @@ def recovery() -> dict[str, float]:
 
 def judging() -> dict[str, float]:
     """How samples and codes of the shipped generator are judged."""
-    shipped, judge = lt.load_pretrained("digits-generator"), lt.load_pretrained("digits-judge").network
-    assert shipped.prior is not None
+    shipped, judge = lt.load_model("digits-generator"), lt.load_model("digits-judge").network
     z = shipped.prior.sample(300, rng=rng(2))
     with torch.no_grad():
-        x = shipped.network(z)
+        x = shipped.generator(z)
     fit = lt.goodness_of_fit(z, shipped.prior)
     report = lt.evaluate_samples(x, digits().split("held-out").images(range(300)), judge)
     return {
@@ -60,22 +58,21 @@ def judging() -> dict[str, float]:
 
 def directions() -> dict[str, float]:
     """The basis of labels of the shipped generator, from few codes."""
-    shipped, guide = lt.load_pretrained("digits-generator"), lt.load_pretrained("digits-guide").network
-    assert shipped.prior is not None
-    basis = lt.quasi_eigenvectors(shipped.network, guide, shipped.prior, per_label=100, rng=rng(3))
+    shipped, guide = lt.load_model("digits-generator"), lt.load_model("digits-guide").network
+    basis = lt.quasi_eigenvectors(shipped.generator, guide, shipped.prior, per_label=100, rng=rng(3))
     z = shipped.prior.sample(500, rng=rng(4))
     with torch.no_grad():
-        labels = predict_labels(guide, shipped.network(z))[0]
+        labels = predict_labels(guide, shipped.generator(z))[0]
     agree = lt.spectral_labels(basis, z, labels_only=True) == labels
     return {"label as largest coefficient": agree.double().mean().item(), "size": basis.vectors.abs().mean().item()}
 
 
 def parts() -> dict[str, float]:
     """The shipped label split on held-out digits, by posterior means."""
-    split, judge = lt.load_label_split("digits-split"), lt.load_pretrained("digits-judge").network
+    split, judge = lt.load_model("digits-split"), lt.load_model("digits-judge").network
     held_out = digits().split("held-out")
     x, y = held_out.images(range(300)), held_out.labels[:300]
-    z = split.centres(x)
+    z = split.encode(x).mean
     swapped = split.decode(split.swapped(z, z.roll(1, 0)))
     return {
         "deviation": z.std().item(),
@@ -86,11 +83,11 @@ def parts() -> dict[str, float]:
 
 def features() -> dict[str, float]:
     """The shipped letters: what they show of what was asked for."""
-    model = lt.load_semantic("letters-semantic")
-    z = model.placement.sample(100, rng=rng(5))
+    model = lt.load_model("letters-semantic")
+    z = model.prior.sample(100, rng=rng(5))
     x = model.decode(z)
-    found = model.placement.levels(model.encode(x))
-    return {"pixels": x.std().item(), "levels missed": (found - model.placement.levels(z)).square().mean().sqrt().item()}
+    found = model.prior.levels(model.encode(x).mean)
+    return {"pixels": x.std().item(), "levels missed": (found - model.prior.levels(z)).square().mean().sqrt().item()}
 
 
 FIGURES = {"recovery": recovery, "judging": judging, "directions": directions, "parts": parts, "features": features}

@@ -20,7 +20,8 @@ from latentry.data.survey import load_images
 from latentry.latent.measurements import Downsample
 from latentry.latent.solvers.adam import Adam
 from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
-from latentry.models.pretrained import load_pretrained, save_pretrained
+from latentry.models.pretrained import load_network, save_network
+from latentry.models.saving import load_model
 from latentry.networks import DCGANGenerator, PlainClassifier
 from latentry.priors import Normal, NormalMixture
 from latentry.reports.pictures import write_png
@@ -44,7 +45,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.no_grad():
         for _ in range(60):  # so that its normalisation knows its activations
             network(prior.sample(64))
-        save_pretrained(folder / "generator", network.eval(), prior, {})
+        save_network(folder / "generator", network.eval(), prior, {})
         for index, x in enumerate(network(prior.sample(5))):
             write_png(folder / "own" / f"{index}.png", x)
             write_png(folder / "noise" / f"{index}.png", torch.rand(1, 28, 28) * 2 - 1)
@@ -83,9 +84,9 @@ def test_own_images_are_known_from_others_once_the_generator_was_asked_first(
 
 
 def test_codes_of_a_labelled_prior_are_recovered_reported_and_evaluated(place: Path, tmp_path: Path) -> None:
-    trained = load_pretrained(place / "generator").network
+    trained = load_network(place / "generator").network
     loc = torch.tensor([[2.0, 0.0, 0.0, 0.0], [-2.0, 0.0, 0.0, 0.0]])
-    save_pretrained(tmp_path / "model", trained, NormalMixture(loc, torch.tensor([0.5, 1.0, 1.0, 1.0]).expand(2, 4)), {})
+    save_network(tmp_path / "model", trained, NormalMixture(loc, torch.tensor([0.5, 1.0, 1.0, 1.0]).expand(2, 4)), {})
     asked = ("--generator", tmp_path / "model", "--device=cpu", "--out")
     assert run("recover", place / "own", *asked, tmp_path / "codes") == 0
     result = read_json(tmp_path / "codes" / "results.json")["result"]
@@ -101,11 +102,11 @@ def test_codes_lie_in_shards_that_say_how_they_were_made(place: Path, tmp_path: 
     assert recover(place, tmp_path, *FEW, "--shard_size=2") == 0
     shards = sorted((tmp_path / "codes").iterdir())
     assert [path.name for path in shards] == [f"codes-0000{number}.safetensors" for number in range(3)]
-    codes, model = load_codes(tmp_path), load_pretrained(place / "generator")
+    codes, model = load_codes(tmp_path), load_model(place / "generator")
     assert [Path(name).name for name in codes.names] == [f"{index}.png" for index in range(5)]
     x = load_images([place / "own"], image_size=28, channels=1)
     with torch.no_grad():
-        error = (model.network(codes.z) - x).square().flatten(1).mean(1)
+        error = (model.generator(codes.z) - x).square().flatten(1).mean(1)
     torch.testing.assert_close(codes.reconstruction_error, error)
     facts = read_metadata(shards[1])
     assert (facts["generator"], facts["prior"]) == (model.fingerprint, repr(Normal(4)))
@@ -277,7 +278,7 @@ def test_smaller_images_are_compared_with_means_of_the_generators_pixels(place: 
     assert run(*command, "--out", tmp_path / "out") == 0
     codes = load_codes(tmp_path / "out")
     with torch.no_grad():
-        made = Downsample(2)(load_pretrained(place / "generator").network(codes.z))
+        made = Downsample(2)(load_network(place / "generator").network(codes.z))
     given = load_images([tmp_path / "small"], image_size=14, channels=1)
     torch.testing.assert_close(codes.reconstruction_error, (made - given).square().flatten(1).mean(1))
 
@@ -303,7 +304,7 @@ def test_an_inverse_gives_the_first_start(place: Path, tmp_path: Path, capsys: p
     assert learned.metadata["inverse"]
 
     torch.manual_seed(1)
-    save_pretrained(tmp_path / "other", DCGANGenerator(4, width=4), Normal(4), {})
+    save_network(tmp_path / "other", DCGANGenerator(4, width=4), Normal(4), {})
     assert (
         run("recover", place / "own", "--generator", tmp_path / "other", "--inverse", inverse, "--out", tmp_path / "o") == 2
     )
@@ -370,7 +371,7 @@ def test_resampling_draws_anew_what_lies_beyond_its_bound(name: ResamplingName) 
         (["--self_check=-1"], "--self_check of at least 0"),
         (["--shard_size=0"], "--shard_size of at least 1"),
         (["--batch_size=0"], "batch_size >= 1"),
-        (["--generator", "{tmp_path}/classifier"], "is it a classifier"),
+        (["--generator", "{tmp_path}/classifier"], "is a classifier"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -379,7 +380,7 @@ def test_bad_input_is_named(
 ) -> None:
     write_png(tmp_path / "small.png", torch.ones(1, 7, 9))
     write_png(tmp_path / "black.png", -torch.ones(1, 28, 28))
-    save_pretrained(tmp_path / "classifier", PlainClassifier(3, width=2), None, {})
+    save_network(tmp_path / "classifier", PlainClassifier(3, width=2), None, {})
     filled = [argument.format(place=place, tmp_path=tmp_path) for argument in extra]
     assert recover(place, tmp_path / "out", "--device=cpu", *filled) == 2
     error = " ".join(capsys.readouterr().err.split())

@@ -13,7 +13,7 @@ import torch
 
 from latentry import storage
 from latentry.cli import main
-from latentry.models.pretrained import save_pretrained
+from latentry.models.pretrained import save_network
 from latentry.networks import DCGANGenerator
 from latentry.priors import Normal, Tabulated, save_prior
 from latentry.storage import read_json, write_text
@@ -28,7 +28,7 @@ from latentry.training.settings import LoopSettings
 def generator(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("model")
     torch.manual_seed(0)
-    save_pretrained(folder, DCGANGenerator(4, width=2), Normal(4), {})
+    save_network(folder, DCGANGenerator(4, width=2), Normal(4), {})
     return str(folder)
 
 

@@ -10,20 +10,17 @@ from torch import nn
 from torch.distributions import Normal
 from torch.testing import assert_close
 
-from latentry.models.posterior import Posterior
+from latentry.models.saving import load_model, model_kind, save_model
 from latentry.models.semantic import (
     SemanticGANTraining,
     SemanticModel,
     SemanticVAETraining,
     code_error,
-    is_semantic,
     levels_error,
-    load_semantic,
     reconstruction_error,
-    save_semantic,
 )
 from latentry.networks import Perceptron, Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder
-from latentry.priors import NormalMixture, SemanticPlacement
+from latentry.priors import DiagonalNormal, NormalMixture, SemanticPlacement
 from latentry.training.loop import optimizer_update, train
 from latentry.training.settings import LoopSettings
 
@@ -51,13 +48,14 @@ class Toys:
 
 def test_errors_are_negative_log_densities_but_for_constants() -> None:
     z, mean, log_variance = torch.randn(3, 5, D, dtype=torch.float64)
-    q = Normal(mean, (log_variance / 2).exp())
+    scale = (log_variance / 2).exp()
     constant = D / 2 * torch.log(torch.tensor(2 * torch.pi))
-    assert_close(code_error(z, Posterior(mean, log_variance)) + constant, -q.log_prob(z).sum(1), check_dtype=False)
-    moved = PLACED.double().moved(z, "long", 0.5)
-    assert_close(levels_error(moved, Posterior(z, None), PLACED), torch.full((5,), 0.5 * 2.0**2, dtype=torch.float64))
+    exact = -Normal(mean, scale).log_prob(z).sum(1)
+    assert_close(code_error(z, DiagonalNormal(mean, scale)) + constant, exact, check_dtype=False)
+    moved, about = PLACED.double().moved(z, "long", 0.5), DiagonalNormal(z, torch.ones_like(z))
+    assert_close(levels_error(moved, about, PLACED), torch.full((5,), 0.5 * 2.0**2, dtype=torch.float64))
     style = torch.eye(D, dtype=torch.float64)[3]
-    assert_close(levels_error(z + style, Posterior(z, None), PLACED), torch.zeros(5, dtype=torch.float64))
+    assert_close(levels_error(z + style, about, PLACED), torch.zeros(5, dtype=torch.float64))
     PLACED.float()
     x, x_hat = torch.randn(2, 5, 2, 3, dtype=torch.float64)
     there, at_zero = (Normal(x_hat, 0.7).log_prob(data).flatten(1).sum(1) for data in (x, x_hat))
@@ -94,7 +92,7 @@ def trained(model: Any, folder: Path, steps: int) -> None:
 
 
 def learned(model: Any, name: str) -> SemanticModel:
-    return SemanticModel(model.networks[name], model.networks["encoder"], model.placement)
+    return SemanticModel(model.networks[name], model.placement, model.networks["encoder"])
 
 
 def test_features_are_where_they_were_placed_and_their_reverse_is_beyond_neutral(tmp_path: Path) -> None:
@@ -104,10 +102,10 @@ def test_features_are_where_they_were_placed_and_their_reverse_is_beyond_neutral
     trained(second, tmp_path / "gan", 100)
     toys = Toys()
     for model in (learned(first, "decoder"), learned(second, "generator")):
-        levels = model.placement.levels(model.encode(toys.x))
+        levels = model.prior.levels(model.encode(toys.x).mean)
         assert (levels.round() == toys.a).double().mean() > 0.9
-        z = model.placement.at(model.placement.named({"red": 1})).sample(200, rng=torch.Generator().manual_seed(1))
-        neutral, present, turned = (model.decode(model.placement.moved(z, "long", by)) for by in (0, 1, -1))
+        z = model.prior.at(model.prior.named({"red": 1})).sample(200, rng=torch.Generator().manual_seed(1))
+        neutral, present, turned = (model.decode(model.prior.moved(z, "long", by)) for by in (0, 1, -1))
         assert abs(neutral[:, 0].mean()) < 0.3
         assert 1.5 < present[:, 0].mean() < 2.5
         assert (turned[:, 0] < neutral[:, 0]).double().mean() > 0.95  # no such datum was seen
@@ -123,7 +121,7 @@ def test_the_divergence_gains_its_weight_by_and_by(tmp_path: Path) -> None:
     toys = Toys()
     missed = []
     for model in (slow, quick):
-        levels = model.placement.levels(learned(model, "decoder").encode(toys.x))
+        levels = model.placement.levels(learned(model, "decoder").encode(toys.x).mean)
         missed.append((levels - toys.a).square().mean().item())
     assert missed[1] < 0.25 * missed[0]
 
@@ -190,16 +188,16 @@ def test_a_discriminator_takes_levels_as_it_takes_labels() -> None:
 
 def test_a_model_is_kept_and_serves_as_a_generator(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = SemanticModel(Zheng2019Decoder(D, width=1).eval(), Zheng2019Encoder(2 * D, width=1).eval(), PLACED)
-    save_semantic(tmp_path, model, {"seed": 0})
-    assert is_semantic(tmp_path)
-    again = load_semantic(tmp_path)
+    model = SemanticModel(Zheng2019Decoder(D, width=1).eval(), PLACED, Zheng2019Encoder(2 * D, width=1).eval())
+    save_model(tmp_path, model, {"seed": 0})
+    assert model_kind(tmp_path) is SemanticModel
+    again = load_model(tmp_path, SemanticModel)
     x = torch.randn(3, 1, 28, 28)
-    assert_close(again.decode(again.encode(x)), model.decode(model.encode(x)))
-    assert again.placement.features == PLACED.features
-    assert isinstance(again.placement, NormalMixture)
-    with pytest.raises(ValueError, match="expected the folder of a semantic model"):
-        load_semantic("digits-generator")
+    assert_close(again.decode(again.encode(x).mean), model.decode(model.encode(x).mean))
+    assert again.prior.features == PLACED.features
+    assert isinstance(again.prior, NormalMixture)
+    with pytest.raises(ValueError, match="expected a semantic model, but digits-generator is a generator"):
+        load_model("digits-generator", SemanticModel)
 
 
 @pytest.mark.parametrize("wrong", [{"consistency_weight": -1.0}, {"reversed_share": 1.5}, {"r1_every": 0}])

@@ -27,7 +27,7 @@ def test_there_are_seven_and_they_fit_in_eight_megabytes() -> None:
 
 
 def test_the_fashion_judge_sees_no_more_than_128_features_and_reads_its_classes() -> None:
-    model = lt.load_pretrained("fashion-judge")
+    model = lt.load_model("fashion-judge")
     assert model.network.features(torch.zeros(2, 1, 28, 28)).shape[1] <= 128
     assert model.card["data"]["name"].startswith("fashion-mnist/train")
     assert model.card["metrics"]["held-out"]["value"] >= 0.9
@@ -35,7 +35,7 @@ def test_the_fashion_judge_sees_no_more_than_128_features_and_reads_its_classes(
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_a_classifier_reads_98_percent_of_the_held_out_digits_as_its_card_says(name: str) -> None:
-    model = lt.load_pretrained(name)
+    model = lt.load_model(name)
     held_out = digits().split("held-out")
     found = share(predict_labels(model.network, held_out.images())[0] == held_out.labels)
     assert found.value >= 0.98
@@ -43,7 +43,7 @@ def test_a_classifier_reads_98_percent_of_the_held_out_digits_as_its_card_says(n
 
 
 def test_guide_and_judge_share_neither_build_nor_seed_nor_training_digits() -> None:
-    guide, judge = map(lt.load_pretrained, CLASSIFIERS)
+    guide, judge = map(lt.load_model, CLASSIFIERS)
     assert type(guide.network) is not type(judge.network)
     assert guide.card["settings"]["seed"] != judge.card["settings"]["seed"]
     folds = [digits().split("train").fold(*model.card["settings"]["fold"]) for model in (guide, judge)]
@@ -55,18 +55,16 @@ def test_no_classifier_and_no_generator_was_trained_on_held_out_or_validation_di
     source = digits()
     train, *others = (set(source.split(name).items.tolist()) for name in ("train", "validation", "held-out"))
     assert not train & set.union(*others)
-    card = lt.load_pretrained("digits-generator").card
+    card = lt.load_model("digits-generator").card
     assert card["data"]["fingerprint"] == source.split("train").fingerprint()
 
 
 def test_the_generator_makes_all_ten_digits_and_the_judge_is_sure_of_most() -> None:
-    model = lt.load_pretrained("digits-generator")
-    assert model.prior is not None
-    with torch.no_grad():
-        x = model.network(model.prior.sample(1000, rng=torch.Generator().manual_seed(0)))
+    model = lt.load_model("digits-generator")
+    x = model.decode(model.prior.sample(1000, rng=torch.Generator().manual_seed(0)))
     assert x.shape == (1000, 1, 28, 28)
     assert x.abs().max() <= 1
-    labels, confidence = predict_labels(lt.load_pretrained("digits-judge").network, x)
+    labels, confidence = predict_labels(lt.load_model("digits-judge").network, x)
     assert (labels.bincount(minlength=10) >= 40).all()
     assert share(confidence > 0.8).value == pytest.approx(model.card["metrics"]["judge_sure"]["value"], abs=0.05)
     assert share(confidence > 0.8).value > 0.7
@@ -74,32 +72,31 @@ def test_the_generator_makes_all_ten_digits_and_the_judge_is_sure_of_most() -> N
 
 def test_the_generator_maps_like_codes_to_like_images() -> None:
     """The gradient of the generator reaches every latent: none is dead."""
-    model = lt.load_pretrained("digits-generator")
-    assert model.prior is not None
+    model = lt.load_model("digits-generator")
     z = model.prior.sample(64, rng=torch.Generator().manual_seed(1)).requires_grad_(True)
     weights = torch.randn(1, 1, 28, 28, generator=torch.Generator().manual_seed(2))
-    (gradient,) = torch.autograd.grad((model.network(z) * weights).sum(), z)
+    (gradient,) = torch.autograd.grad((model.generator(z) * weights).sum(), z)
     use = gradient.square().mean(0).sqrt()
     assert use.min() > 0.05 * use.max()
 
 
 def test_the_label_split_names_held_out_digits_and_carries_styles_over() -> None:
-    split = lt.load_label_split("digits-split")
+    split = lt.load_model("digits-split", lt.LabelSplit)
     held_out = digits().split("held-out")
     x, y = held_out.images(), held_out.labels
-    z = split.centres(x)
+    z = split.encode(x).mean
     named = share(split.label_log_probs(z).argmax(1) == y)
     assert named.value >= 0.99
-    assert named.value == pytest.approx(lt.load_pretrained("digits-split").card["metrics"]["accuracy"]["value"], abs=0.005)
+    assert named.value == pytest.approx(split.card["metrics"]["accuracy"]["value"], abs=0.005)
     swapped = split.decode(split.swapped(z, z.roll(1, 0)))
-    assert share(predict_labels(lt.load_pretrained("digits-judge").network, swapped)[0] == y).value >= 0.95
+    assert share(predict_labels(lt.load_model("digits-judge").network, swapped)[0] == y).value >= 0.95
     slant = torch.stack([measure_strokes(images[:300]).slant for images in (swapped, x.roll(1, 0))])
     assert torch.corrcoef(slant)[0, 1] > 0.5  # with the images that gave z_u
 
 
 def test_the_letters_were_shown_no_light_face_and_reverse_what_is_bold_all_the_same() -> None:
-    model, card = lt.load_semantic("letters-semantic"), lt.load_pretrained("letters-semantic").card
-    placement = model.placement
+    model = lt.load_model("letters-semantic", lt.SemanticModel)
+    card, placement = model.card, model.prior
     assert card["settings"]["held_out"] == "bold=-1"
     assert placement.features[:4] == ("bold", "italic", "serif", "mono")
     assert not (placement.combinations[:, 0] == -1).any()
@@ -111,16 +108,14 @@ def test_the_letters_were_shown_no_light_face_and_reverse_what_is_bold_all_the_s
     assert light.mean() < 0.8 * regular.mean()
     left, right = (measure_strokes(model.decode(placement.moved(z, "italic", by))).slant for by in (-1, 1))
     assert share(left < right).value >= 0.95
-    found = placement.levels(model.encode(model.decode(z)))[:, len(placement.features) - 26 :]
+    found = placement.levels(model.encode(model.decode(z)).mean)[:, len(placement.features) - 26 :]
     assert share(found.argmax(1) == a[:, len(placement.features) - 26 :].argmax(1)).value >= 0.9
 
 
 def test_the_painted_generator_makes_64_pixel_colour_images_of_100_latents_as_varied_as_its_data() -> None:
-    model = lt.load_pretrained("painted-generator")
-    assert model.prior is not None
+    model = lt.load_model("painted-generator")
     assert model.prior.latent_dim == 100
-    with torch.no_grad():
-        x = model.network(model.prior.sample(64, rng=torch.Generator().manual_seed(0)))
+    x = model.decode(model.prior.sample(64, rng=torch.Generator().manual_seed(0)))
     assert x.shape == (64, 3, 64, 64)
     real = lt.load_dataset("painted-digits").split("train").images(range(64))
     for made, given in ((x.std(0).mean(), real.std(0).mean()), (x.std((2, 3)).mean(), real.std((2, 3)).mean())):

@@ -16,7 +16,7 @@ from latentry.data.sources import load_dataset
 from latentry.latent.encoding import fit_encoder
 from latentry.latent.inverse import fit_inverse, load_inverse, save_inverse
 from latentry.latent.spectral import basis_from_codes, load_basis, save_basis
-from latentry.models.pretrained import load_pretrained, save_pretrained
+from latentry.models.pretrained import load_network, save_network
 from latentry.networks import DCGANGenerator, PlainClassifier
 from latentry.priors import Normal
 from latentry.storage import read_json, read_tensors
@@ -48,10 +48,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("encoder")
     for seed, name in enumerate(("generator", "other")):
         torch.manual_seed(seed)
-        save_pretrained(folder / name, DCGANGenerator(D, width=2).eval(), Normal(D), {})
-    save_pretrained(folder / "classifier", PlainClassifier(LABELS, width=2), None, {})
-    save_pretrained(folder / "colour", PlainClassifier(LABELS, channels=3, width=2), None, {})
-    generator = load_pretrained(folder / "generator").network
+        save_network(folder / name, DCGANGenerator(D, width=2).eval(), Normal(D), {})
+    save_network(folder / "classifier", PlainClassifier(LABELS, width=2), None, {})
+    save_network(folder / "colour", PlainClassifier(LABELS, channels=3, width=2), None, {})
+    generator = load_network(folder / "generator").network
     save_inverse(folder / "inverse", fit_inverse(generator, Normal(D), **{**TINY, "width": 3}))
     z = Normal(D).sample(60, rng=torch.Generator().manual_seed(2))
     basis = basis_from_codes(z, torch.arange(60) % LABELS, generator=generator)
@@ -86,7 +86,7 @@ def test_the_verb_does_what_the_function_does_and_writes_what_the_record_says(
         assert row in said
     assert {"pairs.png", "results.json", "inverse.json", "course.json"} <= {path.name for path in tmp_path.iterdir()}
 
-    model = load_pretrained(place / "generator")
+    model = load_network(place / "generator")
     encoder = load_inverse(tmp_path, model.network)
     result = read_json(tmp_path / "results.json")["result"]
     assert encoder.report.data is not None
@@ -101,7 +101,7 @@ def test_the_verb_does_what_the_function_does_and_writes_what_the_record_says(
         Normal(D),
         train.images(),
         y=train.labels,
-        classifier=load_pretrained(place / "classifier").network,
+        classifier=load_network(place / "classifier").network,
         start=load_inverse(place / "inverse"),
         validation=(validation.images(), validation.labels),
         rng=torch.Generator().manual_seed(4),
@@ -117,7 +117,7 @@ def test_other_verbs_encode_with_it(place: Path, tmp_path: Path) -> None:
     assert weights(tmp_path / "encoder").keys() == weights(place / "inverse").keys()
     ours = ["--generator", place / "generator", "--data", place / "few.npz", "--inverse", tmp_path / "encoder"]
     given = {"data": str(place / "few.npz"), "inverse": str(tmp_path / "encoder"), "count": 4}
-    model = load_pretrained(place / "generator")
+    model = load_network(place / "generator")
     coded = coded_images(CodedImagesSettings(out="", encode=True, **given), model.network, Normal(D))  # decompose and edit
     assert coded is not None
     assert_close(coded.z, load_inverse(tmp_path / "encoder")(coded.x))
@@ -128,7 +128,7 @@ def test_other_verbs_encode_with_it(place: Path, tmp_path: Path) -> None:
 def test_a_variational_one_without_classifier_and_basis_knows_no_labels(place: Path, tmp_path: Path) -> None:
     alone = ["--classifier=null", "--jitter=false", "--variational=true", "--difference=hinge"]
     assert run(*command(place, *alone, "--out", tmp_path)) == 0
-    encoder = load_inverse(tmp_path, load_pretrained(place / "generator").network)
+    encoder = load_inverse(tmp_path, load_network(place / "generator").network)
     assert encoder.variational
     assert encoder.report.data is not None
     assert (encoder.report.data.agreement, encoder.report.data.spectral_agreement) == (None, None)
@@ -200,7 +200,7 @@ BAD = [
     (["--data={place}/painted.npz"], "--image_size=28 --channels=1"),
     (["--classifier={place}/colour"], "got one that refuses them"),
     (["--classifier={place}/generator"], "expected a classifier"),
-    (["--generator={place}/classifier"], "is it a classifier"),
+    (["--generator={place}/classifier"], "is a classifier"),
     (["--data={place}/none"], "{place}/none"),
     (["--basis={place}/none"], "{place}/none"),
     (["--batch_size=1"], "batch_size >= 2"),

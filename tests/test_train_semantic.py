@@ -12,7 +12,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from latentry.cli import main
-from latentry.models.semantic import SemanticModel, load_semantic, save_semantic
+from latentry.models.saving import load_model, save_model
+from latentry.models.semantic import SemanticModel
 from latentry.networks import Zheng2019Decoder, Zheng2019Encoder
 from latentry.priors import SemanticPlacement, save_prior
 from latentry.storage import read_json, read_tensors
@@ -59,16 +60,16 @@ def test_it_leaves_both_stages_films_and_numbers(model: Path) -> None:
     result = read_json(out / "results.json")["result"]
     assert set(result["held_out"]) == {"vae", "gan"}
     assert set(result["held_out"]["gan"]) == {"reconstruction", "rate", "levels_missed"}
-    trained = load_semantic(model)
-    assert trained.placement.features == ("thick", "slanted", "cat", "dog")
-    assert not (trained.placement.combinations[:, 0] == -1).any()
-    assert (trained.placement.combinations[:, 1] == -1).any()
+    trained = load_model(model)
+    assert trained.prior.features == ("thick", "slanted", "cat", "dog")
+    assert not (trained.prior.combinations[:, 0] == -1).any()
+    assert (trained.prior.combinations[:, 1] == -1).any()
     with Image.open(out / "films.png") as sheet:
         assert sheet.width == 2 * (7 * 16 + 8 * 2)
     for stage in ("vae", "gan"):
         assert (out / stage / "previews" / "step-00000004.png").exists()
-        assert load_semantic(out / stage / "model").placement.features == trained.placement.features
-    first, second = (load_semantic(out / stage / "model") for stage in ("vae", "gan"))
+        assert load_model(out / stage / "model").prior.features == trained.prior.features
+    first, second = (load_model(out / stage / "model") for stage in ("vae", "gan"))
     assert same(first.encoder, second.encoder)
     assert not same(first.generator, second.generator)
 
@@ -85,7 +86,7 @@ def test_a_run_that_stopped_in_either_stage_goes_on_as_if_it_had_not(
     if "vae" in stopped:  # the second stage began from another decoder
         shutil.rmtree(parts / "gan")
     assert run("train", "semantic", "--out", parts, *more) == 0
-    a, b = (load_semantic(folder / "model") for folder in (whole, parts))
+    a, b = (load_model(folder / "model") for folder in (whole, parts))
     z = torch.randn(3, 6)
     assert_close(a.decode(z), b.decode(z), rtol=0, atol=0)
 
@@ -100,7 +101,7 @@ def test_a_run_that_stopped_in_either_stage_goes_on_as_if_it_had_not(
 )
 def test_its_options_train(data: Path, more: tuple[str, ...], tmp_path: Path) -> None:
     assert run("train", "semantic", "--data", data, "--out", tmp_path, *TINY, *more) == 0
-    assert load_semantic(tmp_path / "model").placement.latent_dim == 6
+    assert load_model(tmp_path / "model").prior.latent_dim == 6
 
 
 def test_a_placement_of_ones_own_is_taken_as_it_is(data: Path, tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_a_placement_of_ones_own_is_taken_as_it_is(data: Path, tmp_path: Path) -
     save_prior(tmp_path / "own.json", own)
     more = ("--classes=false", "--placement", tmp_path / "own.json")
     assert run("train", "semantic", "--data", data, "--out", tmp_path / "out", *TINY, *more) == 0
-    placement = load_semantic(tmp_path / "out" / "model").placement
+    placement = load_model(tmp_path / "out" / "model").prior
     assert_close(placement.means, means)
     assert_close(placement.deviations, torch.full((6,), 0.5))
 
@@ -150,7 +151,7 @@ def test_faces_with_a_list_of_attributes_are_data_too(tmp_path: Path) -> None:
     (folder / "list_attr_celeba.txt").write_text("\n".join(lines) + "\n")
     more = ("--image_size=16", "--attributes=[Smiling]")
     assert run("train", "semantic", "--data", folder, "--out", tmp_path / "out", *TINY, *more) == 0
-    placement = load_semantic(tmp_path / "out" / "model").placement
+    placement = load_model(tmp_path / "out" / "model").prior
     assert placement.features == ("Smiling",)
     assert placement.combinations.tolist() == [[0.0], [1.0]]  # not to smile is neutral
 
@@ -158,7 +159,7 @@ def test_faces_with_a_list_of_attributes_are_data_too(tmp_path: Path) -> None:
 def test_samples_have_the_levels_that_were_asked_for(model: Path, tmp_path: Path) -> None:
     asked = "--features=thick=-1,slanted=0.5,dog=1"
     assert run("sample", "--generator", model, "--out", tmp_path, "--count=400", "--json", asked) == 0
-    levels = load_semantic(model).placement.levels(read_tensors(tmp_path / "codes.safetensors")["z"])
+    levels = load_model(model).prior.levels(read_tensors(tmp_path / "codes.safetensors")["z"])
     assert_close(levels.mean(0), torch.tensor([-1.0, 0.5, 0.0, 1.0]), atol=0.06, rtol=0.0)
 
 
@@ -176,7 +177,7 @@ def test_a_level_far_from_those_of_training_is_noted(
 
 def test_what_is_not_asked_for_is_drawn_as_it_occurred(model: Path, tmp_path: Path) -> None:
     assert run("sample", "--generator", model, "--out", tmp_path, "--count=400", "--json", "--features=slanted=0") == 0
-    placement = load_semantic(model).placement
+    placement = load_model(model).prior
     levels = placement.levels(read_tensors(tmp_path / "codes.safetensors")["z"])
     expected = placement.probs @ placement.combinations
     expected[1] = 0
@@ -187,7 +188,7 @@ def test_what_is_not_asked_for_is_drawn_as_it_occurred(model: Path, tmp_path: Pa
 def test_features_of_images_are_set_and_reversed(encode: bool, model: Path, data: Path, tmp_path: Path) -> None:
     more = ("--data", data, "--count=3", "--frames=3", "--json", *(["--encode"] if encode else []))
     assert run("edit", "--generator", model, "--out", tmp_path, "--features=dog=1", "--reverse=thick", *more) == 0
-    codes, placement = read_tensors(tmp_path / "codes.safetensors"), load_semantic(model).placement
+    codes, placement = read_tensors(tmp_path / "codes.safetensors"), load_model(model).prior
     before, after = (placement.levels(codes[name]) for name in ("z", "z_edited"))
     assert_close(after, before * torch.tensor([-1.0, 1, 0, 0]) + torch.tensor([0.0, 0, 0, 1]), atol=1e-4, rtol=0.0)
     result = read_json(tmp_path / "results.json")["result"]["levels"]
@@ -232,5 +233,5 @@ def test_a_model_without_free_features_shows_samples(tmp_path: Path) -> None:
     torch.manual_seed(0)
     placement = SemanticPlacement("ab", 3, exclusive="ab")
     networks = Zheng2019Decoder(3, 16, width=1).eval(), Zheng2019Encoder(6, 16, width=1).eval()
-    save_semantic(tmp_path, SemanticModel(*networks, placement), {})
-    assert feature_films(load_semantic(tmp_path), 0).shape[-1] == 10 * 16 + 11 * 2
+    save_model(tmp_path, SemanticModel(networks[0], placement, networks[1]))
+    assert feature_films(load_model(tmp_path), 0).shape[-1] == 10 * 16 + 11 * 2

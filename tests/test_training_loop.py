@@ -23,7 +23,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.testing import assert_close
 
 from latentry import storage
-from latentry.models.gan import GAN
+from latentry.models.gan import GANTraining
 from latentry.networks import DCGANDiscriminator, DCGANGenerator
 from latentry.priors import Normal
 from latentry.storage import read_json, read_tensors
@@ -89,11 +89,11 @@ def quiet_line(**changes: Any) -> NoisyLine:
     return NoisyLine(**{"optimizer": lambda p: SGD(p, lr=0.1), "noise": 0.0, "dropout": 0.0, **changes})
 
 
-def tiny_gan(memory_format: torch.memory_format = torch.contiguous_format) -> GAN:
+def tiny_gan(memory_format: torch.memory_format = torch.contiguous_format) -> GANTraining:
     torch.manual_seed(2)
     generator = DCGANGenerator(4, 28, 1, 2).to(memory_format=memory_format)  # type: ignore[call-overload]
     discriminator = DCGANDiscriminator(28, 1, 2, "spectral").to(memory_format=memory_format)  # type: ignore[call-overload]
-    return GAN(generator, discriminator, Normal(4), r1=1.0, r1_every=2, generator_lr=1e-3, discriminator_lr=1e-3)
+    return GANTraining(generator, discriminator, Normal(4), r1=1.0, r1_every=2, generator_lr=1e-3, discriminator_lr=1e-3)
 
 
 TOYS: dict[str, tuple[Callable[[], Trainable], Callable[[], Table]]] = {

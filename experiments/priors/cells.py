@@ -20,7 +20,8 @@ from latentry.evaluation.extractor import ClassifierExtractor, RememberingExtrac
 from latentry.evaluation.paths import evaluate_paths
 from latentry.evaluation.samples import SampleReport, evaluate_samples
 from latentry.holding import evaluated
-from latentry.models.pretrained import load_pretrained
+from latentry.models.classifier import Classifier
+from latentry.models.saving import load_model
 from latentry.networks import DCGANGenerator, channels_last
 from latentry.priors import (
     GammaRadius,
@@ -146,7 +147,7 @@ class PriorCell(Cell):
 
     def work(self, place: Place) -> dict[str, Any]:
         generator, prior, mark = self._trained(place)
-        model = load_pretrained(self.extractor)
+        model = load_model(self.extractor, Classifier)
         extractor = ClassifierExtractor(
             model.network.to(place.device), data_fingerprint=model.card.get("data", {}).get("fingerprint")
         )
@@ -190,7 +191,7 @@ class PriorCell(Cell):
                 )
             )  # fmt: skip
         model, prior = load_generator(str(home / "model"))
-        return model.network.to(place.device), prior, model.fingerprint
+        return model.generator.to(place.device), prior, model.fingerprint
 
 
 @lru_cache(maxsize=4)
@@ -198,7 +199,7 @@ def _seconds(data: str, extractor: str, latent_dim: int, width: int, batch: int,
     """Of a forward pass of a generator, and of the extractor on what it makes."""
     channels, side, _ = load_dataset(data).shape
     generator = channels_last(DCGANGenerator(latent_dim, side, channels, width)).to(device).eval()
-    classifier = load_pretrained(extractor).network.to(device)
+    classifier = load_model(extractor, Classifier).network.to(device)
     z = torch.randn(batch, latent_dim, device=device)
     with torch.no_grad():
         x = generator(z)

@@ -46,7 +46,7 @@ _ENCODER = 8
 
 def _generator(place: Place, name: str) -> tuple[nn.Module, UnlabelledPrior]:
     model, prior = load_generator(place.sources[name])
-    return model.network.to(place.device), prior
+    return model.generator.to(place.device), prior
 
 
 @lru_cache(maxsize=8)
@@ -54,7 +54,7 @@ def _sizes(name: str, device: str) -> tuple[int, float]:
     """Length of a generator's codes, and the seconds of a forward pass of one."""
     model, prior = load_generator(name)
     z = torch.randn(128, prior.latent_dim, device=device)
-    return prior.latent_dim, forward_seconds(model.network.to(device), z)
+    return prior.latent_dim, forward_seconds(model.generator.to(device), z)
 
 
 @dataclass(frozen=True)

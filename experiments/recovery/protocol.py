@@ -25,9 +25,11 @@ from latentry.evaluation.samples import evaluate_samples
 from latentry.holding import evaluated
 from latentry.latent.known_codes import FOUND, code_errors
 from latentry.latent.recovery import Recovery, recover_codes
-from latentry.models.classifier import predict_labels
-from latentry.models.gan import GAN
-from latentry.models.pretrained import load_pretrained, save_pretrained
+from latentry.models.classifier import Classifier, predict_labels
+from latentry.models.gan import GANTraining
+from latentry.models.generative import GenerativeModel
+from latentry.models.pretrained import load_network, save_network
+from latentry.models.saving import load_model, save_model
 from latentry.networks import Cho2020Discriminator, Cho2020Generator, DCGANDiscriminator, DCGANGenerator, channels_last
 from latentry.priors import IIDPrior, UnlabelledPrior
 from latentry.reports.pictures import grid as sheet
@@ -88,7 +90,7 @@ class GeneratorCell(Cell):
         """Of a forward pass of one code, whatever the prior and the seed."""
         return _forward_seconds(replace(self, prior="normal", seed=0), place.device)
 
-    def networks(self, prior: UnlabelledPrior) -> GAN:
+    def networks(self, prior: UnlabelledPrior) -> GANTraining:
         """The untrained networks and how they will be trained: as the shipped generator was, or as the paper's were."""
         channels, side, _ = load_dataset(self.data).shape
         rates: dict[str, Any] = {"generator_lr": self.lr, "discriminator_lr": self.lr, "objective": "least-squares"}
@@ -100,7 +102,7 @@ class GeneratorCell(Cell):
             generator = DCGANGenerator(self.latent_dim, side, channels, self.width)
             discriminator = DCGANDiscriminator(side, channels, self.width, "none")
             rates |= {"betas": (0.0, 0.99), "ema": 0.995, "r1": self.r1, "r1_every": 8}
-        return GAN(channels_last(generator), channels_last(discriminator), prior, **rates)
+        return GANTraining(channels_last(generator), channels_last(discriminator), prior, **rates)
 
     @torch.random.fork_rng()
     def work(self, place: Place) -> dict[str, Any]:
@@ -121,20 +123,19 @@ class GeneratorCell(Cell):
         )
         rng = torch.Generator(device).manual_seed(self.seed)
         generator = model.averaged_generator(rng)
-        save_pretrained(
-            home / "generator", generator, prior, {"trained_by": "experiments recovery", "settings": asdict(self)}
-        )
-        save_pretrained(home / "discriminator", model.networks["discriminator"], None, {"settings": asdict(self)})
+        kept = GenerativeModel(generator, prior, card={"trained_by": "experiments recovery", "settings": asdict(self)})
+        save_model(home / "generator", kept)
+        save_network(home / "discriminator", model.networks["discriminator"], None, {"settings": asdict(self)})
 
         held_out = data.split("held-out").images().to(device)
         z = prior.sample(len(held_out), rng=rng.manual_seed(self.seed))
         with evaluated(generator), torch.no_grad():
             samples = torch.cat([generator(part) for part in z.split(500)])
         write_png(place.picture(self.name), sheet(samples[: 4 * SHOWN].cpu(), SHOWN))
-        extractor = ClassifierExtractor(load_pretrained(self.classifier).network.to(device))
+        extractor = ClassifierExtractor(load_model(self.classifier, Classifier).network.to(device))
         report = evaluate_samples(samples, held_out, extractor, max_rows=2000, halves=2)
         return {
-            "generator": load_pretrained(home / "generator").fingerprint,
+            "generator": load_model(home / "generator").fingerprint,
             "frechet_distance": report.estimates["frechet_distance"].value,
         }
 
@@ -142,8 +143,8 @@ class GeneratorCell(Cell):
         """Generator, discriminator and prior."""
         model, prior = load_generator(str(place.home(self.name) / "generator"))
         assert isinstance(prior, IIDPrior)
-        discriminator = load_pretrained(place.home(self.name) / "discriminator").network
-        return model.network.to(place.device), discriminator.to(place.device), prior
+        discriminator = load_network(place.home(self.name) / "discriminator").network
+        return model.generator.to(place.device), discriminator.to(place.device), prior
 
 
 @lru_cache(maxsize=1)
@@ -267,7 +268,7 @@ class HeldOutCell(Cell):
             return self.tuning.protocol.recover(x, self.tuning.method, point, self.gan, place)
 
         found = recover(x)
-        classifier = load_pretrained(self.gan.classifier).network.to(place.device)
+        classifier = load_model(self.gan.classifier, Classifier).network.to(place.device)
         l1, l2 = _sums(x, found)
         write_png(place.picture(self.name), sheet(torch.cat([x[:SHOWN], found.x_hat[:SHOWN]]).cpu(), SHOWN))
 

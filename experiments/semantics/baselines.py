@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from latentry.data.features import FeaturedImages
-from latentry.models.gan import GAN
+from latentry.models.gan import GANTraining
 from latentry.models.semantic import SemanticGANTraining
 from latentry.networks import DCGANGenerator, Zheng2019Discriminator, channels_last
 from latentry.priors import Normal, SemanticPlacement
@@ -26,11 +26,11 @@ RECIPE: Mapping[str, Any] = {
 """What both are trained with, beside their learning rate."""
 
 
-def plain_gan(images: FeaturedImages, latent_dim: int, width: int, lr: float, device: torch.device) -> GAN:
+def plain_gan(images: FeaturedImages, latent_dim: int, width: int, lr: float, device: torch.device) -> GANTraining:
     """An untrained GAN that passes over levels."""
     generator, discriminator = _networks(images, latent_dim, width, told=0)
     prior = Normal(latent_dim).to(device)
-    return GAN(generator, discriminator, prior, generator_lr=lr, discriminator_lr=lr, **RECIPE)
+    return GANTraining(generator, discriminator, prior, generator_lr=lr, discriminator_lr=lr, **RECIPE)
 
 
 def conditional_gan(

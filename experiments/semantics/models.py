@@ -20,9 +20,10 @@ from experiments.semantics.baselines import RECIPE, conditional_gan, plain_gan
 from experiments.semantics.reverse import real_reverses
 from latentry.data.features import FeaturedImages, featured
 from latentry.data.sources import load_dataset
+from latentry.models.generative import GenerativeModel
 from latentry.models.level_reader import LevelHeads, LevelReaderTraining, read_levels
-from latentry.models.pretrained import load_pretrained, save_pretrained
-from latentry.models.semantic import load_semantic
+from latentry.models.pretrained import load_network, save_network
+from latentry.models.saving import load_model, save_model
 from latentry.networks import PlainClassifier, channels_last
 from latentry.priors import Normal, NormalMixture
 from latentry.storage import read_json, write_json
@@ -215,7 +216,7 @@ def train_reader(folder: Path, device: str, asked: ReaderCell) -> dict[str, Any]
         accelerator=Accelerator(cpu=device == "cpu"), identity=vars(asked), progress=unseen,
     )  # fmt: skip
     reader = model.averaged_reader(training.images.images(range(min(2000, len(training)))).to(device))
-    save_pretrained(home / "model", reader, None, {"features": heads.features, "exclusive": heads.exclusive})
+    save_network(home / "model", reader, None, {"features": heads.features, "exclusive": heads.exclusive})
     images = images_of(asked.data, asked.held_out, "train")
     real = real_reverses(images.seen, images.unseen, images.held_out)
     write_json(home / _REVERSES, real)
@@ -226,7 +227,7 @@ def train_reader(folder: Path, device: str, asked: ReaderCell) -> dict[str, Any]
 
 def load_reader(folder: Path, asked: ReaderCell, device: str) -> tuple[nn.Module, LevelHeads]:
     """What `train_reader` left."""
-    reader = load_pretrained(folder / "work" / asked.name / "model")
+    reader = load_network(folder / "work" / asked.name / "model")
     heads = LevelHeads(tuple(reader.card["features"]), tuple(reader.card["exclusive"]))
     return reader.network.to(device), heads
 
@@ -265,11 +266,11 @@ def load_maker(folder: Path, asked: VAECell | GANCell, device: str) -> Maker:
     """What either stage left."""
     home = folder / "work" / asked.name
     if isinstance(asked, GANCell) and asked.model in ALONE:
-        alone = load_pretrained(home / "model")
-        assert isinstance(alone.prior, Normal | NormalMixture), "a GAN alone has a normal prior or a placement"
-        return Maker(alone.network.to(device), alone.prior.to(device))
-    model = load_semantic(home / ("vae" if isinstance(asked, VAECell) else "gan") / "model")
-    return Maker(model.generator.to(device), model.placement.to(device))
+        model = load_model(home / "model", GenerativeModel).to(device)
+    else:
+        model = load_model(home / ("vae" if isinstance(asked, VAECell) else "gan") / "model", GenerativeModel).to(device)
+    assert isinstance(model.prior, Normal | NormalMixture), "the prior is a placement, or normal for a GAN alone"
+    return Maker(model.generator, model.prior)
 
 
 @torch.random.fork_rng()
@@ -290,7 +291,7 @@ def _train_alone(home: Path, device: str, asked: GANCell) -> dict[str, Any]:
     )  # fmt: skip
     generator = model.averaged_generator(torch.Generator(device).manual_seed(own.seed))
     prior = model.prior if asked.model == "gan" else model.placement
-    save_pretrained(home / "model", generator, prior, {"model": asked.model})
+    save_model(home / "model", GenerativeModel(generator, prior), {"model": asked.model})
     return {"losses": {name: values[-1] for name, values in done.losses.items()}}
 
 

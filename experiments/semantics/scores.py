@@ -127,7 +127,7 @@ def score_maker(folder: Path, device: str, asked: ScoresCell) -> dict[str, Any]:
     result: dict[str, Any] = {"samples": distances(x, images.seen, reader)}
     if not isinstance(maker.prior, SemanticPlacement):
         return result
-    model = SemanticModel(maker.generator, nn.Identity(), maker.prior)
+    model = SemanticModel(maker.generator, maker.prior, nn.Identity())
     write_png(pictures / f"{asked.name}-films.png", feature_films(model, asked.seed).cpu(), magnify=2)
     scene = _Scene(maker.generator, maker.prior, reader, heads, images, real_reverses_of(folder, asked.reader), rng)
     return result | _features(scene, asked)

@@ -46,7 +46,8 @@ from experiments.spectrum.spaces import (
     train_guide,
 )
 from latentry.data.sources import load_dataset
-from latentry.models.pretrained import load_pretrained
+from latentry.models.classifier import Classifier
+from latentry.models.saving import load_model
 from latentry.networks import DCGANGenerator, channels_last
 from latentry.reports.page import Picture, write_page
 from latentry.reports.tables import Table
@@ -204,7 +205,7 @@ def _costs(settings: SpectrumSettings, device: torch.device) -> dict[type, float
     """About the seconds of each kind of cell, from a few passes timed here and now; guesses from trials beside."""
     channels, side, _ = load_dataset(settings.data[0]).shape
     generator = channels_last(DCGANGenerator(settings.latent_dim, side, channels, settings.width)).to(device).eval()
-    reader = load_pretrained(settings.readers[0]).network.to(device).eval()
+    reader = load_model(settings.readers[0], Classifier).network.to(device).eval()
     z = torch.randn(_BATCH, settings.latent_dim, device=device)
     made = _passes(generator, z)
     seen = made + _passes(reader, generator(z).detach())

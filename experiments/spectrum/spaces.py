@@ -131,7 +131,7 @@ def train_generator(places: Places, asked: SpaceCell) -> dict[str, Any]:
         train_gan(_gan_settings(asked, home, places.device))
     model, prior = load_generator(_generator(places, asked))
     z = prior.sample(10 * SHOWN, rng=torch.Generator().manual_seed(asked.seed))
-    write_png(picture_of(places, asked.name), grid(decoded(model.network, z), 2 * SHOWN), magnify=2)
+    write_png(picture_of(places, asked.name), grid(decoded(model.generator, z), 2 * SHOWN), magnify=2)
     return {"generator": model.fingerprint}
 
 
@@ -207,7 +207,7 @@ def bench_of(places: Places, asked: EncoderCell) -> Bench:
     if not isinstance(prior, Normal):
         raise ValueError(f"expected a generator with the normal prior, got {prior!r}; the paper has no other")
     guide = asked.guide if isinstance(asked.guide, str) else str(home_of(places, asked.guide.name) / "model")
-    network = model.network.to(device).eval()
+    network = model.generator.to(device).eval()
     return Bench(network, prior, load_classifier(guide, device).eval(), device, load_dataset(asked.space.data))
 
 

@@ -20,12 +20,13 @@ from latentry.data.images import LabelledImages
 from latentry.data.sources import load_dataset
 from latentry.holding import evaluated
 from latentry.models.conditional import ConditionalTraining
-from latentry.models.label_split import LabelSplit, load_label_split
+from latentry.models.label_split import LabelSplit
 from latentry.models.label_split_weights import LabelSplitWeights
-from latentry.models.posterior import Posterior, normal_posterior
-from latentry.models.pretrained import load_pretrained, save_pretrained
+from latentry.models.posteriors import normal_posterior
+from latentry.models.pretrained import load_network, save_network
+from latentry.models.saving import load_model
 from latentry.networks import Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
-from latentry.priors import NormalMixture
+from latentry.priors import DiagonalNormal, NormalMixture
 from latentry.storage import read_json, write_json
 from latentry.tasks.runs import RESULTS
 from latentry.tasks.train_label_split import train_label_split
@@ -94,7 +95,7 @@ class Model:
         if self.split is None:
             return self
         split = self.split.before_flow()
-        return dataclasses.replace(self, decoder=split.decoder, split=split)
+        return dataclasses.replace(self, decoder=split.generator, split=split)
 
     def decode(self, z: Tensor) -> Tensor:
         """Data of codes."""
@@ -103,17 +104,17 @@ class Model:
 
     def posterior_mean(self, x: Tensor, y: Tensor) -> Tensor:
         """Posterior means of codes; conditional models are given the labels."""
-        return self.split.centres(x) if self.split is not None else self._whole(self._posterior(x, y).mean, y)
+        return self.split.encode(x).mean if self.split is not None else self._whole(self._posterior(x, y).mean, y)
 
     def draws(self, x: Tensor, y: Tensor, count: int, rng: torch.Generator) -> Tensor:
         """So many draws `(count, n, d)` from the posteriors, for one pass of the encoders."""
         if self.split is not None:
-            both = self.split.posteriors(x)
-            return torch.stack([self.split.drawn(both, rng) for _ in range(count)])
+            whole = self.split.encode(x)
+            return torch.stack([whole.sample(rng=rng) for _ in range(count)])
         posterior = self._posterior(x, y)
-        return torch.stack([self._whole(posterior.drawn(rng), y) for _ in range(count)])
+        return torch.stack([self._whole(posterior.sample(rng=rng), y) for _ in range(count)])
 
-    def _posterior(self, x: Tensor, y: Tensor) -> Posterior:
+    def _posterior(self, x: Tensor, y: Tensor) -> DiagonalNormal:
         assert self.encoder is not None, "only models with an encoder are asked for codes"
         batches = zip(x.split(_AT_ONCE), y.split(_AT_ONCE), strict=True)
         with evaluated(self.encoder), torch.no_grad():
@@ -175,15 +176,13 @@ class ModelCell(Cell):
         """The trained model, on the device of the place; a label split without its flow for `flow=False`."""
         home = place.home(self.name) / "model"
         if self.model in SPLITS:
-            split = load_label_split(home)
-            for part in (split.label_encoder, split.style_encoder, split.decoder, split.prior):
-                part.to(place.device)
-            model = Model(split.decoder, split.prior, split.label_dim, None, split)
+            split = load_model(home, LabelSplit).to(place.device)
+            model = Model(split.generator, split.prior, split.label_dim, None, split)
             return model if flow else model.before_flow()
         labelled, encodes, _ = CONDITIONAL[self.model]
-        decoder = load_pretrained(home)
+        decoder = load_network(home)
         assert isinstance(decoder.prior, NormalMixture), "conditional models have such a prior"
-        encoder = load_pretrained(home / "encoder").network.to(place.device) if encodes else None
+        encoder = load_network(home / "encoder").network.to(place.device) if encodes else None
         label_dim = decoder.prior.num_classes if labelled else 0
         return Model(decoder.network.to(place.device), decoder.prior.to(place.device), label_dim, encoder, None)
 
@@ -214,9 +213,9 @@ class ModelCell(Cell):
             progress=no_progress,
         )  # fmt: skip
         counts = torch.bincount(training.labels, minlength=training.num_classes)
-        save_pretrained(home / "model", model.networks["decoder"], model.prior(counts / counts.sum()), {"model": self.model})
+        save_network(home / "model", model.networks["decoder"], model.prior(counts / counts.sum()), {"model": self.model})
         if "encoder" in model.networks:
-            save_pretrained(home / "model" / "encoder", model.networks["encoder"], None, {"model": self.model})
+            save_network(home / "model" / "encoder", model.networks["encoder"], None, {"model": self.model})
         return {"result": {"losses": {name: values[-1] for name, values in done.losses.items() if values}}}
 
     def _conditional(self, data: LabelledImages) -> ConditionalTraining:

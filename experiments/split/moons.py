@@ -18,7 +18,7 @@ from experiments.frame.cell import Cell, Place, Row, no_progress
 from latentry.data.toys import three_moons
 from latentry.models.conditional import ConditionalTraining
 from latentry.models.label_split import LabelSplitTraining
-from latentry.models.label_split_flow import CodePosterior, settled
+from latentry.models.label_split_flow import EncodedData, settled
 from latentry.models.label_split_weights import LabelSplitWeights
 from latentry.networks import Perceptron
 from latentry.priors import TrainedMixture
@@ -88,13 +88,14 @@ class MoonsCell(Cell):
         for name, model in (("split", split_training), ("conditional", conditional)):
             train(model, points, loop, place.home(f"{self.name}-{name}"), **given)
         plain = split_training.split()
-        posterior = CodePosterior(*plain.posteriors(points.x))
+        q = plain.encode(points.x)
+        posterior = EncodedData(q.label, q.style)
         flow = place.home(f"{self.name}-flow")
         split = settled(plain, posterior, points.y, flow, steps=max(1, self.steps // 3), **given)
 
         rng = torch.Generator().manual_seed(self.seed)
         x, y = fresh.x, fresh.y
-        z = split.encode(x, rng=rng)
+        z = split.encode(x).sample(rng=rng)
         with torch.no_grad():
             sampled = conditional.networks["decoder"](conditional.prior().sample((), y, rng=rng))
         panels = {

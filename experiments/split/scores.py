@@ -31,8 +31,8 @@ from latentry.evaluation.information import active_units, label_information
 from latentry.evaluation.proportions import share
 from latentry.evaluation.samples import evaluate_samples
 from latentry.evaluation.strokes import stroke_correlations
-from latentry.models.classifier import predict_labels
-from latentry.models.pretrained import load_pretrained
+from latentry.models.classifier import Classifier, predict_labels
+from latentry.models.saving import load_model
 from latentry.priors import Normal
 from latentry.reports.figures import classes_figure
 from latentry.reports.pictures import write_sheet
@@ -112,7 +112,7 @@ class _Scoring:
     def __init__(self, cell: ScoresCell, place: Place) -> None:
         self.cell, self.place = cell, place
         self.model: Model = cell.model.load(place, flow=cell.flow)
-        saved, data = load_pretrained(cell.classifier), load_dataset(cell.model.data)
+        saved, data = load_model(cell.classifier, Classifier), load_dataset(cell.model.data)
         self.classifier: nn.Module = saved.network.to(place.device)
         fingerprint = saved.card.get("data", {}).get("fingerprint")
         self.extractor = ClassifierExtractor(self.classifier, data_fingerprint=fingerprint)

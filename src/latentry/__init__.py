@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from latentry.evaluation.codes import goodness_of_fit as goodness_of_fit
     from latentry.evaluation.paths import evaluate_paths as evaluate_paths
     from latentry.evaluation.samples import evaluate_samples as evaluate_samples
+    from latentry.interfaces import LatentModel as LatentModel
     from latentry.latent.boundaries import boundary_directions as boundary_directions
     from latentry.latent.boundaries import conditional_projection as conditional_projection
     from latentry.latent.boundaries import fisher_directions as fisher_directions
@@ -86,15 +87,12 @@ if TYPE_CHECKING:
     from latentry.latent.spectral import basis_from_codes as basis_from_codes
     from latentry.latent.spectral import quasi_eigenvectors as quasi_eigenvectors
     from latentry.latent.spectral import quasi_eigenvectors_toledo2023 as quasi_eigenvectors_toledo2023
+    from latentry.models.classifier import Classifier as Classifier
+    from latentry.models.generative import GenerativeModel as GenerativeModel
     from latentry.models.label_split import LabelSplit as LabelSplit
-    from latentry.models.label_split import load_label_split as load_label_split
-    from latentry.models.label_split import save_label_split as save_label_split
-    from latentry.models.pretrained import Pretrained as Pretrained
-    from latentry.models.pretrained import load_pretrained as load_pretrained
-    from latentry.models.pretrained import save_pretrained as save_pretrained
+    from latentry.models.saving import load_model as load_model
+    from latentry.models.saving import save_model as save_model
     from latentry.models.semantic import SemanticModel as SemanticModel
-    from latentry.models.semantic import load_semantic as load_semantic
-    from latentry.models.semantic import save_semantic as save_semantic
     from latentry.numerics.ranks import roc_auc as roc_auc
     from latentry.priors.interpolation import interpolate as interpolate
     from latentry.priors.mismatch import mismatch as mismatch
@@ -105,22 +103,24 @@ _HOMES = {
     "Annealed": "latent.schedules",
     "Blur": "latent.measurements",
     "BoundaryResampling": "latent.resampling",
+    "Classifier": "models.classifier",
     "ComponentDistance": "latent.regularizers",
     "DataReport": "latent.inverse",
     "Difference": "latent.differences",
     "DiscriminatorLoss": "latent.discriminator_loss",
     "Downsample": "latent.measurements",
+    "GenerativeModel": "models.generative",
     "GoodnessOfFit": "evaluation.codes",
     "Inverse": "latent.inverse",
     "InverseReport": "latent.inverse",
     "L2": "latent.regularizers",
     "LBFGS": "latent.solvers.lbfgs",
     "LabelSplit": "models.label_split",
+    "LatentModel": "interfaces",
     "LevenbergMarquardt": "latent.solvers.levenberg_marquardt",
     "LogisticResampling": "latent.resampling",
     "NegativeLogPrior": "latent.likelihood",
     "NormShell": "latent.likelihood",
-    "Pretrained": "models.pretrained",
     "Provenance": "latent.provenance",
     "QuasiEigenbasis": "latent.quasi_eigenbasis",
     "RandomProjection": "latent.measurements",
@@ -155,9 +155,7 @@ _HOMES = {
     "load_codes": "data.recovered",
     "load_dataset": "data.sources",
     "load_inverse": "latent.inverse",
-    "load_label_split": "models.label_split",
-    "load_semantic": "models.semantic",
-    "load_pretrained": "models.pretrained",
+    "load_model": "models.saving",
     "match_labels": "latent.directions",
     "mismatch": "priors.mismatch",
     "principal_directions": "latent.directions",
@@ -180,9 +178,7 @@ _HOMES = {
     "rotation_matrix": "latent.operators",
     "save_basis": "latent.quasi_eigenbasis",
     "save_inverse": "latent.inverse",
-    "save_label_split": "models.label_split",
-    "save_semantic": "models.semantic",
-    "save_pretrained": "models.pretrained",
+    "save_model": "models.saving",
     "skew_rotation": "latent.operators",
     "spectral_labels": "latent.quasi_eigenbasis",
     "transition": "latent.operators",

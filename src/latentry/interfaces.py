@@ -16,6 +16,7 @@ from latentry.numerics.univariate import UnivariateDistribution
 __all__ = [
     "FeatureExtractor",
     "Generator",
+    "LatentModel",
     "LabelledPrior",
     "Prior",
     "PushforwardPrior",
@@ -29,6 +30,24 @@ class Generator(Protocol):
 
     def __call__(self, z: Any, /) -> Any:
         """Data `(n, *data_shape)` for codes `(n, d)`; row i depends on code i alone."""
+
+
+@runtime_checkable
+class LatentModel(Protocol):
+    """A trained model of any paper: codes of a prior, and a generator that makes data of them.
+
+    A model with an encoder has `encode(x)` too. It gives the posterior q(z | x), a `torch.distributions` distribution with
+    `mean`, `sample(rng=...)` and `rsample(rng=...)`. `labels` names the classes that codes know of and `features` the
+    features that are placed in them; both are empty where there are none.
+    """
+
+    @property
+    def generator(self) -> Any:
+        """Codes `(n, d)` to data `(n, *data_shape)`."""
+
+    @property
+    def prior(self) -> Any:
+        """Distribution p(z) of the codes."""
 
 
 @runtime_checkable

@@ -37,7 +37,7 @@ from experiments.semantics.trials import sound
 from latentry.data import load_dataset
 from latentry.data.features import featured
 from latentry.models.level_reader import LevelHeads
-from latentry.models.semantic import load_semantic
+from latentry.models.saving import load_model
 from latentry.networks import Zheng2019Decoder
 from latentry.priors import SemanticPlacement
 from latentry.storage import read_json
@@ -69,8 +69,8 @@ def test_the_rehearsal_leaves_a_page_and_numbers(rehearsed: tuple[Path, dict[str
     page = (out / "index.html").read_text()
     assert all(said in page for said in ("stage 2, ours", "Length of codes", "Short trainings", "Learning rates", "films"))
     assert len(content["result"]["verdicts"]) == 1
-    kept = load_semantic(out / "work" / "gan-stroke-digits-ours-0" / "gan" / "model")
-    assert not (kept.placement.combinations[:, 0] == -1).any()
+    kept = load_model(out / "work" / "gan-stroke-digits-ours-0" / "gan" / "model")
+    assert not (kept.prior.combinations[:, 0] == -1).any()
 
 
 def test_it_goes_on_from_results_alone(rehearsed: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from experiments.split.run import phases, run
 from experiments.split.scores import ScoresCell, other_labels
 from experiments.split.settings import SplitSettings
 from experiments.split.tables import split_tables, split_verdict
-from latentry.models.label_split import load_label_split
+from latentry.models.saving import load_model
 from latentry.storage import read_json
 from latentry.tasks.train_settings import TrainLabelSplitSettings
 
@@ -75,7 +75,7 @@ def test_ours_is_kept_with_a_flow_and_scored_without_too(rehearsed: tuple[Path, 
     place = Place(rehearsed[0], "cpu")
     model = phases(QUICK)[0][0]
     assert isinstance(model, ModelCell)
-    assert load_label_split(place.home(model.name) / "model").flow is not None
+    assert load_model(place.home(model.name) / "model").flow is not None
     with_it, without = (model.load(place, flow=flow) for flow in (True, False))
     x, y = torch.rand(3, 1, 28, 28), torch.tensor([0, 1, 2])
     z, raw = with_it.posterior_mean(x, y), without.posterior_mean(x, y)

@@ -1,6 +1,8 @@
-"""A classifier with label smoothing and small random affine changes, for labelled images."""
+"""A classifier of images, trained with label smoothing and small random affine changes."""
 
 import math
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -9,11 +11,46 @@ from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 from torch.optim import AdamW
 
 from latentry.answers import logits_of
+from latentry.display import Facts, Told
 from latentry.holding import evaluated
+from latentry.storage import fingerprint
 from latentry.training.averaging import averaged_copy, settle_batch_norm
 from latentry.training.loop import Update
 
-__all__ = ["Classifier", "jitter", "predict_labels"]
+__all__ = ["Classifier", "ClassifierTraining", "jitter", "predict_labels"]
+
+
+@dataclass(frozen=True, repr=False)
+class Classifier(Told):
+    """A trained classifier.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> judge = lt.load_model("digits-judge", lt.Classifier)
+        >>> judge.network(torch.zeros(2, 1, 28, 28)).shape
+        torch.Size([2, 10])
+    """
+
+    network: nn.Module
+    """Data `(n, *data_shape)` to logits `(n, k)`."""
+    card: dict[str, Any] = field(default_factory=dict, kw_only=True)
+    """Its model card: settings, data fingerprint, seed, metrics, versions; empty where nothing is known."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the weights."""
+        return fingerprint(self.network.state_dict())
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes, as the data call them; empty where they are not known."""
+        return tuple(map(str, (self.card.get("data") or {}).get("class_names", ())))
+
+    def _facts(self) -> Facts:
+        parameters = sum(parameter.numel() for parameter in self.network.parameters())
+        labels = (("classes", f"{len(self.labels)}: {', '.join(self.labels[:10])}"),) if self.labels else ()
+        rows = (("parameters", f"{parameters:,}"), *labels, ("weights", self.fingerprint))
+        return Facts(f"Classifier: {type(self.network).__name__}", rows, "`network` is the module, from data to logits.")
 
 
 def jitter(
@@ -48,7 +85,7 @@ def predict_labels(
     return labels, confidence
 
 
-class Classifier:
+class ClassifierTraining:
     """A network to logits and the step that trains it on batches `(x, y)`.
 
     Args:

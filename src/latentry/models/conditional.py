@@ -24,13 +24,14 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.distributions import kl_divergence
 from torch.nn.functional import one_hot
 from torch.optim import Adam
 
 from latentry.models.gan import discriminator_loss
-from latentry.models.label_split_losses import normal_divergence, three_term_hinge
+from latentry.models.label_split_losses import three_term_hinge
 from latentry.models.label_split_weights import LabelSplitWeights
-from latentry.models.posterior import normal_posterior
+from latentry.models.posteriors import normal_posterior, standard_normal
 from latentry.priors import NormalMixture
 from latentry.training.loop import Update
 
@@ -90,10 +91,9 @@ class ConditionalTraining:
         x_hat = None
         if "encoder" in self.networks:
             style = normal_posterior(self._encoded(x, y))
-            assert style.log_variance is not None, "an encoder gives posteriors"
-            x_hat = self.networks["decoder"](self.code(style.drawn(rng), y))
+            x_hat = self.networks["decoder"](self.code(style.rsample(rng=rng), y))
             reconstruction = (x_hat - x).square().mean()
-            divergence = normal_divergence(style.mean, style.log_variance)
+            divergence = kl_divergence(style, standard_normal(style)).mean() / self.style_dim
             shown = {"reconstruction": reconstruction, "divergence": divergence}
             losses["encoder"] = weights.reconstruction * reconstruction + weights.divergence * divergence
             losses["decoder"] = losses["encoder"]

@@ -29,13 +29,21 @@ from latentry.interfaces import SampledPrior
 from latentry.training.averaging import averaged_copy, settle_batch_norm
 from latentry.training.loop import Update
 
-__all__ = ["GAN", "Objective", "discriminator_loss", "generator_loss", "iterations", "r1_penalty", "told_apart"]
+__all__ = [
+    "GANTraining",
+    "Objective",
+    "discriminator_loss",
+    "discriminator_losses",
+    "generator_loss",
+    "iterations",
+    "r1_penalty",
+]
 
 Objective = Literal["non-saturating", "hinge", "least-squares"]
 
 
 def discriminator_loss(real: Float[Tensor, "n"], generated: Float[Tensor, "m"], objective: Objective) -> Float[Tensor, ""]:
-    """What the discriminator minimises, from its scores of real and of generated data."""
+    """The loss of the discriminator, from its scores of real and of generated data."""
     if objective == "non-saturating":
         return softplus(-real).mean() + softplus(generated).mean()
     if objective == "hinge":
@@ -44,7 +52,7 @@ def discriminator_loss(real: Float[Tensor, "n"], generated: Float[Tensor, "m"], 
 
 
 def generator_loss(generated: Float[Tensor, "n"], objective: Objective) -> Float[Tensor, ""]:
-    """What the generator minimises, from the discriminator's scores of its samples."""
+    """The loss of the generator, from the discriminator's scores of its samples."""
     if objective == "non-saturating":
         return softplus(-generated).mean()
     if objective == "hinge":
@@ -65,7 +73,7 @@ def r1_penalty(scores: Float[Tensor, "n"], x: Float[Tensor, "n *s"]) -> Float[Te
     return gradient.square().flatten(1).sum(1).mean()
 
 
-def told_apart(
+def discriminator_losses(
     discriminator: nn.Module,
     real: Sequence[Tensor],
     generated: Sequence[Tensor],
@@ -73,13 +81,13 @@ def told_apart(
     *,
     penalised: bool,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """What a discriminator minimises, and its R1 penalty where there is to be one, else 0.
+    """The discriminator loss and the R1 penalty, 0 where there is to be none.
 
     Args:
         discriminator: Data, and what comes with them, to scores.
         real, generated: Its arguments, data first.
-        objective: Which game is played.
-        penalised: Whether the penalty is worked out.
+        objective: Which losses.
+        penalised: Whether the penalty is computed.
     """
     x = real[0].requires_grad_(penalised)
     real_scores = discriminator(x, *real[1:])
@@ -92,14 +100,14 @@ def iterations(optimizer: Optimizer) -> int:
     return next((int(state["step"]) for state in optimizer.state.values()), 0)
 
 
-class GAN:
+class GANTraining:
     """A generator, its discriminator and the step that trains them on batches `(x, y)`; labels are passed over.
 
     Args:
         generator: Codes to data.
         discriminator: Data to one score each.
         prior: Distribution of the codes.
-        objective: Which game is played.
+        objective: Which losses.
         r1: Weight gamma of the R1 penalty (gamma / 2 on the mean squared gradient norm); 0 leaves it out.
         r1_every: Iterations between two penalties, each weighted by their number (lazy regularisation).
         generator_lr, discriminator_lr: Learning rates of Adam.
@@ -144,12 +152,12 @@ class GAN:
         generated = generator(z)
 
         penalised = self.r1 > 0 and iterations(self.optimizers["discriminator"]) % self.r1_every == 0
-        loss, penalty = told_apart(discriminator, (x,), (generated,), self.objective, penalised=penalised)
+        loss, penalty = discriminator_losses(discriminator, (x,), (generated,), self.objective, penalised=penalised)
         update({"discriminator": loss + self.r1 / 2 * self.r1_every * penalty})
 
-        deceit = generator_loss(discriminator(generated), self.objective)
-        update({"generator": deceit})
-        return {"discriminator": loss, "generator": deceit, "r1": penalty}
+        loss_of_generator = generator_loss(discriminator(generated), self.objective)
+        update({"generator": loss_of_generator})
+        return {"discriminator": loss, "generator": loss_of_generator, "r1": penalty}
 
     def averaged_generator(self, rng: torch.Generator, codes: int = 4096) -> nn.Module:
         """The moving average in eval mode, its batch statistics recomputed on `codes` samples of the prior."""

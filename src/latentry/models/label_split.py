@@ -27,74 +27,196 @@ References: Zheng and Sun, "Disentangling latent space for VAE by label relevant
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.distributions import constraints, kl_divergence
 from torch.nn.functional import cross_entropy
 from torch.optim import Adam
 
-from latentry.display import Facts, Shown
+from latentry.display import Facts
 from latentry.holding import evaluated, weights_like
 from latentry.models.classifier import jitter
+from latentry.models.generative import GenerativeModel
 from latentry.models.label_split_losses import (
-    component_divergence,
     confusion_loss,
     mixture_classification_loss,
     mixture_likelihood_loss,
     mixture_logits,
-    normal_divergence,
     three_term_hinge,
 )
 from latentry.models.label_split_weights import LabelSplitWeights
-from latentry.models.posterior import Posterior, normal_posterior
-from latentry.models.pretrained import load_pretrained, model_folder, save_pretrained
+from latentry.models.posteriors import Delta, Posterior, normal_posterior, standard_normal
 from latentry.networks import ConditionalFlow, FlowDecoder
 from latentry.numerics.hsic import centred_alignment, gaussian_kernel
 from latentry.numerics.inputs import checked
-from latentry.priors import NormalMixture, TrainedMixture
+from latentry.priors import DiagonalNormal, NormalMixture, TrainedMixture
+from latentry.priors.distribution import CodeDistribution, checked_codes, sampled_shape
 from latentry.training.loop import Update
 
 __all__ = [
     "LabelSplit",
+    "LabelSplitPosterior",
     "LabelSplitTraining",
-    "is_label_split",
-    "posteriors_of_labels",
-    "load_label_split",
-    "save_label_split",
+    "label_posterior",
 ]
 
-_PARTS = {"decoder": ".", "label_encoder": "label-encoder", "style_encoder": "style-encoder"}
-"""Folder of each network: that of the decoder is the model's own, which so serves wherever a generator is asked for."""
 _PAPERS = LabelSplitWeights()
 
 
-def posteriors_of_labels(given: Float[Tensor, "n k"], label_dim: int) -> Posterior:
-    """The posteriors of z_s: as those of styles, or without spread where an encoder gives codes."""
-    return Posterior(given, None) if given.shape[1] == label_dim else normal_posterior(given)
+def label_posterior(outputs: Float[Tensor, "n k"], label_dim: int) -> Posterior:
+    """The posterior of z_s: normal, or one point where an encoder gives codes of this length."""
+    return Delta(outputs) if outputs.shape[1] == label_dim else normal_posterior(outputs)
+
+
+class LabelSplitPosterior(CodeDistribution):
+    """q(z | x) of whole codes: z_s and z_u are independent, and a flow carries z_u on where the generator has one.
+
+    Args:
+        label: Posterior of z_s.
+        style: Posterior of z_u, before the flow.
+        flow: Of z_u with companion z_s.
+    """
+
+    has_rsample = True
+    support = constraints.real_vector
+
+    def __init__(self, label: Posterior, style: DiagonalNormal, flow: ConditionalFlow | None = None) -> None:
+        self.label, self.style, self.flow = label, style, flow
+        super().__init__(label.event_shape[0] + style.event_shape[0], label.loc, label.batch_shape)
+
+    @property
+    def mean(self) -> Tensor:
+        """The means of both posteriors, the second carried through the flow: for reconstructions and edits.
+
+        These codes show data at their clearest. They hold more of the data, and of labels, than any draw that the decoder
+        learned from. Behind a flow this is the image of the mean, not the mean of the images.
+        """
+        return self._whole(self.label.mean, self.style.mean)
+
+    @checked(differentiable=True)
+    def rsample(self, sample_shape: int | Sequence[int] = (), *, rng: torch.Generator | None = None) -> Tensor:
+        """Codes `(*sample_shape, *batch, d)`; `rng` makes them reproducible."""
+        return self._draw((*sampled_shape(sample_shape), *self.batch_shape), rng)
+
+    @checked(differentiable=True, any_value=("value",))
+    def log_prob(self, value: Float[Tensor, "*n d"]) -> Tensor:
+        z_s, w = checked_codes(value, self.event_shape).split([self.label.event_shape[0], self.style.event_shape[0]], -1)
+        if self.flow is None:
+            return self.label.log_prob(z_s) + self.style.log_prob(w)
+        flat_s, flat_w = z_s.flatten(0, -2), w.flatten(0, -2)
+        z_u = self.flow.inverse(flat_w, flat_s)
+        normal = DiagonalNormal(torch.zeros_like(flat_w), torch.ones_like(flat_w))
+        log_slope = (self.flow.log_prob(z_u, flat_s) - normal.log_prob(flat_w)).view(w.shape[:-1])
+        z_u = z_u.view(w.shape)
+        return self.label.log_prob(z_s) + self.style.log_prob(z_u) - log_slope
+
+    def _draw(self, shape: tuple[int, ...], rng: torch.Generator | None) -> Tensor:
+        more = shape[: len(shape) - len(self.batch_shape)]
+        return self._whole(self.label.rsample(more, rng=rng), self.style.rsample(more, rng=rng))
+
+    def _whole(self, z_s: Tensor, z_u: Tensor) -> Tensor:
+        if self.flow is not None:
+            z_u = self.flow(z_u.flatten(0, -2), z_s.flatten(0, -2)).view(z_u.shape)
+        return torch.cat([z_s, z_u], -1)
 
 
 @dataclass(frozen=True, repr=False)
-class LabelSplit(Shown):
-    """Trained encoders and decoder, with the posterior of their codes."""
+class LabelSplit(GenerativeModel):
+    """Trained encoders and generator, with the prior of their codes.
 
+    Example:
+        >>> import latentry as lt
+        >>> split = lt.load_model("digits-split", lt.LabelSplit)
+        >>> q = split.encode(lt.load_dataset("digits").images(range(2)))
+        >>> z = split.relabelled(q.mean, [3, 3])
+        >>> split.decode(z).shape
+        torch.Size([2, 1, 28, 28])
+    """
+
+    prior: NormalMixture
+    """Distribution of whole codes: the mixture over z_s, and N(0, 1) over each coordinate of z_u."""
     label_encoder: nn.Module
     """Data to z_s, or to mean and log variance of it."""
     style_encoder: nn.Module
     """Data to mean and log variance of z_u."""
-    decoder: nn.Module
-    """Codes (z_s, z_u) to data: the generator."""
-    prior: NormalMixture
-    """Distribution of whole codes: the mixture over z_s, and N(0, 1) over each coordinate of z_u."""
     label_dim: int
     """Length of z_s, which comes first."""
     least_deviation: float = 0.0
     """Of the posteriors of z_u."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes: as the data call them, else their numbers."""
+        names = tuple(map(str, (self.card.get("data") or {}).get("class_names", ())))
+        return names if len(names) == self.prior.num_classes else tuple(map(str, range(self.prior.num_classes)))
+
+    @checked()
+    def encode(self, x: Float[Tensor, "n *s"], batch_size: int = 500) -> LabelSplitPosterior:
+        """The posteriors q(z | x) of the codes of data.
+
+        `mean` serves reconstructions and edits. Draws, `sample(rng=...)`, are what the decoder learned from.
+
+        Args:
+            x: Data.
+            batch_size: Data that pass the encoders at once.
+
+        Raises:
+            ValueError: The encoders make no rows of these data.
+        """
+        with evaluated(self.label_encoder, self.style_encoder) as (of_label, of_style), torch.no_grad():
+            parts = x.to(weights_like(self.label_encoder, x)).split(batch_size)
+            outputs = [(of_label(part), of_style(part)) for part in parts]
+        labels, styles = (torch.cat(parts) for parts in zip(*outputs, strict=True))
+        if labels.ndim != 2 or styles.ndim != 2:
+            raise ValueError(
+                f"expected data (n, *data_shape) of which encoders make rows, got {tuple(x.shape)}; drop an axis"
+            )
+        style = normal_posterior(styles, self.least_deviation)
+        return LabelSplitPosterior(label_posterior(labels, self.label_dim), style, self.flow)
+
+    @property
+    def flow(self) -> ConditionalFlow | None:
+        """What made z_u normal whatever z_s is, if anything did."""
+        return self.generator.flow if isinstance(self.generator, FlowDecoder) else None
+
+    @checked()
+    def label_log_probs(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """log p(y | z_s) for every label: the mixture as a classifier; z_u has no say."""
+        self._check(z)
+        return self.label_prior.label_log_probs(z[:, : self.label_dim])
+
+    @property
+    def label_prior(self) -> NormalMixture:
+        """The mixture over z_s alone."""
+        loc, scale = (part[:, : self.label_dim] for part in (self.prior.loc, self.prior.scale))
+        return NormalMixture(loc, scale, self.prior.probs)
+
+    def before_flow(self) -> "LabelSplit":
+        """The same split with z_u as the encoder gives it."""
+        if not isinstance(self.generator, FlowDecoder):
+            return self
+        return dataclasses.replace(self, generator=self.generator.decoder)
+
+    @checked()
+    def swapped(self, z_label: Float[Tensor, "n d"], z_style: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+        """Codes with z_s of the first and z_u of the second."""
+        self._check(z_label)
+        self._check(z_style)
+        return torch.cat([z_label[:, : self.label_dim], z_style[:, self.label_dim :]], 1)
+
+    @checked()
+    def relabelled(self, z: Float[Tensor, "n d"], y: Int[Tensor, "n"]) -> Float[Tensor, "n d"]:
+        """Codes with the mean of a label's component for z_s: what it is changes, how it looks stays."""
+        self._check(z)
+        if len(y) and not 0 <= int(y.min()) <= int(y.max()) < self.prior.num_classes:
+            raise ValueError(f"expected labels from 0 to {self.prior.num_classes - 1}, got {int(y.min())} to {int(y.max())}")
+        return torch.cat([self.prior.loc[y, : self.label_dim].to(z), z[:, self.label_dim :]], 1)
 
     def _facts(self) -> Facts:
         d = self.prior.latent_dim
@@ -102,7 +224,7 @@ class LabelSplit(Shown):
             f"Label split: codes of {d} elements, the first {self.label_dim} of which know the label",
             (
                 ("labels", f"{self.prior.num_classes}"),
-                ("decoder", type(self.decoder).__name__),
+                ("generator", type(self.generator).__name__),
                 ("encoders", f"{type(self.label_encoder).__name__}, {type(self.style_encoder).__name__}"),
                 ("flow over the style", "no" if self.flow is None else "yes"),
             ),
@@ -121,131 +243,6 @@ class LabelSplit(Shown):
             draw_images(figure, [(f"look {row}", x) for row, x in enumerate(rows, 1)], [str(label) for label in range(k)])
         else:
             draw_samples(figure, torch.cat(rows))
-
-    @checked()
-    def encode(
-        self, x: Float[Tensor, "n *s"], batch_size: int = 500, *, rng: torch.Generator | None = None
-    ) -> Float[Tensor, "n d"]:
-        """Codes of data: draws of the posteriors that the encoders give, through the flow where the decoder has one.
-
-        Args:
-            x: Data.
-            batch_size: Data that pass the encoders at once.
-            rng: Source of the draws, on the device of the data; by default one that gives the same data in the same order
-                the same codes.
-        """
-        rng = torch.Generator(x.device).manual_seed(0) if rng is None else rng
-        return self.drawn(self.posteriors(x, batch_size), rng)
-
-    def drawn(self, posteriors: tuple[Posterior, Posterior], rng: torch.Generator) -> Float[Tensor, "n d"]:
-        """Codes drawn from posteriors of z_s and z_u, through the flow: what `encode` does, without the encoders."""
-        return self._through_flow(*(part.drawn(rng) for part in posteriors))
-
-    @checked()
-    def centres(self, x: Float[Tensor, "n *s"], batch_size: int = 500) -> Float[Tensor, "n d"]:
-        """The means of these posteriors in place of draws, for reconstructions and edits.
-
-        They show data at their clearest, and hold more of them, of labels too, than any code that the decoder learned from.
-        """
-        return self._through_flow(*(posteriors.mean for posteriors in self.posteriors(x, batch_size)))
-
-    def _through_flow(self, z_s: Float[Tensor, "n s"], z_u: Float[Tensor, "n u"]) -> Float[Tensor, "n d"]:
-        with torch.no_grad():
-            return torch.cat([z_s, z_u if self.flow is None else self.flow(z_u, z_s)], 1)
-
-    @checked()
-    def posteriors(self, x: Float[Tensor, "n *s"], batch_size: int = 500) -> tuple[Posterior, Posterior]:
-        """Posteriors of z_s and of z_u as the encoders give them, before any flow."""
-        with evaluated(self.label_encoder, self.style_encoder) as (of_label, of_style), torch.no_grad():
-            parts = x.to(weights_like(self.label_encoder, x)).split(batch_size)
-            given = [(of_label(part), of_style(part)) for part in parts]
-        labels, styles = (torch.cat(parts) for parts in zip(*given, strict=True))
-        if labels.ndim != 2 or styles.ndim != 2:
-            raise ValueError(
-                f"expected data (n, *data_shape) of which encoders make rows, got {tuple(x.shape)}; drop an axis"
-            )
-        return posteriors_of_labels(labels, self.label_dim), normal_posterior(styles, self.least_deviation)
-
-    @property
-    def flow(self) -> ConditionalFlow | None:
-        """What made z_u normal whatever z_s is, if anything did."""
-        return self.decoder.flow if isinstance(self.decoder, FlowDecoder) else None
-
-    @checked()
-    def decode(self, z: Float[Tensor, "n d"], batch_size: int = 500) -> Float[Tensor, "n *s"]:
-        """Data of codes."""
-        self._check(z)
-        with evaluated(self.decoder) as (decoder,), torch.no_grad():
-            return torch.cat([decoder(part) for part in z.to(weights_like(self.decoder, z)).split(batch_size)])
-
-    @checked()
-    def label_log_probs(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """log p(y | z_s) for every label: the mixture as a classifier; z_u has no say."""
-        self._check(z)
-        return self.label_prior.label_log_probs(z[:, : self.label_dim])
-
-    @property
-    def label_prior(self) -> NormalMixture:
-        """The mixture over z_s alone."""
-        loc, scale = (part[:, : self.label_dim] for part in (self.prior.loc, self.prior.scale))
-        return NormalMixture(loc, scale, self.prior.probs)
-
-    def before_flow(self) -> "LabelSplit":
-        """The same split with z_u as the encoder gives it."""
-        return dataclasses.replace(self, decoder=self.decoder.decoder) if isinstance(self.decoder, FlowDecoder) else self
-
-    @checked()
-    def swapped(self, z_label: Float[Tensor, "n d"], z_style: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-        """Codes with z_s of the first and z_u of the second."""
-        self._check(z_label)
-        self._check(z_style)
-        return torch.cat([z_label[:, : self.label_dim], z_style[:, self.label_dim :]], 1)
-
-    @checked()
-    def relabelled(self, z: Float[Tensor, "n d"], y: Int[Tensor, "n"]) -> Float[Tensor, "n d"]:
-        """Codes with the mean of a label's component for z_s: what it is changes, how it looks stays."""
-        self._check(z)
-        if len(y) and not 0 <= int(y.min()) <= int(y.max()) < self.prior.num_classes:
-            raise ValueError(f"expected labels from 0 to {self.prior.num_classes - 1}, got {int(y.min())} to {int(y.max())}")
-        return torch.cat([self.prior.loc[y, : self.label_dim].to(z), z[:, self.label_dim :]], 1)
-
-    def _check(self, z: Float[Tensor, "n d"]) -> None:
-        if z.shape[1] != self.prior.latent_dim:
-            raise ValueError(f"expected codes of shape (n, {self.prior.latent_dim}) of this split, got {tuple(z.shape)}")
-
-
-def save_label_split(folder: str | Path, split: LabelSplit, card: Mapping[str, Any], *, half: bool = False) -> None:
-    """Write all three networks and the prior; the folder serves as that of a generator too.
-
-    Raises:
-        ValueError: A network is not one of `latentry.networks`.
-    """
-    described = {**card, "label_dim": split.label_dim, "least_deviation": split.least_deviation}
-    for name, part in _PARTS.items():
-        prior = split.prior if name == "decoder" else None
-        save_pretrained(Path(folder) / part, getattr(split, name), prior, described, half=half)
-
-
-def is_label_split(name_or_path: str | Path) -> bool:
-    """Whether a shipped model, or a folder, is what `save_label_split` writes."""
-    return all((model_folder(name_or_path) / part).is_dir() for part in _PARTS.values())
-
-
-def load_label_split(name_or_path: str | Path) -> LabelSplit:
-    """A shipped label split by its name, or what `save_label_split` wrote, by its folder.
-
-    Raises:
-        ValueError: A part is missing or of another kind.
-    """
-    decoder = load_pretrained(name_or_path)
-    if not isinstance(decoder.prior, NormalMixture) or "label_dim" not in decoder.card:
-        raise ValueError(f"expected the folder of a label split, got another model in {name_or_path}; train one")
-    told, styled = (
-        load_pretrained(model_folder(name_or_path) / _PARTS[name]).network for name in ("label_encoder", "style_encoder")
-    )
-    return LabelSplit(
-        told, styled, decoder.network, decoder.prior, decoder.card["label_dim"], decoder.card.get("least_deviation", 0.0)
-    )
 
 
 class LabelSplitTraining:
@@ -344,25 +341,24 @@ class LabelSplitTraining:
         mixture: Any = self.networks["mixture"]
         self._slow_precisions()
         for _ in range(self.placements - 1):
-            posteriors = self._label_posteriors(jitter(x, **self.extent, rng=rng) if any(self.extent.values()) else x)
-            placement = self._placement(posteriors, posteriors.drawn(rng), y)
+            label = self._label_posterior(jitter(x, **self.extent, rng=rng) if any(self.extent.values()) else x)
+            placement = self._placement(label, label.rsample(rng=rng), y)
             update({"placement": placement, "precision": placement})
             mixture.limit_()
 
-        posteriors = self._label_posteriors(x)
+        label = self._label_posterior(x)
         style = normal_posterior(self.networks["style-encoder"](x), self.least_deviation)
-        z_s, z_u = posteriors.drawn(rng), style.drawn(rng)
+        z_s, z_u = label.rsample(rng=rng), style.rsample(rng=rng)
         x_hat = self.networks["decoder"](torch.cat([z_s, z_u], 1))
-        shown = {"accuracy": self._accuracy(posteriors.mean, y)}
+        shown = {"accuracy": self._accuracy(label.mean, y)}
         shown |= self._teach_adversary(style, y, rng, update)
 
         weights = self.weights
-        placement = self._placement(posteriors, z_s, y)
+        placement = self._placement(label, z_s, y)
         reconstruction = (x_hat - x).square().mean()
-        assert style.log_variance is not None, "encoder U gives posteriors"
-        divergence = normal_divergence(style.mean, style.log_variance)
+        divergence = kl_divergence(style, standard_normal(style)).mean() / self.style_dim
         total = weights.reconstruction * reconstruction + weights.divergence * divergence
-        total = total + weights.pull * self._likelihood(posteriors, y)
+        total = total + weights.pull * self._likelihood(label, y)
         if weights.confusion:
             logits = self.networks["adversary"](style.mean if self.adversary_sees == "means" else z_u)
             total = total + weights.confusion * confusion_loss(logits, self.target.to(logits))
@@ -382,33 +378,33 @@ class LabelSplitTraining:
     def split(self) -> LabelSplit:
         """The networks as they are, with the prior that the mixture describes."""
         encoders = self.networks["label-encoder"], self.networks["style-encoder"]
-        return LabelSplit(*encoders, self.networks["decoder"], self._prior(), self.label_dim, self.least_deviation)
+        return LabelSplit(self.networks["decoder"], self._prior(), *encoders, self.label_dim, self.least_deviation)
 
     def _prior(self) -> NormalMixture:
         mixture: Any = self.networks["mixture"]
         return mixture.settled(self.probs).beside_normal(self.style_dim)
 
-    def _label_posteriors(self, x: Tensor) -> Posterior:
-        return posteriors_of_labels(self.networks["label-encoder"](x), self.label_dim)
+    def _label_posterior(self, x: Tensor) -> Posterior:
+        return label_posterior(self.networks["label-encoder"](x), self.label_dim)
 
-    def _likelihood(self, posteriors: Posterior, y: Tensor) -> Tensor:
+    def _likelihood(self, label: Posterior, y: Tensor) -> Tensor:
+        """L_lkd, or the divergence in its place where z_s has a posterior."""
+        component = self.networks["mixture"](y)
+        if isinstance(label, Delta):
+            return mixture_likelihood_loss(label.mean, component)
+        return kl_divergence(label, component).mean()
+
+    def _placement(self, label: Posterior, z_s: Tensor, y: Tensor) -> Tensor:
         mixture: Any = self.networks["mixture"]
-        if posteriors.log_variance is None:
-            return mixture_likelihood_loss(posteriors.mean, y, mixture.loc, mixture.precision)
-        return component_divergence(posteriors.mean, posteriors.log_variance, y, mixture.loc, mixture.precision)
+        classification = mixture_classification_loss(z_s, y, mixture.loc, mixture.precision, self.weights.margin)
+        return classification + self.weights.likelihood * self._likelihood(label, y)
 
-    def _placement(self, posteriors: Posterior, z_s: Tensor, y: Tensor) -> Tensor:
-        mixture: Any = self.networks["mixture"]
-        told = mixture_classification_loss(z_s, y, mixture.loc, mixture.precision, self.weights.margin)
-        return told + self.weights.likelihood * self._likelihood(posteriors, y)
-
-    def _teach_adversary(self, style: Posterior, y: Tensor, rng: torch.Generator, update: Update) -> dict[str, Tensor]:
+    def _teach_adversary(self, style: DiagonalNormal, y: Tensor, rng: torch.Generator, update: Update) -> dict[str, Tensor]:
         """C learns to read labels from z_u, by draws or means."""
         if not self.weights.confusion:
             return {}
-        fixed = style.detached()
         for _ in range(self.adversary_steps):
-            seen = fixed.mean if self.adversary_sees == "means" else fixed.drawn(rng)
+            seen = style.mean.detach() if self.adversary_sees == "means" else style.sample(rng=rng)
             logits = self.networks["adversary"](seen)
             loss = cross_entropy(logits, y)
             update({"adversary": loss})

@@ -41,41 +41,42 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from latentry.models.label_split import LabelSplit
-from latentry.models.posterior import Posterior
+from latentry.models.posteriors import Delta, Posterior, parameters, selected
 from latentry.networks import ConditionalFlow, FlowDecoder
-from latentry.priors import NormalMixture
+from latentry.priors import DiagonalNormal, NormalMixture
 from latentry.training.loop import Update, train
 from latentry.training.settings import LoopSettings
 
-__all__ = ["CodePosterior", "FlowTraining", "behind_flow", "refitted_prior", "settled"]
+__all__ = ["EncodedData", "FlowTraining", "behind_flow", "refitted_prior", "settled"]
 
 _BATCH = 256
 
 
-class CodePosterior:
-    """Posterior of the codes of data, as items to draw batches from.
+class EncodedData:
+    """The posteriors of the codes of all data, as items to draw batches from.
 
     Args:
-        labels: Of z_s.
-        styles: Of z_u, before any flow.
+        label: Posteriors of z_s.
+        style: Posteriors of z_u, before any flow.
     """
 
-    def __init__(self, labels: Posterior, styles: Posterior) -> None:
-        self.labels, self.styles = labels, styles
+    def __init__(self, label: Posterior, style: DiagonalNormal) -> None:
+        self.label, self.style = label, style
 
     def __len__(self) -> int:
-        return len(self.labels.mean)
+        return len(self.label.loc)
 
-    def __getitems__(self, indices: Sequence[int]) -> tuple[Posterior, Posterior]:
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
+        """The parameters of both posteriors of these data, those of z_u last."""
         rows = torch.as_tensor(list(indices))
-        return _rows(self.labels, rows), _rows(self.styles, rows)
+        return *parameters(selected(self.label, rows)), *parameters(selected(self.style, rows))
 
 
 class FlowTraining:
     """A flow of z_u with companion z_s, and the step that fits it to draws of their posteriors by maximum likelihood.
 
     Args:
-        posteriors: All posteriors of the training data, whose moments the flow takes as its own.
+        data: All posteriors of the training data, whose moments the flow takes as its own.
         displacement: Price of what z_s displaces, in nats per squared deviation, not negative.
         lr: Learning rate of Adam.
         sizes: Of `ConditionalFlow`.
@@ -84,22 +85,23 @@ class FlowTraining:
         ValueError: The price is negative.
     """
 
-    def __init__(self, posteriors: CodePosterior, displacement: float = 0.03, lr: float = 3e-3, **sizes: Any) -> None:
+    def __init__(self, data: EncodedData, displacement: float = 0.03, lr: float = 3e-3, **sizes: Any) -> None:
         if displacement < 0:
             raise ValueError(f"expected a price of displacements of 0 or more, got {displacement}")
         self.displacement = displacement
-        z_s, z_u = posteriors.labels.mean, posteriors.styles.mean
-        flow = ConditionalFlow(z_u.shape[1], z_s.shape[1], **sizes)
-        rng = torch.Generator(z_u.device).manual_seed(0)
-        flow.standardise_(posteriors.styles.drawn(rng).cpu(), posteriors.labels.drawn(rng).cpu())
+        flow = ConditionalFlow(data.style.event_shape[0], data.label.event_shape[0], **sizes)
+        rng = torch.Generator(data.style.loc.device).manual_seed(0)
+        flow.standardise_(data.style.sample(rng=rng).cpu(), data.label.sample(rng=rng).cpu())
         self.networks: dict[str, nn.Module] = {"flow": flow}
         self.averages: dict[str, Any] = {}
         self.optimizers: dict[str, Any] = {"flow": Adam(flow.parameters(), lr=lr, fused=True)}
 
-    def step(self, batch: tuple[Posterior, Posterior], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
+    def step(self, batch: tuple[Tensor, ...], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
         """One iteration: the mean negative log-likelihood of z_u given z_s, in nats, and what z_s displaces."""
         flow: Any = self.networks["flow"]
-        z_s, z_u = (posteriors.drawn(rng) for posteriors in batch)
+        *label, loc, scale = batch
+        z_s = (DiagonalNormal if len(label) == 2 else Delta)(*label).sample(rng=rng)
+        z_u = DiagonalNormal(loc, scale).sample(rng=rng)
         log_prob, displaced = (values.mean() for values in flow.displaced(z_u, z_s))
         update({"flow": self.displacement * displaced - log_prob})
         return {"negative log-likelihood": -log_prob, "displacement": displaced}
@@ -107,7 +109,7 @@ class FlowTraining:
 
 def settled(
     split: LabelSplit,
-    posteriors: CodePosterior,
+    data: EncodedData,
     y: Int[Tensor, "n"],
     folder: Path,
     *,
@@ -121,7 +123,7 @@ def settled(
 
     Args:
         split: The split, its class probabilities in its prior.
-        posteriors: Posterior of the codes of training data, as `split.posteriors` gives them.
+        data: Posteriors of the codes of the training data.
         y: Their labels.
         folder: Where checkpoints of the flow go; with some there it goes on from the last.
         steps: Iterations.
@@ -130,30 +132,30 @@ def settled(
     Raises:
         ValueError: A class has fewer than two data, or a checkpoint belongs to another run.
     """
-    training = FlowTraining(posteriors)
-    loop = LoopSettings(steps, min(_BATCH, len(posteriors)), "cosine", max(1, steps // 3))
+    training = FlowTraining(data)
+    loop = LoopSettings(steps, min(_BATCH, len(data)), "cosine", max(1, steps // 3))
     train(
-        training, posteriors, loop, folder, seed=seed, accelerator=accelerator, identity={**identity, "flow": vars(loop)},
+        training, data, loop, folder, seed=seed, accelerator=accelerator, identity={**identity, "flow": vars(loop)},
         progress=progress,
     )  # fmt: skip
-    style_dim = posteriors.styles.mean.shape[1]
-    prior = refitted_prior(posteriors.labels, y, split.prior.probs.cpu(), style_dim).to(accelerator.device)
+    style_dim = data.style.event_shape[0]
+    prior = refitted_prior(data.label, y, split.prior.probs.cpu(), style_dim).to(accelerator.device)
     flow: Any = training.networks["flow"]
     return behind_flow(dataclasses.replace(split, prior=prior), flow)
 
 
 def behind_flow(split: LabelSplit, flow: ConditionalFlow) -> LabelSplit:
-    """The split whose z_u is what the flow makes of it, and whose decoder takes that back."""
-    return dataclasses.replace(split, decoder=FlowDecoder(split.decoder, flow).to(flow.loc.device).eval())
+    """The split whose z_u is what the flow makes of it, and whose generator takes that back."""
+    return dataclasses.replace(split, generator=FlowDecoder(split.generator, flow).to(flow.loc.device).eval())
 
 
 def refitted_prior(
-    labels: Posterior, y: Int[Tensor, "n"], probs: Float[Tensor, "k"], style_dim: int, least: float = 1e-3
+    label: Posterior, y: Int[Tensor, "n"], probs: Float[Tensor, "k"], style_dim: int, least: float = 1e-3
 ) -> NormalMixture:
     """The prior whose components over z_s have mean and deviation of the codes of each class.
 
     Args:
-        labels: Posterior of z_s of training data.
+        label: Posteriors of z_s of training data.
         y: Their labels.
         probs: Probabilities of the classes.
         style_dim: Length of z_u, which is N(0, I).
@@ -165,12 +167,7 @@ def refitted_prior(
     counts = torch.bincount(y.cpu(), minlength=len(probs))
     if counts.min() < 2:
         raise ValueError(f"expected two data or more of each class, got {counts.tolist()}")
-    groups = [_rows(labels, (y == c).nonzero()[:, 0].to(labels.mean.device)) for c in range(len(probs))]
+    groups = [selected(label, (y == c).nonzero()[:, 0].to(label.loc.device)) for c in range(len(probs))]
     loc = torch.stack([group.mean.mean(0) for group in groups])
-    within = [0.0 if group.log_variance is None else group.log_variance.exp().mean(0) for group in groups]
-    scale = torch.stack([(group.mean.var(0) + spread).sqrt() for group, spread in zip(groups, within, strict=True)])
+    scale = torch.stack([(group.mean.var(0) + group.variance.mean(0)).sqrt() for group in groups])
     return NormalMixture(loc, scale.clamp(min=least), probs).beside_normal(style_dim)
-
-
-def _rows(posteriors: Posterior, rows: Tensor) -> Posterior:
-    return Posterior(posteriors.mean[rows], None if posteriors.log_variance is None else posteriors.log_variance[rows])

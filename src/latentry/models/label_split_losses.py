@@ -11,24 +11,28 @@ over the label-relevant codes :math:`z_s`. With :math:`d_c(z) = \frac12 \sum_j \
 
 are the cross entropy of the posterior under equal class probabilities (Wan et al., 2018, with its margin :math:`\alpha`) and
 the negative log-likelihood but for a constant, both in the log domain: the published code caps the first at
-:math:`-\log 10^{-4}` and so loses the gradient of the codes that are worst placed.
+:math:`-\log 10^{-4}` and so loses the gradient of the codes that are worst placed. Where the encoder of :math:`z_s` gives a
+posterior q, the divergence :math:`KL(q \,\|\, p(z_s | y))` takes the place of :math:`L_{lkd}`. The divergence of :math:`z_u`
+from N(0, I) is a mean over coordinates too, as in the published code.
 
 References: Zheng and Sun, "Disentangling latent space for VAE by label relevant/irrelevant dimensions", 2019; Wan, Zhong,
 Li, Chen, "Rethinking feature distribution for loss functions in image classification", 2018.
 """
+
+import math
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from latentry.priors import DiagonalNormal
+
 __all__ = [
-    "component_divergence",
     "confusion_loss",
     "mixture_classification_loss",
     "mixture_likelihood_loss",
     "mixture_logits",
-    "normal_divergence",
     "three_term_hinge",
 ]
 
@@ -58,36 +62,14 @@ def mixture_classification_loss(
     return cross_entropy(logits, y)
 
 
-def mixture_likelihood_loss(
-    z: Float[Tensor, "n d"], y: Int[Tensor, "n"], loc: Float[Tensor, "k d"], precision: Float[Tensor, "k d"]
-) -> Float[Tensor, ""]:
-    """L_lkd: mean negative log-likelihood of the codes under the component of their label, but for a constant."""
-    return 0.5 * (precision[y] * (z - loc[y]).square() - precision[y].log()).sum(1).mean()
+def mixture_likelihood_loss(z: Float[Tensor, "n d"], component: DiagonalNormal) -> Float[Tensor, ""]:
+    r"""L_lkd: mean negative log-likelihood of codes, but for the constant :math:`\frac d2 \log 2 \pi`.
 
-
-def component_divergence(
-    mean: Float[Tensor, "n d"],
-    log_variance: Float[Tensor, "n d"],
-    y: Int[Tensor, "n"],
-    loc: Float[Tensor, "k d"],
-    precision: Float[Tensor, "k d"],
-) -> Float[Tensor, ""]:
-    r"""Mean Kullback-Leibler divergence of the posteriors of codes from the component of their label, in nats.
-
-    .. math:: \frac12 \sum_j \lambda_{yj} (\sigma_j^2 + (m_j - \mu_{yj})^2) - 1 - \log \lambda_{yj} \sigma_j^2
-
-    What takes the place of L_lkd where the encoder of z_s gives posteriors instead of codes.
+    Args:
+        z: The codes.
+        component: p(z | y), the component of each code's label.
     """
-    relative = precision[y].log() + log_variance
-    return 0.5 * (relative.exp() + precision[y] * (mean - loc[y]).square() - 1 - relative).sum(1).mean()
-
-
-def normal_divergence(mean: Float[Tensor, "n d"], log_variance: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    r"""Kullback-Leibler divergence from N(0, I), a *mean* over codes and coordinates, as in the published code.
-
-    .. math:: L_{kl} = \operatorname{mean} \tfrac12 (\sigma^2 + m^2 - 1 - \log \sigma^2)
-    """
-    return 0.5 * (log_variance.exp() + mean.square() - 1 - log_variance).mean()
+    return -component.log_prob(z).mean() - z.shape[1] / 2 * math.log(2 * math.pi)
 
 
 def confusion_loss(logits: Float[Tensor, "n k"], target: Float[Tensor, "k"]) -> Float[Tensor, ""]:

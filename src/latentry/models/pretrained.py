@@ -1,4 +1,4 @@
-"""Networks on disk: a folder with `config.json` (names, numbers, model card) and `model.safetensors` (weights).
+"""One network on disk: a folder with `config.json` (names, numbers, model card) and `model.safetensors` (weights).
 
 Nothing is unpickled and no path of code is taken from a file: a class is a public name of `latentry.networks` or
 `latentry.priors`. Shipped models live inside the package and are loaded by name.
@@ -13,23 +13,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from latentry.display import Facts, Shown
-from latentry.holding import evaluated
 from latentry.networks import channels_last
 from latentry.networks import files as network_files
 from latentry.paths import user_path
 from latentry.priors import files
-from latentry.storage import fingerprint, read_json, read_tensors, write_json, write_tensors
+from latentry.storage import read_json, read_tensors, write_json, write_tensors
 
-__all__ = ["Pretrained", "installed_versions", "load_pretrained", "model_folder", "save_pretrained", "shipped_models"]
+__all__ = ["SavedNetwork", "installed_versions", "load_network", "model_folder", "save_network", "shipped_models"]
 
-_DRAWN = 30
 _SHIPPED = Path(__file__).parents[1] / "pretrained"
 
 
-@dataclass(frozen=True, repr=False)
-class Pretrained(Shown):
-    """A network with all that is known of it."""
+@dataclass(frozen=True)
+class SavedNetwork:
+    """One network as its folder describes it."""
 
     network: nn.Module
     """The network, in eval mode, on the CPU."""
@@ -37,43 +34,16 @@ class Pretrained(Shown):
     """Distribution of its codes, where it is a generator."""
     card: dict[str, Any]
     """Its model card: configuration, data fingerprint, seed, metrics, versions."""
-    fingerprint: str
-    """Hash of its weights as they were loaded."""
-
-    def _facts(self) -> Facts:
-        parameters = sum(parameter.numel() for parameter in self.network.parameters())
-        data = self.card.get("data", {})
-        kind = "network without a prior" if self.prior is None else "generator"
-        known = (("prior", repr(self.prior)),) if self.prior is not None else ()
-        trained = ((f"trained on {data['items']:,} items of", str(data["name"])),) if {"name", "items"} <= {*data} else ()
-        return Facts(
-            f"Saved {kind}: {type(self.network).__name__}",
-            (("parameters", f"{parameters:,}"), *known, *trained, ("weights", self.fingerprint)),
-            "`network` is the module" + (" and `prior` the distribution of its codes." if known else "."),
-        )
-
-    def _picture(self) -> str:
-        return "" if self.prior is None else super()._picture()
-
-    def _draw(self, figure: Any) -> None:
-        """Samples, where it is a generator of images.
-
-        Raises:
-            ValueError: It is none.
-        """
-        from latentry.display.drawing import draw_samples
-
-        if self.prior is None:
-            raise ValueError("expected a generator to draw samples of, got a network without a prior; print it instead")
-        device = next(self.network.parameters()).device
-        z = self.prior.sample(_DRAWN, rng=torch.Generator().manual_seed(0)).to(device)
-        with evaluated(self.network), torch.no_grad():
-            x = self.network(z)
-        draw_samples(figure, x)
 
 
 def shipped_models() -> list[str]:
-    """Names that `load_pretrained` knows without a path."""
+    """Names that `load_model` knows without a path.
+
+    Example:
+        >>> from latentry.models.pretrained import shipped_models
+        >>> "digits-generator" in shipped_models()
+        True
+    """
     return sorted(path.parent.name for path in _SHIPPED.glob("*/config.json"))
 
 
@@ -82,8 +52,8 @@ def model_folder(name_or_path: str | Path) -> Path:
     return _SHIPPED / name_or_path if str(name_or_path) in shipped_models() else user_path(name_or_path)
 
 
-def load_pretrained(name_or_path: str | Path) -> Pretrained:
-    """A shipped model by its name, or an own one by the folder that `save_pretrained` or `latentry train` wrote.
+def load_network(name_or_path: str | Path) -> SavedNetwork:
+    """The network of a shipped model by its name, or of the folder that `save_network` or `save_model` wrote.
 
     Raises:
         ValueError: There is no such model, its folder lacks a file, or its weights do not fit its configuration.
@@ -109,7 +79,7 @@ def load_pretrained(name_or_path: str | Path) -> Pretrained:
         raise ValueError(
             f"{folder} does not describe a model of this version of latentry ({error}); train or save it again"
         ) from None
-    return Pretrained(channels_last(network).eval(), prior, card, fingerprint(network.state_dict()))
+    return SavedNetwork(channels_last(network).eval(), prior, card)
 
 
 def _precision(network: nn.Module) -> torch.dtype:
@@ -117,7 +87,7 @@ def _precision(network: nn.Module) -> torch.dtype:
     return next((weight.dtype for weight in network.parameters() if weight.is_floating_point()), torch.float32)
 
 
-def save_pretrained(
+def save_network(
     folder: str | Path,
     network: nn.Module,
     prior: files.SavedPrior | None,
@@ -125,7 +95,7 @@ def save_pretrained(
     *,
     half: bool = False,
 ) -> None:
-    """Write a network of `latentry.networks` and its prior so that `load_pretrained(folder)` gives them back.
+    """Write a network of `latentry.networks` and its prior so that `load_network(folder)` gives them back.
 
     Args:
         folder: Where to.

@@ -28,9 +28,9 @@ References: Kim and Cho, "Latent space-controllable generative adversarial netwo
 variational Bayes", 2014.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -38,13 +38,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from latentry.display import Facts, Shown
+from latentry.display import Facts
 from latentry.holding import evaluated, weights_like
-from latentry.models.gan import Objective, generator_loss, iterations, told_apart
-from latentry.models.posterior import Posterior, normal_posterior
-from latentry.models.pretrained import load_pretrained, model_folder, save_pretrained
+from latentry.models.gan import Objective, discriminator_losses, generator_loss, iterations
+from latentry.models.generative import GenerativeModel
+from latentry.models.posteriors import normal_posterior
 from latentry.numerics.inputs import checked
-from latentry.priors import SemanticPlacement
+from latentry.priors import DiagonalNormal, SemanticPlacement
 from latentry.training.averaging import averaged_copy, settle_batch_norm
 from latentry.training.loop import Update
 
@@ -54,48 +54,72 @@ __all__ = [
     "SemanticModel",
     "SemanticVAETraining",
     "code_error",
-    "is_semantic",
     "levels_error",
-    "load_semantic",
     "reconstruction_error",
-    "save_semantic",
 ]
 
 Consistency = Literal["distribution", "code", "levels"]
 
 _DRAWN, _LEVELS = 6, (-1.0, -0.5, 0.0, 0.5, 1.0)
-_ENCODER = "encoder"
-"""Folder of the encoder; that of the generator is the model's own, which so serves wherever a generator is asked for."""
 
 
 @dataclass(frozen=True, repr=False)
-class SemanticModel(Shown):
-    """A generator, the placement of its features, and the encoder that finds them in data."""
+class SemanticModel(GenerativeModel):
+    """A generator, the placement of its features, and the encoder that finds them in data.
 
-    generator: nn.Module
-    """Codes to data: the decoder of stage 1, or what stage 2 made of it."""
+    Example:
+        >>> import latentry as lt
+        >>> model = lt.load_model("letters-semantic", lt.SemanticModel)
+        >>> z = model.prior.sample(2)
+        >>> bold = model.prior.moved(z, "bold", 1.0)
+        >>> model.decode(bold).shape
+        torch.Size([2, 1, 32, 32])
+    """
+
+    prior: SemanticPlacement
+    """The placement: distribution of the codes at the combinations of levels that were trained on."""
     encoder: nn.Module
     """Data to mean and log variance of codes."""
-    placement: SemanticPlacement
-    """Distribution of the codes, at the combinations of levels that were trained on."""
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the placed features."""
+        return self.prior.features
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the features of which a datum has exactly one."""
+        return self.prior.exclusive
+
+    @checked()
+    def encode(self, x: Float[Tensor, "n *s"], batch_size: int = 500) -> DiagonalNormal:
+        """The posteriors q(z | x) of the codes of data; their mean is a first guess where `recover_codes` finds more.
+
+        Args:
+            x: Data.
+            batch_size: Data that pass the encoder at once.
+        """
+        with evaluated(self.encoder) as (encoder,), torch.no_grad():
+            parts = x.to(weights_like(self.encoder, x)).split(batch_size)
+            return normal_posterior(torch.cat([encoder(part) for part in parts]))
 
     def _facts(self) -> Facts:
-        names = ", ".join(self.placement.features)
+        names = ", ".join(self.features)
         return Facts(
-            f"Semantic model: codes of {self.placement.latent_dim} elements with {len(self.placement.features)} features",
+            f"Semantic model: codes of {self.prior.latent_dim} elements with {len(self.features)} features",
             (
                 ("features", names if len(names) < 70 else f"{names[:66]}..."),
                 ("generator", type(self.generator).__name__),
                 ("encoder", type(self.encoder).__name__),
             ),
-            "`placement.moved(z, name, by)` moves a feature of codes, `decode(z)` shows them.",
+            "`prior.moved(z, name, by)` moves a feature of codes, `decode(z)` shows them.",
         )
 
     def _draw(self, figure: Any) -> None:
         """A row for each of the first features, at levels from -1 to 1."""
         from latentry.display.drawing import are_images, draw_images, draw_samples
 
-        placed = self.placement
+        placed = self.prior
         rng = torch.Generator(placed.loc.device).manual_seed(0)
         names = [name for name in placed.features if name not in placed.exclusive] or list(placed.features)
         z = placed.sample((), torch.zeros(1, dtype=torch.int64, device=placed.loc.device), rng=rng)
@@ -109,50 +133,6 @@ class SemanticModel(Shown):
         else:
             draw_samples(figure, torch.cat([x for _, x in rows]))
 
-    @checked()
-    def encode(self, x: Float[Tensor, "n *s"], batch_size: int = 500) -> Float[Tensor, "n d"]:
-        """Means of the posteriors of the codes of data: a first guess where `recover_codes` finds more."""
-        with evaluated(self.encoder) as (encoder,), torch.no_grad():
-            parts = x.to(weights_like(self.encoder, x)).split(batch_size)
-            return torch.cat([normal_posterior(encoder(part)).mean for part in parts])
-
-    @checked()
-    def decode(self, z: Float[Tensor, "n d"], batch_size: int = 500) -> Float[Tensor, "n *s"]:
-        """Data of codes."""
-        with evaluated(self.generator) as (generator,), torch.no_grad():
-            if z.shape[1] != self.placement.latent_dim:
-                raise ValueError(f"expected codes of shape (n, {self.placement.latent_dim}), got {tuple(z.shape)}")
-            parts = z.to(weights_like(self.generator, z)).split(batch_size)
-            return torch.cat([generator(part) for part in parts])
-
-
-def save_semantic(folder: str | Path, model: SemanticModel, card: Mapping[str, Any], *, half: bool = False) -> None:
-    """Write both networks and the placement; the folder serves as that of a generator too.
-
-    Raises:
-        ValueError: A network is not one of `latentry.networks`.
-    """
-    save_pretrained(folder, model.generator, model.placement, card, half=half)
-    save_pretrained(Path(folder) / _ENCODER, model.encoder, None, card, half=half)
-
-
-def is_semantic(name_or_path: str | Path) -> bool:
-    """Whether a shipped model, or a folder, is what `save_semantic` writes."""
-    return (model_folder(name_or_path) / _ENCODER).is_dir()
-
-
-def load_semantic(name_or_path: str | Path) -> SemanticModel:
-    """A shipped model by its name, or what `save_semantic` wrote, by its folder.
-
-    Raises:
-        ValueError: A part is missing or of another kind.
-    """
-    generator = load_pretrained(name_or_path)
-    if not isinstance(generator.prior, SemanticPlacement):
-        raise ValueError(f"expected the folder of a semantic model, got another one in {name_or_path}; train one")
-    encoder = load_pretrained(model_folder(name_or_path) / _ENCODER)
-    return SemanticModel(generator.network, encoder.network, generator.prior)
-
 
 def reconstruction_error(x: Float[Tensor, "n *s"], x_hat: Float[Tensor, "n *s"], deviation: float) -> Float[Tensor, "n"]:
     r"""-log p(x | z) of normal noise about the reconstruction, but for a constant: :math:`\lVert x - \hat x \rVert^2 / 2
@@ -160,15 +140,14 @@ def reconstruction_error(x: Float[Tensor, "n *s"], x_hat: Float[Tensor, "n *s"],
     return (x - x_hat).square().flatten(1).sum(1) / (2 * deviation**2)
 
 
-def code_error(z: Float[Tensor, "n d"], posteriors: Posterior) -> Float[Tensor, "n"]:
-    r""":math:`\frac12 \sum_j (z_j - m_j)^2 / \sigma_j^2 + \log \sigma_j^2`: -log q(z), but for a constant, in nats."""
-    assert posteriors.log_variance is not None, "an encoder of posteriors"
-    return 0.5 * ((z - posteriors.mean).square() / posteriors.log_variance.exp() + posteriors.log_variance).sum(1)
+def code_error(z: Float[Tensor, "n d"], q: DiagonalNormal) -> Float[Tensor, "n"]:
+    r"""-log q(z) in nats, but for the constant :math:`\frac d2 \log 2 \pi`."""
+    return -q.log_prob(z) - z.shape[1] / 2 * math.log(2 * math.pi)
 
 
-def levels_error(z: Float[Tensor, "n d"], posteriors: Posterior, placement: SemanticPlacement) -> Float[Tensor, "n"]:
-    """Half the squared distance, over features, of the levels of means from those of codes, in standard deviations."""
-    return 0.5 * ((placement.levels(z) - placement.levels(posteriors.mean)) * placement.separations).square().sum(1)
+def levels_error(z: Float[Tensor, "n d"], q: DiagonalNormal, placement: SemanticPlacement) -> Float[Tensor, "n"]:
+    """Half the squared distance between levels of codes and those of posterior means, in standard deviations."""
+    return 0.5 * ((placement.levels(z) - placement.levels(q.mean)) * placement.separations).square().sum(1)
 
 
 class SemanticVAETraining:
@@ -210,11 +189,10 @@ class SemanticVAETraining:
     def step(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
         """One iteration on the evidence bound."""
         x, a = batch
-        posteriors = normal_posterior(self.networks["encoder"](x))
-        assert posteriors.log_variance is not None, "the encoder gives posteriors"
-        x_hat = self.networks["decoder"](posteriors.drawn(rng))
+        q = normal_posterior(self.networks["encoder"](x))
+        x_hat = self.networks["decoder"](q.rsample(rng=rng))
         error = reconstruction_error(x, x_hat, self.deviation).mean()
-        divergence = self.placement.divergence(posteriors.mean, posteriors.log_variance, a).mean()
+        divergence = self.placement.divergence(q, a).mean()
         weight = min(1.0, (iterations(self.optimizers["both"]) + 1) / self.warm_up) if self.warm_up else 1.0
         update({"both": (error + weight * divergence) / x[0].numel()})
         return {"reconstruction": error, "divergence": divergence}
@@ -300,20 +278,22 @@ class SemanticGANTraining:
         generated = generator(z)
 
         penalised = self.r1 > 0 and iterations(self.optimizers["discriminator"]) % self.r1_every == 0
-        told, told_real = ((a.to(x),), (a_real.nan_to_num(),)) if self.sees_levels else ((), ())
-        loss, penalty = told_apart(discriminator, (x, *told_real), (generated, *told), self.objective, penalised=penalised)
+        levels, real_levels = ((a.to(x),), (a_real.nan_to_num(),)) if self.sees_levels else ((), ())
+        loss, penalty = discriminator_losses(
+            discriminator, (x, *real_levels), (generated, *levels), self.objective, penalised=penalised
+        )
         update({"discriminator": loss + self.r1 / 2 * self.r1_every * penalty})
 
-        deceit = generator_loss(discriminator(generated, *told), self.objective)
-        total = deceit
-        shown = {"discriminator": loss, "generator": deceit, "r1": penalty}
+        adversarial = generator_loss(discriminator(generated, *levels), self.objective)
+        total = adversarial
+        shown = {"discriminator": loss, "generator": adversarial, "r1": penalty}
         if self.consistency_weight:
-            missed = self._missed(z, a, generated)
+            errors = self._consistency_error(z, a, generated)
             if count := round(self.reversed_share * len(x)):
                 turned = self._turned(a[:count], rng)
                 beyond = self.placement.at(turned).sample(rng=rng).to(x)
-                missed = torch.cat([missed, self._missed(beyond, turned, generator(beyond))])
-            shown["consistency"] = missed.mean()
+                errors = torch.cat([errors, self._consistency_error(beyond, turned, generator(beyond))])
+            shown["consistency"] = errors.mean()
             over = 1 if self.consistency == "levels" else z.shape[1]
             total = total + self.consistency_weight * shown["consistency"] / over
         update({"generator": total})
@@ -326,18 +306,17 @@ class SemanticGANTraining:
         settle_batch_norm(average, (self.placement.sample(256, rng=rng).to(device) for _ in range(max(1, codes // 256))))
         return average.eval()
 
-    def _missed(self, z: Tensor, a: Tensor, generated: Tensor) -> Tensor:
-        """What the encoder finds amiss in samples, in nats each."""
+    def _consistency_error(self, z: Tensor, a: Tensor, generated: Tensor) -> Tensor:
+        """R(z, a, q(z | G(z))) of each sample, in nats."""
         encoder = self.networks["encoder"]
         if self.train_encoder:
-            posteriors = normal_posterior(encoder(generated))
+            q = normal_posterior(encoder(generated))
         else:
             with evaluated(encoder):
-                posteriors = normal_posterior(encoder(generated))
-        assert posteriors.log_variance is not None, "the encoder gives posteriors"
+                q = normal_posterior(encoder(generated))
         if self.consistency == "distribution":
-            return self.placement.divergence(posteriors.mean, posteriors.log_variance, a)
-        return code_error(z, posteriors) if self.consistency == "code" else levels_error(z, posteriors, self.placement)
+            return self.placement.divergence(q, a)
+        return code_error(z, q) if self.consistency == "code" else levels_error(z, q, self.placement)
 
     def _turned(self, a: Tensor, rng: torch.Generator) -> Tensor:
         """Levels with those of some features turned round, each at random, present ones into reverses."""

@@ -299,6 +299,10 @@ class TrainedMixture(nn.Module):
         """Inverse variances of the components."""
         return nn.functional.softplus(self.raw)
 
+    def forward(self, y: Int[Tensor, "n"]) -> DiagonalNormal:
+        """p(z | y): the component of each label."""
+        return DiagonalNormal(self.loc[y], self.precision[y].rsqrt())
+
     def limit_(self) -> None:
         """Bring precisions that left the range back to its ends."""
         low, high = self.precision_range

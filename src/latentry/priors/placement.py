@@ -34,6 +34,7 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.distributions import kl_divergence
 
 from latentry.names import feature_index
 from latentry.numerics.inputs import checked
@@ -225,17 +226,18 @@ class SemanticPlacement(NormalMixture):
             combination=self.combination, combinations=rows, probs=counts / counts.sum(),
         )  # fmt: skip
 
-    def divergence(
-        self, mean: Float[Tensor, "n d"], log_variance: Float[Tensor, "n d"], a: Float[Tensor, "n k"]
-    ) -> Float[Tensor, "n"]:
-        r"""Kullback-Leibler divergence in nats of normal distributions q from p(z | a); where levels are unknown (NaN), the
-        bound.
+    def divergence(self, q: DiagonalNormal, a: Float[Tensor, "n k"]) -> Float[Tensor, "n"]:
+        """Kullback-Leibler divergence KL(q || p(z | a)) in nats; where levels are unknown (NaN), its upper bound.
 
-        .. math:: \tfrac12 \sum_j \log \frac{s_j^2}{\sigma_j^2} + \frac{\sigma_j^2 + (m_j - \mu_j)^2}{s_j^2} - 1
+        Args:
+            q: Posteriors of n codes.
+            a: Levels of their data, NaN where unknown.
+
+        Raises:
+            ValueError: Known levels of a datum fit none of the combinations.
         """
         unknown = a.isnan()
-        distribution = self.at(a.nan_to_num())
-        exact = _divergence(mean, log_variance, distribution.loc, distribution.scale)
+        exact = kl_divergence(q, self.at(a.nan_to_num()))
         rows = unknown.any(1)
         if not rows.any():
             return exact
@@ -246,7 +248,7 @@ class SemanticPlacement(NormalMixture):
                 "placement of `observed(a)`"
             )
         weights = self.probs.log().expand(len(fits), -1).masked_fill(~fits, -math.inf).log_softmax(1)
-        each = _divergence(mean[rows, None], log_variance[rows, None], self.loc, self.scale)
+        each = kl_divergence(DiagonalNormal(q.loc[rows, None], q.scale[rows, None]), DiagonalNormal(self.loc, self.scale))
         return exact.masked_scatter(rows, -(weights - each).logsumexp(1))
 
     def check(self, a: Float[Tensor, "n k"]) -> None:
@@ -278,11 +280,6 @@ def _check_levels(a: Tensor, names: Sequence[str], exclusive: Sequence[str]) -> 
             f"expected exactly one of {', '.join(exclusive)} at 1 and the others at 0, got {' and '.join(found) or 'none'} "
             f"for datum {at}; mend its labels, or do not call these exclusive"
         )
-
-
-def _divergence(mean: Tensor, log_variance: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
-    relative = log_variance - 2 * scale.log()
-    return 0.5 * (relative.exp() + ((mean - loc) / scale).square() - 1 - relative).sum(-1)
 
 
 def _spread(a: Float[Tensor, "*n k"], combination: Combination) -> Float[Tensor, "*n"]:

@@ -17,8 +17,9 @@ from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.inverse import load_inverse
 from latentry.latent.recovery import recover_codes
 from latentry.latent.spectral import QuasiEigenbasis, load_basis, quasi_eigenvectors, quasi_eigenvectors_toledo2023
-from latentry.models.classifier import predict_labels
-from latentry.models.pretrained import Pretrained, load_pretrained
+from latentry.models.classifier import Classifier, predict_labels
+from latentry.models.generative import GenerativeModel
+from latentry.models.saving import load_model
 from latentry.numerics.batches import in_batches
 from latentry.paths import user_path
 from latentry.priors import UnlabelledPrior
@@ -85,10 +86,7 @@ def load_classifier(name_or_path: str, device: torch.device) -> nn.Module:
     Raises:
         ValueError: There is no such model, or it is a generator.
     """
-    model = load_pretrained(name_or_path)
-    if model.prior is not None:
-        raise ValueError(f"expected a classifier, but {name_or_path} is a generator; `latentry train classifier` makes one")
-    return model.network.to(device)
+    return load_model(name_or_path, Classifier).network.to(device)
 
 
 def basis_classes(settings: BasisSettings, classes: tuple[str, ...]) -> tuple[str, ...]:
@@ -178,7 +176,7 @@ def _given_codes(settings: CodedImagesSettings, generator: nn.Module, prior: Unl
 
 def made_basis(
     settings: BasisSettings,
-    model: Pretrained,
+    model: GenerativeModel,
     prior: UnlabelledPrior,
     classifier: nn.Module,
     progress: Callable[[int, int], None] | None = None,
@@ -197,18 +195,18 @@ def made_basis(
         ValueError: The basis in the folder is of another generator, or what `quasi_eigenvectors` raises.
     """
     if settings.basis is not None:
-        return load_basis(settings.basis, model.network)
+        return load_basis(settings.basis, model.generator)
     return replace(_new_basis(settings, model, prior, classifier, progress), class_names=classes)
 
 
 def _new_basis(
     settings: BasisSettings,
-    model: Pretrained,
+    model: GenerativeModel,
     prior: UnlabelledPrior,
     classifier: nn.Module,
     progress: Callable[[int, int], None] | None,
 ) -> QuasiEigenbasis:
-    generator, rng = model.network, torch.Generator().manual_seed(settings.seed)
+    generator, rng = model.generator, torch.Generator().manual_seed(settings.seed)
     if settings.kind in ("loewdin", "paper"):
         make = quasi_eigenvectors if settings.kind == "loewdin" else quasi_eigenvectors_toledo2023
         return make(generator, classifier, prior, per_label=settings.per_label, rng=rng, progress=progress)

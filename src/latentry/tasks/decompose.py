@@ -46,7 +46,7 @@ def decompose(settings: DecomposeSettings) -> dict[str, Any]:
         raise ValueError(f"expected --report_codes of at least 100, got {settings.report_codes}")
     device = pick_device(settings.device)
     model, prior = load_generator(settings.generator)
-    generator = model.network.to(device)
+    generator = model.generator.to(device)
     channels, side = image_format(generator, prior)
     made = made_by(settings.generator, (channels, side, side))
     classifier = fitting(settings.classifier, made, "--classifier", device)

@@ -17,9 +17,10 @@ from latentry.latent.boundaries import LinearClassifier, fit_linear_classifier
 from latentry.latent.operators import rotate, rotate_to_margin
 from latentry.latent.quasi_eigenbasis import QuasiEigenbasis
 from latentry.models.classifier import predict_labels
-from latentry.models.label_split import is_label_split
-from latentry.models.pretrained import Pretrained
-from latentry.models.semantic import is_semantic
+from latentry.models.generative import GenerativeModel
+from latentry.models.label_split import LabelSplit
+from latentry.models.saving import model_kind
+from latentry.models.semantic import SemanticModel
 from latentry.priors import UnlabelledPrior
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.page import Picture, sheet, write_page
@@ -103,9 +104,10 @@ class Outcome:
 @command
 def edit(settings: EditSettings) -> dict[str, Any]:
     """Write `index.html`, `after.png`, `codes.safetensors` and `results.json`; print the report."""
-    if is_label_split(settings.generator):
+    kind = model_kind(settings.generator)
+    if kind is LabelSplit:
         return edit_label_split(settings)
-    if is_semantic(settings.generator):
+    if kind is SemanticModel:
         return edit_semantic(settings)
     if settings.features or settings.reverse:
         raise ValueError(
@@ -119,7 +121,7 @@ def edit(settings: EditSettings) -> dict[str, Any]:
     turns = _checked(settings)
     device = pick_device(settings.device)
     model, prior = load_generator(settings.generator)
-    generator = model.network.to(device)
+    generator = model.generator.to(device)
     channels, side = image_format(generator, prior)
     made = made_by(settings.generator, (channels, side, side))
     classifier = fitting(settings.classifier, made, "--classifier", device)
@@ -359,7 +361,7 @@ def _pictures(
 def _facts(
     settings: EditSettings,
     turns: Sequence[Turn],
-    model: Pretrained,
+    model: GenerativeModel,
     basis: QuasiEigenbasis | None,
     independent: Reader | None,
 ) -> list[tuple[str, str]]:

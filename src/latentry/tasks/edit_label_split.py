@@ -8,7 +8,8 @@ from torch import Tensor
 from latentry.evaluation.proportions import Share, share
 from latentry.latent.measurements import hide_box
 from latentry.models.classifier import predict_labels
-from latentry.models.label_split import LabelSplit, load_label_split
+from latentry.models.label_split import LabelSplit
+from latentry.models.saving import load_model
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.page import Picture, sheet, write_page
 from latentry.reports.pictures import grid, write_png
@@ -35,12 +36,10 @@ def edit_label_split(settings: EditSettings) -> dict[str, Any]:
     """Write `index.html`, `after.png`, `codes.safetensors` and `results.json`; print the report."""
     _check(settings)
     device = pick_device(settings.device)
-    split = load_label_split(settings.generator)
-    for network in (split.label_encoder, split.style_encoder, split.decoder, split.prior):
-        network.to(device)
+    split = load_model(settings.generator, LabelSplit).to(device)
     classes = label_names(settings.generator, split.prior.num_classes)
     label = None if settings.label is None else label_index(settings.label, classes, "--label", "the label split")
-    channels, side = image_format(split.decoder, split.prior)
+    channels, side = image_format(split.generator, split.prior)
     made = made_by(settings.generator, (channels, side, side))
     independent, unread = independent_reader(settings.reader, made, device, classes)
     images = given_images(settings, Measurement(channels, side))
@@ -50,7 +49,7 @@ def edit_label_split(settings: EditSettings) -> dict[str, Any]:
     folder = claim_folder(settings, "index.html", "after.png", "codes.safetensors")
 
     seen = x * mask + _HIDDEN * (1 - mask)
-    z = split.centres(seen)
+    z = split.encode(seen).mean
     z_edited = _edited(settings, split, z, label)
     x_hat, x_edited = split.decode(z), split.decode(z_edited)
     if not _moves(settings):  # what is seen stays as it is
@@ -92,7 +91,7 @@ def edit_label_split(settings: EditSettings) -> dict[str, Any]:
 def _read(split: LabelSplit, independent: Reader | None, images: Tensor) -> Tensor:
     """Labels of images, by the independent reader or else by the split itself."""
     if independent is None:
-        return split.label_log_probs(split.centres(images)).argmax(1).cpu()
+        return split.label_log_probs(split.encode(images).mean).argmax(1).cpu()
     return predict_labels(independent.network, images)[0].cpu()
 
 

@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentry.latent.recovery import recover_codes
-from latentry.models.semantic import SemanticModel, load_semantic
+from latentry.models.saving import load_model
+from latentry.models.semantic import SemanticModel
 from latentry.priors import SemanticPlacement
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.page import Picture, sheet, write_page
@@ -55,25 +56,23 @@ def edit_semantic(settings: EditSettings) -> dict[str, Any]:
     """Write `index.html`, `after.png`, `codes.safetensors` and `results.json`; print the report."""
     _check(settings)
     device = pick_device(settings.device)
-    model = load_semantic(settings.generator)
-    for network in (model.generator, model.encoder, model.placement):
-        network.to(device)
-    edits = _edits(settings, model.placement)
-    channels, side = image_format(model.generator, model.placement)
+    model = load_model(settings.generator, SemanticModel).to(device)
+    edits = _edits(settings, model.prior)
+    channels, side = image_format(model.generator, model.prior)
     images = given_images(settings, Measurement(channels, side))
     rows = range(min(settings.count, images.count))
     x, names = images.read(rows).to(device), images.names(rows)
     folder = claim_folder(settings, "index.html", "after.png", "codes.safetensors")
     z = _codes(settings, model, x)
-    film = torch.stack([edits(model.placement, z, frame / (settings.frames - 1)) for frame in range(settings.frames)], 1)
+    film = torch.stack([edits(model.prior, z, frame / (settings.frames - 1)) for frame in range(settings.frames)], 1)
     z_edited = film[:, -1]
     x_hat, x_edited = model.decode(z), model.decode(z_edited)
-    found = model.placement.levels(model.encode(x_edited)).cpu()
+    found = model.prior.levels(model.encode(x_edited).mean).cpu()
 
     write_tensors(folder / "codes.safetensors", {"z": z, "z_edited": z_edited})
     write_png(folder / "after.png", grid(x_edited.cpu(), min(10, len(x_edited))), magnify=2)
-    before, after = (model.placement.levels(codes).cpu() for codes in (z, z_edited))
-    table = _table(model.placement, names, before, after, found)
+    before, after = (model.prior.levels(codes).cpu() for codes in (z, z_edited))
+    table = _table(model.prior, names, before, after, found)
     frames = model.decode(film[:_SHOWN].flatten(0, 1)).cpu()
     parts = [
         (part_name, part[:_ACROSS].cpu()) for part_name, part in (("given", x), ("of its code", x_hat), ("edited", x_edited))
@@ -95,7 +94,7 @@ def edit_semantic(settings: EditSettings) -> dict[str, Any]:
     write_page(folder / "index.html", "Edited images", [what], blocks, facts)
     levels = {
         name: {"before": before[:, i].tolist(), "after": after[:, i].tolist(), "found": found[:, i].tolist()}
-        for i, name in enumerate(model.placement.features)
+        for i, name in enumerate(model.prior.features)
     }
     notes = far_levels(edits.levels)
     content = record(folder, settings, {"levels": levels, "examined": examined.numbers(), "notes": notes})
@@ -110,12 +109,11 @@ def edit_semantic(settings: EditSettings) -> dict[str, Any]:
 def _codes(settings: EditSettings, model: SemanticModel, x: Tensor) -> Tensor:
     """Codes of the encoder, or those that recovery finds from there."""
     if settings.encode:
-        return model.encode(x)
+        return model.encode(x).mean
     with progress_bar(quiet=settings.json) as track:
         rng = torch.Generator(x.device).manual_seed(settings.seed)
-        return recover_codes(
-            model.generator, x, model.placement, start=model.encode, rng=rng, progress=track("recovering codes")
-        ).z
+        start, tell = (lambda x: model.encode(x).mean), track("recovering codes")
+        return recover_codes(model.generator, x, model.prior, start=start, rng=rng, progress=tell).z
 
 
 def _edits(settings: EditSettings, placement: SemanticPlacement) -> _Edits:

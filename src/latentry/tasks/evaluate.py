@@ -15,7 +15,8 @@ from latentry.evaluation.extractor import ClassifierExtractor, RememberingExtrac
 from latentry.evaluation.paths import PathPoint, evaluate_paths
 from latentry.evaluation.samples import SampleReport, evaluate_samples
 from latentry.holding import evaluated
-from latentry.models.pretrained import load_pretrained
+from latentry.models.classifier import Classifier
+from latentry.models.saving import load_model
 from latentry.numerics.interval import Interval
 from latentry.paths import user_path
 from latentry.priors import SavedPrior
@@ -55,10 +56,10 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
     model, prior = load_any_generator(settings.generator)
     if settings.prior is not None:
         prior = named_prior(settings.prior, prior.latent_dim)
-    generator = model.network.to(device)
+    generator = model.generator.to(device)
     channels, side = image_format(generator, prior)
     made = made_by(settings.generator, (channels, side, side))
-    seen_through = load_pretrained(settings.extractor)
+    seen_through = load_model(settings.extractor, Classifier)
     extractor = ClassifierExtractor(
         seen_through.network, data_fingerprint=seen_through.card.get("data", {}).get("fingerprint")
     )

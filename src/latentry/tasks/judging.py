@@ -15,7 +15,10 @@ from torch import Tensor, nn
 
 from latentry.evaluation.proportions import Share
 from latentry.holding import evaluated
-from latentry.models.pretrained import Pretrained, load_pretrained, model_folder, shipped_models
+from latentry.models.classifier import Classifier
+from latentry.models.generative import GenerativeModel
+from latentry.models.pretrained import model_folder, shipped_models
+from latentry.models.saving import load_model
 from latentry.names import printable
 from latentry.storage import read_json
 from latentry.tasks.class_names import Reordered, column_order, label_names, listed
@@ -142,15 +145,12 @@ def fitting(name_or_path: str, made: Made, flag: str, device: torch.device) -> R
         ValueError: There is no such model, it is a generator, it reads images of another shape, or it is a shipped one and
             reads other things than the generator makes.
     """
-    model = load_pretrained(name_or_path)
-    shown = printable(name_or_path)
-    if model.prior is not None:
-        raise ValueError(f"expected a classifier, but {shown} is a generator; `latentry train classifier` makes one")
+    model = load_model(name_or_path, Classifier)
     classes = label_names(name_or_path, class_count(model, name_or_path, made, flag))
-    return Reader(shown, model.network.to(device), model.fingerprint, classes, _accuracy(model))
+    return Reader(printable(name_or_path), model.network.to(device), model.fingerprint, classes, _accuracy(model))
 
 
-def class_count(model: Pretrained, name_or_path: str, made: Made, flag: str) -> int:
+def class_count(model: Classifier, name_or_path: str, made: Made, flag: str) -> int:
     """Classes of a classifier, which reads the images that a generator makes.
 
     Raises:
@@ -186,7 +186,7 @@ def _labels(data: str | None) -> str | None:
     return _SAME_LABELS.get(data or "", data)
 
 
-def _accuracy(model: Pretrained) -> Share | None:
+def _accuracy(model: Classifier) -> Share | None:
     found = model.card.get("metrics", {}).get("held-out")
     return Share(**found) if isinstance(found, dict) and set(found) == {"value", "low", "high", "trials"} else None
 
@@ -300,13 +300,9 @@ def verdict(
     return Judged(reader, tuple(doubts))
 
 
-def collapsed(model: Pretrained) -> list[str]:
+def collapsed(model: GenerativeModel) -> list[str]:
     """A sentence where all samples of a generator are all but the same."""
-    if model.prior is None:
-        return []
-    device = next(model.network.parameters()).device
-    with evaluated(model.network), torch.no_grad():
-        x = model.network(model.prior.sample(_SAMPLES, rng=torch.Generator().manual_seed(0)).to(device))
+    x = model.decode(model.prior.sample(_SAMPLES, rng=torch.Generator().manual_seed(0)))
     return [
         "samples of all codes are all but the same image; the generator has collapsed or was trained too little"
     ] * alike(x)

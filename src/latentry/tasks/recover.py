@@ -43,7 +43,7 @@ def recover(settings: RecoverSettings) -> dict[str, Any]:
     model, prior = load_any_generator(settings.generator)
     if settings.prior is not None:
         prior = named_prior(settings.prior, prior.latent_dim)
-    generator = model.network.to(device)
+    generator = model.generator.to(device)
     seen = measurement(settings, *image_format(generator, prior))
     images = given_images(settings, seen)
     start = start_from(settings, generator, prior, seen)

@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 import torch
 
 from latentry.data.sources import check_output
-from latentry.models.pretrained import Pretrained, installed_versions, load_pretrained
+from latentry.models.generative import GenerativeModel
+from latentry.models.pretrained import installed_versions
+from latentry.models.saving import load_model
 from latentry.paths import user_path
 from latentry.priors import (
     GammaRadius,
@@ -165,19 +167,18 @@ def _check_removable(path: Path) -> None:
         )
 
 
-def load_any_generator(name_or_path: str) -> tuple[Pretrained, SavedPrior]:
+def load_any_generator(name_or_path: str) -> tuple[GenerativeModel, SavedPrior]:
     """A saved generator and its prior, with labels or without.
 
     Raises:
         ValueError: There is no such model, or it has no prior.
     """
-    model = load_pretrained(name_or_path)
-    if model.prior is None:
-        raise ValueError(f"expected a generator with its prior, but {name_or_path} has none; is it a classifier?")
+    model = load_model(name_or_path, GenerativeModel)
+    assert isinstance(model.prior, SavedPrior), "a saved model has a prior of this package"
     return model, model.prior
 
 
-def load_generator(name_or_path: str) -> tuple[Pretrained, UnlabelledPrior]:
+def load_generator(name_or_path: str) -> tuple[GenerativeModel, UnlabelledPrior]:
     """A saved generator and its prior, for verbs that know no labels.
 
     Raises:

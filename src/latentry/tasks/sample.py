@@ -33,7 +33,7 @@ def sample(settings: SampleSettings) -> dict[str, Any]:
     folder = claim_folder(settings, "index.html", "grid.png", "codes.safetensors")
     rng = torch.Generator().manual_seed(settings.seed)
     z = distribution(settings.count, rng).to(device)
-    generator = model.network.to(device)
+    generator = model.generator.to(device)
     with evaluated(generator), torch.no_grad():
         x = in_batches(generator, z, size=256)
     sheet = grid(x.cpu(), settings.columns)

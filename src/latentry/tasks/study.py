@@ -18,8 +18,8 @@ from latentry.latent.known_codes import code_errors
 from latentry.latent.recovery import Recovery, recover_codes
 from latentry.latent.regularizers import L2, Regularizer, StatisticalDistance
 from latentry.latent.solvers import Adam, LevenbergMarquardt
-from latentry.models.classifier import predict_labels
-from latentry.models.pretrained import load_pretrained
+from latentry.models.classifier import Classifier, predict_labels
+from latentry.models.saving import load_model
 from latentry.priors import UnlabelledPrior
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.figures import histogram_figure, p_value_figure
@@ -94,7 +94,7 @@ def study(settings: StudySettings) -> dict[str, Any]:
     began = time.perf_counter()
     device = pick_device(settings.device)
     model, prior = load_generator(settings.generator)
-    generator = model.network.to(device)
+    generator = model.generator.to(device)
     targets = _targets(generator, prior, settings)
     folder = claim_folder(settings, *_PARTS)
 
@@ -181,7 +181,7 @@ def _outcome(
 
 
 def _label_kept(recovery: Recovery, labels: Tensor) -> Share:
-    judge = load_pretrained("digits-judge").network.to(recovery.x_hat.device)
+    judge = load_model("digits-judge", Classifier).network.to(recovery.x_hat.device)
     return share(predict_labels(judge, recovery.x_hat)[0].cpu() == labels)
 
 

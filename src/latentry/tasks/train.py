@@ -7,9 +7,10 @@ from torch import nn
 
 from latentry.data import LabelledImages, load_dataset
 from latentry.evaluation.proportions import Share, share
-from latentry.models.classifier import Classifier, predict_labels
-from latentry.models.gan import GAN
-from latentry.models.pretrained import load_pretrained, save_pretrained
+from latentry.models.classifier import Classifier, ClassifierTraining, predict_labels
+from latentry.models.gan import GANTraining
+from latentry.models.generative import GenerativeModel
+from latentry.models.saving import load_model, save_model
 from latentry.networks import DCGANDiscriminator, DCGANGenerator, PlainClassifier, ResidualClassifier, channels_last
 from latentry.reports.pictures import grid, write_png
 from latentry.storage import read_json
@@ -45,7 +46,7 @@ def train_gan(settings: TrainGANSettings) -> dict[str, Any]:
 
     torch.manual_seed(settings.seed)
     prior = named_prior(settings.prior, settings.latent_dim).to(accelerator.device)
-    model = GAN(
+    model = GANTraining(
         channels_last(DCGANGenerator(settings.latent_dim, side, channels, settings.width)),
         channels_last(DCGANDiscriminator(side, channels, settings.discriminator_width, settings.discriminator_norm)),
         prior,
@@ -66,7 +67,7 @@ def train_gan(settings: TrainGANSettings) -> dict[str, Any]:
         generator = model.averaged_generator(rng)
         with torch.no_grad():
             write_png(folder / "previews" / f"step-{step:08d}.png", grid(generator(prior.sample(100, rng=rng)), 10))
-        save_pretrained(folder / "model", generator, prior, {**card, "metrics": {"step": step}})
+        save_model(folder / "model", GenerativeModel(generator, prior), {**card, "metrics": {"step": step}})
 
     done = run_training(
         model, training, settings, folder, accelerator, preview, run_identity(settings, card, prior=identity_of(prior))
@@ -75,7 +76,7 @@ def train_gan(settings: TrainGANSettings) -> dict[str, Any]:
         return {}
     losses = {name: values[-1] for name, values in done.losses.items() if values}
     rows = tuple((f"{name}, mean since the last checkpoint", f"{loss:.4f}") for name, loss in losses.items())
-    notes = [*data.notes, *collapsed(load_pretrained(folder / "model"))]
+    notes = [*data.notes, *collapsed(load_model(folder / "model"))]
     made = previews(folder, "Samples")
     result = {"model": str(folder / "model"), "losses": losses}
     return finish_training(folder, settings, result, rows, notes, {"gan": (done, settings.loop)}, made)
@@ -93,7 +94,7 @@ def train_classifier(settings: TrainClassifierSettings) -> dict[str, Any]:
 
     torch.manual_seed(settings.seed)
     kind = PlainClassifier if settings.network == "plain" else ResidualClassifier
-    model = Classifier(
+    model = ClassifierTraining(
         channels_last(kind(data.num_classes, data.shape[0], settings.width)),
         lr=settings.lr,
         weight_decay=settings.weight_decay,
@@ -112,14 +113,14 @@ def train_classifier(settings: TrainClassifierSettings) -> dict[str, Any]:
         accuracy = _accuracy(classifier, data.split("validation"))
         if not best.exists() or accuracy.value > read_json(best)["card"]["metrics"]["validation"]["value"]:
             metrics = {"step": step, "validation": vars(accuracy)}
-            save_pretrained(folder / "model", classifier, None, {**card, "metrics": metrics})
+            save_model(folder / "model", Classifier(classifier), {**card, "metrics": metrics})
 
     done = run_training(model, training, settings, folder, accelerator, validate, run_identity(settings, card))
     if not accelerator.is_main_process:  # the others may be here before the last validation is written
         return {}
-    kept = load_pretrained(folder / "model")
+    kept = load_model(folder / "model", Classifier)
     metrics = {**kept.card["metrics"], "held-out": vars(_accuracy(kept.network, data.split("held-out")))}
-    save_pretrained(folder / "model", kept.network, None, {**card, "metrics": metrics})
+    save_model(folder / "model", kept, {**card, "metrics": metrics})
     frequent = torch.bincount(data.split("held-out").labels).max().item() / len(data.split("held-out"))
     rows = (
         *((f"accuracy on {name}", str(Share(**metrics[name]))) for name in ("validation", "held-out")),

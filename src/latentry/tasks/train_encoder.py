@@ -86,7 +86,7 @@ def train_encoder(settings: TrainEncoderSettings) -> dict[str, Any]:
     """Write the encoder as `latentry train inverse` does (`inverse.safetensors`, ...); print how it does on validation."""
     device = pick_device(settings.device)
     model, prior = load_generator(settings.generator)
-    generator = model.network.to(device)
+    generator = model.generator.to(device)
     channels, side = image_format(generator, prior)
     reader = None
     if settings.classifier is not None:

@@ -21,7 +21,7 @@ def train_inverse(settings: TrainInverseSettings) -> dict[str, Any]:
     """Write the inverse (`inverse.safetensors`, `inverse.json`), `pairs.png` and `results.json`; print what was reached."""
     device = pick_device(settings.device)
     model, prior = load_generator(settings.generator)
-    generator = model.network.to(device)
+    generator = model.generator.to(device)
     folder = claim_folder(settings, *PARTS)
 
     with progress_bar(quiet=settings.json) as track:

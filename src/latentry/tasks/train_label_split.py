@@ -8,14 +8,10 @@ from torch import Tensor
 from latentry.data import LabelledImages, load_dataset
 from latentry.evaluation.calibration import calibration
 from latentry.evaluation.information import active_units
-from latentry.models.label_split import (
-    LabelSplit,
-    LabelSplitTraining,
-    load_label_split,
-    save_label_split,
-)
-from latentry.models.label_split_flow import CodePosterior, settled
-from latentry.models.posterior import Posterior, join_posteriors
+from latentry.models.label_split import LabelSplit, LabelSplitTraining
+from latentry.models.label_split_flow import EncodedData, settled
+from latentry.models.posteriors import joined
+from latentry.models.saving import load_model, save_model
 from latentry.networks import Perceptron, Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
 from latentry.priors import TrainedMixture
 from latentry.reports.consoles import PlainConsole
@@ -37,7 +33,7 @@ from latentry.tasks.trainings import (
 )
 from latentry.training.history import History
 
-__all__ = ["collapse_signs", "label_split_of", "label_table", "posteriors_of_images", "train_label_split"]
+__all__ = ["collapse_signs", "encoded_images", "label_split_of", "label_table", "train_label_split"]
 
 _SHOWN = 10
 """Images whose styles a preview shows."""
@@ -85,14 +81,14 @@ def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
         history.note(step)
         for sign in history.entries[-1]["signs_of_collapse"]:
             console.print(f"step {step}: {sign}")
-        save_label_split(folder / "model", split, {**card, "metrics": history.untimed[-1]})
+        save_model(folder / "model", split, {**card, "metrics": history.untimed[-1]})
 
     done = run_training(model, training, settings, folder, accelerator, validate, run_identity(settings, card, "flow_steps"))
     if settings.flow_steps:
         split = model.split()
         finished = settled(
             split,
-            CodePosterior(*posteriors_of_images(split, training, accelerator.device)),
+            encoded_images(split, training, accelerator.device),
             training.labels,
             folder / "flow" / f"{settings.flow_steps}-after-{settings.loop.steps}",  # of another length, another flow
             steps=settings.flow_steps,
@@ -104,11 +100,11 @@ def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
         return {}
     if settings.flow_steps:
         write_png(folder / "previews" / "settled.png", label_table(finished, shown))
-        save_label_split(folder / "model", finished, {**card, "metrics": _scores(finished, x, y)})
-    kept = load_label_split(folder / "model")
+        save_model(folder / "model", finished, {**card, "metrics": _scores(finished, x, y)})
+    kept = load_model(folder / "model", LabelSplit)
     x_held_out = held_out.images()
     scores = _scores(kept, x_held_out, held_out.labels)
-    lost = unlike(x_held_out, kept.decode(kept.centres(x_held_out)))
+    lost = unlike(x_held_out, kept.decode(kept.encode(x_held_out).mean))
     losses = {name: values[-1] for name, values in done.losses.items() if values}
     rows = (
         ("labels that z_s bears, held-out", f"{scores['accuracy']['value']:.1%}"),
@@ -129,11 +125,11 @@ def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
     return finish_training(folder, settings, {**result, "signs_of_collapse": signs}, rows, notes, courses, made)
 
 
-def posteriors_of_images(split: LabelSplit, images: LabelledImages, device: torch.device) -> tuple[Posterior, Posterior]:
+def encoded_images(split: LabelSplit, images: LabelledImages, device: torch.device) -> EncodedData:
     """Posteriors of all codes of a data set, on the CPU."""
     rows = range(0, len(images), _ENCODED)
-    parts = [split.posteriors(images.images(range(row, min(row + _ENCODED, len(images)))).to(device)) for row in rows]
-    return join_posteriors([part[0] for part in parts]), join_posteriors([part[1] for part in parts])
+    parts = [split.encode(images.images(range(row, min(row + _ENCODED, len(images)))).to(device)) for row in rows]
+    return EncodedData(joined([part.label for part in parts]), joined([part.style for part in parts]))
 
 
 def label_split_of(
@@ -176,7 +172,7 @@ def label_split_of(
 
 def label_table(split: LabelSplit, x: Tensor) -> Tensor:
     """A sheet: in each row an image, what its code gives, and its style under every label."""
-    z = split.centres(x)
+    z = split.encode(x).mean
     k = split.prior.num_classes
     styles = split.relabelled(z.repeat_interleave(k, 0), torch.arange(k, device=x.device).repeat(len(x)))
     under_labels = split.decode(styles).unflatten(0, (len(x), k))
@@ -193,7 +189,7 @@ def collapse_signs(split: LabelSplit, x: Tensor) -> list[str]:
     """
     signs = []
     split = split.before_flow()  # behind which every coordinate varies
-    z = split.centres(x)
+    z = split.encode(x).mean
     if not active_units(z[:, split.label_dim :]).any():
         signs.append(
             "z_u is dead: no coordinate's mean varies over images; lower --weights.divergence or --weights.confusion"
@@ -220,13 +216,13 @@ def _moved(split: LabelSplit, z: Tensor, z_other: Tensor) -> float:
 
 
 def _scores(split: LabelSplit, x: Tensor, y: Tensor) -> dict[str, Any]:
-    z = split.centres(x)
+    z = split.encode(x).mean
     told = calibration(split.label_log_probs(z), y, rng=torch.Generator().manual_seed(0))
     return {
         "accuracy": vars(told.accuracy),
         "calibration": {"error": told.error, "if_calibrated": told.error_if_calibrated, "log_loss": told.log_loss},
         "reconstruction": (split.decode(z) - x).square().mean().item(),
-        "active": int(active_units(split.before_flow().centres(x)[:, split.label_dim :]).sum()),
+        "active": int(active_units(split.before_flow().encode(x).mean[:, split.label_dim :]).sum()),
     }
 
 

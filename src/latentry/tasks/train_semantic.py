@@ -10,14 +10,8 @@ from torch import Tensor, nn
 
 from latentry.data import LabelledImages, load_dataset
 from latentry.data.features import FeaturedImages, featured
-from latentry.models.posterior import normal_posterior
-from latentry.models.semantic import (
-    SemanticGANTraining,
-    SemanticModel,
-    SemanticVAETraining,
-    load_semantic,
-    save_semantic,
-)
+from latentry.models.saving import load_model, save_model
+from latentry.models.semantic import SemanticGANTraining, SemanticModel, SemanticVAETraining
 from latentry.networks import Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
 from latentry.priors import SemanticPlacement, load_prior
 from latentry.reports.consoles import PlainConsole
@@ -78,7 +72,7 @@ def train_semantic(settings: TrainSemanticSettings) -> dict[str, Any]:
     encoder, decoder = vae.networks["encoder"], vae.networks["decoder"]
 
     def keep_vae(step: int) -> None:
-        _keep(SemanticModel(decoder, encoder, placement), folder / "vae", step, card)
+        _keep(SemanticModel(decoder, placement, encoder), folder / "vae", step, card)
 
     stages = {"vae": _run(vae, training, settings, "vae", folder, accelerator, keep_vae, files)}
 
@@ -88,16 +82,16 @@ def train_semantic(settings: TrainSemanticSettings) -> dict[str, Any]:
 
         def keep_gan(step: int) -> None:
             rng = torch.Generator(accelerator.device).manual_seed(settings.seed)
-            _keep(SemanticModel(gan.averaged_generator(rng), encoder, placement), folder / "gan", step, card)
+            _keep(SemanticModel(gan.averaged_generator(rng), placement, encoder), folder / "gan", step, card)
 
         stages["gan"] = _run(gan, training, settings, "gan", folder, accelerator, keep_gan, files)
     if not accelerator.is_main_process:
         return {}
-    models = {stage: load_semantic(folder / stage / "model") for stage in stages}
+    models = {stage: load_model(folder / stage / "model", SemanticModel) for stage in stages}
     scores = {stage: _scores(model, held_out, settings.seed) for stage, model in models.items()}
     model = models[[*stages][-1]]
     write_png(folder / "films.png", feature_films(model, settings.seed), magnify=2)
-    save_semantic(folder / "model", model, {**card, "metrics": scores})
+    save_model(folder / "model", model, {**card, "metrics": scores})
     losses = {stage: {name: values[-1] for name, values in done.losses.items()} for stage, done in stages.items()}
     result = {"model": str(folder / "model"), "held_out": scores, "losses": losses, "placement": _described(placement)}
     by_stage = {"vae": settings.vae.loop, "gan": settings.gan.loop}
@@ -201,7 +195,7 @@ def feature_films(model: SemanticModel, seed: int) -> Tensor:
 
     Neutral is in the middle. Without such features, samples in ten columns.
     """
-    placement = model.placement
+    placement = model.prior
     device = placement.loc.device
     rng = torch.Generator(device).manual_seed(seed)
     free = [name for name in placement.features if name not in placement.exclusive]
@@ -220,7 +214,7 @@ def feature_films(model: SemanticModel, seed: int) -> Tensor:
 
 
 def _films(model: SemanticModel, path: Path) -> Picture:
-    free = any(name not in model.placement.exclusive for name in model.placement.features)
+    free = any(name not in model.prior.exclusive for name in model.prior.features)
     columns = tuple(f"{level:g}" for level in _FRAMES) if free else ()
     caption = "Rows of codes, six for each feature in turn; columns: its level." if free else ""
     return Picture("Features", path.read_bytes(), caption, columns=columns)
@@ -265,22 +259,20 @@ def _identity(settings: TrainSemanticSettings, stage: str) -> dict[str, Any]:
 
 def _keep(model: SemanticModel, home: Path, step: int, card: Mapping[str, Any]) -> None:
     write_png(home / "previews" / f"step-{step:08d}.png", feature_films(model, 0))
-    save_semantic(home / "model", model, {**card, "metrics": {"step": step}})
+    save_model(home / "model", model, {**card, "metrics": {"step": step}})
 
 
 def _scores(model: SemanticModel, images: FeaturedImages, seed: int) -> dict[str, float]:
     """What is made again of images, what it costs, and whether the encoder finds in samples what was asked for."""
     few = range(min(_SCORED, len(images)))
     x, a = images.images.images(few), images.a[: len(few)]
-    with torch.no_grad():
-        posteriors = normal_posterior(torch.cat([model.encoder(part) for part in x.split(500)]))
-    assert posteriors.log_variance is not None, "the encoder gives posteriors"
+    q = model.encode(x)
     rng = torch.Generator().manual_seed(seed)
-    z = model.placement.sample(1000, rng=rng)
-    asked, found = (model.placement.levels(codes) for codes in (z, model.encode(model.decode(z))))
+    z = model.prior.sample(1000, rng=rng)
+    asked, found = (model.prior.levels(codes) for codes in (z, model.encode(model.decode(z)).mean))
     return {
-        "reconstruction": (model.decode(posteriors.mean) - x).square().mean().item(),
-        "rate": model.placement.divergence(posteriors.mean, posteriors.log_variance, a).mean().item(),
+        "reconstruction": (model.decode(q.mean) - x).square().mean().item(),
+        "rate": model.prior.divergence(q, a).mean().item(),
         "levels_missed": (asked - found).square().mean().sqrt().item(),
     }
 
