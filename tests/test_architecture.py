@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,67 @@ def test_the_rule_can_fail() -> None:
     assert offences("latent.recovery", "evaluation.codes")
     assert not offences("tasks.study", "latent.recovery")
     assert not offences("priors.iid", "priors.univariate")
+
+
+def module_names() -> dict[str, Path]:
+    return {dotted(path): path for path in modules()}
+
+
+def imported_files(path: Path, names: Mapping[str, Path]) -> set[str]:
+    """Files of latentry that a file imports: the longest part of each import that is a file."""
+    found = set()
+    for imported in imports(path):
+        name = imported
+        while name not in names:
+            name = name.rpartition(".")[0]
+        found.add(name)
+    return found - {dotted(path)}
+
+
+def cycles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """Groups of files that import each other, directly or round several corners."""
+    reached: dict[str, set[str]] = {}
+    for start in graph:
+        seen, waiting = set(), list(graph[start])
+        while waiting:
+            name = waiting.pop()
+            if name not in seen:
+                seen.add(name)
+                waiting.extend(graph[name])
+        reached[start] = seen
+    groups = {frozenset(name for name in reached[start] if start in reached[name]) for start in graph}
+    return sorted(sorted(group) for group in groups if len(group) > 1)
+
+
+def test_no_two_files_import_each_other() -> None:
+    names = module_names()
+    assert cycles({name: imported_files(path, names) for name, path in names.items() if name} | {"": set()}) == []
+
+
+def own_packages(name: str, path: Path, names: Mapping[str, Path]) -> set[str]:
+    """Packages around a file whose `__init__` it imports."""
+    return {package for package in imported_files(path, names) if package and name.startswith(f"{package}.")}
+
+
+def test_no_file_imports_the_package_that_it_stands_in() -> None:
+    names = module_names()
+    found = {name: own for name, path in names.items() if (own := own_packages(name, path, names))}
+    assert found == {"cli.__main__": {"cli"}}  # `python -m latentry.cli`
+
+
+def test_the_rules_inside_packages_can_fail() -> None:
+    assert cycles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
+    assert cycles({"a": {"b"}, "b": set()}) == []
+
+
+def test_interfaces_holds_protocols_alone() -> None:
+    tree = ast.parse((PACKAGE / "interfaces.py").read_text())
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    assert not [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    for node in classes:
+        assert "Protocol" in {ast.unparse(base) for base in node.bases}
+        methods = [part for part in node.body if isinstance(part, ast.FunctionDef)]
+        assert not [method.name for method in methods if len(method.body) > 1 or not ast.get_docstring(method)]
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "numerics").glob("*.py")), ids=dotted)

@@ -160,6 +160,11 @@ class GoodnessOfFit(Shown):
         return min(self.checks, key=lambda check: check.p_value)
 
     @property
+    def adjusted_p_values(self) -> dict[str, float]:
+        """The corrected p-value of each test by its name."""
+        return {check.name: check.adjusted_p_value for check in self.checks}
+
+    @property
     def verdict(self) -> str:
         """One sentence, which names what is most wrong."""
         if self.passes:
@@ -174,7 +179,7 @@ class GoodnessOfFit(Shown):
         )
 
     def _facts(self) -> Facts:
-        failed = [check.name for check in self.checks if check.adjusted_p_value < LEVEL]
+        failed = [name for name, p in self.adjusted_p_values.items() if p < LEVEL]
         return Facts(
             f"Goodness of fit of {len(self.code_p_value):,} codes: {'passes' if self.passes else 'does not pass'}",
             (
@@ -196,8 +201,8 @@ class GoodnessOfFit(Shown):
 
         figure.set_size_inches(7.6, 3.4)
         codes, tests = figure.subplots(1, 2)
-        draw_codes(codes, self)
-        draw_tests(tests, self, LEVEL)
+        draw_codes(codes, self.code_p_value, self.p_value_band)
+        draw_tests(tests, self.adjusted_p_values, LEVEL)
 
 
 @checked(any_length=("z",))

@@ -6,7 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentry import networks
+from latentry.networks.cho2020 import Cho2020Discriminator, Cho2020Generator
+from latentry.networks.conditional_flow import ConditionalFlow
+from latentry.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from latentry.networks.encoder import ConvolutionalEncoder, VectorEncoder
+from latentry.networks.flow_decoder import FlowDecoder
+from latentry.networks.image_classifier import PlainClassifier, ResidualClassifier
+from latentry.networks.perceptron import Perceptron
+from latentry.networks.zheng2019 import Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder
 from latentry.records import class_name, rebuilt
 
 __all__ = ["from_record", "loaded", "record"]
@@ -14,20 +21,20 @@ __all__ = ["from_record", "loaded", "record"]
 _CLASSES: dict[str, type] = {
     kind.__name__: kind
     for kind in (
-        networks.Cho2020Discriminator,
-        networks.Cho2020Generator,
-        networks.ConditionalFlow,
-        networks.ConvolutionalEncoder,
-        networks.DCGANDiscriminator,
-        networks.DCGANGenerator,
-        networks.FlowDecoder,
-        networks.Perceptron,
-        networks.PlainClassifier,
-        networks.ResidualClassifier,
-        networks.VectorEncoder,
-        networks.Zheng2019Decoder,
-        networks.Zheng2019Discriminator,
-        networks.Zheng2019Encoder,
+        Cho2020Discriminator,
+        Cho2020Generator,
+        ConditionalFlow,
+        ConvolutionalEncoder,
+        DCGANDiscriminator,
+        DCGANGenerator,
+        FlowDecoder,
+        Perceptron,
+        PlainClassifier,
+        ResidualClassifier,
+        VectorEncoder,
+        Zheng2019Decoder,
+        Zheng2019Discriminator,
+        Zheng2019Encoder,
     )
 }
 """All that a file may name."""
@@ -40,7 +47,12 @@ def record(network: nn.Module) -> dict[str, Any]:
         ValueError: The network is not of a class that `latentry.networks` offers, so that no name could find it again.
     """
     way_out = "save your own module with safetensors and pass it to the functions of latentry as it is"
-    return {"class": class_name(network, _CLASSES, "latentry.networks", way_out), "arguments": network.arguments}
+    name = class_name(network, _CLASSES, "latentry.networks", way_out)
+    arguments: dict[str, Any] = network.arguments  # type: ignore[assignment]
+    return {
+        "class": name,
+        "arguments": {key: record(value) if isinstance(value, nn.Module) else value for key, value in arguments.items()},
+    }
 
 
 def from_record(content: Any) -> nn.Module:
@@ -49,7 +61,10 @@ def from_record(content: Any) -> nn.Module:
     Raises:
         ValueError: The record names no network of this version, or its arguments do not fit.
     """
-    network: nn.Module = rebuilt(content, _CLASSES, "network")
+    try:
+        network: nn.Module = rebuilt(_with_parts_built(content), _CLASSES, "network")
+    except RecursionError:
+        raise ValueError("expected a network of few others, got one within another too often; save it again") from None
     return network.float()
 
 
@@ -68,3 +83,16 @@ def loaded(content: Any, weights: Mapping[str, Tensor]) -> nn.Module:
             tensor.data = tensor.data.double()
     network.load_state_dict(weights)
     return network
+
+
+def _with_parts_built(content: Any) -> Any:
+    """The record of a network with the networks in place of their records among its arguments."""
+    arguments = content.get("arguments") if isinstance(content, Mapping) else None
+    if not isinstance(arguments, Mapping):
+        return content
+    built = {key: from_record(value) if _is_record(value) else value for key, value in arguments.items()}
+    return {**content, "arguments": built}
+
+
+def _is_record(value: Any) -> bool:
+    return isinstance(value, Mapping) and set(value) == {"class", "arguments"}

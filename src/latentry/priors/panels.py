@@ -15,9 +15,8 @@ _NAMED = 12
 
 def draw_distribution(panel: Any, prior: Any) -> None:
     """Density of one coordinate, or of the norm of isotropic codes."""
-    from latentry.priors.quadrature import univariate_of
-
-    distribution, _, of_norm = univariate_of(prior)
+    known = prior.univariate()
+    distribution, of_norm = known.distribution, known.of_norm
     low, high = distribution.icdf(torch.tensor([5e-4, 1 - 5e-4], dtype=torch.float64)).tolist()
     if of_norm and high > 100 * low > 0:
         x = torch.logspace(torch.tensor(low).log10().item(), torch.tensor(high).log10().item(), 500, dtype=torch.float64)

@@ -88,8 +88,8 @@ def fit_figure(z: Float[Tensor, "n d"], prior: SampledPrior, fit: GoodnessOfFit)
     elements, codes, tests = figure.subplots(1, 3, width_ratios=(1, 1, 1.1))
     _density(elements, z, prior)
     elements.set_title(f"deviation {fit.std:.3f}, of the prior {fit.prior_std:.3f}", fontsize=9)
-    draw_codes(codes, fit)
-    draw_tests(tests, fit, LEVEL)
+    draw_codes(codes, fit.code_p_value, fit.p_value_band)
+    draw_tests(tests, fit.adjusted_p_values, LEVEL)
     return _png(figure)
 
 
