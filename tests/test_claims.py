@@ -121,7 +121,14 @@ def of_recovery() -> Iterator[Claim]:
     assert squashing["Adam, pixels"]["found"] == 0
 
 
-CLAIMS = [*of_priors(), *of_spectrum(), *of_splits(), *of_letters(), *of_recovery()]
+def of_weights() -> Iterator[Claim]:
+    for row, found in figures("regularizer_weights").items():
+        line = "| none | 0.0" if row == "none" else f"| `L2()`, weight {row.removeprefix('L2, ')} |"
+        errors = f"| {found['median_error']:.4f} | {found['mean_error']:.4f} |"
+        yield "docs/results/recovery.md", line, f"{errors} {found['std']:.2f} | {found['pooled_p_value']:.1g} |"
+
+
+CLAIMS = [*of_priors(), *of_spectrum(), *of_splits(), *of_letters(), *of_recovery(), *of_weights()]
 
 
 @pytest.mark.parametrize(("page", "line", "figure"), CLAIMS, ids=[f"{page}: {figure}" for page, _, figure in CLAIMS])
