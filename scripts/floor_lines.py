@@ -5,9 +5,10 @@ python scripts/floor_lines.py
 
 import ast
 import re
+import sys
 from pathlib import Path
 
-__all__ = ["floors", "meaning", "python_lines", "tree"]
+__all__ = ["floors", "meaning", "python_lines", "shown", "tree"]
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "latentry"
@@ -42,7 +43,20 @@ def tree() -> list[tuple[int, str, int, str]]:
     return sorted([*rows, single], key=lambda row: (-row[0], row[1] == "*.py", row[1]))
 
 
-if __name__ == "__main__":
-    for floor, part, lines, what in tree():
-        print(f"{floor}  {part:<12}{lines:>6,}  {what}")
+def shown() -> str:
+    """The tree as text."""
+    return "\n".join(f"{floor}  {part:<12}{lines:>6,}  {what}" for floor, part, lines, what in tree())
+
+
+def main() -> None:
+    text = shown()
+    print(text)
     print(f"   {'together':<12}{sum(lines for _, _, lines, _ in tree()):>6,}")
+    if "--write" in sys.argv[1:]:
+        readme = ROOT / "README.md"
+        block = re.compile(r"(?<=```\n)8  cli .*?(?=\n```)", re.DOTALL)
+        readme.write_text(block.sub(lambda _: text, readme.read_text(), count=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -47,4 +47,4 @@ def test_readme_has_the_floors_as_they_are() -> None:
     found = [(floor, part, lines) for floor, part, lines, _ in tree()]
     assert [(int(floor), part) for floor, part, _ in shown] == [(floor, part) for floor, part, _ in found]
     counts = [int(lines.replace(",", "")) for *_, lines in shown]
-    assert counts == pytest.approx([lines for *_, lines in found], rel=0.1), "see scripts/floor_lines.py"
+    assert counts == pytest.approx([lines for *_, lines in found], rel=0.1), "python scripts/floor_lines.py --write"
