@@ -42,7 +42,7 @@ _METHOD_COLUMNS = (
 )
 _METHOD_NOTE = (
     "Real held-out images. Rate, strength: the grid point that was chosen. L1, L2: mean over images of the sum over pixels "
-    "of |.| and its square. Label: an independent classifier reads the label of the target from the reconstruction. Mean, "
+    "of |.| and its square. Label: an evaluation classifier reads the label of the target from the reconstruction. Mean, "
     "variance and KS: all elements together. P: least p-value over seeds of the tests of elements, of codes one by one "
     "(two-sided), of norms, of correlation and of random projections; no grid point was chosen by the last two. Passes: "
     "seeds on which the whole report does. Code error (median, over the prior's variance), found (below 0.01) and "

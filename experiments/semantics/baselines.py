@@ -1,8 +1,8 @@
-"""GANs beside the semantic models of `python -m experiments semantics`: a plain one, and one that is told the levels.
+"""GANs beside the semantic models: a plain one, and one whose discriminator knows the levels.
 
-They have no first stage and no encoder. Where a discriminator alone teaches it, the decoder of the semantic models covers
-little of the data, or nearly one image; so these have DCGAN's generator, with at least as many weights, and the recipe of
-the shipped `digits-generator` (non-saturating, R1). Their learning rate is tried on validation images (`semantic_trials`).
+They have no first stage and no encoder. With a discriminator alone, the decoder of the semantic models covers little of the
+data, or nearly one image. So these have DCGAN's generator, with at least as many weights, and the recipe of the shipped
+`digits-generator` (non-saturating, R1). Their learning rate is tried on validation images (`trials.TuningCell`).
 """
 
 from collections.abc import Mapping
@@ -26,28 +26,30 @@ RECIPE: Mapping[str, Any] = {
 """What both are trained with, beside their learning rate."""
 
 
-def plain_gan(images: FeaturedImages, latent_dim: int, width: int, lr: float, device: torch.device) -> GANTraining:
-    """An untrained GAN that passes over levels."""
-    generator, discriminator = _networks(images, latent_dim, width, told=0)
+def plain_gan(
+    images: FeaturedImages, latent_dim: int, width: int, learning_rate: float, device: torch.device
+) -> GANTraining:
+    """An untrained GAN that ignores levels."""
+    generator, discriminator = _networks(images, latent_dim, width, levels=0)
     prior = Normal(latent_dim).to(device)
-    return GANTraining(generator, discriminator, prior, generator_lr=lr, discriminator_lr=lr, **RECIPE)
+    return GANTraining(generator, discriminator, prior, generator_lr=learning_rate, discriminator_lr=learning_rate, **RECIPE)
 
 
 def conditional_gan(
-    images: FeaturedImages, latent_dim: int, width: int, separation: float, lr: float, device: torch.device
+    images: FeaturedImages, latent_dim: int, width: int, separation: float, learning_rate: float, device: torch.device
 ) -> SemanticGANTraining:
     """An untrained GAN whose discriminator alone knows the levels; codes are from the placement of the semantic models."""
-    generator, discriminator = _networks(images, latent_dim, width, told=len(images.features))
+    generator, discriminator = _networks(images, latent_dim, width, levels=len(images.features))
     placement = SemanticPlacement(images.features, latent_dim, exclusive=images.exclusive, separation=separation)
     return SemanticGANTraining(
         generator, discriminator, nn.Identity(), placement.observed(images.a).to(device),
-        consistency_weight=0.0, generator_lr=lr, discriminator_lr=lr, **RECIPE,
+        consistency_weight=0.0, generator_lr=learning_rate, discriminator_lr=learning_rate, **RECIPE,
     )  # fmt: skip
 
 
-def _networks(images: FeaturedImages, latent_dim: int, width: int, told: int) -> tuple[nn.Module, nn.Module]:
+def _networks(images: FeaturedImages, latent_dim: int, width: int, levels: int) -> tuple[nn.Module, nn.Module]:
     side, channels = square_shape(images.images)
     return (
         channels_last(DCGANGenerator(latent_dim, side, channels, 2 * width)),
-        channels_last(Zheng2019Discriminator(told, side, channels, width, norm="none")),
+        channels_last(Zheng2019Discriminator(levels, side, channels, width, norm="none")),
     )

@@ -1,8 +1,9 @@
-"""What `python -m experiments semantics` trains: a reader of levels, stage 1, stage 2 in several ways, and GANs beside it.
+"""What `python -m experiments semantics` trains: a classifier of levels, stage 1, stage 2 in several ways, and GANs.
 
-All have codes of one length and the same data, without the levels held out; the reader alone knows all levels. A second
-stage begins from the one VAE of its data set and seed; GANs beside it have no first stage (`semantic_baselines`) and the
-iterations of both. `longer` is ours with as many rounds against a discriminator as those, at their rate.
+All have codes of one length and the same data, without the levels held out; the evaluation classifier alone knows all
+levels. A second stage begins from the one VAE of its data set and seed. GANs beside it have no first stage (`baselines`)
+and the iterations of both. `ours` has as many iterations against a discriminator as those, at their learning rate;
+`ours-short` has fewer, at half the rate, and is what ablations take parts from.
 """
 
 import shutil
@@ -15,19 +16,18 @@ import torch
 from accelerate.accelerator import Accelerator
 from torch import nn
 
-from experiments.frame.cells import unseen
+from experiments.frame.cell import Cell, Place, Row, no_progress
+from experiments.frame.timing import seconds_of_passes
 from experiments.semantics.baselines import RECIPE, conditional_gan, plain_gan
-from experiments.semantics.reverse import real_reverses
-from latentry.data.features import FeaturedImages, featured
+from experiments.semantics.reverse import divided_images, real_reverses
+from latentry.data.features import featured
 from latentry.data.sources import load_dataset
 from latentry.models.generative import GenerativeModel
 from latentry.models.level_reader import LevelHeads, LevelReaderTraining, read_levels
 from latentry.models.pretrained import load_network, save_network
 from latentry.models.saving import load_model, save_model
 from latentry.networks import PlainClassifier, channels_last
-from latentry.priors import Normal, NormalMixture
 from latentry.storage import read_json, write_json
-from latentry.tasks.levels import parse_levels
 from latentry.tasks.runs import RESULTS
 from latentry.tasks.train_semantic import train_semantic
 from latentry.tasks.train_settings import SemanticGANSettings, SemanticVAESettings, TrainSemanticSettings
@@ -37,33 +37,23 @@ from latentry.training.settings import LoopSettings
 __all__ = [
     "ABLATIONS",
     "ALONE",
-    "BASELINES",
-    "GANS",
-    "LONGER",
+    "MODELS",
     "OURS",
-    "TITLES",
+    "SHORT",
+    "STAGE_TWO",
     "VAE",
-    "GANCell",
-    "Maker",
-    "PartedImages",
-    "ReaderCell",
+    "GeneratorCell",
+    "LevelClassifierCell",
     "VAECell",
-    "images_of",
-    "load_maker",
-    "load_reader",
-    "real_reverses_of",
-    "train_reader",
-    "train_stage_one",
-    "train_stage_two",
 ]
 
-OURS, LONGER, VAE = "ours", "longer", "vae"
+OURS, SHORT, VAE = "ours", "ours-short", "vae"
 _REVERSES = "reverses.json"
 _OURS: Mapping[str, Any] = {**RECIPE, "consistency": "levels", "consistency_weight": 0.07, "reversed_share": 0.5}
 
-GANS: Mapping[str, Mapping[str, Any]] = {
+STAGE_TWO: Mapping[str, Mapping[str, Any]] = {
     OURS: _OURS,
-    LONGER: _OURS,
+    SHORT: _OURS,
     "paper": {
         **_OURS,
         "discriminator_sees": "images",
@@ -81,27 +71,20 @@ GANS: Mapping[str, Mapping[str, Any]] = {
 }
 """Settings of each second stage beyond the defaults, and of the GANs that have no first stage."""
 ALONE = ("cgan", "gan")
-"""Those."""
-BASELINES = ("paper", "cgan", "gan")
+"""GANs without a first stage."""
+MODELS = (VAE, OURS, SHORT, "paper", *ALONE)
+"""Rows of the table of models."""
 ABLATIONS = ("fresh", "no-consistency", "no-reversed", "whole-code", "trained-encoder")
-TITLES: Mapping[str, str] = {
-    VAE: "stage 1, the VAE",
-    LONGER: "stage 2, ours",
-    OURS: "stage 2, ours, shorter",
-    "paper": "stage 2, as in the paper",
-    "cgan": "conditional GAN",
-    "gan": "GAN",
-    "fresh": "without the decoder to begin with",
-    "no-consistency": "without the encoder's say",
-    "no-reversed": "without reversed codes",
-    "whole-code": "with the whole code asked for",
-    "trained-encoder": "with an encoder that learns on",
-}
+"""Rows of the table of ablations, beside `ours-short`."""
+
+
+def loop(steps: int, batch_size: int) -> LoopSettings:
+    return LoopSettings(steps, batch_size, "cosine", checkpoint_every=max(1, -(-steps // 3)))
 
 
 @dataclass(frozen=True)
-class ReaderCell:
-    """A classifier of all levels of one data set."""
+class LevelClassifierCell(Cell):
+    """The evaluation classifier of all levels of one data set."""
 
     data: str
     held_out: str
@@ -112,16 +95,54 @@ class ReaderCell:
 
     @property
     def name(self) -> str:
-        return f"reader-{Path(self.data).stem}"
+        return f"classifier-{Path(self.data).stem}"
 
     @property
-    def leaves(self) -> str:
-        """What is there once it is trained."""
+    def artifact(self) -> str:
         return f"work/{self.name}/{_REVERSES}"
+
+    @property
+    def row(self) -> Row:
+        return Row("classifier", Path(self.data).stem, "classifier of levels", self.seed)
+
+    def expected_seconds(self, place: Place) -> float:
+        return self.steps * 4 * seconds_of_passes(self.data, 32, self.width // 2, 64, place.device) + 10
+
+    @torch.random.fork_rng()
+    def work(self, place: Place) -> dict[str, Any]:
+        """Train on all levels; the accuracy on held-out images, of each feature."""
+        data = load_dataset(self.data)
+        training, held_out = (featured(data.split(name)) for name in ("train", "held-out"))
+        heads = LevelHeads(training.features, training.exclusive)
+        torch.manual_seed(self.seed)
+        model = LevelReaderTraining(channels_last(PlainClassifier(heads.outputs, data.shape[0], self.width)), heads)
+        home = place.home(self.name)
+        train(
+            model, training, loop(self.steps, 64), home, seed=self.seed,
+            accelerator=Accelerator(cpu=place.device == "cpu"), identity=vars(self), progress=no_progress,
+        )  # fmt: skip
+        network = model.averaged_reader(training.images.images(range(min(2000, len(training)))).to(place.device))
+        save_network(home / "model", network, None, {"features": heads.features, "exclusive": heads.exclusive})
+        real = real_reverses(divided_images(self.data, self.held_out, "train"))
+        write_json(home / _REVERSES, real)
+        found = read_levels(network, heads, held_out.images.images().to(place.device)).cpu()
+        right = {name: shown.double().mean().item() for name, shown in heads.right(found, held_out.a).items()}
+        return {"held_out": right, "reverses": real}
+
+    def load(self, place: Place) -> tuple[nn.Module, LevelHeads]:
+        """The trained network, and what its logits mean."""
+        saved = load_network(place.home(self.name) / "model")
+        heads = LevelHeads(tuple(saved.card["features"]), tuple(saved.card["exclusive"]))
+        return saved.network.to(place.device), heads
+
+    def real_reverses(self, place: Place) -> dict[str, Any]:
+        """What was measured of real images with levels held out."""
+        found: dict[str, Any] = read_json(place.home(self.name) / _REVERSES)
+        return found
 
 
 @dataclass(frozen=True)
-class VAECell:
+class VAECell(Cell):
     """Stage 1 of one data set, seed and length of codes."""
 
     data: str
@@ -139,19 +160,46 @@ class VAECell:
         return f"vae-{Path(self.data).stem}-{self.latent_dim}-{self.seed}"
 
     @property
-    def leaves(self) -> str:
-        """What is there once it is trained."""
+    def artifact(self) -> str:
         return f"work/{self.name}/{RESULTS}"
+
+    @property
+    def row(self) -> Row:
+        return Row("stage-1", Path(self.data).stem, str(self.latent_dim), self.seed)
+
+    def expected_seconds(self, place: Place) -> float:
+        return self.steps * 1.2 * self.step_seconds(place) + 10
+
+    def step_seconds(self, place: Place) -> float:
+        """Seconds of a pass through an encoder and a decoder."""
+        return seconds_of_passes(self.data, self.latent_dim, self.width, self.batch_size, place.device)
+
+    def work(self, place: Place) -> dict[str, Any]:
+        home = place.home(self.name)
+        if not (home / RESULTS).exists():
+            train_semantic(replace(self.settings(home, place.device, SemanticGANSettings()), stages="vae"))
+        return {"scores": read_json(home / RESULTS)["result"]["held_out"]["vae"]}
+
+    def load(self, place: Place) -> GenerativeModel:
+        return load_model(place.home(self.name) / "vae" / "model", GenerativeModel).to(place.device)
+
+    def settings(self, home: Path, device: str, gan: SemanticGANSettings) -> TrainSemanticSettings:
+        """What both stages are trained with."""
+        vae = SemanticVAESettings(deviation=self.deviation, warm_up=self.steps // 4, loop=loop(self.steps, self.batch_size))
+        return TrainSemanticSettings(
+            out=str(home), seed=self.seed, device=device, json=True, data=self.data, held_out=self.held_out,
+            latent_dim=self.latent_dim, separation=self.separation, width=self.width, gan=gan, vae=vae,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class GANCell:
+class GeneratorCell(Cell):
     """Stage 2 of one row, or a GAN beside it, which has of its VAE only the data, the seed and the codes."""
 
     vae: VAECell
     model: str
     steps: int
-    lr: tuple[float, float]
+    learning_rates: tuple[float, float]
     """Of generator and discriminator."""
 
     @property
@@ -159,159 +207,70 @@ class GANCell:
         return f"gan-{Path(self.vae.data).stem}-{self.model}-{self.vae.seed}"
 
     @property
-    def leaves(self) -> str:
-        """What is there once it is trained."""
+    def artifact(self) -> str:
         return f"work/{self.name}/{RESULTS}"
 
     @property
     def builds_on(self) -> tuple[str, ...]:
-        """The VAE that it begins from, if it does."""
         return (self.vae.name,) if self.model not in ALONE else ()
 
     @property
     def recipe(self) -> Any:
-        """What the model's name stands for."""
-        return GANS[self.model]
+        return STAGE_TWO[self.model]
 
+    @property
+    def row(self) -> Row:
+        return Row("stage-2", Path(self.vae.data).stem, self.model, self.vae.seed)
 
-@dataclass(frozen=True)
-class Maker:
-    """A trained generator of any row, as it is scored."""
+    def expected_seconds(self, place: Place) -> float:
+        return self.steps * 4 * self.vae.step_seconds(place) + 10
 
-    generator: nn.Module
-    prior: NormalMixture | Normal
-    """A placement, unless the model has no features."""
+    def work(self, place: Place) -> dict[str, Any]:
+        """A second stage from the VAE of its data set and seed, or a GAN alone."""
+        home = place.home(self.name)
+        done = (home / RESULTS).exists()
+        if self.model in ALONE:
+            if not done:
+                write_json(home / RESULTS, self._train_alone(home, place.device))
+            alone: dict[str, Any] = read_json(home / RESULTS)
+            return alone
+        if not done:
+            if not (home / "vae").exists():
+                shutil.copytree(place.home(self.vae.name) / "vae", home / "vae")
+            train_semantic(self.settings(home, place.device))
+        found = read_json(home / RESULTS)["result"]
+        return {"scores": found["held_out"]["gan"], "losses": found["losses"]["gan"]}
 
+    def load(self, place: Place) -> GenerativeModel:
+        home = place.home(self.name) if self.model in ALONE else place.home(self.name) / "gan"
+        return load_model(home / "model", GenerativeModel).to(place.device)
 
-@dataclass(frozen=True)
-class PartedImages:
-    """Images of a split with their levels, parted by what is held out."""
+    def settings(self, home: Path, device: str) -> TrainSemanticSettings:
+        """What a second stage is trained with."""
+        generator_lr, discriminator_lr = self.learning_rates
+        gan = SemanticGANSettings(
+            generator_lr=generator_lr, discriminator_lr=discriminator_lr, loop=loop(self.steps, self.vae.batch_size),
+            **STAGE_TWO[self.model],
+        )  # fmt: skip
+        return self.vae.settings(home, device, gan)
 
-    seen: FeaturedImages
-    """Those that generators may see."""
-    unseen: FeaturedImages
-    """Those with levels held out."""
-    held_out: dict[str, float]
-    """Levels held out, by feature."""
-
-
-def images_of(data: str, held_out: str, split: str) -> PartedImages:
-    """A split, parted by what is held out."""
-    every = featured(load_dataset(data).split(split))
-    levels = parse_levels(held_out, "--held_out")
-    return PartedImages(*every.parted(levels), levels)
-
-
-@torch.random.fork_rng()
-def train_reader(folder: Path, device: str, asked: ReaderCell) -> dict[str, Any]:
-    """Train on all levels; its accuracy on held-out images, of each feature."""
-    data = load_dataset(asked.data)
-    training, held_out = (featured(data.split(name)) for name in ("train", "held-out"))
-    heads = LevelHeads(training.features, training.exclusive)
-    torch.manual_seed(asked.seed)
-    model = LevelReaderTraining(channels_last(PlainClassifier(heads.outputs, data.shape[0], asked.width)), heads)
-    home = folder / "work" / asked.name
-    train(
-        model, training, _loop(asked.steps, 64), home, seed=asked.seed,
-        accelerator=Accelerator(cpu=device == "cpu"), identity=vars(asked), progress=unseen,
-    )  # fmt: skip
-    reader = model.averaged_reader(training.images.images(range(min(2000, len(training)))).to(device))
-    save_network(home / "model", reader, None, {"features": heads.features, "exclusive": heads.exclusive})
-    images = images_of(asked.data, asked.held_out, "train")
-    real = real_reverses(images.seen, images.unseen, images.held_out)
-    write_json(home / _REVERSES, real)
-    found = read_levels(reader, heads, held_out.images.images().to(device)).cpu()
-    right = {name: shown.double().mean().item() for name, shown in heads.right(found, held_out.a).items()}
-    return {"held_out": right, "reverses": real}
-
-
-def load_reader(folder: Path, asked: ReaderCell, device: str) -> tuple[nn.Module, LevelHeads]:
-    """What `train_reader` left."""
-    reader = load_network(folder / "work" / asked.name / "model")
-    heads = LevelHeads(tuple(reader.card["features"]), tuple(reader.card["exclusive"]))
-    return reader.network.to(device), heads
-
-
-def real_reverses_of(folder: Path, asked: ReaderCell) -> dict[str, Any]:
-    """What `train_reader` measured of real images with levels held out."""
-    found: dict[str, Any] = read_json(folder / "work" / asked.name / _REVERSES)
-    return found
-
-
-def train_stage_one(folder: Path, device: str, asked: VAECell) -> dict[str, Any]:
-    """The VAE alone."""
-    home = folder / "work" / asked.name
-    if not (home / RESULTS).exists():
-        train_semantic(replace(_settings(asked, home, device, SemanticGANSettings()), stages="vae"))
-    return {"scores": read_json(home / RESULTS)["result"]["held_out"]["vae"]}
-
-
-def train_stage_two(folder: Path, device: str, asked: GANCell) -> dict[str, Any]:
-    """A second stage from the VAE of its data set and seed, or a GAN alone."""
-    home = folder / "work" / asked.name
-    if asked.model in ALONE:
-        if not (home / RESULTS).exists():
-            write_json(home / RESULTS, _train_alone(home, device, asked))
-        alone: dict[str, Any] = read_json(home / RESULTS)
-        return alone
-    if not (home / RESULTS).exists():
-        if not (home / "vae").exists():
-            shutil.copytree(folder / "work" / asked.vae.name / "vae", home / "vae")
-        train_semantic(_settings(asked.vae, home, device, _gan_settings(asked)))
-    found = read_json(home / RESULTS)["result"]
-    return {"scores": found["held_out"]["gan"], "losses": found["losses"]["gan"]}
-
-
-def load_maker(folder: Path, asked: VAECell | GANCell, device: str) -> Maker:
-    """What either stage left."""
-    home = folder / "work" / asked.name
-    if isinstance(asked, GANCell) and asked.model in ALONE:
-        model = load_model(home / "model", GenerativeModel).to(device)
-    else:
-        model = load_model(home / ("vae" if isinstance(asked, VAECell) else "gan") / "model", GenerativeModel).to(device)
-    assert isinstance(model.prior, Normal | NormalMixture), "the prior is a placement, or normal for a GAN alone"
-    return Maker(model.generator, model.prior)
-
-
-@torch.random.fork_rng()
-def _train_alone(home: Path, device: str, asked: GANCell) -> dict[str, Any]:
-    """A GAN without a first stage."""
-    own = asked.vae
-    training = images_of(own.data, own.held_out, "train").seen
-    torch.manual_seed(own.seed + 1)
-    lr, on = asked.lr[0], torch.device(device)
-    if asked.model == "gan":
-        model: Any = plain_gan(training, own.latent_dim, own.width, lr, on)
-    else:
-        model = conditional_gan(training, own.latent_dim, own.width, own.separation, lr, on)
-    identity = {"model": asked.model, "lr": lr, **vars(own)}
-    done = train(
-        model, training, _loop(asked.steps, own.batch_size), home, seed=own.seed,
-        accelerator=Accelerator(cpu=device == "cpu"), identity=identity, progress=unseen,
-    )  # fmt: skip
-    generator = model.averaged_generator(torch.Generator(device).manual_seed(own.seed))
-    prior = model.prior if asked.model == "gan" else model.placement
-    save_model(home / "model", GenerativeModel(generator, prior), {"model": asked.model})
-    return {"losses": {name: values[-1] for name, values in done.losses.items()}}
-
-
-def _gan_settings(asked: GANCell) -> SemanticGANSettings:
-    return SemanticGANSettings(
-        generator_lr=asked.lr[0], discriminator_lr=asked.lr[1],
-        loop=_loop(asked.steps, asked.vae.batch_size), **GANS[asked.model],
-    )  # fmt: skip
-
-
-def _settings(asked: VAECell, home: Path, device: str, gan: SemanticGANSettings) -> TrainSemanticSettings:
-    return TrainSemanticSettings(
-        out=str(home), seed=asked.seed, device=device, json=True, data=asked.data, held_out=asked.held_out,
-        latent_dim=asked.latent_dim, separation=asked.separation, width=asked.width, gan=gan,
-        vae=SemanticVAESettings(
-            deviation=asked.deviation, warm_up=asked.steps // 4, loop=_loop(asked.steps, asked.batch_size)
-        ),
-    )  # fmt: skip
-
-
-def _loop(steps: int, batch_size: int) -> LoopSettings:
-    every = max(1, -(-steps // 3))
-    return LoopSettings(steps, batch_size, "cosine", checkpoint_every=every)
+    @torch.random.fork_rng()
+    def _train_alone(self, home: Path, device: str) -> dict[str, Any]:
+        """A GAN without a first stage."""
+        own = self.vae
+        training = divided_images(own.data, own.held_out, "train").shown
+        torch.manual_seed(own.seed + 1)
+        rate, on = self.learning_rates[0], torch.device(device)
+        if self.model == "gan":
+            model: Any = plain_gan(training, own.latent_dim, own.width, rate, on)
+        else:
+            model = conditional_gan(training, own.latent_dim, own.width, own.separation, rate, on)
+        identity = {"model": self.model, "learning_rate": rate, **vars(own)}
+        done = train(
+            model, training, loop(self.steps, own.batch_size), home, seed=own.seed,
+            accelerator=Accelerator(cpu=device == "cpu"), identity=identity, progress=no_progress,
+        )  # fmt: skip
+        generator = model.averaged_generator(torch.Generator(device).manual_seed(own.seed))
+        prior = model.prior if self.model == "gan" else model.placement
+        save_model(home / "model", GenerativeModel(generator, prior), {"model": self.model})
+        return {"losses": {name: values[-1] for name, values in done.losses.items()}}

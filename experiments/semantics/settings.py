@@ -7,7 +7,7 @@ from experiments.frame.settings import ExperimentSettings
 
 __all__ = ["SemanticPart", "SemanticsSettings"]
 
-SemanticPart = Literal["models", "ablations", "rates", "stability", "tuning"]
+SemanticPart = Literal["models", "ablations", "lengths", "stability", "tuning"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,17 +15,19 @@ class SemanticsSettings(ExperimentSettings):
     """Semantic models of Kim and Cho (2019): features placed beforehand, shown by samples, and reversed."""
 
     out: str = "runs/semantics"
-    """Folder for index.html, results.json, one file for each cell, and the networks."""
-    parts: tuple[SemanticPart, ...] = ("models", "ablations", "rates", "stability", "tuning")
-    """What is worked out; all but the models on the first data set alone."""
+    """Folder for index.html, results.csv, results.json, pictures, one file for each cell, and the networks."""
+    parts: tuple[SemanticPart, ...] = ("models", "ablations", "lengths", "stability", "tuning")
+    """What is worked out; lengths, stability and tuning on the first data set alone."""
     data: tuple[str, ...] = ("stroke-digits", "runs/type-32.npz")
     """Data sets, by name, folder or .npz file; `python scripts/build_type.py` builds the letters."""
     held_out: tuple[str, ...] = ("thick=-1", "bold=-1")
     """Levels of each that no generator is shown, NAME=LEVEL with commas between."""
     latent_dims: tuple[int, ...] = (32, 64)
     """Length of the codes of each."""
+    ablation_seeds: tuple[int, ...] = (3, 2)
+    """Seeds of the ablations of each; 0 for none."""
     models: tuple[str, ...] = ()
-    """Rows of the table of models; all of them by default, `ours` always."""
+    """Rows of the table of models; all of them by default, `ours-short` always."""
     separation: float = 6.0
     """Distance of each feature from neutral, in standard deviations."""
     deviation: float = 0.8
@@ -35,24 +37,24 @@ class SemanticsSettings(ExperimentSettings):
     vae_steps: int = 2000
     """Iterations of stage 1."""
     gan_steps: tuple[int, ...] = (1500, 3000)
-    """Iterations of stage 2, for each data set; the GANs beside it have those of stage 1 as well."""
+    """Iterations of stage 2, for each data set; `ours` and the GANs beside it have those of stage 1 as well."""
     batch_size: int = 64
     """Images of one iteration."""
-    lr: tuple[float, float] = (1e-3, 1e-3)
+    learning_rates: tuple[float, float] = (1e-3, 1e-3)
     """Learning rates of generator and discriminator in stage 2."""
-    gan_lr: float = 2e-3
-    """Learning rate of both networks of the GANs."""
-    gan_rates: tuple[float, ...] = (5e-4, 1e-3, 2e-3, 4e-3)
-    """Learning rates that are tried for them, on validation images."""
-    reader_width: int = 24
-    """Channels of the readers' first layers."""
-    reader_steps: int = 1500
-    """Iterations of the readers, which know all levels."""
+    gan_learning_rate: float = 2e-3
+    """Learning rate of both networks of `ours` and of the GANs."""
+    tried_learning_rates: tuple[float, ...] = (5e-4, 1e-3, 2e-3, 4e-3)
+    """Learning rates that are tried for the GANs, on validation images."""
+    classifier_width: int = 24
+    """Channels of the first layers of the evaluation classifiers."""
+    classifier_steps: int = 1500
+    """Iterations of the evaluation classifiers, which know all levels."""
     count: int = 5000
     """Samples of each model."""
     codes: int = 200
     """Codes that are followed along each feature."""
-    rates: tuple[int, ...] = (16, 64, 128)
+    lengths: tuple[int, ...] = (16, 64, 128)
     """Further lengths of codes of stage 1."""
     trials: int = 10
     """Short trainings of ours and of a GAN."""

@@ -1,10 +1,11 @@
-"""Trainings of `python -m experiments semantics` that stand in no table of models.
+"""Short trainings for questions of their own.
 
 - *Stability*: do short trainings diverge, or lose most of the data?
 - *Tuning*: learning rates of the GANs beside ours, each tried on a seed that no table has, on validation images.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from experiments.semantics.models import (
-    GANCell,
-    ReaderCell,
-    images_of,
-    load_maker,
-    load_reader,
-    train_stage_one,
-    train_stage_two,
-)
-from experiments.semantics.scores import decoded, distances
+from experiments.frame.cell import Cell, Place, Row
+from experiments.semantics.models import GeneratorCell, LevelClassifierCell
+from experiments.semantics.reverse import divided_images
+from experiments.semantics.scores import distances
 from latentry.models.level_reader import read_levels
 from latentry.training.loop import TrainingDivergedError
 
-__all__ = ["TUNING_SEED", "StabilityCell", "TuningCell", "sound", "try_once", "try_rate"]
+__all__ = ["TUNING_SEED", "StabilityCell", "TuningCell", "sound"]
 
 TUNING_SEED = 100
 _LEAST_COVERAGE = 0.1
@@ -33,23 +28,29 @@ _RAREST = 0.01
 
 
 @dataclass(frozen=True)
-class _Trial:
-    """One training, and what looks at it."""
+class _Trial(Cell):
+    """One training, and the classifier of its samples."""
 
-    maker: GANCell
-    reader: ReaderCell
+    model: GeneratorCell
+    classifier: LevelClassifierCell
     count: int
     """Samples that are looked at."""
 
     @property
     def recipe(self) -> Any:
-        """That of the model."""
-        return self.maker.recipe
+        return self.model.recipe
 
     @property
     def builds_on(self) -> tuple[str]:
-        """The training of the reader."""
-        return (self.reader.name,)
+        return (self.classifier.name,)
+
+    def expected_seconds(self, place: Place) -> float:
+        return self.model.steps * 5 * self.model.vae.step_seconds(place) + 20
+
+    def _samples(self, apart: Place) -> Float[Tensor, "n c h w"]:
+        trained = self.model.load(apart)
+        rng = torch.Generator(apart.device).manual_seed(self.model.vae.seed)
+        return trained.decode(trained.prior.sample(self.count, rng=rng))
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,33 @@ class StabilityCell(_Trial):
 
     @property
     def name(self) -> str:
-        return f"stability-{self.maker.name}"
+        return f"stability-{self.model.name}"
+
+    @property
+    def row(self) -> Row:
+        return Row("stability", Path(self.model.vae.data).stem, self.model.model, self.model.vae.seed)
+
+    def measures(self, result: dict[str, Any]) -> Mapping[str, float]:
+        """All numbers, and whether the training is sound."""
+        return {**super().measures(result), "sound": float(sound(result))}
+
+    def work(self, place: Place) -> dict[str, Any]:
+        """Train in a folder apart; coverage of the data, and the share of the rarest class among samples."""
+        apart = replace(place, folder=place.folder / "stability")
+        try:
+            if self.model.builds_on:
+                self.model.vae.work(apart)
+            self.model.work(apart)
+        except TrainingDivergedError as error:
+            return {"diverged": True, "why": str(error)}
+        x = self._samples(apart)
+        network, heads = self.classifier.load(place)
+        images = divided_images(self.model.vae.data, self.model.vae.held_out, "train").shown
+        found = {"diverged": False, "coverage": distances(x, images, network)["coverage"]}
+        if heads.exclusive:
+            classes = read_levels(network, heads, x)[:, [heads.features.index(name) for name in heads.exclusive]]
+            found["rarest"] = classes.mean(0).min().item()
+        return found
 
 
 @dataclass(frozen=True)
@@ -67,45 +94,24 @@ class TuningCell(_Trial):
 
     @property
     def name(self) -> str:
-        return f"tuning-{self.maker.name}-{self.maker.lr[0]:g}"
+        return f"tuning-{self.model.name}-{self.model.learning_rates[0]:g}"
+
+    @property
+    def row(self) -> Row:
+        method = f"{self.model.model} {self.model.learning_rates[0]:g}"
+        return Row("tuning", Path(self.model.vae.data).stem, method, self.model.vae.seed)
+
+    def work(self, place: Place) -> dict[str, Any]:
+        """Train in a folder apart; distances of samples to validation images."""
+        apart = replace(place, folder=place.folder / "tuning" / f"{self.model.learning_rates[0]:g}")
+        self.model.work(apart)
+        network: nn.Module = self.classifier.load(place)[0]
+        images = divided_images(self.model.vae.data, self.model.vae.held_out, "validation").shown
+        return distances(self._samples(apart), images, network)
 
 
-def try_once(folder: Path, device: str, asked: StabilityCell) -> dict[str, Any]:
-    """Train in a folder apart; coverage of the data, and the share of the rarest class among samples."""
-    apart = folder / "stability"
-    try:
-        if asked.maker.builds_on:
-            train_stage_one(apart, device, asked.maker.vae)
-        train_stage_two(apart, device, asked.maker)
-    except TrainingDivergedError as error:
-        return {"diverged": True, "why": str(error)}
-    x = _samples(apart, device, asked.maker, asked.count)
-    network, heads = load_reader(folder, asked.reader, device)
-    images = images_of(asked.maker.vae.data, asked.maker.vae.held_out, "train").seen
-    found = {"diverged": False, "coverage": distances(x, images, network)["coverage"]}
-    if heads.exclusive:
-        classes = read_levels(network, heads, x)[:, [heads.features.index(name) for name in heads.exclusive]]
-        found["rarest"] = classes.mean(0).min().item()
-    return found
-
-
-def try_rate(folder: Path, device: str, asked: TuningCell) -> dict[str, Any]:
-    """Train in a folder apart; distances of samples to validation images."""
-    apart = folder / "tuning" / f"{asked.maker.lr[0]:g}"
-    train_stage_two(apart, device, asked.maker)
-    x = _samples(apart, device, asked.maker, asked.count)
-    network: nn.Module = load_reader(folder, asked.reader, device)[0]
-    return distances(x, images_of(asked.maker.vae.data, asked.maker.vae.held_out, "validation").seen, network)
-
-
-def sound(result: dict[str, Any]) -> bool:
+def sound(result: Mapping[str, Any]) -> bool:
     """Whether a training neither diverged nor collapsed: coverage of a tenth, and no class under one in a hundred."""
     if result["diverged"]:
         return False
     return bool(result["coverage"] >= _LEAST_COVERAGE and result.get("rarest", 1.0) >= _RAREST)
-
-
-def _samples(apart: Path, device: str, asked: GANCell, count: int) -> Float[Tensor, "n c h w"]:
-    maker = load_maker(apart, asked, device)
-    rng = torch.Generator(device).manual_seed(asked.vae.seed)
-    return decoded(maker.generator, maker.prior.sample(count, rng=rng))

@@ -3,11 +3,11 @@
 Images are corrupted once, the same for all methods. Each family of settings is tuned twice: by squared error to the clean
 image, and by accuracy of a guide, a classifier that reads what comes out. The two targets differ: an average of all that
 may have been has a small squared error and looks like nothing. The chosen setting meets the held-out images, where an
-independent classifier scores it. Labels serve tuning and scores alone; no method sees them.
+evaluation classifier scores it. Labels serve tuning and scores alone; no method sees them.
 
 Classifiers differ on the flat images that filters leave: under normal noise of standard deviation 1 the shipped guide reads
-9 % of digits after non-local means, the independent classifier 38 %. Tuning by the former would sell filters below their
-worth. So the independent classifier itself may be the guide on validation images, for all methods alike.
+9 % of digits after non-local means, the evaluation classifier 38 %. Tuning by the former would sell filters below their
+worth. So the evaluation classifier itself may be the guide on validation images, for all methods alike.
 
 A method that works on codes is tuned over its ways to codes and its filters of codes together; the codes of one way are
 worked out once.
@@ -76,7 +76,7 @@ class DenoisingRow:
     error: Interval
     """Mean squared error to the clean image on held-out images."""
     accuracy: Share
-    """Accuracy of the independent classifier there."""
+    """Accuracy of the evaluation classifier there."""
     seconds: float
     """Time an image."""
     correct: Bool[Tensor, "n"]
@@ -99,7 +99,7 @@ class DenoisingReport:
     corrupted: Float[Tensor, "s c h w"]
     """The same, corrupted."""
     accuracy_of_clean: Share
-    """Accuracy of the independent classifier on clean held-out images."""
+    """Accuracy of the evaluation classifier on clean held-out images."""
     rows: tuple[DenoisingRow, ...]
     """One for each family and target."""
 

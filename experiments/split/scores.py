@@ -1,4 +1,4 @@
-"""What models are scored by, on held-out images and by an independent classifier.
+"""What models are scored by, on held-out images and by an evaluation classifier.
 
 - *Labels in z_s*: labels by the mixture, whether its probabilities are calibrated, and labels by a fresh probe.
 - *Leak of z_u*: labels by the strongest of fresh probes, on draws of the codes and on posterior means.

@@ -21,7 +21,7 @@ class SplitSettings(ExperimentSettings):
     data: tuple[str, ...] = ("digits", "fashion-mnist")
     """Data sets, by name, folder or .npz file."""
     classifiers: tuple[str, ...] = ("digits-judge", "fashion-judge")
-    """An independent classifier for each, which scores every result and teaches no model."""
+    """An evaluation classifier for each, which scores every result and teaches no model."""
     models: tuple[str, ...] = ()
     """Rows of the table of models; all of them by default, `ours` always."""
     width: int = 12

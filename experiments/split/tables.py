@@ -52,12 +52,12 @@ def _calibration(row: Measured, short: bool) -> str:
 
 
 _MODELS = (
-    Column("z_s names the label, %", percent("accuracy.value"), console=True),
+    Column("z_s predicts the label, %", percent("accuracy.value"), console=True),
     Column("leak of z_u, points (draws)", points("leak_of_draws.leak"), console=True),
     Column("the same (means)", points("leak_of_means.leak"), console=True),
     Column("swap, % (means)", percent("swap.success.value"), console=True),
     Column("style kept", mean("swap.mean_kept"), console=True),
-    Column("samples bear their label, %", percent("samples.label.value")),
+    Column("samples show their label, %", percent("samples.label.value")),
     Column("Frechet distance", mean("samples.frechet_distance"), console=True),
     Column("KID", mean("samples.kernel_distance", ".4f")),
     Column("coverage, %", percent("samples.coverage")),
@@ -103,12 +103,12 @@ def _models_note(rows: Rows) -> str:
     first = next(iter(rows.values()))
     real = f", {100 * next(iter(first['real.value'].values())):.1f} % of real images" if "real.value" in first else ""
     return (
-        "Held-out images. Leak: accuracy of the probe that is best on validation, on z_u, beyond the commonest class: of "
+        "Held-out images. Leak: accuracy of the probe that is best on validation, on z_u, above the majority class: of "
         "draws from the posterior, and of posterior means. Swaps are of posterior means. "
-        f"Swap: the classifier{real} names the label of the image that gave z_s. Style kept: mean correlation of "
-        "thickness, slant, size and ink with the image that gave z_u, less the means of classes. Diversity: spread of "
-        "features within classes, over that of data. Conditional models are told the labels of images. Means over seeds "
-        "with 95 % Student intervals."
+        f"Swap: the evaluation classifier{real} predicts the label of the image that gave z_s. Style kept: mean "
+        "correlation of thickness, slant, size and ink with the image that gave z_u, less the means of classes. "
+        "Diversity: spread of features within classes, over that of data. Conditional models are given the labels of "
+        "images. Means over seeds with 95 % Student intervals."
     )
 
 
@@ -130,8 +130,8 @@ def split_verdict(data: str, rows: Rows) -> str:
     accuracy, success = (percent(f"{name}.value")(ours, False) for name in ("accuracy", "swap.success"))
     draws, means = (points(f"leak_of_{codes}.leak")(ours, False) for codes in ("draws", "means"))
     return (
-        f"{data}: z_s names {accuracy} % of held-out labels; draws of z_u leak {draws} points, posterior means "
-        f"{means}; {success} % of swaps of posterior means bear the label of z_s. The Frechet distance is below "
+        f"{data}: z_s predicts {accuracy} % of held-out labels; draws of z_u leak {draws} points, posterior means "
+        f"{means}; {success} % of swaps of posterior means show the label of z_s. The Frechet distance is below "
         f"that of {', '.join(better) or 'none'}, above that of "
         f"{', '.join(worse) or 'none'}."
     )

@@ -6,7 +6,7 @@ validation images with the same corruption. Other filters know the blur or where
 **Contrast.** What filters leave is flat or speckled. A classifier of clean images does not know such images, however well
 the eye reads them. So a filter may be followed by `Contrast`, which stretches brightness between two percentiles. On
 drawings on black this matters most: of digits under normal noise of standard deviation 1, total variation leaves 30 %
-legible to the shipped independent classifier, and 93 % when the 70th percentile becomes black.
+legible to the shipped evaluation classifier, and 93 % when the 70th percentile becomes black.
 
 References: Chambolle, "An algorithm for total variation minimization and applications", 2004; Buades, Coll, Morel, "A
 non-local algorithm for image denoising", 2005; van der Walt et al., "scikit-image: image processing in Python", 2014.

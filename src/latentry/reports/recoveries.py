@@ -18,7 +18,7 @@ __all__ = ["Outcome", "comparison_table", "side_by_side"]
 
 _COLUMNS = ("method", "pixel MSE", "label kept", "code error", "found", "std", "KS", "p", "p codes", "s")
 _NOTE = (
-    "Pixel MSE: images in [-1, 1]. Label kept: an independent classifier reads the label of the target from the "
+    "Pixel MSE: images in [-1, 1]. Label kept: an evaluation classifier reads the label of the target from the "
     "reconstruction, %, with 95 % Wilson interval. Code error: median of the mean squared error over the prior's variance; "
     "found: below {found:g}, %. Std: that of the prior is {std:.3f}. KS: distance of all elements together to the prior; "
     "{low:.4f} to {high:.4f} for its samples in 95 % of cases, and p their chance to be as far off. P codes: chance that "

@@ -217,7 +217,7 @@ def _what_worked(outcomes: dict[str, list[Outcome]]) -> list[str]:
     nearest = f"Real images come back as the nearest that was found, {percent(error, 2)} of the range of grey off"
     if real.label_kept is not None:
         same = round(real.label_kept.value * real.label_kept.trials)
-        nearest += f"; an independent classifier reads the same digit in {same} of {real.label_kept.trials}"
+        nearest += f"; an evaluation classifier reads the same digit in {same} of {real.label_kept.trials}"
     return [*sentences, f"{nearest}."]
 
 
