@@ -23,7 +23,7 @@ from latentry.storage import write_json
 FOUND = 1e-2
 SHORT_OF_ONE = 1e-6
 """How far short of the ends images are drawn in, so that artanh stays finite."""
-AS_GIVEN = lt.Difference(operator=lambda x: x)
+AS_GIVEN = lt.metrics.Difference(operator=lambda x: x)
 """With a measurement, be it the identity, solvers do not look for a squashing themselves."""
 
 
@@ -48,8 +48,8 @@ def main() -> None:
     with torch.no_grad():
         x = generator(z)
     solvers: dict[str, Solver] = {
-        "Adam": lt.Adam(steps=arguments.adam_steps),
-        "L-BFGS": lt.LBFGS(steps=arguments.lbfgs_steps),
+        "Adam": lt.solvers.Adam(steps=arguments.adam_steps),
+        "L-BFGS": lt.solvers.LBFGS(steps=arguments.lbfgs_steps),
     }
     figures: dict[str, dict[str, float]] = {}
     for name, solver in solvers.items():

@@ -63,7 +63,7 @@ def step_over_bare(
             generator,
             x,
             prior,
-            solver=lt.Adam(steps=4 * runs + WARM_UP),
+            solver=lt.solvers.Adam(steps=4 * runs + WARM_UP),
             regularizer=regularizer,
             restarts=1,
             progress=after_a_step,

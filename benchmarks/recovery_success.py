@@ -70,7 +70,7 @@ def main() -> None:
     assert prior is not None
     z = prior.sample(arguments.codes, rng=torch.Generator().manual_seed(arguments.seed))
     rng = torch.Generator().manual_seed(arguments.seed + 1)
-    adam = lt.Adam(steps=arguments.steps)
+    adam = lt.solvers.Adam(steps=arguments.steps)
     ways: dict[str, Callable[[], Tensor]] = {
         "recover_codes": lambda: lt.recover_codes(generator, x, prior, restarts=arguments.restarts, rng=rng).z,
         "recover_codes, batched Adam": lambda: (

@@ -35,7 +35,7 @@ def main() -> None:
             generator,
             x,
             prior,
-            regularizer=None if weight is None else lt.L2(),
+            regularizer=None if weight is None else lt.regularizers.L2(),
             weight=weight or 0.0,
             restarts=arguments.restarts,
             rng=torch.Generator().manual_seed(arguments.seed),

@@ -45,8 +45,8 @@ def codes_with_labels(n: int, d: int) -> tuple[Tensor, Tensor]:
 def against_incremental_pca(n: int, d: int, components: int) -> dict[str, float]:
     """Seconds of ours and of scikit-learn's, and the largest sine of the angle between directions of the same rank."""
     z, y = codes_with_labels(n, d)
-    directions_s, basis = seconds(lambda: lt.principal_directions(z, components=components))
-    labelled_s, _ = seconds(lambda: lt.basis_from_codes(z, y))
+    directions_s, basis = seconds(lambda: lt.directions.principal_directions(z, components=components))
+    labelled_s, _ = seconds(lambda: lt.directions.basis_from_codes(z, y))
     peer_s, peer = seconds(lambda: IncrementalPCA(components).fit(z.numpy()))
     theirs = torch.from_numpy(peer.components_).double()
     cosines = torch.cosine_similarity(basis.vectors.double(), theirs)
@@ -88,7 +88,7 @@ def papers_basis(per_label: int, blocks: int | None) -> dict[str, float]:
         guide(shipped.generator(prior.sample(250)))  # what a first pass sets up is no cost of a basis
     generator_time, classifier_time = Timed(shipped.generator), Timed(guide)
     whole_s, basis = seconds(
-        lambda: lt.quasi_eigenvectors_toledo2023(
+        lambda: lt.directions.quasi_eigenvectors_toledo2023(
             shipped.generator, guide, prior, per_label=per_label, blocks=blocks, rng=rng
         )
     )

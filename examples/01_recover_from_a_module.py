@@ -35,7 +35,7 @@ def main() -> None:
         signals = generator(prior.sample(64)) + 0.01 * torch.randn(64, 64)
 
     # a phase repeats every 2 pi, so many codes make the same signal; a little L2 prefers the likeliest of them
-    found = lt.recover_codes(generator, signals, prior, regularizer=lt.L2(), weight=1e-4, restarts=3)
+    found = lt.recover_codes(generator, signals, prior, regularizer=lt.regularizers.L2(), weight=1e-4, restarts=3)
     fit = lt.goodness_of_fit(found.z, prior)
 
     print(f"mean squared error of the signals: {found.reconstruction_error.mean():.5f} (noise alone: 0.00010)")

@@ -26,12 +26,12 @@ def main() -> None:
 
     headings = ("error of x", "std", "KS", "p", "p (codes)")
     print(f"{'regularizer':<16}" + "".join(f"{heading:>12}" for heading in headings) + "  fits the prior")
-    for regularizer in (None, lt.L2(), lt.StatisticalDistance("wasserstein"), lt.StatisticalDistance("energy")):
+    for regularizer in (None, lt.regularizers.L2(), lt.StatisticalDistance("wasserstein"), lt.StatisticalDistance("energy")):
         found = lt.recover_codes(
             pair_sums,
             x,
             prior,
-            solver=lt.Adam(steps=400),
+            solver=lt.solvers.Adam(steps=400),
             regularizer=regularizer,
             weight=0.003,
             restarts=1,

@@ -22,7 +22,7 @@ from latentry.tasks.settings import StudySettings
 
 WEIGHTS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 REGULARIZERS: dict[str, Regularizer] = {
-    "L2": lt.L2(),
+    "L2": lt.regularizers.L2(),
     "wasserstein": lt.StatisticalDistance("wasserstein"),
     "wasserstein2": lt.StatisticalDistance("wasserstein2"),
     "energy": lt.StatisticalDistance("energy"),
@@ -48,7 +48,7 @@ def main() -> None:
                     shipped.generator,
                     x,
                     prior,
-                    solver=lt.Adam(steps=study.steps),
+                    solver=lt.solvers.Adam(steps=study.steps),
                     regularizer=regularizer,
                     weight=weight,
                     unit=1.0,  # images in [-1, 1]

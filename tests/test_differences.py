@@ -219,6 +219,6 @@ def test_bad_differences_are_named(call: Callable[[], object], message: str) -> 
 
 def test_an_unknown_norm_is_named() -> None:
     """In a process of its own, where nothing checks the annotation first."""
-    code = "import latentry; latentry.Difference('l3')"
+    code = "import latentry; latentry.metrics.Difference('l3')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "ValueError: expected a norm among ('l2', 'l1'), got 'l3'" in done.stderr

@@ -17,6 +17,7 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
+from public_names import public_names
 from sklearn.naive_bayes import GaussianNB
 from torch import Tensor
 
@@ -65,7 +66,7 @@ def results() -> Iterator[tuple[str, Any]]:
             lambda codes: codes, prior, z, n=20, t=(0.5,), metric=lambda made, data: report(made, data, lambda x: x), rng=rng
         ),
     )
-    basis = lt.basis_from_codes(z, torch.arange(20) % 3)
+    basis = lt.directions.basis_from_codes(z, torch.arange(20) % 3)
     yield "basis", basis
     probes = {"normal": GaussianNB()}
     codes, y = prior.sample(60, rng=rng), torch.arange(60) % 3
@@ -156,8 +157,7 @@ def test_a_result_is_a_figure_and_a_cell_of_a_notebook_and_leaves_matplotlib_as_
 
 def test_every_result_at_the_front_door_is_told() -> None:
     """What `latentry` offers and holds tensors or networks has no `repr` that prints them."""
-    for name in lt.__all__:
-        kind = getattr(lt, name)
+    for name, kind in public_names().items():
         fields = getattr(kind, "__dataclass_fields__", {}).values() if isinstance(kind, type) else ()
         if any("jaxtyping" in str(field.type) or "Module" in str(field.type) for field in fields):
             assert issubclass(kind, Told), name
@@ -301,7 +301,7 @@ def test_what_shows_itself_says_what_it_is_by_default() -> None:
         "  spectral agreement    0.5",
         "  held back             yes",
     ]
-    assert issubclass(lt.Recovery, Shown)
+    assert issubclass(lt.results.Recovery, Shown)
 
 
 class Terminal(io.StringIO):

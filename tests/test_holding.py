@@ -149,28 +149,37 @@ WAYS: dict[str, Way] = {
 
 def recovered(way: Way) -> Tensor:
     x = network().eval()(PRIOR.sample(3, rng=rng())).detach()
-    found = lt.recover_codes(way(network()), x, PRIOR, solver=lt.LevenbergMarquardt(steps=4), restarts=1, rng=rng())
+    found = lt.recover_codes(way(network()), x, PRIOR, solver=lt.solvers.LevenbergMarquardt(steps=4), restarts=1, rng=rng())
     return found.x_hat
 
 
 def a_start(way: Way) -> Tensor:
     x = torch.randn(3, D, generator=rng())
-    return lt.recover_codes(lambda z: z, x, PRIOR, start=way(network()), solver=lt.Adam(steps=1), restarts=1, rng=rng()).z
+    return lt.recover_codes(
+        lambda z: z, x, PRIOR, start=way(network()), solver=lt.solvers.Adam(steps=1), restarts=1, rng=rng()
+    ).z
 
 
 def an_operator(way: Way) -> Tensor:
-    difference = lt.Difference(operator=way(network(2)), extractor=way(network(3, 2)))
+    difference = lt.metrics.Difference(operator=way(network(2)), extractor=way(network(3, 2)))
     x = torch.randn(3, 2, generator=rng())
     return lt.recover_codes(
-        lambda z: 2 * z, x, PRIOR, difference=difference, solver=lt.Adam(steps=3), restarts=1, rng=rng()
+        lambda z: 2 * z, x, PRIOR, difference=difference, solver=lt.solvers.Adam(steps=3), restarts=1, rng=rng()
     ).z
 
 
 def a_regularizer(way: Way) -> Tensor:
-    regularizer = lt.DiscriminatorLoss(way(network()), way(network(1)))
+    regularizer = lt.regularizers.DiscriminatorLoss(way(network()), way(network(1)))
     x = torch.randn(3, D, generator=rng())
     return lt.recover_codes(
-        lambda z: 2 * z, x, PRIOR, regularizer=regularizer, weight=1.0, solver=lt.Adam(steps=3), restarts=1, rng=rng()
+        lambda z: 2 * z,
+        x,
+        PRIOR,
+        regularizer=regularizer,
+        weight=1.0,
+        solver=lt.solvers.Adam(steps=3),
+        restarts=1,
+        rng=rng(),
     ).z
 
 
@@ -197,7 +206,9 @@ def a_basis(way: Way) -> Tensor:
 
 
 def a_layer(way: Way) -> Tensor:
-    return lt.activation_directions(way(network()), PRIOR, samples=60, batch_size=30, components=2, rng=rng()).vectors
+    return lt.directions.activation_directions(
+        way(network()), PRIOR, samples=60, batch_size=30, components=2, rng=rng()
+    ).vectors
 
 
 def an_extractor(way: Way) -> Tensor:
@@ -352,14 +363,14 @@ class TurnsItself(nn.Module):
     [
         lambda f: lt.recover_codes(f, torch.randn(2, D), PRIOR),
         lambda f: lt.recover_codes(lambda z: z, torch.randn(2, D), PRIOR, start=f),
-        lambda f: lt.recover_codes(lambda z: z, torch.randn(2, D), PRIOR, difference=lt.Difference(operator=f)),
-        lambda f: lt.recover_codes(lambda z: z, torch.randn(2, D), PRIOR, difference=lt.Difference(extractor=f)),
+        lambda f: lt.recover_codes(lambda z: z, torch.randn(2, D), PRIOR, difference=lt.metrics.Difference(operator=f)),
+        lambda f: lt.recover_codes(lambda z: z, torch.randn(2, D), PRIOR, difference=lt.metrics.Difference(extractor=f)),
         lambda f: lt.recover_codes(lambda z: z, torch.randn(2, D), PRIOR, regularizer=lambda z, prior: f(z).mean(1)),
         lambda f: lt.is_from(f, torch.randn(2, D), PRIOR),
         lambda f: lt.quasi_eigenvectors(f, lambda x: x, PRIOR),
         lambda f: lt.quasi_eigenvectors(lambda z: z, f, PRIOR),
         lambda f: lt.quasi_eigenvectors(lambda z: z, lambda x: x, PRIOR, encoder=f, x=torch.randn(8, D)),
-        lambda f: lt.activation_directions(f, PRIOR, samples=20),
+        lambda f: lt.directions.activation_directions(f, PRIOR, samples=20),
         lambda f: lt.evaluate_samples(torch.randn(30, D), torch.randn(30, D), f),
         lambda f: lt.evaluate_paths(f, PRIOR, None, metric=lambda x, _: 0.0, n=4),
         lambda f: label_map(torch.eye(D), f),
@@ -469,7 +480,10 @@ def test_codes_take_the_type_of_the_weights_behind_a_lambda() -> None:
     assert weights_like(lambda z: z, torch.empty(0)).dtype == torch.float32
     mixed = functools.partial(lambda a, b, z: b(a(z).float()), inner, network())
     assert weights_like(mixed, torch.empty(0, dtype=torch.float16)).dtype == torch.float16
-    assert lt.activation_directions(lambda z: inner(z), PRIOR, samples=20, components=1).vectors.dtype == torch.float32
+    assert (
+        lt.directions.activation_directions(lambda z: inner(z), PRIOR, samples=20, components=1).vectors.dtype
+        == torch.float32
+    )
 
 
 class OnePixel(nn.Module):
@@ -487,14 +501,20 @@ class OnePixel(nn.Module):
 
 
 ON_CODES = {
-    "recover_codes": lambda g: lt.recover_codes(g, torch.zeros(2, 3, 2, 2), PRIOR, solver=lt.Adam(steps=1), restarts=1).z,
+    "recover_codes": lambda g: (
+        lt.recover_codes(g, torch.zeros(2, 3, 2, 2), PRIOR, solver=lt.solvers.Adam(steps=1), restarts=1).z
+    ),
     "is_from": lambda g: (
-        lt.is_from(g, torch.zeros(2, 3, 2, 2), PRIOR, calibration=19, solver=lt.Adam(steps=1), restarts=1, eight_bit=False).z
+        lt.is_from(
+            g, torch.zeros(2, 3, 2, 2), PRIOR, calibration=19, solver=lt.solvers.Adam(steps=1), restarts=1, eight_bit=False
+        ).z
     ),
     "quasi_eigenvectors": lambda g: (
         lt.quasi_eigenvectors(g, lambda x: x.flatten(1)[:, :2], PRIOR, per_label=5, fewest=1, rng=rng()).vectors
     ),
-    "activation_directions": lambda g: lt.activation_directions(g, PRIOR, samples=20, components=2, rng=rng()).vectors,
+    "activation_directions": lambda g: (
+        lt.directions.activation_directions(g, PRIOR, samples=20, components=2, rng=rng()).vectors
+    ),
     "evaluate_paths": lambda g: torch.tensor(
         lt.evaluate_paths(g, PRIOR, None, metric=lambda x, _: x.mean().item(), n=4, t=(0.5,), rng=rng())[0].samples
     ),
@@ -561,7 +581,7 @@ def test_compiled_modules_are_modules(function: Callable[[Way], Tensor], way: Wa
 @pytest.mark.parametrize("way", [scripted, traced, frozen, loaded, exported])
 def test_an_image_of_a_compiled_generator_is_from_it(way: Way) -> None:
     x = network().eval()(PRIOR.sample(1, rng=rng())).detach()
-    solver = lt.LevenbergMarquardt(steps=15)
+    solver = lt.solvers.LevenbergMarquardt(steps=15)
     found = lt.is_from(way(network()), x, PRIOR, calibration=19, solver=solver, restarts=1, eight_bit=False, rng=rng())
     assert found.p_value.item() > 0.05
 

@@ -82,12 +82,12 @@ def test_what_is_no_angle_is_refused(angle: object, z: Tensor) -> None:
 
 def test_labels_of_any_type_are_the_same_labels(z: Tensor) -> None:
     weights, bias, y = torch.randn(2, 4), torch.zeros(2), torch.tensor([0, 1, 1])
-    moved = lt.translate_to_margin(z, weights, bias, y, 0.5)
+    moved = lt.operators.translate_to_margin(z, weights, bias, y, 0.5)
     for labels in (y.bool(), y.int(), y.to(torch.uint8), y.float(), y.numpy(), y.tolist(), y.numpy().astype(bool)):
-        assert_close(lt.translate_to_margin(z, weights, bias, labels, 0.5), moved)  # type: ignore[arg-type]
+        assert_close(lt.operators.translate_to_margin(z, weights, bias, labels, 0.5), moved)  # type: ignore[arg-type]
     for labels, message in ((torch.eye(2)[y].long(), r"argmax\(1\)"), (y + 0.5, "expected whole numbers as y")):
         with pytest.raises(ValueError, match=message):
-            lt.translate_to_margin(z, weights, bias, labels, 0.5)
+            lt.operators.translate_to_margin(z, weights, bias, labels, 0.5)
 
 
 def test_attributes_are_minus_one_zero_and_one_or_bools() -> None:
@@ -155,7 +155,7 @@ def test_answers_with_a_name_serve_wherever_a_classifier_or_an_extractor_does() 
     assert torch.equal(plain.vectors, wrapped.vectors)
     x = pictures(torch.randn(4, 4))
     for extractor in (classifier, lambda x: [classifier(x)], named):
-        difference = lt.Difference(extractor=extractor)
+        difference = lt.metrics.Difference(extractor=extractor)
         assert_close(difference.residuals(x + 1, difference.prepare(x))[:, -2:].mean(), torch.tensor(33**0.5))
     with pytest.raises(ValueError, match="expected the classifier to return a tensor"):
         lt.quasi_eigenvectors(pictures, lambda x: (classifier(x), x), PRIOR, fewest=1, draws=200)

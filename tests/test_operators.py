@@ -43,8 +43,8 @@ def test_a_rotation_is_the_exponential_of_its_skew_matrix(angle: float, rng: tor
     skew = torch.outer(b, a) - torch.outer(a, b)
     expected = z @ torch.from_numpy(expm(angle * skew.numpy())).mT
     assert_close(lt.rotate(z, plane, angle), expected)
-    assert_close(lt.skew_rotation(z, skew, angle), expected)
-    assert_close(z @ lt.rotation_matrix(plane, angle).mT, expected)
+    assert_close(lt.operators.skew_rotation(z, skew, angle), expected)
+    assert_close(z @ lt.operators.rotation_matrix(plane, angle).mT, expected)
 
 
 def test_a_rotation_keeps_norms_and_what_is_outside_its_plane(rng: torch.Generator) -> None:
@@ -52,7 +52,7 @@ def test_a_rotation_keeps_norms_and_what_is_outside_its_plane(rng: torch.Generat
     angles = torch.rand(5, generator=rng, dtype=torch.float64)
     turned = lt.rotate(z, plane, angles)
     assert_close(turned.norm(dim=1), z.norm(dim=1))
-    assert_close(lt.project_out(turned, plane), lt.project_out(z, plane))
+    assert_close(lt.operators.project_out(turned, plane), lt.operators.project_out(z, plane))
     gained = phase(turned, plane) - phase(z, plane)
     assert_close(gained.remainder(2 * math.pi), angles)
 
@@ -75,7 +75,9 @@ def test_a_rotation_about_a_centre_keeps_the_distance_to_it(rng: torch.Generator
     turned = lt.rotate(z, plane, 1.0, centre=centre)
     assert_close((turned - centre).norm(dim=1), (z - centre).norm(dim=1))
     assert_close(lt.rotate(centre[None], plane, 1.0, centre=centre), centre[None])
-    assert_close(phase(lt.rotate_to_phase(z, plane, 0.3, centre=centre) - centre, plane), torch.full((5,), 0.3).double())
+    assert_close(
+        phase(lt.operators.rotate_to_phase(z, plane, 0.3, centre=centre) - centre, plane), torch.full((5,), 0.3).double()
+    )
 
 
 def test_a_rotation_leaves_the_normal_prior_as_it_is(rng: torch.Generator) -> None:
@@ -83,50 +85,50 @@ def test_a_rotation_leaves_the_normal_prior_as_it_is(rng: torch.Generator) -> No
     z, plane = torch.randn(256, D, generator=rng), frame(rng).float()
     prior = lt.priors.Normal(D)
     assert lt.goodness_of_fit(lt.rotate(z, plane, 1.0), prior).passes
-    assert not lt.goodness_of_fit(lt.rotate_to_phase(z, plane), prior).passes
+    assert not lt.goodness_of_fit(lt.operators.rotate_to_phase(z, plane), prior).passes
 
 
 def test_turning_to_a_phase_ends_there_whatever_the_start(rng: torch.Generator) -> None:
     z, plane = codes(rng), frame(rng)
-    turned = lt.rotate_to_phase(z, plane)
+    turned = lt.operators.rotate_to_phase(z, plane)
     in_plane = turned @ plane.mT
     assert_close(in_plane[:, 0], torch.zeros(5).double(), atol=1e-12, rtol=0)
     assert_close(in_plane[:, 1], (z @ plane.mT).norm(dim=1))
-    assert_close(lt.project_out(turned, plane), lt.project_out(z, plane))
+    assert_close(lt.operators.project_out(turned, plane), lt.operators.project_out(z, plane))
 
 
 def test_towards_a_direction_the_angle_shrinks_by_as_much_and_not_below_zero(rng: torch.Generator) -> None:
     z, target = codes(rng), 3 * frame(rng, 1)[0]
     before = cosine(z, target).acos()
-    turned = lt.rotate_towards(z, target, 0.25)
+    turned = lt.operators.rotate_towards(z, target, 0.25)
     assert_close(cosine(turned, target).acos(), before - 0.25)
     assert_close(turned.norm(dim=1), z.norm(dim=1))
     assert torch.linalg.matrix_rank(torch.stack([z[0], target, turned[0]])) == 2
-    assert_close(cosine(lt.rotate_towards(z, target, 10.0), target), torch.ones(5).double())
+    assert_close(cosine(lt.operators.rotate_towards(z, target, 10.0), target), torch.ones(5).double())
 
 
 def test_a_code_against_the_direction_has_no_plane_to_turn_in(rng: torch.Generator) -> None:
     z = codes(rng, 1)
-    assert_close(lt.rotate_towards(z, -z[0], 0.5), z)
-    assert_close(lt.rotate_towards(z, z[0], 0.5), z)
-    assert_close(lt.rotate_towards(0 * z, z[0], 0.5), 0 * z)
+    assert_close(lt.operators.rotate_towards(z, -z[0], 0.5), z)
+    assert_close(lt.operators.rotate_towards(z, z[0], 0.5), z)
+    assert_close(lt.operators.rotate_towards(0 * z, z[0], 0.5), 0 * z)
 
 
 def test_turning_to_a_component_moves_only_those_that_lack_it_and_no_further(rng: torch.Generator) -> None:
     z, target = codes(rng, 40), frame(rng, 1)[0]
     along = z @ target
-    turned = lt.rotate_to_component(z, target, 1.0)
+    turned = lt.operators.rotate_to_component(z, target, 1.0)
     assert_close(turned[along >= 1], z[along >= 1])
     assert_close(turned @ target, along.clamp(min=1.0))
     assert_close(turned.norm(dim=1), z.norm(dim=1))
-    assert_close(cosine(lt.rotate_to_component(z, target, 100.0), target), torch.ones(40).double())
+    assert_close(cosine(lt.operators.rotate_to_component(z, target, 100.0), target), torch.ones(40).double())
 
 
 def test_within_a_subspace_all_of_its_component_goes_to_the_target_and_the_rest_stays(rng: torch.Generator) -> None:
     z, rows = codes(rng), frame(rng, 3)
     mixed = torch.randn(3, 3, generator=rng, dtype=torch.float64) @ rows  # the same span
-    turned = lt.rotate_within(z, mixed, rows[1])
-    assert_close(lt.project_out(turned, rows), lt.project_out(z, rows))
+    turned = lt.operators.rotate_within(z, mixed, rows[1])
+    assert_close(lt.operators.project_out(turned, rows), lt.operators.project_out(z, rows))
     inside = turned @ rows.mT
     assert_close(inside[:, 1], (z @ rows.mT).norm(dim=1))
     assert_close(inside[:, [0, 2]], torch.zeros(5, 2).double(), atol=1e-9, rtol=0)
@@ -135,10 +137,10 @@ def test_within_a_subspace_all_of_its_component_goes_to_the_target_and_the_rest_
 def test_a_share_of_the_angle_within_a_subspace(rng: torch.Generator) -> None:
     z, rows = codes(rng), frame(rng, 3)
     before, after = (
-        cosine(each @ rows.mT, torch.eye(3)[1].double()) for each in (z, lt.rotate_within(z, rows, rows[1], 0.3))
+        cosine(each @ rows.mT, torch.eye(3)[1].double()) for each in (z, lt.operators.rotate_within(z, rows, rows[1], 0.3))
     )
     assert_close(after.acos(), 0.7 * before.acos())
-    assert_close(lt.rotate_within(z, rows, rows[1], 0.0), z)
+    assert_close(lt.operators.rotate_within(z, rows, rows[1], 0.0), z)
 
 
 def test_a_margin_is_reached_by_the_shortest_way_where_there_is_one_rival(rng: torch.Generator) -> None:
@@ -147,7 +149,7 @@ def test_a_margin_is_reached_by_the_shortest_way_where_there_is_one_rival(rng: t
     bias, y = torch.tensor([0.2, -0.1]).double(), torch.arange(30) % 2
     scores = z @ weights.mT + bias
     short = scores.gather(1, y[:, None]) - scores.gather(1, 1 - y[:, None]) < 1
-    turned = lt.rotate_to_margin(z, weights, bias, y, 1.0)
+    turned = lt.operators.rotate_to_margin(z, weights, bias, y, 1.0)
     moved = turned @ weights.mT + bias
     margins = (moved.gather(1, y[:, None]) - moved.gather(1, 1 - y[:, None])).squeeze(1)
     assert margins.min() >= 1.0
@@ -156,7 +158,7 @@ def test_a_margin_is_reached_by_the_shortest_way_where_there_is_one_rival(rng: t
     sign = (2.0 * y - 1)[:, None]
     gap = sign * (weights[1] - weights[0])
     wanted = (1 - sign.squeeze(1) * (bias[1] - bias[0])) / gap.norm(dim=1)
-    shortest = torch.stack([lt.rotate_to_component(z[i : i + 1], gap[i], wanted[i].item())[0] for i in range(30)])
+    shortest = torch.stack([lt.operators.rotate_to_component(z[i : i + 1], gap[i], wanted[i].item())[0] for i in range(30)])
     ways = [cosine(each, z).clamp(max=1).acos() for each in (turned, shortest)]
     assert ((ways[0] - ways[1]) <= 0.0201).all()
     assert ((ways[0] - ways[1]) >= -1e-6).all()
@@ -165,7 +167,7 @@ def test_a_margin_is_reached_by_the_shortest_way_where_there_is_one_rival(rng: t
 def test_a_margin_with_many_rivals_beats_all_of_them(rng: torch.Generator) -> None:
     z, weights = codes(rng, 20), 3 * frame(rng, 5)
     y = torch.arange(20) % 5
-    turned = lt.rotate_to_margin(z, weights, torch.zeros(5).double(), y, 0.5)
+    turned = lt.operators.rotate_to_margin(z, weights, torch.zeros(5).double(), y, 0.5)
     scores = turned @ weights.mT
     rivals = scores.scatter(1, y[:, None], -math.inf).amax(1)
     assert (scores.gather(1, y[:, None]).squeeze(1) - rivals >= 0.5).all()
@@ -173,7 +175,9 @@ def test_a_margin_with_many_rivals_beats_all_of_them(rng: torch.Generator) -> No
 
 def test_a_margin_out_of_reach_ends_at_the_longest_way(rng: torch.Generator) -> None:
     z, weights = codes(rng, 4), frame(rng, 2)
-    turned = lt.rotate_to_margin(z, weights, torch.zeros(2).double(), torch.zeros(4, dtype=torch.int64), 100.0, most=0.1)
+    turned = lt.operators.rotate_to_margin(
+        z, weights, torch.zeros(2).double(), torch.zeros(4, dtype=torch.int64), 100.0, most=0.1
+    )
     assert_close(cosine(turned, z).acos(), torch.full((4,), 0.1).double())
 
 
@@ -185,7 +189,7 @@ def test_a_straight_way_to_a_margin_is_the_least_step_and_ends_on_it(rng: torch.
         scores = codes @ weights.mT + bias
         return scores.gather(1, y[:, None]).squeeze(1) - scores.scatter(1, y[:, None], -math.inf).amax(1)
 
-    moved = lt.translate_to_margin(z, weights, bias, y, 0.5)
+    moved = lt.operators.translate_to_margin(z, weights, bias, y, 0.5)
     there = lead(z) >= 0.5
     assert_close(moved[there], z[there])
     assert_close(lead(moved)[~there], torch.full((int((~there).sum()),), 0.5).double())
@@ -196,7 +200,7 @@ def test_a_straight_way_to_a_margin_is_the_least_step_and_ends_on_it(rng: torch.
 def test_a_straight_way_that_never_arrives_is_as_long_as_it_may_be(rng: torch.Generator) -> None:
     z, weights = codes(rng, 4), frame(rng, 2)
     y = torch.zeros(4, dtype=torch.int64)
-    moved = lt.translate_to_margin(z, weights, torch.zeros(2).double(), y, 100.0, most=3.0)
+    moved = lt.operators.translate_to_margin(z, weights, torch.zeros(2).double(), y, 100.0, most=3.0)
     assert_close((moved - z).norm(dim=1), torch.full((4,), 3.0).double())
 
 
@@ -204,80 +208,82 @@ def test_each_code_has_its_own_margin_and_smaller_ones_lie_on_the_same_way(rng: 
     z, weights, bias = codes(rng, 12), 3 * frame(rng, 5), torch.zeros(5).double()
     y = torch.arange(12) % 5
     wanted = torch.linspace(-1, 1, 12).double()
-    turned = lt.rotate_to_margin(z, weights, bias, y, wanted)
-    alone = [lt.rotate_to_margin(z[i : i + 1], weights, bias, y[i : i + 1], wanted[i].item()) for i in range(12)]
+    turned = lt.operators.rotate_to_margin(z, weights, bias, y, wanted)
+    alone = [lt.operators.rotate_to_margin(z[i : i + 1], weights, bias, y[i : i + 1], wanted[i].item()) for i in range(12)]
     assert_close(turned, torch.cat(alone))
-    assert_close(lt.rotate_to_margin(turned, weights, bias, y, 1.5), lt.rotate_to_margin(z, weights, bias, y, 1.5))
+    assert_close(
+        lt.operators.rotate_to_margin(turned, weights, bias, y, 1.5), lt.operators.rotate_to_margin(z, weights, bias, y, 1.5)
+    )
 
 
 def test_a_path_carries_its_first_vector_through_all_the_others(rng: torch.Generator) -> None:
     path = frame(rng, 4)
     for place in range(4):
-        assert_close(lt.rotate_along(path[:1], path, float(place)), path[place : place + 1])
-    between = lt.rotate_along(path[:1], path, 1.5)
+        assert_close(lt.operators.rotate_along(path[:1], path, float(place)), path[place : place + 1])
+    between = lt.operators.rotate_along(path[:1], path, 1.5)
     assert_close(between, ((path[1] + path[2]) / math.sqrt(2))[None])
 
 
 def test_a_code_gathered_at_the_start_of_a_path_is_on_each_vector_alone_in_turn(rng: torch.Generator) -> None:
     z, path = codes(rng), frame(rng, 4)
-    start = lt.rotate_within(z, path, path[0])
+    start = lt.operators.rotate_within(z, path, path[0])
     for place in range(4):
-        inside = lt.rotate_along(start, path, float(place)) @ path.mT
+        inside = lt.operators.rotate_along(start, path, float(place)) @ path.mT
         assert_close(inside, (z @ path.mT).norm(dim=1)[:, None] * torch.eye(4).double()[place])
 
 
 def test_a_path_is_a_rotation_and_continuous(rng: torch.Generator) -> None:
     z, path = codes(rng), frame(rng, 4)
-    frames = [lt.rotate_along(z, path, t / 100) for t in range(301)]
+    frames = [lt.operators.rotate_along(z, path, t / 100) for t in range(301)]
     assert all(torch.allclose(each.norm(dim=1), z.norm(dim=1)) for each in frames)
     steps = torch.stack([(b - a).norm(dim=1) / z.norm(dim=1) for a, b in pairwise(frames)])
     assert steps.max() <= math.pi / 200 + 1e-9
-    assert_close(lt.project_out(frames[-1], path), lt.project_out(z, path))
+    assert_close(lt.operators.project_out(frames[-1], path), lt.operators.project_out(z, path))
 
 
 def test_the_paper_s_transition_leaves_two_codes_of_all(rng: torch.Generator) -> None:
     """Identity is lost: every code is plus or minus the same vector."""
     z, (a, b) = codes(rng, 50), 5 * frame(rng)
-    moved = lt.transition(z, a, b)
+    moved = lt.operators.transition(z, a, b)
     ends = (b - b.mean()) / b.std()
     assert_close(moved, (z @ a).sign()[:, None] * ends)
-    assert torch.linalg.matrix_rank(lt.transition(z, a, b, standardise=False)) == 1
+    assert torch.linalg.matrix_rank(lt.operators.transition(z, a, b, standardise=False)) == 1
 
 
 def test_a_translation_moves_by_its_length_whatever_that_of_the_direction(rng: torch.Generator) -> None:
     z, direction = codes(rng), torch.linspace(1, 5, D, dtype=torch.float64)
     steps = torch.arange(5.0).double()
-    assert_close((lt.translate(z, direction, steps) - z).norm(dim=1), steps)
-    assert_close(lt.translate(z, 9 * direction, 2.0), lt.translate(z, direction, 2.0))
+    assert_close((lt.operators.translate(z, direction, steps) - z).norm(dim=1), steps)
+    assert_close(lt.operators.translate(z, 9 * direction, 2.0), lt.operators.translate(z, direction, 2.0))
 
 
 def test_a_conditional_direction_is_orthogonal_to_its_conditions(rng: torch.Generator) -> None:
     conditions, directions = torch.randn(2, D, generator=rng, dtype=torch.float64), codes(rng)
-    found = lt.conditional_direction(directions, conditions)
+    found = lt.operators.conditional_direction(directions, conditions)
     assert_close(found @ conditions.mT, torch.zeros(5, 2).double(), atol=1e-12, rtol=0)
     assert_close(found.norm(dim=1), torch.ones(5).double())
-    assert_close(found[0], lt.conditional_direction(directions[0], conditions))
+    assert_close(found[0], lt.operators.conditional_direction(directions[0], conditions))
     with pytest.raises(ValueError, match="outside the span"):
-        lt.conditional_direction(conditions.sum(0), conditions)
+        lt.operators.conditional_direction(conditions.sum(0), conditions)
 
 
 def test_a_reflection_is_its_own_inverse_and_turns_the_normal_around(rng: torch.Generator) -> None:
     z, normal = codes(rng), torch.linspace(-1, 4, D, dtype=torch.float64)
-    assert_close(lt.reflect(lt.reflect(z, normal), normal), z)
-    assert_close(lt.reflect(normal[None], normal), -normal[None])
-    assert_close(lt.reflect(z, normal).norm(dim=1), z.norm(dim=1))
+    assert_close(lt.operators.reflect(lt.operators.reflect(z, normal), normal), z)
+    assert_close(lt.operators.reflect(normal[None], normal), -normal[None])
+    assert_close(lt.operators.reflect(z, normal).norm(dim=1), z.norm(dim=1))
 
 
 def test_two_reflections_are_a_rotation_by_twice_the_angle_between_them(rng: torch.Generator) -> None:
     z, (a, b) = codes(rng), (plane := frame(rng))
     mirror = math.cos(0.4) * a + math.sin(0.4) * b
-    assert_close(lt.reflect(lt.reflect(z, a), mirror), lt.rotate(z, plane, 0.8))
+    assert_close(lt.operators.reflect(lt.operators.reflect(z, a), mirror), lt.rotate(z, plane, 0.8))
 
 
 def test_projections_part_a_code_into_two_orthogonal_ones(rng: torch.Generator) -> None:
     z, rows = codes(rng), codes(rng, 2)
     repeated = torch.cat([rows, rows.sum(0, keepdim=True)])  # dependent rows span no more
-    inside, outside = lt.project_onto(z, repeated), lt.project_out(z, repeated)
+    inside, outside = lt.operators.project_onto(z, repeated), lt.operators.project_out(z, repeated)
     assert_close(inside + outside, z)
     assert_close((inside * outside).sum(1), torch.zeros(5).double(), atol=1e-12, rtol=0)
     assert_close(inside, z @ torch.linalg.pinv(rows) @ rows)
@@ -288,15 +294,15 @@ def test_operators_keep_the_kind_of_the_codes(dtype: torch.dtype, rng: torch.Gen
     z, rows = codes(rng).to(dtype), frame(rng, 3).float()
     moved = [
         lt.rotate(z, rows[:2], 0.5),
-        lt.rotate_towards(z, rows[0], 0.5),
-        lt.rotate_to_component(z, rows[0], 1.0),
-        lt.rotate_within(z, rows, rows[0]),
-        lt.rotate_along(z, rows, 1.2),
-        lt.skew_rotation(z, torch.zeros(D, D)),
-        lt.transition(z, rows[0], rows[1]),
-        lt.translate(z, rows[0], 1.0),
-        lt.reflect(z, rows[0]),
-        lt.project_out(z, rows),
+        lt.operators.rotate_towards(z, rows[0], 0.5),
+        lt.operators.rotate_to_component(z, rows[0], 1.0),
+        lt.operators.rotate_within(z, rows, rows[0]),
+        lt.operators.rotate_along(z, rows, 1.2),
+        lt.operators.skew_rotation(z, torch.zeros(D, D)),
+        lt.operators.transition(z, rows[0], rows[1]),
+        lt.operators.translate(z, rows[0], 1.0),
+        lt.operators.reflect(z, rows[0]),
+        lt.operators.project_out(z, rows),
     ]
     assert all(each.dtype == dtype for each in moved)
 
@@ -356,7 +362,7 @@ SMALL = torch.eye(4)
             "one for each of 2 codes",
         ),
         (
-            lt.rotate_towards,
+            lt.operators.rotate_towards,
             (
                 SMALL[0],
                 -1.0,
@@ -364,7 +370,7 @@ SMALL = torch.eye(4)
             "opposite direction",
         ),
         (
-            lt.rotate_towards,
+            lt.operators.rotate_towards,
             (
                 0 * SMALL[0],
                 1.0,
@@ -372,7 +378,7 @@ SMALL = torch.eye(4)
             "other than 0",
         ),
         (
-            lt.rotate_towards,
+            lt.operators.rotate_towards,
             (
                 torch.ones(5),
                 1.0,
@@ -380,7 +386,7 @@ SMALL = torch.eye(4)
             "one direction of length 4",
         ),
         (
-            lt.rotate_within,
+            lt.operators.rotate_within,
             (
                 SMALL[:2],
                 SMALL[0],
@@ -389,7 +395,7 @@ SMALL = torch.eye(4)
             r"in \[0, 1\]",
         ),
         (
-            lt.rotate_within,
+            lt.operators.rotate_within,
             (
                 SMALL[:2],
                 SMALL[3],
@@ -397,7 +403,7 @@ SMALL = torch.eye(4)
             "other than 0",
         ),
         (
-            lt.rotate_along,
+            lt.operators.rotate_along,
             (
                 SMALL,
                 3.1,
@@ -405,7 +411,7 @@ SMALL = torch.eye(4)
             r"t in \[0, 3\]",
         ),
         (
-            lt.rotate_along,
+            lt.operators.rotate_along,
             (
                 SMALL[:1],
                 0.0,
@@ -413,17 +419,17 @@ SMALL = torch.eye(4)
             "two rows or more",
         ),
         (
-            lt.rotate_along,
+            lt.operators.rotate_along,
             (
                 SMALL + 1,
                 1.0,
             ),
             "orthonormal rows",
         ),
-        (lt.skew_rotation, (SMALL,), "skew-symmetric"),
-        (lt.project_onto, (torch.ones(1, 5),), r"shape \(k, 4\)"),
+        (lt.operators.skew_rotation, (SMALL,), "skew-symmetric"),
+        (lt.operators.project_onto, (torch.ones(1, 5),), r"shape \(k, 4\)"),
         (
-            lt.rotate_to_margin,
+            lt.operators.rotate_to_margin,
             (
                 SMALL,
                 torch.zeros(4),
@@ -433,7 +439,7 @@ SMALL = torch.eye(4)
             r"label in 0\.\.3",
         ),
         (
-            lt.rotate_to_margin,
+            lt.operators.rotate_to_margin,
             (
                 SMALL,
                 torch.zeros(3),
@@ -442,15 +448,19 @@ SMALL = torch.eye(4)
             ),
             "weights",
         ),
-        (lt.rotate_to_margin, (SMALL, torch.zeros(4), torch.tensor([0, 1]), torch.ones(3)), "one for each of 2 codes"),
-        (lt.transition, (SMALL[0, :1], SMALL[0, :1]), "two elements"),
+        (
+            lt.operators.rotate_to_margin,
+            (SMALL, torch.zeros(4), torch.tensor([0, 1]), torch.ones(3)),
+            "one for each of 2 codes",
+        ),
+        (lt.operators.transition, (SMALL[0, :1], SMALL[0, :1]), "two elements"),
     ],
 )
 def test_bad_input_is_refused(operator: Callable[..., Tensor], arguments: tuple[Any, ...], message: str) -> None:
-    z = torch.ones(2, 1 if operator is lt.transition else 4)
+    z = torch.ones(2, 1 if operator is lt.operators.transition else 4)
     with pytest.raises(ValueError, match=message):
         inspect.unwrap(operator)(z, *arguments)  # as users have it, whose annotations nobody checks
 
 
 def test_every_operator_is_at_the_front_door() -> None:
-    assert {name for name in operators.__all__ if name != "phase"} <= set(lt.__all__)
+    assert {*operators.__all__} == {*lt.operators.__all__}

@@ -39,7 +39,7 @@ def labels() -> Tensor:
     return torch.arange(N) % 2
 
 
-BASIS = lt.basis_from_codes(codes(), labels())
+BASIS = lt.directions.basis_from_codes(codes(), labels())
 
 WITH_RNG: dict[str, Callable[[torch.Generator], Any]] = {
     "sample": lambda rng: PRIOR.sample(4, rng=rng),
@@ -47,18 +47,22 @@ WITH_RNG: dict[str, Callable[[torch.Generator], Any]] = {
     "recover_codes": lambda rng: lt.recover_codes(generator, generator(codes(2)), PRIOR, rng=rng).z,
     "adam": lambda rng: (
         lt.recover_codes(
-            generator, generator(codes(2)), PRIOR, solver=lt.Adam(steps=3, resampling=lt.LogisticResampling(2.0)), rng=rng
+            generator,
+            generator(codes(2)),
+            PRIOR,
+            solver=lt.solvers.Adam(steps=3, resampling=lt.solvers.LogisticResampling(2.0)),
+            rng=rng,
         ).z
     ),
     "is_from": lambda rng: lt.is_from(generator, generator(codes(2)), PRIOR, calibration=19, restarts=1, rng=rng).z,
     "quasi_eigenvectors": lambda rng: (
         lt.quasi_eigenvectors(generator, lambda x: x[:, :2], PRIOR, per_label=20, complement="noise", rng=rng).vectors
     ),
-    "basis_from_codes": lambda rng: lt.basis_from_codes(codes(), labels(), complement="noise", rng=rng).vectors,
+    "basis_from_codes": lambda rng: lt.directions.basis_from_codes(codes(), labels(), complement="noise", rng=rng).vectors,
     "activation_directions": lambda rng: (
-        lt.activation_directions(generator, PRIOR, samples=200, components=2, rng=rng).vectors
+        lt.directions.activation_directions(generator, PRIOR, samples=200, components=2, rng=rng).vectors
     ),
-    "random_directions": lambda rng: lt.random_directions(PRIOR, rng=rng).vectors,
+    "random_directions": lambda rng: lt.directions.random_directions(PRIOR, rng=rng).vectors,
     "evaluate_samples": lambda rng: lt.evaluate_samples(codes(), codes().flip(1), lambda x: x, rng=rng).recall.value,
     "evaluate_paths": lambda rng: (
         lt.evaluate_paths(generator, PRIOR, None, metric=lambda x, _: x.sum().item(), n=8, t=(0.5,), rng=rng)[0].samples
@@ -68,20 +72,20 @@ WITH_RNG: dict[str, Callable[[torch.Generator], Any]] = {
     "spectral_calibration": lambda rng: spectral_calibration(codes(), labels(), rng=rng).temperature,
     "probe_accuracy": lambda rng: probe_accuracy(codes(), labels(), folds=3, rng=rng).accuracy.value,
     "subspace_capture": lambda rng: subspace_capture(codes(), torch.eye(D, dtype=torch.float32)[:1], rng=rng).variance.value,
-    "keep_share": lambda rng: lt.keep_share((4, 4), 0.5, rng=rng).bool(),
+    "keep_share": lambda rng: lt.measurements.keep_share((4, 4), 0.5, rng=rng).bool(),
     "fit_inverse": lambda rng: lt.fit_inverse(generator, PRIOR, steps=2, batch_size=4, width=1, rng=rng)(
         generator(codes(2))
     ),
 }
 WITHOUT: dict[str, Callable[[], Any]] = {
-    "boundary_directions": lambda: lt.boundary_directions(codes(), labels()).vectors,
-    "fisher_directions": lambda: lt.fisher_directions(codes(), labels()).vectors,
-    "first_weight_directions": lambda: lt.first_weight_directions(codes(5), PRIOR).vectors,
-    "principal_directions": lambda: lt.principal_directions(codes()).vectors,
-    "match_labels": lambda: lt.match_labels(BASIS, codes(), labels()).vectors,
+    "boundary_directions": lambda: lt.directions.boundary_directions(codes(), labels()).vectors,
+    "fisher_directions": lambda: lt.directions.fisher_directions(codes(), labels()).vectors,
+    "first_weight_directions": lambda: lt.directions.first_weight_directions(codes(5), PRIOR).vectors,
+    "principal_directions": lambda: lt.directions.principal_directions(codes()).vectors,
+    "match_labels": lambda: lt.directions.match_labels(BASIS, codes(), labels()).vectors,
     "rotate": lambda: lt.rotate(codes(), BASIS.plane(0, 1), 0.3),
     "interpolate": lambda: lt.interpolate(codes()[:2], codes()[2:4], torch.tensor([0.3], dtype=torch.float32), PRIOR),
-    "quantile_projection": lambda: lt.quantile_projection(codes(), PRIOR),
+    "quantile_projection": lambda: lt.solvers.quantile_projection(codes(), PRIOR),
     "monotonicity": lambda: monotonicity(generator, lambda x: x[:, -1], codes(), codes(1)[0]).values,
     "wasserstein": lambda: lt.StatisticalDistance("wasserstein")(codes(4), PRIOR),
     "energy": lambda: lt.StatisticalDistance("energy")(codes(4), PRIOR),

@@ -27,7 +27,7 @@ def recovery() -> dict[str, float]:
     with torch.no_grad():
         own = shipped.generator(z)
     found = lt.recover_codes(shipped.generator, own, shipped.prior, rng=rng(1))
-    solver = lt.LevenbergMarquardt(steps=6)
+    solver = lt.solvers.LevenbergMarquardt(steps=6)
     real = digits().split("held-out").images(range(2))
     nearest = lt.recover_codes(shipped.generator, real, shipped.prior, solver=solver, restarts=1, rng=rng(1))
     return {
@@ -63,7 +63,7 @@ def directions() -> dict[str, float]:
     z = shipped.prior.sample(500, rng=rng(4))
     with torch.no_grad():
         labels = predict_labels(guide, shipped.generator(z))[0]
-    agree = lt.spectral_labels(basis, z, labels_only=True) == labels
+    agree = lt.directions.spectral_labels(basis, z, labels_only=True) == labels
     return {"label as largest coefficient": agree.double().mean().item(), "size": basis.vectors.abs().mean().item()}
 
 

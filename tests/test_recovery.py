@@ -438,8 +438,11 @@ IMAGES = nn.Sequential(nn.Linear(4, 12), nn.Unflatten(1, (3, 2, 2)))
         ({"generator": lambda z: checkpoint(IMAGES, z, use_reentrant=True)}, "gradient fails.*use_reentrant=False"),
         ({"difference": Difference(operator=lambda x: (x > 0).float())}, "differentiable operator.*comparisons"),
         ({"difference": Difference(extractor=lambda x: x.detach().flatten(1))}, "differentiable extractor"),
-        ({"solver": "adam"}, r"got 'adam'; pass lt.LevenbergMarquardt\(\), lt.LBFGS\(\) or lt.Adam\(\)"),
-        ({"solver": Adam}, r"got Adam; pass lt.LevenbergMarquardt\(\)"),
+        (
+            {"solver": "adam"},
+            r"got 'adam'; pass lt.solvers.LevenbergMarquardt\(\), lt.solvers.LBFGS\(\) or lt.solvers.Adam\(\)",
+        ),
+        ({"solver": Adam}, r"got Adam; pass lt.solvers.LevenbergMarquardt\(\)"),
     ],
 )
 def test_bad_input_is_named(change: dict[str, object], message: str) -> None:
@@ -455,8 +458,8 @@ def test_codes_that_are_called_met_are_exact_and_what_is_left_open_is_their_erro
     assert prior is not None
     z = prior.sample(8, rng=torch.Generator().manual_seed(5))
     with torch.no_grad():
-        x = shipped.generator.eval()(z)
-    found = recover_codes(shipped.generator, x, prior, rng=torch.Generator().manual_seed(1))
+        x = shipped.network.eval()(z)
+    found = recover_codes(shipped.network, x, prior, rng=torch.Generator().manual_seed(1))
     error = (found.z - z).square().mean(1)
     assert found.met.sum() >= 7
     assert found.converged[found.met].all()

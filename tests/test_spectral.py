@@ -156,7 +156,7 @@ def test_rows_have_the_median_length_even_where_there_is_no_mean() -> None:
     assert basis.vectors.norm(dim=1).max() == pytest.approx(median.item(), rel=0.3)
 
 
-def papers(n: int, seed: int, **options: object) -> lt.QuasiEigenbasis:
+def papers(n: int, seed: int, **options: object) -> lt.results.QuasiEigenbasis:
     return quasi_eigenvectors_toledo2023(generator, classifier, Normal(D), per_label=n, rng=seeded(seed), **options)
 
 
@@ -340,7 +340,7 @@ def attributes_of(y: Tensor) -> Tensor:
     ids=["loewdin", "gram-schmidt", "labels", "attributes", "fisher", "pca"],
 )
 def test_every_row_of_a_basis_keeps_its_sign_under_rounding_and_in_another_memory_layout(
-    find: Callable[[Tensor, Tensor], lt.QuasiEigenbasis],
+    find: Callable[[Tensor, Tensor], lt.results.QuasiEigenbasis],
 ) -> None:
     """Codes with spreads of their own along axes whose entries are all equally large, so that every tie is there."""
     z, y = clusters()

@@ -330,7 +330,8 @@ def _known(solver: Solver | str) -> Solver:
     if isinstance(solver, type) or not isinstance(solver, Solver):
         got = solver.__name__ if isinstance(solver, type) else repr(solver)
         raise ValueError(
-            f'expected "auto" or a solver, got {got}; pass lt.LevenbergMarquardt(), lt.LBFGS() or lt.Adam(), with brackets'
+            f'expected "auto" or a solver, got {got}; pass lt.solvers.LevenbergMarquardt(), lt.solvers.LBFGS() or '
+            "lt.solvers.Adam(), with brackets"
         )
     return solver
 

@@ -1,0 +1,39 @@
+"""The names at the top of `latentry`; each is imported when it is first used."""
+
+from . import data as data
+from . import directions as directions
+from . import measurements as measurements
+from . import metrics as metrics
+from . import operators as operators
+from . import priors as priors
+from . import regularizers as regularizers
+from . import results as results
+from . import solvers as solvers
+from .data.recovered import load_codes as load_codes
+from .data.sources import load_dataset as load_dataset
+from .evaluation.codes import goodness_of_fit as goodness_of_fit
+from .evaluation.paths import evaluate_paths as evaluate_paths
+from .evaluation.samples import evaluate_samples as evaluate_samples
+from .interfaces import LatentModel as LatentModel
+from .latent.encoding import fit_encoder as fit_encoder
+from .latent.inverse import Inverse as Inverse
+from .latent.inverse import fit_inverse as fit_inverse
+from .latent.inverse import load_inverse as load_inverse
+from .latent.inverse import save_inverse as save_inverse
+from .latent.operators import rotate as rotate
+from .latent.provenance import is_from as is_from
+from .latent.quasi_eigenbasis import load_basis as load_basis
+from .latent.quasi_eigenbasis import save_basis as save_basis
+from .latent.recovery import recover_codes as recover_codes
+from .latent.regularizers import StatisticalDistance as StatisticalDistance
+from .latent.spectral import quasi_eigenvectors as quasi_eigenvectors
+from .models.classifier import Classifier as Classifier
+from .models.generative import GenerativeModel as GenerativeModel
+from .models.label_split import LabelSplit as LabelSplit
+from .models.saving import load_model as load_model
+from .models.saving import save_model as save_model
+from .models.semantic import SemanticModel as SemanticModel
+from .priors.interpolation import interpolate as interpolate
+from .priors.mismatch import mismatch as mismatch
+
+__version__: str

@@ -1,0 +1,5 @@
+"""What is seen of data: operators between a generator and what was measured."""
+
+from latentry.latent.measurements import Blur, Downsample, RandomProjection, hide_box, keep_box, keep_share
+
+__all__ = ["Blur", "Downsample", "RandomProjection", "hide_box", "keep_box", "keep_share"]

@@ -1,0 +1,9 @@
+"""How near two things are: differences of data, and figures of a basis."""
+
+from latentry.evaluation.basis import evaluate_basis
+from latentry.evaluation.paths import evaluate_paths
+from latentry.evaluation.samples import evaluate_samples
+from latentry.latent.differences import Difference
+from latentry.numerics.ranks import roc_auc
+
+__all__ = ["Difference", "evaluate_basis", "evaluate_paths", "evaluate_samples", "roc_auc"]

@@ -1,0 +1,41 @@
+"""What moves codes: rotations, reflections, projections and translations."""
+
+from latentry.latent.operators import (
+    conditional_direction,
+    phase,
+    project_onto,
+    project_out,
+    reflect,
+    rotate,
+    rotate_along,
+    rotate_to_component,
+    rotate_to_margin,
+    rotate_to_phase,
+    rotate_towards,
+    rotate_within,
+    rotation_matrix,
+    skew_rotation,
+    transition,
+    translate,
+    translate_to_margin,
+)
+
+__all__ = [
+    "conditional_direction",
+    "phase",
+    "project_onto",
+    "project_out",
+    "reflect",
+    "rotate",
+    "rotate_along",
+    "rotate_to_component",
+    "rotate_to_margin",
+    "rotate_to_phase",
+    "rotate_towards",
+    "rotate_within",
+    "rotation_matrix",
+    "skew_rotation",
+    "transition",
+    "translate",
+    "translate_to_margin",
+]

@@ -1,0 +1,10 @@
+"""What the functions of Latentry return, for annotations."""
+
+from latentry.data.recovered import RecoveredCodes
+from latentry.evaluation.codes import GoodnessOfFit
+from latentry.latent.inverse import DataReport, InverseReport
+from latentry.latent.provenance import Provenance
+from latentry.latent.quasi_eigenbasis import QuasiEigenbasis
+from latentry.latent.recovery import Recovery
+
+__all__ = ["DataReport", "GoodnessOfFit", "InverseReport", "Provenance", "QuasiEigenbasis", "RecoveredCodes", "Recovery"]

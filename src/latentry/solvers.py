@@ -1,0 +1,17 @@
+"""How codes are searched for: the solvers of `recover_codes`, and what keeps codes in the prior on the way."""
+
+from latentry.latent.projection import quantile_projection
+from latentry.latent.resampling import BoundaryResampling, LogisticResampling, TruncatedNormalResampling
+from latentry.latent.solvers.adam import Adam
+from latentry.latent.solvers.lbfgs import LBFGS
+from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
+
+__all__ = [
+    "Adam",
+    "BoundaryResampling",
+    "LBFGS",
+    "LevenbergMarquardt",
+    "LogisticResampling",
+    "TruncatedNormalResampling",
+    "quantile_projection",
+]

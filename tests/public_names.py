@@ -1,0 +1,14 @@
+"""The public names of `latentry`: those at the top, and those of its namespaces."""
+
+from typing import Any
+
+import latentry as lt
+
+NAMESPACES = ("directions", "measurements", "metrics", "operators", "regularizers", "results", "solvers")
+
+
+def public_names() -> dict[str, Any]:
+    """What `latentry` offers, by bare names, but for data and priors, which are packages of their own."""
+    top = [name for name in lt.__all__ if name not in {*NAMESPACES, "data", "priors"}]
+    inner = {name: getattr(space, name) for space in (getattr(lt, space) for space in NAMESPACES) for name in space.__all__}
+    return {name: getattr(lt, name) for name in top} | inner
