@@ -125,7 +125,7 @@ class PriorCell(Cell):
     width: int
     steps: int
     batch_size: int
-    lr: float
+    learning_rate: float
     count: int
     t: tuple[float, ...]
 
@@ -185,8 +185,8 @@ class PriorCell(Cell):
                 TrainGANSettings(
                     out=str(home), seed=self.seed, device=place.device, json=True, data=self.data,
                     prior=str(_file(place, self.prior)), latent_dim=self.latent_dim, width=self.width,
-                    discriminator_width=self.width, r1=0.5, r1_every=8, generator_lr=self.lr, discriminator_lr=self.lr,
-                    betas=(0.0, 0.99), ema=0.995,
+                    discriminator_width=self.width, r1=0.5, r1_every=8, generator_lr=self.learning_rate,
+                    discriminator_lr=self.learning_rate, betas=(0.0, 0.99), ema=0.995,
                     loop=LoopSettings(self.steps, self.batch_size, "cosine", checkpoint_every=max(2, -(-self.steps // 3))),
                 )
             )  # fmt: skip

@@ -103,7 +103,7 @@ def cells(settings: PriorsSettings, place: Place) -> list[PriorCell]:
     return [
         PriorCell(
             data, extractor, name, fingerprint(priors[name]), seed, settings.latent_dim, settings.width, settings.steps,
-            settings.batch_size, settings.lr, settings.count, settings.t,
+            settings.batch_size, settings.learning_rate, settings.count, settings.t,
         )
         for data, extractor, name, seed in trained
     ]  # fmt: skip

@@ -33,7 +33,7 @@ class PriorsSettings(ExperimentSettings):
     """Iterations of each training."""
     batch_size: int = 16
     """Images of one iteration."""
-    lr: float = 2e-3
+    learning_rate: float = 2e-3
     """Learning rate of both networks."""
     count: int = 10_000
     """Generated samples of each row."""

@@ -66,7 +66,7 @@ class GeneratorCell(Cell):
     width: int
     steps: int
     batch_size: int
-    lr: float
+    learning_rate: float
     r1: float
     classifier: str
     """Through which its samples are seen."""
@@ -93,7 +93,11 @@ class GeneratorCell(Cell):
     def networks(self, prior: UnlabelledPrior) -> GANTraining:
         """The untrained networks and how they will be trained: as the shipped generator was, or as the paper's were."""
         channels, side, _ = load_dataset(self.data).shape
-        rates: dict[str, Any] = {"generator_lr": self.lr, "discriminator_lr": self.lr, "objective": "least-squares"}
+        rates: dict[str, Any] = {
+            "generator_lr": self.learning_rate,
+            "discriminator_lr": self.learning_rate,
+            "objective": "least-squares",
+        }
         if self.network == "cho2020":
             generator: nn.Module = Cho2020Generator(self.latent_dim, side, channels, self.width)
             discriminator: nn.Module = Cho2020Discriminator(side, channels, self.width)

@@ -148,7 +148,7 @@ def phases(settings: RecoverySettings, fingerprints: Mapping[str, str]) -> list[
     gans: dict[tuple[str, int], GeneratorCell] = {
         (prior, seed): GeneratorCell(
             settings.data, prior, seed, settings.network, settings.latent_dim, settings.width, settings.gan_steps,
-            settings.batch_size, settings.lr, settings.r1, settings.classifier,
+            settings.batch_size, settings.learning_rate, settings.r1, settings.classifier,
         )
         for seed in seeds
         for prior in settings.priors

@@ -40,7 +40,7 @@ class RecoverySettings(ExperimentSettings):
     """Iterations of each training."""
     batch_size: int = 16
     """Images of one iteration."""
-    lr: float = 1e-3
+    learning_rate: float = 1e-3
     """Learning rate of both networks."""
     r1: float = 0.5
     """Weight of the R1 gradient penalty."""

@@ -22,7 +22,7 @@ from latentry.storage import write_text
 __all__ = ["Picture", "sheet", "write_page"]
 
 _SMALL = 640
-"""Pixels of a page that small pictures are blown up to, as far as whole numbers go."""
+"""Pixels of a page that small pictures are shown at, as near as whole numbers come."""
 _POINTS = 100
 """Dots per inch at which a figure has the size that it is meant for."""
 
@@ -57,7 +57,7 @@ class Picture:
         width, info = self._read
         if self.chart and "dpi" in info:
             return round(width * _POINTS / info["dpi"][0])
-        return width * max(1, _SMALL // width)
+        return width * max(1, round(_SMALL / width))
 
     @cached_property
     def _read(self) -> tuple[int, dict[str, Any]]:
