@@ -18,7 +18,7 @@ from scipy import special, stats
 from timing import paired, seconds
 
 import latentry as lt
-from latentry.evaluation.codes import code_distances
+from latentry.evaluation.code_distances import code_distances
 from latentry.models.pretrained import installed_versions
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_json

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 import latentry as lt
-from latentry.evaluation.held_out_probe import HeldOutProbe, probe_held_out
+from latentry.evaluation.probes import HeldOutProbe, probe_held_out
 from latentry.evaluation.proportions import Share, share
 from latentry.models.classifier import predict_labels
 from latentry.models.pretrained import installed_versions

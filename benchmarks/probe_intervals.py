@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
 
-from latentry.evaluation.structure import probe_accuracy
+from latentry.evaluation.probes import probe_accuracy
 
 SIZE = 200
 CASES = {

@@ -49,7 +49,7 @@ from latentry.models.saving import load_model, save_model
 from latentry.models.semantic import SemanticModel
 from latentry.networks import DCGANGenerator, Perceptron, VectorEncoder
 from latentry.priors import GammaRadius, Normal, NormalMixture, SemanticPlacement, Tabulated, load_prior, save_prior
-from latentry.priors.tabulated import read_table
+from latentry.priors.table_files import read_table
 from latentry.reports.pictures import write_png
 from latentry.storage import read_json, read_metadata, read_tensors, write_json, write_tensors
 from latentry.training.checkpoints import check_whole, saved_checkpoints

@@ -13,7 +13,7 @@ from scipy.io import loadmat, savemat
 
 from latentry.array_files import read_npy, read_npz
 from latentry.priors.matlab_file import read_mat
-from latentry.priors.tabulated import read_table
+from latentry.priors.table_files import read_table
 
 MOST = 2**20
 DTYPES = ["i1", "u1", "<i2", ">i2", "<u4", "<i8", ">u8", "<f2", "<f4", ">f8", "<c8", "<U3", "S4", "?"]

@@ -9,14 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.testing import assert_close
 
-from latentry.evaluation.basis import (
-    BasisReport,
-    coefficient_ranks,
-    evaluate_basis,
-    label_map,
-    rank_shares,
-    spectral_calibration,
-)
+from latentry.evaluation.basis import coefficient_ranks, evaluate_basis, label_map, rank_shares, spectral_calibration
+from latentry.evaluation.basis_report import BasisReport
 
 K, D, LENGTH = 4, 12, 5.0
 PROBES = {"logistic": LogisticRegression(max_iter=200)}

@@ -10,8 +10,10 @@ from torch import Tensor
 from torch.distributions import Normal as TorchNormal
 from torch.testing import assert_close
 
-from latentry.evaluation.codes import Check, GoodnessOfFit, code_distances, goodness_of_fit
+from latentry.evaluation.code_distances import code_distances
+from latentry.evaluation.codes import goodness_of_fit
 from latentry.evaluation.coordinates import coordinates, lengths
+from latentry.evaluation.fit_report import Check, GoodnessOfFit
 from latentry.numerics.goodness_of_fit import LOG_TINY
 from latentry.priors import (
     GammaRadius,

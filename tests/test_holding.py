@@ -18,9 +18,10 @@ from torch.testing import assert_close
 
 import latentry as lt
 from latentry.evaluation.basis import label_map
+from latentry.evaluation.edit_leakage import edit_leakage
+from latentry.evaluation.monotonicity import monotonicity
 from latentry.evaluation.operators import evaluate_operator
 from latentry.evaluation.samples import evaluate_samples
-from latentry.evaluation.structure import edit_leakage, monotonicity
 from latentry.holding import check_generator, evaluated, modules_behind, tried, weights_like
 
 Way = Callable[[nn.Module], Any]

@@ -10,7 +10,7 @@ from accelerate.accelerator import Accelerator
 from torch.testing import assert_close
 
 from latentry.evaluation.codes import goodness_of_fit
-from latentry.evaluation.held_out_probe import probe_held_out
+from latentry.evaluation.probes import probe_held_out
 from latentry.models.label_split import LabelSplit, LabelSplitPosterior
 from latentry.models.label_split_flow import EncodedData, FlowTraining, behind_flow, refitted_prior
 from latentry.models.posteriors import Delta

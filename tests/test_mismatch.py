@@ -26,7 +26,8 @@ from latentry.priors import (
     norm_curves,
     summarize,
 )
-from latentry.priors.mismatch import _coordinate, mismatch
+from latentry.priors.between_codes import coordinate_divergences
+from latentry.priors.mismatch import mismatch
 from latentry.priors.quadrature import edges
 from latentry.priors.radius_distributions import CauchyRadiusDistribution
 from latentry.priors.tabulated import TabulatedDistribution
@@ -66,7 +67,7 @@ def test_a_normal_prior_has_the_total_variation_of_two_normal_distributions(t: f
 def test_quadrature_finds_the_closed_forms(t: float) -> None:
     for prior in (Normal(1), Uniform(1, 0.5, 2.0)):
         exact = mismatch(prior, t)
-        divergence, variation = _coordinate.dispatch(object)(prior.marginal, t)
+        divergence, variation = coordinate_divergences.dispatch(object)(prior.marginal, t)
         assert divergence == pytest.approx(exact.coordinate_divergence.item(), abs=1e-7)
         assert variation == pytest.approx(exact.coordinate_total_variation.item(), abs=2e-5)
 

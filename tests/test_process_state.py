@@ -12,8 +12,10 @@ from torch import Tensor, nn
 import latentry as lt
 from latentry import cli
 from latentry.evaluation.basis import spectral_calibration
+from latentry.evaluation.monotonicity import monotonicity
 from latentry.evaluation.operators import prior_kept
-from latentry.evaluation.structure import monotonicity, probe_accuracy, subspace_capture
+from latentry.evaluation.probes import probe_accuracy
+from latentry.evaluation.subspace import subspace_capture
 from latentry.models.pretrained import load_network, save_network, shipped_models
 from latentry.models.saving import load_model
 from latentry.networks import DCGANGenerator

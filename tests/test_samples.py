@@ -11,7 +11,9 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from latentry.evaluation.extractor import CallableExtractor, ClassifierExtractor
-from latentry.evaluation.samples import SampleReport, SampleSource, check_comparable, evaluate_samples
+from latentry.evaluation.sample_gathering import SampleSource
+from latentry.evaluation.sample_report import SampleReport, check_comparable
+from latentry.evaluation.samples import evaluate_samples
 from latentry.networks import PlainClassifier
 from latentry.numerics.frechet import frechet_distance
 from latentry.numerics.kernel_distance import kernel_distance

@@ -13,13 +13,11 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from latentry.evaluation.structure import (
-    default_probes,
-    edit_leakage,
-    monotonicity,
-    probe_accuracy,
-    subspace_capture,
-)
+from latentry.evaluation.edit_leakage import edit_leakage
+from latentry.evaluation.monotonicity import monotonicity
+from latentry.evaluation.probe_fitting import default_probes
+from latentry.evaluation.probes import probe_accuracy
+from latentry.evaluation.subspace import subspace_capture
 from latentry.numerics.interval import Interval
 
 LINEAR = {"logistic": LogisticRegression()}

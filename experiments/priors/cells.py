@@ -18,7 +18,8 @@ from experiments.priors.tables import BASELINE, METRICS, RULES, measures
 from latentry.data.sources import load_dataset
 from latentry.evaluation.extractor import ClassifierExtractor, RememberingExtractor
 from latentry.evaluation.paths import evaluate_paths
-from latentry.evaluation.samples import SampleReport, evaluate_samples
+from latentry.evaluation.sample_report import SampleReport
+from latentry.evaluation.samples import evaluate_samples
 from latentry.holding import evaluated
 from latentry.models.classifier import Classifier
 from latentry.models.saving import load_model

@@ -19,8 +19,9 @@ from experiments.frame.cell import Cell, Place, Row, flat, no_progress
 from experiments.frame.timing import forward_seconds
 from experiments.recovery.methods import METHODS, GridPoint, grid, recovery_options
 from latentry.data.sources import load_dataset
-from latentry.evaluation.codes import GoodnessOfFit, goodness_of_fit
+from latentry.evaluation.codes import goodness_of_fit
 from latentry.evaluation.extractor import ClassifierExtractor
+from latentry.evaluation.fit_report import GoodnessOfFit
 from latentry.evaluation.samples import evaluate_samples
 from latentry.holding import evaluated
 from latentry.latent.known_codes import FOUND, code_errors

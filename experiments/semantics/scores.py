@@ -25,9 +25,9 @@ from experiments.semantics.models import VAE, GeneratorCell, LevelClassifierCell
 from experiments.semantics.reverse import STROKES, DividedImages, beyond, classes_of, divided_images, stroke
 from latentry.data.features import FeaturedImages
 from latentry.evaluation.extractor import CallableExtractor
+from latentry.evaluation.monotonicity import monotonicity
 from latentry.evaluation.proportions import share
 from latentry.evaluation.samples import evaluate_samples
-from latentry.evaluation.structure import monotonicity
 from latentry.holding import evaluated
 from latentry.models.generative import GenerativeModel
 from latentry.models.level_reader import LevelHeads, read_levels

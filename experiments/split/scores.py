@@ -26,8 +26,8 @@ from latentry.data.sources import load_dataset
 from latentry.evaluation.calibration import calibration
 from latentry.evaluation.codes import goodness_of_fit
 from latentry.evaluation.extractor import ClassifierExtractor, RememberingExtractor
-from latentry.evaluation.held_out_probe import Codes, probe_held_out
 from latentry.evaluation.information import active_units, label_information
+from latentry.evaluation.probes import Codes, probe_held_out
 from latentry.evaluation.proportions import share
 from latentry.evaluation.samples import evaluate_samples
 from latentry.evaluation.strokes import stroke_correlations

@@ -1,7 +1,7 @@
 """What the functions of Latentry return, for annotations."""
 
 from latentry.data.recovered import RecoveredCodes
-from latentry.evaluation.codes import GoodnessOfFit
+from latentry.evaluation.fit_report import GoodnessOfFit
 from latentry.latent.inverse import DataReport, InverseReport
 from latentry.latent.provenance import Provenance
 from latentry.latent.quasi_eigenbasis import QuasiEigenbasis

@@ -40,27 +40,21 @@ of fit test); Palmer et al., "Auto-encoding goodness of fit", 2023 (uniformity o
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from scipy import special
 from torch import Tensor
 
-from latentry.display import Facts, Shown, number, percent
-from latentry.evaluation.coordinates import Coordinates, Lengths, coordinates, coordinates_of_prior, lengths
-from latentry.evaluation.proportions import Share, share
+from latentry.evaluation.code_distances import FEWEST_VALUES, Distance, accurate_tests, distances_of, kolmogorov_distance
+from latentry.evaluation.coordinates import Coordinates, Lengths, coordinates, lengths
+from latentry.evaluation.fit_report import Check, GoodnessOfFit
+from latentry.evaluation.proportions import share
 from latentry.interfaces import SampledPrior
 from latentry.numerics.dependence import correlation_p_value, correlation_statistic
 from latentry.numerics.distances import quantile_cells, wasserstein_distance
 from latentry.numerics.goodness_of_fit import (
-    ad_p_value,
-    ad_statistic,
-    cvm_p_value,
-    cvm_statistic,
-    ks_p_value,
     ks_quantile,
-    ks_statistic,
     two_sided,
 )
 from latentry.numerics.inputs import checked
@@ -69,140 +63,7 @@ from latentry.numerics.univariate import UnivariateDistribution
 from latentry.priors.strangers import as_prior
 from latentry.priors.univariate import NormalDistribution
 
-__all__ = ["LEVEL", "OFFICIAL_COUNT", "Check", "Distance", "GoodnessOfFit", "code_distances", "goodness_of_fit"]
-
-LEVEL = 0.01
-"""Chance below which true samples fail the report as a whole."""
-
-OFFICIAL_COUNT = 256
-"""Number of codes for which passing is an official statement."""
-
-_SMALLEST = 8
-"""Values that Cramer-von Mises and Anderson-Darling need for p-values accurate to 6e-4; fewer get Kolmogorov-Smirnov."""
-
-_PIECE = 2**16
-"""Elements that are looked at at once where there may be many."""
-
-
-@dataclass(frozen=True)
-class Distance:
-    """Distances of one kind between samples and their distribution."""
-
-    statistic: Float[Tensor, "*n"]
-    """The distances."""
-    p_value: Float[Tensor, "*n"]
-    """Chance that a sample of the distribution is as far from it or further."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One test of the report."""
-
-    name: str
-    """What is tested and how, such as "elements, KS"."""
-    statistic: float
-    """The test's own number: a distance, or higher criticism."""
-    p_value: float
-    """Chance that true samples do as badly; two-sided where codes can be too regular."""
-    adjusted_p_value: float
-    """The same, corrected by Holm for the number of tests in the report."""
-    effect: str
-    """How large the departure is, in units that do not grow with the number of codes."""
-    finding: str
-    """What is wrong with the codes if the test says no."""
-
-
-@dataclass(frozen=True, repr=False)
-class GoodnessOfFit(Shown):
-    """How well codes fit a prior."""
-
-    statistic: float
-    """Pooled Kolmogorov-Smirnov distance of all elements, in [0, 1]."""
-    p_value: float
-    """Chance that true samples are as far off or further."""
-    null_band: tuple[float, float]
-    """Where the pooled statistic of true samples of this size lies, with probability 0.95."""
-    code_statistic: Float[Tensor, "n"]
-    """Kolmogorov-Smirnov distance of each code's elements."""
-    code_p_value: Float[Tensor, "n"]
-    """Its p-value; uniform on [0, 1] for true samples."""
-    code_cvm_p_value: Float[Tensor, "n"]
-    """p-value of each code's Cramer-von Mises distance."""
-    code_ad_p_value: Float[Tensor, "n"]
-    """p-value of each code's Anderson-Darling distance, which is the most sensitive in the tails."""
-    p_value_band: Float[Tensor, "n 2"]
-    """Lowest and highest place of the sorted `code_p_value`: true samples keep within all of them with probability 0.95."""
-    rejected: Share
-    """Share of codes with a `code_p_value` below 0.05; near 0.05 for true samples."""
-    uniformity_p_value: float
-    """p-value of the test that `code_p_value` is uniform; small for codes too far off *or* too regular."""
-    mean: float
-    """Mean of all elements; for a prior with normal coordinates, in these."""
-    std: float
-    """Standard deviation of all elements; for a prior with normal coordinates, in these."""
-    prior_mean: float
-    """What it should be."""
-    prior_std: float
-    """What it should be."""
-    wasserstein: float
-    """1-Wasserstein distance of all elements to the prior; with labels, of their normal scores to N(0, 1)."""
-    checks: tuple[Check, ...]
-    """All tests, in the order of the module's questions."""
-
-    @property
-    def passes(self) -> bool:
-        """Whether no test says no, at 1 % over all of them together."""
-        return self.worst.adjusted_p_value >= LEVEL
-
-    @property
-    def worst(self) -> Check:
-        """The test with the smallest p-value; the first of several."""
-        return min(self.checks, key=lambda check: check.p_value)
-
-    @property
-    def adjusted_p_values(self) -> dict[str, float]:
-        """The corrected p-value of each test by its name."""
-        return {check.name: check.adjusted_p_value for check in self.checks}
-
-    @property
-    def verdict(self) -> str:
-        """One sentence, which names what is most wrong."""
-        if self.passes:
-            return f"These codes look like samples of the prior: none of {len(self.checks)} tests tells them from these."
-        worst = self.worst
-        p = f"p = {worst.adjusted_p_value:.1g}" if worst.adjusted_p_value > 1e-12 else "p < 1e-12"
-        count = len(self.code_p_value)
-        small = f"; among {count} codes even small faults show" if count > OFFICIAL_COUNT else ""
-        return (
-            f"These codes do not look like samples of the prior: {worst.finding} "
-            f"({worst.effect}; test: {worst.name}, corrected {p}){small}."
-        )
-
-    def _facts(self) -> Facts:
-        failed = [name for name, p in self.adjusted_p_values.items() if p < LEVEL]
-        return Facts(
-            f"Goodness of fit of {len(self.code_p_value):,} codes: {'passes' if self.passes else 'does not pass'}",
-            (
-                (
-                    "tests that say no",
-                    f"{len(failed)} of {len(self.checks)}" + (f" ({', '.join(failed)})" if failed else ""),
-                ),
-                ("smallest corrected p-value", number(self.worst.adjusted_p_value)),
-                ("mean of the elements", f"{self.mean:.3f}, of the prior {self.prior_mean:.3f}"),
-                ("standard deviation", f"{self.std:.3f}, of the prior {self.prior_std:.3f}"),
-                ("Wasserstein distance to the prior", number(self.wasserstein)),
-                ("codes rejected one by one at 5 %", f"{percent(self.rejected.value)}, of the prior's own 5 %"),
-            ),
-            self.verdict,
-        )
-
-    def _draw(self, figure: Any) -> None:
-        from latentry.evaluation.fit_panels import draw_codes, draw_tests
-
-        figure.set_size_inches(7.6, 3.4)
-        codes, tests = figure.subplots(1, 2)
-        draw_codes(codes, self.code_p_value, self.p_value_band)
-        draw_tests(tests, self.adjusted_p_values, LEVEL)
+__all__ = ["goodness_of_fit"]
 
 
 @checked(any_length=("z",))
@@ -241,8 +102,8 @@ def goodness_of_fit(
         rng = torch.Generator(z.device).manual_seed(0)
     view = _view(z.detach(), prior, y, rng)
     n, d = view.z.shape
-    pooled, codes = _distances(view.under.flatten()), _distances(view.under)
-    uniformity = {name: _kolmogorov(fit.p_value) for name, fit in codes.items()}
+    pooled, codes = distances_of(view.under.flatten()), distances_of(view.under)
+    uniformity = {name: kolmogorov_distance(fit.p_value) for name, fit in codes.items()}
     found = [
         *_elements(view, pooled),
         *_codes(codes, uniformity, d),
@@ -269,18 +130,6 @@ def goodness_of_fit(
         wasserstein=view.wasserstein,
         checks=tuple(replace(check, adjusted_p_value=p) for check, p in zip(found, adjusted, strict=True)),
     )
-
-
-@checked()
-def code_distances(z: Float[Tensor, "n d"], prior: SampledPrior) -> dict[str, Distance]:
-    """Kolmogorov-Smirnov ("KS"), Cramer-von Mises ("CvM") and Anderson-Darling ("AD") distance of each code to its prior.
-
-    These tests alone, for codes in great numbers: in pieces that stay in the processor's cache, and so in constant memory
-    beside the codes.
-    """
-    rows = max(1, _PIECE // z.shape[1])
-    pieces = [_statistics(coordinates_of_prior(piece, prior)) for piece in z.detach().cpu().split(rows)]
-    return _with_p_values(torch.cat(pieces, 1), z.shape[1])
 
 
 @dataclass(frozen=True)
@@ -324,35 +173,6 @@ def _view(z: Tensor, prior: SampledPrior, y: Tensor | None, rng: torch.Generator
     return _View(z, under, under.scores, lengths(measured, distribution), mean, variance**0.5, distance.item())
 
 
-def _distances(under: Coordinates, weight: float = 1.0) -> dict[str, Distance]:
-    """All three distances along the last axis; `weight` as in `Lengths`."""
-    return _with_p_values(_statistics(under), under.u.shape[-1], weight)
-
-
-def _statistics(under: Coordinates) -> Float[Tensor, "3 *n"]:
-    """Kolmogorov-Smirnov, Cramer-von Mises and Anderson-Darling."""
-    return torch.stack([ks_statistic(under.u), cvm_statistic(under.u), ad_statistic(under.log_cdf, under.log_sf)])
-
-
-def _with_p_values(statistics: Float[Tensor, "3 *n"], size: int, weight: float = 1.0) -> dict[str, Distance]:
-    ks, cvm, ad = weight**0.5 * statistics[0], weight * statistics[1], weight * statistics[2]
-    return {
-        "KS": Distance(ks, ks_p_value(ks, size)),
-        "CvM": Distance(cvm, cvm_p_value(cvm, size)),
-        "AD": Distance(ad, ad_p_value(ad, size)),
-    }
-
-
-def _kolmogorov(u: Float[Tensor, "n"]) -> Distance:
-    statistic = ks_statistic(u)
-    return Distance(statistic, ks_p_value(statistic, len(u)))
-
-
-def _accurate(size: int) -> tuple[str, ...]:
-    """Distances whose p-values are accurate for samples of `size` values, the most sensitive last."""
-    return ("KS", "CvM", "AD") if size >= _SMALLEST or size == 1 else ("KS",)
-
-
 def _check(name: str, statistic: float, p_value: float, effect: str, finding: str) -> Check:
     return Check(name, statistic, p_value, p_value, effect, finding)
 
@@ -362,7 +182,7 @@ def _elements(view: _View, pooled: dict[str, Distance]) -> Iterator[Check]:
         f"mean {view.mean:.3f} where the prior has {view.prior_mean:.3f}, standard deviation {view.std:.3f} where it has "
         f"{view.prior_std:.3f}, Wasserstein distance {view.wasserstein:.2g}"
     )
-    for name in _accurate(view.z.numel()):
+    for name in accurate_tests(view.z.numel()):
         fit = pooled[name]
         finding = "their elements are more regular than those of samples" if fit.p_value > 0.5 else _shape(view)
         yield _check(f"elements, {name}", fit.statistic.item(), two_sided(fit.p_value).item(), effect, finding)
@@ -381,14 +201,14 @@ def _shape(view: _View) -> str:
 
 
 def _codes(codes: dict[str, Distance], uniformity: dict[str, Distance], d: int) -> Iterator[Check]:
-    for name in _accurate(d):
+    for name in accurate_tests(d):
         p = codes[name].p_value
         effect = f"{(p < 0.05).double().mean().item():.0%} of codes rejected at 5 %, median p-value {p.median().item():.2f}"
         finding = "one by one they are too far from the prior"
         if p.median() > 0.5:
             finding = "one by one they are more regular than samples, so lower the regularizer's weight"
         yield _check(f"codes, {name}", uniformity[name].statistic.item(), uniformity[name].p_value.item(), effect, finding)
-    yield _criticism("single codes", "a few of them are off on their own", codes[_accurate(d)[-1]].p_value)
+    yield _criticism("single codes", "a few of them are off on their own", codes[accurate_tests(d)[-1]].p_value)
 
 
 def _criticism(name: str, finding: str, p: Float[Tensor, "n"]) -> Check:
@@ -400,7 +220,7 @@ def _criticism(name: str, finding: str, p: Float[Tensor, "n"]) -> Check:
 
 
 def _norm(view: _View) -> Check:
-    fits, name = _distances(view.lengths.under, view.lengths.weight), _accurate(len(view.z))[-1]
+    fits, name = distances_of(view.lengths.under, view.lengths.weight), accurate_tests(len(view.z))[-1]
     ratio = view.lengths.ratio
     finding = f"their norms are too {'large' if ratio > 1 else 'small'}: they are {'wider' if ratio > 1 else 'narrower'}"
     if abs(ratio - 1) < 0.01:
@@ -418,9 +238,9 @@ def _dependence(scores: Float[Tensor, "n d"], basis: Float[Tensor, "d d"]) -> It
         finding = f"their coordinates are {'correlated' if typical > n**-0.5 else 'less correlated than those of samples'}"
         effect = f"root mean square correlation {typical:.3f}, where {n**-0.5:.3f} is expected"
         yield _check("correlation", statistic, p, effect, finding)
-    if n >= _SMALLEST and d >= 2:
+    if n >= FEWEST_VALUES and d >= 2:
         projected = coordinates((scores @ basis).mT.contiguous(), NormalDistribution())
-        directions = _distances(projected)["AD"].p_value
+        directions = distances_of(projected)["AD"].p_value
         yield _criticism("projections", "their random projections are not those of samples", directions)
 
 

@@ -43,11 +43,12 @@ from torch import Tensor
 
 from latentry.answers import features_of, logits_of
 from latentry.display import Told
-from latentry.evaluation.codes import GoodnessOfFit, goodness_of_fit
+from latentry.evaluation.codes import goodness_of_fit
+from latentry.evaluation.edit_leakage import EditLeakage, edit_leakage
 from latentry.evaluation.estimates import mean_estimate, ratio_estimate
+from latentry.evaluation.fit_report import GoodnessOfFit
 from latentry.evaluation.proportions import Share, share
 from latentry.evaluation.strokes import stroke_attributes
-from latentry.evaluation.structure import EditLeakage, edit_leakage
 from latentry.holding import evaluated
 from latentry.interfaces import FeatureExtractor, SampledPrior
 from latentry.numerics.batches import in_batches

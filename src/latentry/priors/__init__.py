@@ -1,7 +1,9 @@
 """Floor 2: p(z), in the vocabulary of `torch.distributions`."""
 
 import latentry.priors.divergence  # noqa: F401 - registers what torch's kl_divergence knows of priors
-from latentry.priors.designer import Constraint, Design, Designed, Moment, design_interpolable, redesign_singh2019
+from latentry.priors.design_report import Design
+from latentry.priors.designer import Designed, design_interpolable, redesign_singh2019
+from latentry.priors.designer_problem import Constraint, Moment
 from latentry.priors.distribution import IIDDistribution
 from latentry.priors.files import SavedPrior, UnlabelledPrior, load_prior, save_prior
 from latentry.priors.iid import HalfUniformHalfNormal, IIDPrior, Normal, TruncatedCauchy, Uniform
@@ -9,7 +11,8 @@ from latentry.priors.interpolation import Rule, combine, interpolate
 from latentry.priors.labelled import DiagonalNormal, NormalMixture, NormalMixtureDistribution, TrainedMixture
 from latentry.priors.mismatch import DensityCurves, Mismatch, NormCurves, density_curves, mismatch, norm_curves
 from latentry.priors.placement import Combination, SemanticPlacement
-from latentry.priors.radial import GammaRadius, LogUniformRadius, RadialDistribution, RadialPrior, SphericalCauchy
+from latentry.priors.radial import GammaRadius, LogUniformRadius, RadialPrior, SphericalCauchy
+from latentry.priors.radial_distribution import RadialDistribution
 from latentry.priors.radius_designer import RadiusDesign, design_radial, design_radius
 from latentry.priors.strangers import as_prior
 from latentry.priors.summary import Summary, summarize

@@ -24,67 +24,24 @@ Lesniak, Sieradzki, Podolak, "Distribution-interpolation trade off in generative
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentry.display import Told
-from latentry.numerics.combination import GridCombination, continuous_divergence
-from latentry.numerics.constrained import Minimum, minimise_worst
 from latentry.numerics.inputs import checked
-from latentry.priors.designer_feasibility import can_hold_std, check_feasible, explain_infeasible, largest_std
-from latentry.priors.designer_problem import FEASIBLE, Constraint, Grid, Moment, Problem, centres, entropy, pose, variance
+from latentry.priors.design_report import Design
+from latentry.priors.designer_feasibility import can_hold_std, check_feasible, explain_infeasible
+from latentry.priors.designer_problem import FEASIBLE, Constraint, Moment, pose
+from latentry.priors.designer_search import grid_sizes, search_masses
 from latentry.priors.tabulated import Tabulated
 
-__all__ = ["Constraint", "Design", "Designed", "Moment", "design_interpolable", "redesign_singh2019"]
+__all__ = ["Designed", "PUBLISHED_STD", "Start", "design_interpolable", "redesign_singh2019"]
 
 PUBLISHED_STD = 27.7 / 1024
 """The spread of Singh et al. (2019), 27.7 of 1024 bins, as a fraction of the support's width."""
-
-_COARSEST = 256
-"""Grids up to this size are searched at once."""
-_REFINEMENT = 4
-_REVIVED = 0.01
-"""Share of the start in what a finer grid starts from, so that no bin stays empty because a coarse one was."""
-
 Start = Literal["cauchy", "uniform", "laplace"]
-
-
-@dataclass(frozen=True, repr=False)
-class Design(Told):
-    """How a prior was designed, and what came of it."""
-
-    combinations: tuple[tuple[float, ...], ...]
-    """Weights of the codes that are combined, one tuple for each combination that was designed for."""
-    divergence: tuple[float, ...]
-    """KL(P || Q) of one coordinate on the grid for each of them, in nats; what is minimised."""
-    continuous_divergence: tuple[float, ...]
-    """The same of the distribution that is constant on each bin, which codes are drawn from."""
-    outside: tuple[float, ...]
-    """Mass of each combination outside the support, from weights below 0 or above 1."""
-    objective: float
-    """The mean or the largest divergence, with the penalty for roughness."""
-    shares: tuple[float, ...]
-    """Weight of each combination in the mean, or how much of the largest divergence each holds up."""
-    std: float
-    """Standard deviation of the bins' centres, as a fraction of the support's width."""
-    entropy: float
-    """Differential entropy of one coordinate in nats, in the units of the support."""
-    effective_support: float
-    """e^entropy: the width of the uniform distribution of equal entropy, in the units of the support."""
-    violation: float
-    """By how much the demands are missed at most, each in units of its own, std relative to the demand; 0 if all are met."""
-    converged: bool
-    """Whether the search on the finest grid ended with a flat objective and all demands met."""
-    iterations: int
-    """Steps of the search, over all grids and starts."""
-    evaluations: int
-    """Evaluations of the objective and its gradient, over all grids and starts."""
-    starts: tuple[tuple[str, float], ...]
-    """Where the search began on the coarsest grid, and the objective reached there."""
 
 
 class Designed(Tabulated):
@@ -166,9 +123,9 @@ def design_interpolable(
         moments, constraints,
     )  # fmt: skip
     check_feasible(problem)
-    sizes = _sizes(problem) if coarse_to_fine else [bins]
+    sizes = grid_sizes(problem) if coarse_to_fine else [bins]
     problem = replace(problem, hold_std=can_hold_std(problem, sizes))
-    search = _search(problem, sizes, starts, tolerance, max_iterations)
+    search = search_masses(problem, sizes, starts, tolerance, max_iterations)
     if search.design.violation > FEASIBLE:
         explain_infeasible(problem, search.p)
     return Designed(latent_dim, search.p, *support, design=search.design)
@@ -200,153 +157,5 @@ def redesign_singh2019(
         bins, math.sqrt(zeta / bins), (0.5,), "mean", 0.0, 2, (-2.0, 2.0), None, True, math.inf, -math.inf, (), (), ()
     )
     check_feasible(problem)
-    search = _search(replace(problem, even_midpoints=True), [bins], (start,), tolerance, max_iterations)
+    search = search_masses(replace(problem, even_midpoints=True), [bins], (start,), tolerance, max_iterations)
     return Designed(latent_dim, search.p, design=search.design)
-
-
-@dataclass(frozen=True)
-class _Search:
-    p: Tensor
-    design: Design
-
-
-def _search(problem: Problem, sizes: Sequence[int], starts: Sequence[Any], tolerance: float, max_iterations: int) -> _Search:
-    reached: list[tuple[str, float]] = []
-    iterations = evaluations = 0
-    p: Tensor | None = None
-    shares: Tensor | None = None
-    for n in sizes:
-        finest = n == sizes[-1]
-        if p is None:
-            candidates = [(_start_name(start), _start(start, problem, n)) for start in starts]
-        else:
-            spread = _start(starts[0], problem, n)
-            candidates = [("", (1 - _REVIVED) * _regridded(p, n) + _REVIVED * spread)]
-        if problem.hold_std and n == sizes[0] and _may_spread_further(problem):
-            grid = Grid(problem, n)
-            trial = minimise_worst(
-                grid.evaluate,
-                grid.family.free(candidates[0][1]),
-                gradient_tolerance=1e-3,
-                tolerance=1e-3,
-                max_iterations=100,
-            )
-            iterations, evaluations = iterations + trial.iterations, evaluations + trial.evaluations
-            if grid.price(trial) < 0 or grid.violation(grid.family(trial.x)) > 1e-2:
-                problem = replace(problem, hold_std=False)
-        grid = Grid(problem, n)
-        found = [
-            minimise_worst(
-                grid.evaluate,
-                grid.family.free(masses),
-                gradient_tolerance=tolerance if finest else max(tolerance, 1e-4),
-                tolerance=FEASIBLE / 2 if finest else 1e-4,
-                max_iterations=max_iterations,
-                shares=shares,
-            )
-            for _, masses in candidates
-        ]
-        iterations += sum(one.iterations for one in found)
-        evaluations += sum(one.evaluations for one in found)
-        best = min(found, key=lambda one: _objective(one) + (_missed(one) if _missed(one) > 1e-3 else 0.0))
-        p, shares = grid.family(best.x), best.shares
-        if n == sizes[0]:
-            reached = [(name, _objective(one)) for (name, _), one in zip(candidates, found, strict=True)]
-    assert p is not None
-    return _Search(p, _report(problem, grid, p, best, iterations, evaluations, tuple(reached)))
-
-
-def _may_spread_further(problem: Problem) -> bool:
-    """Whether demands or extrapolation could call for more spread than is asked for: an equality would hold it back."""
-    demands = problem.moments or problem.constraints or problem.entropy_floor > -math.inf
-    return bool(demands) or problem.density_ceiling < math.inf or any(min(w) < 0 for w in problem.combinations)
-
-
-def _objective(found: Minimum) -> float:
-    return float(found.objectives.max())
-
-
-def _missed(found: Minimum) -> float:
-    return max([0.0, *found.constraints.tolist()])
-
-
-def _report(
-    problem: Problem,
-    grid: Grid,
-    p: Tensor,
-    found: Minimum,
-    iterations: int,
-    evaluations: int,
-    starts: tuple[tuple[str, float], ...],
-) -> Design:
-    on_grid = [GridCombination(len(p), weights) for weights in problem.combinations]
-    nats = entropy(p, problem.width / len(p)).item()
-    violation = grid.violation(p)
-    violation = 0.0 if violation < 1e-12 else violation
-    return Design(
-        combinations=problem.combinations,
-        divergence=tuple(combination.divergence(p)[0] for combination in on_grid),
-        continuous_divergence=tuple(continuous_divergence(p, weights) for weights in problem.combinations),
-        outside=tuple(max(0.0, 1 - float(combination.masses(p).sum())) for combination in on_grid),
-        objective=_objective(found),
-        shares=tuple(found.shares.tolist()) if problem.worst else problem.shares,
-        std=variance(p, grid.centres).sqrt().item() / problem.width,
-        entropy=nats,
-        effective_support=math.exp(nats),
-        violation=violation,
-        converged=found.converged and violation <= FEASIBLE,
-        iterations=iterations,
-        evaluations=evaluations,
-        starts=starts,
-    )
-
-
-def _sizes(problem: Problem) -> list[int]:
-    """Grids from coarse to fine; a coarse one that cannot meet the demands is left out."""
-    sizes = [problem.bins]
-    while sizes[0] > _COARSEST:
-        coarser = -(-sizes[0] // _REFINEMENT)
-        if largest_std(problem, coarser) < 1.05 * problem.std:
-            break
-        sizes.insert(0, coarser)
-    return sizes
-
-
-def _start_name(start: Any) -> str:
-    return start if isinstance(start, str) else "given masses"
-
-
-def _start(start: Any, problem: Problem, n: int) -> Tensor:
-    if isinstance(start, Tensor):
-        return _regridded(start.double() / start.double().sum(), n)
-    x = (centres(problem, n) - sum(problem.support) / 2) / problem.width
-    if start == "uniform":
-        return torch.full((n,), 1 / n, dtype=torch.float64)
-    if start == "laplace":
-        p = (-(2**0.5) / problem.std * x.abs()).exp()
-    elif start == "cauchy":
-        scale = _cauchy_scale(problem.std)
-        p = ((x + 0.5 / n) / scale).atan() - ((x - 0.5 / n) / scale).atan()
-    else:
-        raise ValueError(f"expected starts of 'cauchy', 'uniform', 'laplace' or masses, got {start!r}")
-    return p / p.sum()
-
-
-def _cauchy_scale(std: float) -> float:
-    """The scale of the Cauchy distribution cut off at -1/2 and 1/2 with this standard deviation."""
-    low, high = 1e-12, 10.0
-    for _ in range(200):
-        scale = math.sqrt(low * high)
-        variance = scale / 2 / math.atan(0.5 / scale) - scale**2
-        low, high = (scale, high) if variance < std**2 else (low, scale)
-    return scale
-
-
-def _regridded(p: Tensor, n: int) -> Tensor:
-    """Masses on n bins of the distribution that is constant on each bin of p."""
-    if n % len(p) == 0:
-        return p.repeat_interleave(n // len(p)) * (len(p) / n)
-    edges = torch.cat([p.new_zeros(1), p.cumsum(0)])
-    place = torch.linspace(0, len(p), n + 1, dtype=p.dtype)
-    cell = place.long().clamp(max=len(p) - 1)
-    return (edges[cell] + p[cell] * (place - cell)).diff().clamp(min=0)

@@ -22,7 +22,7 @@ from torch.distributions.kl import register_kl
 from latentry.priors.distribution import IIDDistribution, SampledDistribution
 from latentry.priors.labelled import DiagonalNormal
 from latentry.priors.quadrature import distribution_nodes, edges, pieces
-from latentry.priors.radial import RadialDistribution
+from latentry.priors.radial_distribution import RadialDistribution
 from latentry.priors.radius_distributions import CauchyRadiusDistribution, NakagamiDistribution
 from latentry.priors.univariate import NormalDistribution
 

@@ -28,9 +28,8 @@ densites: risque minimax", 1979.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import singledispatch
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -43,30 +42,20 @@ from latentry.numerics.inputs import checked
 from latentry.numerics.norm_distribution import norm_cdfs
 from latentry.numerics.pair_density import (
     WIDEST_SCORE,
-    divergences,
-    end_nodes,
-    isotropic_pair_log_density,
-    pair_log_density,
-    score_nodes,
-    table_divergences,
-    table_pair_cdf,
-    table_pair_density,
-    weighed_pair_log_density,
 )
-from latentry.numerics.radial import norm_table
-from latentry.numerics.transport import combination_table
+from latentry.priors.between_codes import (
+    cdf_between,
+    coordinate_divergences,
+    density_between,
+    norm_cdf_between,
+    norm_divergences,
+    norm_log_density,
+)
 from latentry.priors.distribution import SampledDistribution
-from latentry.priors.quadrature import distribution_nodes, edges, pieces, univariate_of
-from latentry.priors.radius_distributions import CauchyRadiusDistribution
-from latentry.priors.tabulated import TabulatedDistribution
-from latentry.priors.univariate import NormalDistribution, UniformDistribution
+from latentry.priors.quadrature import univariate_of
 
 __all__ = ["DensityCurves", "Mismatch", "NormCurves", "density_curves", "mismatch", "norm_curves"]
 
-_RADIUS_SCORE = 6.0
-"""Norms further out than this normal score (probability 1e-9) are left out."""
-_RADIUS_PIECES, _RADIUS_NODES = 6, 20
-_FEWEST_LENGTHS, _LENGTHS, _MOST_LENGTHS, _SUM_NORMS = 64, 320, 2000, 97
 _NORM_POINTS = 4001
 _CURVE_POINTS, _NORM_CURVE_POINTS = 801, 101
 _SHOWN = 5e-4
@@ -202,12 +191,12 @@ def density_curves(prior: SampledPrior, t: Sequence[float] = (0.5,)) -> DensityC
     low, high = distribution.icdf(torch.tensor([_SHOWN, 1 - _SHOWN], dtype=torch.float64)).tolist()
     if isotropic:
         x = torch.logspace(math.log10(low), math.log10(high), _NORM_CURVE_POINTS, dtype=torch.float64)
-        between = [_norm_log_density(distribution, d, step, x).exp() for step in t]
+        between = [norm_log_density(distribution, d, step, x).exp() for step in t]
     else:
         pad = 0.1 * (high - low)
         ends = max(distribution.support[0], low - pad), min(distribution.support[1], high + pad)
         x = torch.linspace(*ends, _CURVE_POINTS, dtype=torch.float64)
-        between = [_density_between(distribution, step, x) for step in t]
+        between = [density_between(distribution, step, x) for step in t]
     return DensityCurves(x, distribution.log_prob(x).exp(), torch.stack(between), isotropic)
 
 
@@ -228,18 +217,18 @@ def _iid_norms(distribution: SampledDistribution, d: int, t: float) -> NormCurve
     square = distribution.variance + distribution.mean**2
     spread = distribution.icdf(torch.tensor([0.25, 0.75], dtype=torch.float64)).abs().max().item()
     typical = math.sqrt(d * square) if math.isfinite(square) else d * spread
-    return NormCurves(*norm_cdfs((distribution.cdf, _cdf_between(distribution, t)), d, typical))
+    return NormCurves(*norm_cdfs((distribution.cdf, cdf_between(distribution, t)), d, typical))
 
 
 def _isotropic_norms(distribution: SampledDistribution, d: int, t: float) -> NormCurves:
     scores = torch.linspace(-WIDEST_SCORE, WIDEST_SCORE, _NORM_POINTS, dtype=torch.float64)
     norm = distribution.icdf(torch.special.ndtr(scores))
-    return NormCurves(norm, distribution.cdf(norm), _norm_cdf_between(distribution, d, t)(norm))
+    return NormCurves(norm, distribution.cdf(norm), norm_cdf_between(distribution, d, t)(norm))
 
 
 def _iid_row(distribution: SampledDistribution, d: int, t: float) -> tuple[float, ...]:
     """The fields of `Mismatch` after the first two, for one t."""
-    divergence, variation = _coordinate(distribution, t)
+    divergence, variation = coordinate_divergences(distribution, t)
     norm = _iid_norms(distribution, d, t).distance
     total = d * divergence
     high = min(1.0, d * variation, math.sqrt(total / 2), math.sqrt(-math.expm1(-total)))
@@ -247,154 +236,5 @@ def _iid_row(distribution: SampledDistribution, d: int, t: float) -> tuple[float
 
 
 def _isotropic_row(distribution: SampledDistribution, d: int, t: float) -> tuple[float, ...]:
-    divergence, variation = _norm_divergences(distribution, d, t)
+    divergence, variation = norm_divergences(distribution, d, t)
     return math.nan, math.nan, divergence, variation, variation, _isotropic_norms(distribution, d, t).distance
-
-
-@singledispatch
-def _coordinate(distribution: Any, t: float) -> tuple[float, float]:
-    """Divergence and total variation of one coordinate; for any distribution, by quadrature."""
-    a, b = _weights(t)
-    x, scores, chances = distribution_nodes(
-        distribution, tuple(a * first + b * second for first in edges(distribution) for second in edges(distribution))
-    )
-    log_q = pair_log_density(distribution.log_prob, distribution.cdf, distribution.icdf, edges(distribution), a, b, x)
-    return divergences(distribution.log_prob(x), log_q, scores, chances)
-
-
-@_coordinate.register
-def _(distribution: NormalDistribution, t: float) -> tuple[float, float]:
-    # the mean is kept, and the variance is v times that of the prior
-    v = (1 - t) ** 2 + t**2
-    # the densities cross at +- x, with x^2 (1 - 1/v) = log v: beyond them the one, between them the other is larger
-    crossing = math.sqrt(math.log(v) / (1 - 1 / v))
-    inside, as_between = (math.erf(crossing / math.sqrt(2 * scale)) for scale in (1.0, v))
-    return 0.5 * (math.log(v) + 1 / v - 1), abs(inside - as_between)
-
-
-@_coordinate.register
-def _(distribution: UniformDistribution, t: float) -> tuple[float, float]:
-    return table_divergences(torch.ones(1, dtype=torch.float64), distribution.low, distribution.high, *_weights(t))
-
-
-@_coordinate.register
-def _(distribution: TabulatedDistribution, t: float) -> tuple[float, float]:
-    return table_divergences(_masses(distribution), distribution.low, distribution.high, *_weights(t))
-
-
-@singledispatch
-def _density_between(distribution: Any, t: float, x: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
-    """Density at x of (1 - t) X + t X' for independent X, X' of this distribution; for any, by quadrature."""
-    a, b = _weights(t)
-    if b == 0:
-        return distribution.log_prob(x).exp()
-    return pair_log_density(distribution.log_prob, distribution.cdf, distribution.icdf, edges(distribution), a, b, x).exp()
-
-
-@_density_between.register
-def _(distribution: NormalDistribution, t: float, x: Tensor) -> Tensor:
-    return _normal_between(distribution, t).log_prob(x).exp()
-
-
-@_density_between.register
-def _(distribution: TabulatedDistribution, t: float, x: Tensor) -> Tensor:
-    a, b = _weights(t)
-    if b == 0:
-        return distribution.log_prob(x).exp()
-    return table_pair_density(_masses(distribution), distribution.low, distribution.high, a, b, x)
-
-
-@singledispatch
-def _cdf_between(distribution: Any, t: float) -> Callable[[Tensor], Tensor]:
-    """Distribution function of (1 - t) X + t X'; for any distribution, by a table."""
-    return distribution.cdf if t in (0, 1) else combination_table(distribution, (1 - t, t)).cdf
-
-
-@_cdf_between.register
-def _(distribution: NormalDistribution, t: float) -> Callable[[Tensor], Tensor]:
-    return _normal_between(distribution, t).cdf
-
-
-@_cdf_between.register
-def _(distribution: TabulatedDistribution, t: float) -> Callable[[Tensor], Tensor]:
-    if t in (0, 1):
-        return distribution.cdf
-    return table_pair_cdf(_masses(distribution), distribution.low, distribution.high, *_weights(t))
-
-
-def _normal_between(distribution: NormalDistribution, t: float) -> NormalDistribution:
-    return NormalDistribution(distribution.loc, distribution.scale * math.hypot(1 - t, t))
-
-
-@singledispatch
-def _norm_divergences(distribution: Any, d: int, t: float) -> tuple[float, float]:
-    """Divergence and total variation of the norm, which are those of the code; for any distribution, by quadrature."""
-    if math.isfinite(distribution.support[1]):
-        norm, scores, chances = distribution_nodes(distribution, tuple(pieces(distribution)))
-    else:
-        breaks = torch.linspace(-_RADIUS_SCORE, _RADIUS_SCORE, _RADIUS_PIECES + 1, dtype=torch.float64)
-        scores, chances = score_nodes(breaks, _RADIUS_NODES)
-        inner = (scores.abs() < _RADIUS_SCORE) & (chances > 0)
-        scores, chances = scores[inner], chances[inner]
-        norm = distribution.icdf(torch.special.ndtr(scores))
-    return divergences(distribution.log_prob(norm), _norm_log_density(distribution, d, t, norm), scores, chances)
-
-
-@_norm_divergences.register
-def _(distribution: CauchyRadiusDistribution, d: int, t: float) -> tuple[float, float]:
-    if distribution.latent_dim == d and 0 <= t <= 1:
-        return 0.0, 0.0  # weights that sum to 1 in absolute value make a code again
-    return _norm_divergences.dispatch(object)(distribution, d, t)
-
-
-def _norm_log_density(distribution: SampledDistribution, d: int, t: float, norm: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
-    a, b = _weights(t)
-    if b == 0:
-        return distribution.log_prob(norm)
-    if math.isfinite(distribution.support[1]) and d > 1:
-        return _bounded_norm_log_density(distribution, d, a, b, norm)
-    ends = torch.tensor([-WIDEST_SCORE, WIDEST_SCORE], dtype=torch.float64)
-    shortest, longest = distribution.icdf(torch.special.ndtr(ends)).tolist()
-    return isotropic_pair_log_density(distribution.log_prob, d, a, b, norm, math.log(longest / shortest))
-
-
-def _bounded_norm_log_density(
-    distribution: SampledDistribution, d: int, a: float, b: float, norm: Float[Tensor, "n"]
-) -> Float[Tensor, "n"]:
-    """By pairs of lengths, at a few norms, and between them by interpolation: the density of a sum is smooth."""
-    from scipy.interpolate import CubicSpline
-
-    # in probability, where a density that jumps does no harm
-    many = min(_MOST_LENGTHS, max(_LENGTHS, math.ceil(3 * abs(a / b) * math.sqrt(d))))
-    (u, share), (v, part) = end_nodes(many), end_nodes(max(_FEWEST_LENGTHS, _LENGTHS**2 // many))
-    first, second = abs(a) * distribution.icdf(u), abs(b) * distribution.icdf(v)
-    low, high = distribution.support
-    angle = math.pi * (torch.arange(_SUM_NORMS, dtype=torch.float64) + 0.5) / _SUM_NORMS
-    at = (low + high - (high - low) * angle.cos()) / 2
-    found = weighed_pair_log_density(first, share, second, part, d, at)
-    place = (1 - 2 * (norm.clamp(at[0].item(), at[-1].item()) - low) / (high - low)).acos()
-    return torch.from_numpy(CubicSpline(angle.numpy(), found.numpy())(place.numpy()))
-
-
-@singledispatch
-def _norm_cdf_between(distribution: Any, d: int, t: float) -> Callable[[Tensor], Tensor]:
-    """Distribution function of the norm between two codes; for any distribution, by a table."""
-    table = norm_table(distribution, d, (1 - t, t))
-    return lambda norm: table.cdf(norm.log())
-
-
-@_norm_cdf_between.register
-def _(distribution: CauchyRadiusDistribution, d: int, t: float) -> Callable[[Tensor], Tensor]:
-    if distribution.latent_dim != d:
-        return _norm_cdf_between.dispatch(object)(distribution, d, t)
-    return replace(distribution, scale=distribution.scale * (abs(1 - t) + abs(t))).cdf
-
-
-def _masses(distribution: TabulatedDistribution) -> Float[Tensor, "n"]:
-    masses = torch.tensor(distribution.probs, dtype=torch.float64)
-    return masses / masses.sum()
-
-
-def _weights(t: float) -> tuple[float, float]:
-    """The two weights, the one of larger modulus first."""
-    return (1 - t, t) if abs(1 - t) >= abs(t) else (t, 1 - t)

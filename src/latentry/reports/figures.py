@@ -24,9 +24,9 @@ from latentry.display.drawing import (
     plain,
     png_of,
 )  # fmt: skip
-from latentry.evaluation.codes import LEVEL, GoodnessOfFit
 from latentry.evaluation.coordinates import coordinates_of_prior
 from latentry.evaluation.fit_panels import draw_codes, draw_tests
+from latentry.evaluation.fit_report import LEVEL, GoodnessOfFit
 from latentry.interfaces import SampledPrior
 from latentry.numerics.interval import Interval
 from latentry.priors import DensityCurves, Mismatch, NormCurves

@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from latentry.evaluation.codes import GoodnessOfFit
+from latentry.evaluation.fit_report import GoodnessOfFit
 from latentry.evaluation.proportions import Share, share
 from latentry.latent.known_codes import FOUND
 from latentry.latent.recovery import Recovery

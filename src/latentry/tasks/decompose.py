@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentry.evaluation.basis import BasisReport, evaluate_basis
+from latentry.evaluation.basis import evaluate_basis
+from latentry.evaluation.basis_report import BasisReport
 from latentry.holding import evaluated
 from latentry.latent.spectral import QuasiEigenbasis, label_ranks, save_basis, spectral_labels
 from latentry.numerics.interval import Interval

@@ -10,10 +10,12 @@ from torch import Tensor
 
 from latentry.data.recovered import load_codes
 from latentry.data.sources import load_dataset
-from latentry.evaluation.codes import GoodnessOfFit, goodness_of_fit
+from latentry.evaluation.codes import goodness_of_fit
 from latentry.evaluation.extractor import ClassifierExtractor, RememberingExtractor
+from latentry.evaluation.fit_report import GoodnessOfFit
 from latentry.evaluation.paths import PathPoint, evaluate_paths
-from latentry.evaluation.samples import SampleReport, evaluate_samples
+from latentry.evaluation.sample_report import SampleReport
+from latentry.evaluation.samples import evaluate_samples
 from latentry.holding import evaluated
 from latentry.models.classifier import Classifier
 from latentry.models.saving import load_model

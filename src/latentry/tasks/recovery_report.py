@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentry.data.recovered import load_codes, read_codes, shard_paths
-from latentry.evaluation.codes import GoodnessOfFit, goodness_of_fit
+from latentry.evaluation.codes import goodness_of_fit
+from latentry.evaluation.fit_report import GoodnessOfFit
 from latentry.evaluation.proportions import Share, share
 from latentry.holding import evaluated
 from latentry.latent.known_codes import FOUND, code_errors

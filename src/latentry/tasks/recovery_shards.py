@@ -24,7 +24,7 @@ from latentry.data.images import from_pixels, to_pixels
 from latentry.data.recovered import RecoveredCodes, joined_codes, read_codes, shard_path, write_codes
 from latentry.data.sources import load_dataset
 from latentry.data.survey import open_images
-from latentry.evaluation.codes import code_distances
+from latentry.evaluation.code_distances import code_distances
 from latentry.holding import evaluated
 from latentry.latent.recovery import automatic_solver, recover_codes
 from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from latentry.evaluation.held_out_probe import Codes, probe_held_out
+from latentry.evaluation.probes import Codes, probe_held_out
 
 
 def splits(make: object, rng: torch.Generator, sizes: tuple[int, ...] = (1500, 400, 800)) -> list[Codes]:

@@ -1,0 +1,81 @@
+"""Kolmogorov-Smirnov, Cramer-von Mises and Anderson-Darling distances of values to their distribution, with p-values.
+
+The statistics and the accuracy of their p-values are those of `numerics.goodness_of_fit`; here they are taken of whole sets
+of codes at once.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from latentry.evaluation.coordinates import Coordinates, coordinates_of_prior
+from latentry.interfaces import SampledPrior
+from latentry.numerics.goodness_of_fit import (
+    ad_p_value,
+    ad_statistic,
+    cvm_p_value,
+    cvm_statistic,
+    ks_p_value,
+    ks_statistic,
+)
+from latentry.numerics.inputs import checked
+
+__all__ = ["Distance", "FEWEST_VALUES", "accurate_tests", "code_distances", "distances_of", "kolmogorov_distance"]
+
+FEWEST_VALUES = 8
+"""Values that Cramer-von Mises and Anderson-Darling need for p-values accurate to 6e-4; fewer get Kolmogorov-Smirnov."""
+_PIECE = 2**16
+"""Elements that are looked at at once where there may be many."""
+
+
+@dataclass(frozen=True)
+class Distance:
+    """Distances of one kind between samples and their distribution."""
+
+    statistic: Float[Tensor, "*n"]
+    """The distances."""
+    p_value: Float[Tensor, "*n"]
+    """Chance that a sample of the distribution is as far from it or further."""
+
+
+@checked()
+def code_distances(z: Float[Tensor, "n d"], prior: SampledPrior) -> dict[str, Distance]:
+    """Kolmogorov-Smirnov ("KS"), Cramer-von Mises ("CvM") and Anderson-Darling ("AD") distance of each code to its prior.
+
+    These tests alone, for codes in great numbers: in pieces that stay in the processor's cache, and so in constant memory
+    beside the codes.
+    """
+    rows = max(1, _PIECE // z.shape[1])
+    pieces = [_statistics(coordinates_of_prior(piece, prior)) for piece in z.detach().cpu().split(rows)]
+    return _with_p_values(torch.cat(pieces, 1), z.shape[1])
+
+
+def distances_of(under: Coordinates, weight: float = 1.0) -> dict[str, Distance]:
+    """All three distances along the last axis; `weight` as in `Lengths`."""
+    return _with_p_values(_statistics(under), under.u.shape[-1], weight)
+
+
+def _statistics(under: Coordinates) -> Float[Tensor, "3 *n"]:
+    """Kolmogorov-Smirnov, Cramer-von Mises and Anderson-Darling."""
+    return torch.stack([ks_statistic(under.u), cvm_statistic(under.u), ad_statistic(under.log_cdf, under.log_sf)])
+
+
+def _with_p_values(statistics: Float[Tensor, "3 *n"], size: int, weight: float = 1.0) -> dict[str, Distance]:
+    ks, cvm, ad = weight**0.5 * statistics[0], weight * statistics[1], weight * statistics[2]
+    return {
+        "KS": Distance(ks, ks_p_value(ks, size)),
+        "CvM": Distance(cvm, cvm_p_value(cvm, size)),
+        "AD": Distance(ad, ad_p_value(ad, size)),
+    }
+
+
+def kolmogorov_distance(u: Float[Tensor, "n"]) -> Distance:
+    statistic = ks_statistic(u)
+    return Distance(statistic, ks_p_value(statistic, len(u)))
+
+
+def accurate_tests(size: int) -> tuple[str, ...]:
+    """Distances whose p-values are accurate for samples of `size` values, the most sensitive last."""
+    return ("KS", "CvM", "AD") if size >= FEWEST_VALUES or size == 1 else ("KS",)
