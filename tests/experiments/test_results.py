@@ -98,11 +98,11 @@ def test_settings_that_no_experiment_knows_are_refused_with_what_there_is() -> N
         check_known("models", ("a", "c"), ("a", "b"))
     with pytest.raises(ValueError, match="at least one part"):
         check_parts(())
-    with pytest.raises(ValueError, match=r"one reader for each of --data, got 1 for 2; name as many with --readers"):
-        check_counts("reader", data=("a", "b"), readers=("c",))
+    with pytest.raises(ValueError, match=r"one classifier for each of --data, got 1 for 2; name as many with --classifiers"):
+        check_counts("classifier", data=("a", "b"), classifiers=("c",))
     with pytest.raises(ValueError, match="got 0 for 0"):
-        check_counts("reader", data=(), readers=())
-    check_counts("reader", data=("a",), readers=("b",))
+        check_counts("classifier", data=(), classifiers=())
+    check_counts("classifier", data=("a",), classifiers=("b",))
 
 
 @dataclass(frozen=True)
