@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from latentry.data import from_pixels, load_images
 from latentry.data.pictures import Picture, convert_pixels, read_pictures
-from latentry.data.survey import survey
+from latentry.data.survey import open_images, survey
 
 
 def picture(image: Image.Image, name: str = "picture", **options: object) -> Picture:
@@ -169,3 +169,51 @@ def test_paths_without_images_are_named(tmp_path: Path, photographs: Path) -> No
 def test_impossible_formats_are_refused(photographs: Path, size: int, channels: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         load_images([photographs], image_size=size, channels=channels)
+
+
+def clear(path: Path, ink: int, mode: str) -> None:
+    """A stroke of ink on a clear ground."""
+    pixels = np.zeros((8, 8, 2), dtype=np.uint8)
+    pixels[..., 0] = ink
+    pixels[2:6, 3] = (ink, 255)
+    Image.fromarray(pixels, "LA").convert(mode).save(path)
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_the_ground_below_transparent_parts_is_said_and_images_that_vanish_on_it_are_named(
+    tmp_path: Path, mode: str
+) -> None:
+    clear(tmp_path / "black.png", 0, mode)
+    source = open_images([tmp_path], image_size=8, channels=1)
+    said = " ".join(source.notes)
+    assert f"transparent parts are laid on white, as in {tmp_path}/black.png" in said
+    assert "of one value" not in said
+    x = source.images(range(1))[0, 0]
+    assert (x[2:6, 3] == -1).all()
+    assert x.sum() == 64 - 8
+
+    clear(tmp_path / "white.png", 255, mode)
+    said = " ".join(open_images([tmp_path], image_size=8, channels=1).notes)
+    assert f"of one value all over, so that nothing is seen: 1 image, {tmp_path}/white.png" in said
+
+
+def test_an_alpha_channel_without_a_clear_pixel_is_not_worth_a_word(tmp_path: Path) -> None:
+    Image.fromarray(np.full((8, 8, 4), 255, dtype=np.uint8), "RGBA").save(tmp_path / "opaque.png")
+    assert not any("transparent" in note for note in open_images([tmp_path], image_size=8, channels=3).notes)
+
+
+def test_a_file_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
+    for name in "ab":
+        Image.new("L", (4, 4), 9).save(tmp_path / f"{name}.png")
+    (tmp_path / "link.png").symlink_to(tmp_path / "a.png")
+    source = open_images([tmp_path / "b.png", tmp_path], image_size=4, channels=1)
+    assert [Path(picture.name).name for picture in source.pictures] == ["b.png", "a.png"]
+    assert source.notes == (f"left out: 2 named a second time, the first {tmp_path}/b.png",)
+
+
+def test_a_file_that_is_no_picture_is_refused_in_plain_words(tmp_path: Path) -> None:
+    (tmp_path / "notes.png").write_text("milk, eggs")
+    with pytest.raises(ValueError, match=r"a file that is no picture or of a kind that is not read; replace") as caught:
+        open_images([tmp_path], image_size=4, channels=1)
+    assert "io.Buffered" not in str(caught.value)
+    assert "UnidentifiedImageError" not in str(caught.value)

@@ -270,6 +270,42 @@ def test_what_a_mask_hides_changes_no_code(place: Path, tmp_path: Path) -> None:
     assert torch.equal(found[0].z, found[1].z)
 
 
+def test_what_is_transparent_in_a_mask_is_hidden_and_grey_says_its_threshold(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = np.full((28, 28, 2), 255, dtype=np.uint8)
+    pixels[:, 20:, 1] = 0  # white ink, clear on the right
+    pixels[:2, :2, 0] = 127, 128
+    Image.fromarray(pixels, "LA").save(tmp_path / "clear.png")
+    seen = measurement(RecoverSettings(mask=str(tmp_path / "clear.png")), 1, 28)
+    expected = torch.ones(1, 28, 28)
+    expected[..., 20:] = expected[:, :2, 0] = 0
+    assert seen.mask is not None
+    assert torch.equal(seen.mask, expected)
+    assert recover(place, tmp_path / "out", *FEW, "--mask", tmp_path / "clear.png") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "4 pixels of the mask neither black nor white: from 128 of 255 on they count as seen" in told
+    assert "transparent parts of the mask are hidden" in told
+    assert "transparent parts of the mask" in (tmp_path / "out" / "index.html").read_text()
+
+    pixels[..., 0] = 0  # black ink on a clear ground shows nothing
+    Image.fromarray(pixels, "LA").save(tmp_path / "ink.png")
+    with pytest.raises(ValueError, match="hides everything in .*black and transparent are hidden"):
+        measurement(RecoverSettings(mask=str(tmp_path / "ink.png")), 1, 28)
+
+
+def test_a_broken_picture_is_named_before_anything_is_computed(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(place / "own", tmp_path / "own")
+    whole = (tmp_path / "own" / "4.png").read_bytes()
+    (tmp_path / "own" / "4.png").write_bytes(whole[: len(whole) // 2])
+    monkeypatch.setattr(recovery_shards, "recover_codes", lambda *_, **__: pytest.fail("it was begun"))
+    assert run("recover", tmp_path / "own", "--generator", place / "generator", *FEW, "--out", tmp_path / "out") == 2
+    assert "expected a whole image of 8 or 16 bits in" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+
+
 def test_smaller_images_are_compared_with_means_of_the_generators_pixels(place: Path, tmp_path: Path) -> None:
     small = Downsample(2)(load_images([place / "own"], image_size=28, channels=1))
     for index, image in enumerate(small):
@@ -354,7 +390,7 @@ def test_resampling_draws_anew_what_lies_beyond_its_bound(name: ResamplingName) 
         (["--mask", "{place}/generator/config.json"], "config.json"),
         (["--mask", "{place}/nowhere.png"], "nowhere.png"),
         (["--mask", "{tmp_path}/small.png"], "expected a mask of 28 x 28 pixels as the images have, got 9 x 7"),
-        (["--mask", "{tmp_path}/black.png"], "a mask that shows part of each datum"),
+        (["--mask", "{tmp_path}/black.png"], "got one that hides everything in"),
         (["--downsample=3"], "divides 28"),
         (["--downsample=0"], "divides 28"),
         (["--data=digits"], "not both"),

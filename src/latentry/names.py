@@ -5,7 +5,7 @@ import os
 import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["feature_index", "hint", "printable"]
+__all__ = ["counted", "feature_index", "hint", "printable"]
 
 _JOINERS = "\u200c\u200d"
 """Of Persian words and of composed emoji: invisible, and part of how a name is written."""
@@ -40,6 +40,16 @@ def _shown(letter: str) -> str:
     if "\udc80" <= letter <= "\udcff":  # how Python holds a byte of a file name that is not UTF-8
         return f"\\x{ord(letter) - 0xDC00:02x}"
     return letter.encode("unicode_escape").decode("ascii")
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things in words.
+
+    Example:
+        >>> counted(1, "image"), counted(2000, "image")
+        ('1 image', '2,000 images')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def hint(name: str, known: Sequence[str], otherwise: str) -> str:

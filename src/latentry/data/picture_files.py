@@ -8,7 +8,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -38,6 +38,8 @@ class Listing:
     """Linked folders that lead back to one above them."""
     results: tuple[Path, ...] = ()
     """Folders that latentry wrote."""
+    repeated: tuple[Path, ...] = ()
+    """Pictures that were named more than once, which count once."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -50,6 +52,7 @@ class Listing:
             *left_out(self.special, "pipes, sockets or devices"),
             *left_out(self.loops, "linked folders that lead back to one above"),
             *left_out(self.results, "folders with results of latentry"),
+            *left_out(self.repeated, "named a second time"),
         )
 
 
@@ -60,7 +63,7 @@ def left_out(paths: Sequence[Path], what: str) -> tuple[str, ...]:
 
 def joined(listings: Sequence[Listing]) -> Listing:
     """Several listings as one, in their order."""
-    parts = ("pictures", "others", "special", "loops", "results")
+    parts = ("pictures", "others", "special", "loops", "results", "repeated")
     return Listing(*(tuple(path for listing in listings for path in getattr(listing, part)) for part in parts))
 
 
@@ -105,14 +108,22 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def expand_paths(paths: Sequence[str | Path]) -> Listing:
-    """The image files that these paths of files and folders stand for, in the order that `load_images` reads them.
+    """The image files that these paths stand for, of files and folders, each once, in the order that `load_images` reads.
 
     Raises:
         ValueError: There are no paths, one leads nowhere, or a folder has no image.
     """
     if not paths:
         raise ValueError("expected paths of images or folders, got none; name at least one")
-    return joined([_expanded(user_path(path)) for path in paths])
+    found = joined([_expanded(user_path(path)) for path in paths])
+    named: set[str] = set()
+    once: list[Path] = []
+    again: list[Path] = []
+    for picture in found.pictures:
+        place = os.path.realpath(picture)
+        (again if place in named else once).append(picture)
+        named.add(place)
+    return replace(found, pictures=tuple(once), repeated=tuple(again))
 
 
 @cache

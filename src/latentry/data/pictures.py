@@ -1,8 +1,8 @@
 """From encoded pictures to pixels of one shape, with Pillow.
 
-Grey or colour: with `channels` 1 or 3 every picture is converted, whatever it was. Transparency is laid on white, a palette
-is resolved, grey of 16 bits is scaled to 8 by the depth that it uses (`latentry.data.picture_depth`), a camera's rotation is
-applied, stored as EXIF or as XMP in any format, and of several frames the first is taken. With `image_size` the shorter side
+Grey or colour: with `channels` 1 or 3 every picture is converted, whatever it was. Transparency is laid on white (of a mask
+on black: `ground`), a palette is resolved, grey of 16 bits is scaled to 8 by the depth that it uses
+(`latentry.data.picture_depth`), a camera's rotation is applied, stored as EXIF or as XMP in any format, and of several frames the first is taken. With `image_size` the shorter side
 is brought to that size and the longer one cropped about the centre, with Lanczos' filter, whose support grows with the
 reduction, so that no aliasing arises. Before anything is decoded its size is read from the header, and refused beyond
 `PIL.Image.MAX_IMAGE_PIXELS` or the memory that is free.
@@ -16,27 +16,41 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from latentry.data.picture_depth import BinaryFile, Depth, eight_bits, floats_as_bytes, least_bits, png_chunks
 from latentry.data.picture_files import picture_formats
 from latentry.memory import check_memory
 
-__all__ = ["Header", "Picture", "check_format", "convert_pixels", "largest_value", "read_header", "read_pictures"]
+__all__ = [
+    "Ground",
+    "Header",
+    "Picture",
+    "check_format",
+    "convert_pixels",
+    "has_clear_parts",
+    "largest_value",
+    "read_header",
+    "read_pictures",
+]
 
 GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 THREADS = min(4, os.cpu_count() or 1)
 _SIDEWAYS = (5, 6, 7, 8)
 _TELLING = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")
+_OPAQUE = 255
 _DECODING = 12
 """Bytes for each pixel of a picture while it is decoded."""
 
 Shape = tuple[int, int, int]
+Ground = Literal["white", "black"]
+"""What transparent parts of a picture are laid on."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +75,8 @@ class Header:
     """Whether its colours have 16 bits, of which Pillow gives the upper 8."""
     frames: bool = False
     """Whether it has more than one frame."""
+    alpha: bool = False
+    """Whether it may have transparent parts."""
 
 
 def check_format(image_size: int | None, channels: int | None) -> None:
@@ -90,6 +106,7 @@ def read_header(picture: Picture) -> Header:
             depth=Depth.of(image, chunks) if image.mode.startswith("I") else None,
             deep_colours=not grey and _has_deep_samples(image),
             frames=image.format != "MPO" and bool(getattr(image, "is_animated", False)),
+            alpha=image.has_transparency_data,
         )
 
 
@@ -106,7 +123,19 @@ def largest_value(picture: Picture) -> int:
         return int(values.max())
 
 
-def read_pictures(pictures: Sequence[Picture], shape: Shape, *, fit: bool, bits: int = 16) -> UInt8[Tensor, "n c h w"]:
+def has_clear_parts(picture: Picture) -> bool:
+    """Whether any pixel of a picture is less than opaque.
+
+    Raises:
+        ValueError: The picture is broken.
+    """
+    with _opened(picture) as (image, _):
+        return image.has_transparency_data and int(np.asarray(image.convert("RGBA"))[..., 3].min()) < _OPAQUE
+
+
+def read_pictures(
+    pictures: Sequence[Picture], shape: Shape, *, fit: bool, bits: int = 16, ground: Ground = "white"
+) -> UInt8[Tensor, "n c h w"]:
     """Pixels of pictures, decoded by a few threads.
 
     Args:
@@ -114,14 +143,19 @@ def read_pictures(pictures: Sequence[Picture], shape: Shape, *, fit: bool, bits:
         shape: Channels, height and width of the result.
         fit: Whether a picture of another size is resized and cropped; an error otherwise.
         bits: How many bits the values of grey pictures of 16 bits use that do not declare it.
+        ground: What transparent parts are laid on.
 
     Raises:
         ValueError: A picture is broken, or of another size and not to be fitted.
     """
     check_memory(len(pictures) * int(np.prod(shape)), f"{len(pictures):,} images", "read fewer at once, or smaller ones")
     pixels = torch.empty(len(pictures), *shape, dtype=torch.uint8)
+
+    def read(picture: Picture) -> Tensor:
+        return _read(picture, shape, fit, bits, ground)
+
     with ThreadPoolExecutor(THREADS) as pool:
-        for row, image in zip(pixels, pool.map(lambda picture: _read(picture, shape, fit, bits), pictures), strict=True):
+        for row, image in zip(pixels, pool.map(read, pictures), strict=True):
             row.copy_(image)
     return pixels
 
@@ -149,6 +183,11 @@ def _opened(picture: Picture) -> Iterator[tuple[Image.Image, dict[bytes, bytes]]
                 yield image, chunks
     except FileNotFoundError:
         raise ValueError(f"expected an image at {picture.name}, found none; check its name") from None
+    except UnidentifiedImageError:
+        raise ValueError(
+            f"expected a whole image of 8 or 16 bits in {picture.name}, got a file that is no picture or of a kind that is "
+            "not read; replace or remove the file"
+        ) from None
     except Exception as error:  # a decoder may raise anything over broken bytes
         raise ValueError(
             f"expected a whole image of 8 or 16 bits in {picture.name}, got {type(error).__name__}: {error}; "
@@ -187,23 +226,23 @@ def _has_deep_samples(image: Image.Image) -> bool:
     return image.format in ("PNG", "TIFF") and ";16" in str([tile.args for tile in getattr(image, "tile", ())])
 
 
-def _read(picture: Picture, shape: Shape, fit: bool, bits: int) -> UInt8[Tensor, "c h w"]:
+def _read(picture: Picture, shape: Shape, fit: bool, bits: int, ground: Ground) -> UInt8[Tensor, "c h w"]:
     with _opened(picture) as (image, chunks):
         depth = Depth.of(image, chunks)
         upright = _eight_bit(ImageOps.exif_transpose(image), depth.bits or bits, depth.inverted)
         size = (upright.height, upright.width)
         if fit or size == shape[1:]:
-            return _fitted(upright, shape)
+            return _fitted(upright, shape, ground)
     raise ValueError(
         f"expected images of one size, got {shape[2]} x {shape[1]} in the first images and {size[1]} x {size[0]} in "
         f"{picture.name}; pass image_size to resize and crop them"
     )
 
 
-def _fitted(image: Image.Image, shape: Shape) -> UInt8[Tensor, "c h w"]:
+def _fitted(image: Image.Image, shape: Shape, ground: Ground = "white") -> UInt8[Tensor, "c h w"]:
     """Pixels of an image in grey or colour, its shorter side resized and its longer one cropped about the centre."""
     channels, height, width = shape
-    fitted = ImageOps.fit(_plain(image, "L" if channels == 1 else "RGB"), (width, height), Image.Resampling.LANCZOS)
+    fitted = ImageOps.fit(_plain(image, "L" if channels == 1 else "RGB", ground), (width, height), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(fitted)).reshape(height, width, channels).permute(2, 0, 1)
 
 
@@ -216,9 +255,9 @@ def _eight_bit(image: Image.Image, bits: int, inverted: bool) -> Image.Image:
     return image
 
 
-def _plain(image: Image.Image, mode: str) -> Image.Image:
-    """An image as 8-bit grey (L) or colour (RGB), without palette or transparency."""
+def _plain(image: Image.Image, mode: str, ground: Ground) -> Image.Image:
+    """An image as 8-bit grey (L) or colour (RGB), without palette, its transparent parts laid on a ground."""
     if image.has_transparency_data:
         layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, ground), layer)
     return image.convert(mode)

@@ -5,26 +5,29 @@ The headers of up to 2,000 pictures, evenly spread, are read; every other pictur
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
 from latentry.data.images import from_pixels
 from latentry.data.picture_depth import Depth, least_bits
 from latentry.data.picture_files import expand_paths
 from latentry.data.pictures import (
+    Ground,
     Header,
     Picture,
     Shape,
     check_format,
+    has_clear_parts,
     largest_value,
     read_header,
     read_pictures,
 )
+from latentry.names import counted
 
-__all__ = ["PictureSource", "Survey", "changes", "load_images", "open_images", "survey"]
+__all__ = ["PictureSource", "Survey", "blank", "changes", "load_images", "open_images", "said_of_blank", "survey"]
 
 HEADERS = 2000
 _DECODED = 64
@@ -46,13 +49,13 @@ class Survey:
     notes: tuple[str, ...]
     """What is done to them, and what was decided."""
 
-    def read(self, pictures: Sequence[Picture]) -> UInt8[Tensor, "n c h w"]:
-        """Pixels of some pictures of this source.
+    def read(self, pictures: Sequence[Picture], ground: Ground = "white") -> UInt8[Tensor, "n c h w"]:
+        """Pixels of some pictures of this source, transparent parts laid on this ground.
 
         Raises:
             ValueError: One is broken, or of another size and not to be fitted.
         """
-        return read_pictures(pictures, self.shape, fit=self.fit, bits=self.bits)
+        return read_pictures(pictures, self.shape, fit=self.fit, bits=self.bits, ground=ground)
 
 
 @dataclass(frozen=True)
@@ -100,10 +103,33 @@ def survey(picture: Callable[[int], Picture], count: int, image_size: int | None
     frames = sum(header.frames for header in headers.values())
     notes = [
         *changes(Counter(header.shape for header in headers.values()), shape, count),
-        *([f"of several frames the first is taken: {frames:,} images"] if frames else []),
+        *([f"of several frames the first is taken: {counted(frames, 'image')}"] if frames else []),
         *depth_notes,
     ]
-    return Survey(shape, image_size is not None, bits, tuple(notes))
+    plan = Survey(shape, image_size is not None, bits, tuple(notes))
+    clear = [picture(number) for number in _some([number for number, header in headers.items() if header.alpha])]
+    return replace(plan, notes=(*plan.notes, *_of_transparency(plan, [each for each in clear if has_clear_parts(each)])))
+
+
+def blank(names: Sequence[str], x: Shaped[Tensor, "n *s"]) -> list[str]:
+    """The names of those images that are of one value all over."""
+    items = x.flatten(1)
+    return [name for name, one in zip(names, (items == items[:, :1]).all(1).tolist(), strict=True) if one]
+
+
+def said_of_blank(names: Sequence[str]) -> tuple[str, ...]:
+    """In words, that there are images in which nothing can be seen, if there are any."""
+    return (f"of one value all over, so that nothing is seen: {counted(len(names), 'image')}, {names[0]}",) if names else ()
+
+
+def _of_transparency(plan: Survey, clear: Sequence[Picture]) -> tuple[str, ...]:
+    """What is said of pictures with transparent parts, and of those in which nothing is left to be seen."""
+    if not clear:
+        return ()
+    laid = f"transparent parts are laid on white, as in {clear[0].name}; where the ink is white, lay them on another ground"
+    if len({read_header(each).shape for each in clear}) > 1 and not plan.fit:
+        return (laid,)
+    return (laid, *said_of_blank(blank([each.name for each in clear], plan.read(clear))))
 
 
 def changes(shapes: Mapping[Shape, int], shape: Shape, count: int) -> tuple[str, ...]:
@@ -133,7 +159,7 @@ def changes(shapes: Mapping[Shape, int], shape: Shape, count: int) -> tuple[str,
         others = f" and {len(resized) - 1:,} other sizes" if len(resized) > 1 else ""
         done.append(f"{resized.total():,} resized from {w} x {h}{others} to {width} x {height}")
     seen = sum(shapes.values())
-    whole = f"of {count:,} images" if seen == count else f"of {seen:,} images looked at among {count:,}"
+    whole = f"of {counted(count, 'image')}" if seen == count else f"of {counted(seen, 'image')} looked at among {count:,}"
     return (f"{whole}: {', '.join(done)}",) if done else ()
 
 

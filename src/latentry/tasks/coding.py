@@ -24,13 +24,14 @@ from latentry.numerics.batches import in_batches
 from latentry.paths import user_path
 from latentry.priors import UnlabelledPrior
 from latentry.tasks.recovery_options import Measurement, image_format
-from latentry.tasks.recovery_shards import given_images
+from latentry.tasks.recovery_shards import first_images
 from latentry.tasks.settings import BasisSettings, CodedImagesSettings
 
 __all__ = [
     "Coded",
     "Labelled",
     "basis_classes",
+    "check_images",
     "coded_images",
     "decoded",
     "labelled_codes",
@@ -141,9 +142,8 @@ def coded_images(
     if not given:
         return None
     seen = Measurement(*image_format(generator, prior))
-    images = given_images(settings, seen)
-    rows = range(min(settings.count, images.count))
-    x, device = images.read(rows), next(generator.parameters()).device
+    images, x = first_images(settings, seen)
+    rows, device = range(len(x)), next(generator.parameters()).device
     labels = None if images.labels is None else images.labels[: len(rows)]
     inverse = None if settings.inverse is None else load_inverse(settings.inverse, generator, prior)
     if settings.encode:
@@ -153,6 +153,16 @@ def coded_images(
         rng = torch.Generator().manual_seed(settings.seed)
         z = recover_codes(generator, x.to(device), prior, start=inverse, rng=rng, progress=progress).z
     return Coded(z.cpu(), x, tuple(images.names(rows)), labels, images.notes)
+
+
+def check_images(settings: CodedImagesSettings, channels: int, side: int) -> None:
+    """Read the images that are asked for once, so that a broken one is named before anything is computed.
+
+    Raises:
+        ValueError: One cannot be read.
+    """
+    if settings.codes is None and (settings.images or settings.data is not None):
+        first_images(settings, Measurement(channels, side))
 
 
 def _given_codes(settings: CodedImagesSettings, generator: nn.Module, prior: UnlabelledPrior) -> Coded:

@@ -22,7 +22,16 @@ from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
 from latentry.tasks.class_names import listed
-from latentry.tasks.coding import Coded, basis_classes, coded_images, decoded, labelled_codes, made_basis, noted
+from latentry.tasks.coding import (
+    Coded,
+    basis_classes,
+    check_images,
+    coded_images,
+    decoded,
+    labelled_codes,
+    made_basis,
+    noted,
+)
 from latentry.tasks.judging import Judged, Reader, fitting, independent_reader, made_by, verdict
 from latentry.tasks.recovery_options import image_format
 from latentry.tasks.runs import claim_folder, command, load_generator, pick_device, record
@@ -54,6 +63,7 @@ def decompose(settings: DecomposeSettings) -> dict[str, Any]:
     names = basis_classes(settings, classifier.classes)
     independent, unread = independent_reader(settings.reader, made, device, names, classifier.weights, exactly=True)
     reader = (independent or _of_the_basis(classifier, names)).network
+    check_images(settings, channels, side)
     console = PlainConsole(quiet=settings.json)
     with progress_bar(quiet=settings.json) as track:
         basis = made_basis(settings, model, prior, classifier.network, track("drawing codes of each label"), names)

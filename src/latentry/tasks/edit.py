@@ -29,7 +29,16 @@ from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
 from latentry.tasks.class_names import label_index
-from latentry.tasks.coding import Coded, basis_classes, coded_images, decoded, labelled_codes, made_basis, noted
+from latentry.tasks.coding import (
+    Coded,
+    basis_classes,
+    check_images,
+    coded_images,
+    decoded,
+    labelled_codes,
+    made_basis,
+    noted,
+)
 from latentry.tasks.edit_label_split import edit_label_split
 from latentry.tasks.edit_semantic import edit_semantic
 from latentry.tasks.judging import Judged, Reader, fitting, independent_reader, made_by, verdict
@@ -129,6 +138,7 @@ def edit(settings: EditSettings) -> dict[str, Any]:
     compared = () if label is None else classifier.classes  # without a label nothing of two classifiers is compared
     independent, unread = independent_reader(settings.reader, made, device, compared, classifier.weights)
     rows = _rows(turns, settings, classifier.classes)
+    check_images(settings, channels, side)
     console = PlainConsole(quiet=settings.json)
     with progress_bar(quiet=settings.json) as track:
         basis = None

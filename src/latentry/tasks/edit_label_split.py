@@ -16,9 +16,10 @@ from latentry.reports.pictures import grid, write_png
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
 from latentry.tasks.class_names import label_index, label_names
+from latentry.tasks.coding import noted
 from latentry.tasks.judging import Reader, independent_reader, made_by, verdict
 from latentry.tasks.recovery_options import Measurement, image_format
-from latentry.tasks.recovery_shards import given_images
+from latentry.tasks.recovery_shards import first_images
 from latentry.tasks.runs import claim_folder, pick_device, record
 from latentry.tasks.settings import EditSettings
 
@@ -42,9 +43,8 @@ def edit_label_split(settings: EditSettings) -> dict[str, Any]:
     channels, side = image_format(split.generator, split.prior)
     made = made_by(settings.generator, (channels, side, side))
     independent, unread = independent_reader(settings.reader, made, device, classes)
-    images = given_images(settings, Measurement(channels, side))
-    rows = range(min(settings.count, images.count))
-    x, names = images.read(rows).to(device), images.names(rows)
+    images, x = first_images(settings, Measurement(channels, side))
+    x, names = x.to(device), images.names(range(len(x)))
     mask = _mask(settings.hide, (channels, side, side)).to(x)
     folder = claim_folder(settings, "index.html", "after.png", "codes.safetensors")
 
@@ -72,6 +72,7 @@ def edit_label_split(settings: EditSettings) -> dict[str, Any]:
         ("label split", settings.generator),
         ("edit", _described(settings)),
         ("read by", str(independent or "the split itself")),
+        *noted(images.notes),
     ]
     blocks: list[Table | Picture] = [sheet("Before and after", rows_shown, titles, caption), table]
     write_page(folder / "index.html", "Edited images", [what], blocks, facts)
@@ -80,9 +81,12 @@ def edit_label_split(settings: EditSettings) -> dict[str, Any]:
         "examined": examined.numbers(),
         "read_before": before,
         "read_after": after,
+        "notes": list(images.notes),
     }
     content = record(folder, settings, result)
     console = PlainConsole(quiet=settings.json)
+    for note in images.notes:
+        console.print(note)
     print_table(table, console)
     console.print(f"{what} The page: {folder / 'index.html'}")
     return content

@@ -17,10 +17,11 @@ from latentry.reports.pictures import grid, magnification, png, write_png
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
+from latentry.tasks.coding import noted
 from latentry.tasks.judging import verdict
 from latentry.tasks.levels import far_levels, parse_levels
 from latentry.tasks.recovery_options import Measurement, image_format
-from latentry.tasks.recovery_shards import given_images
+from latentry.tasks.recovery_shards import first_images
 from latentry.tasks.runs import claim_folder, pick_device, record
 from latentry.tasks.settings import EditSettings
 
@@ -59,9 +60,8 @@ def edit_semantic(settings: EditSettings) -> dict[str, Any]:
     model = load_model(settings.generator, SemanticModel).to(device)
     edits = _edits(settings, model.prior)
     channels, side = image_format(model.generator, model.prior)
-    images = given_images(settings, Measurement(channels, side))
-    rows = range(min(settings.count, images.count))
-    x, names = images.read(rows).to(device), images.names(rows)
+    images, x = first_images(settings, Measurement(channels, side))
+    x, names = x.to(device), images.names(range(len(x)))
     folder = claim_folder(settings, "index.html", "after.png", "codes.safetensors")
     z = _codes(settings, model, x)
     film = torch.stack([edits(model.prior, z, frame / (settings.frames - 1)) for frame in range(settings.frames)], 1)
@@ -90,13 +90,14 @@ def edit_semantic(settings: EditSettings) -> dict[str, Any]:
         ("semantic model", settings.generator),
         ("codes", "of the encoder" if settings.encode else "recovered"),
         ("levels found by", "the model's own encoder"),
+        *noted(images.notes),
     ]
     write_page(folder / "index.html", "Edited images", [what], blocks, facts)
     levels = {
         name: {"before": before[:, i].tolist(), "after": after[:, i].tolist(), "found": found[:, i].tolist()}
         for i, name in enumerate(model.prior.features)
     }
-    notes = far_levels(edits.levels)
+    notes = [*far_levels(edits.levels), *images.notes]
     content = record(folder, settings, {"levels": levels, "examined": examined.numbers(), "notes": notes})
     console = PlainConsole(quiet=settings.json)
     print_table(table, console)

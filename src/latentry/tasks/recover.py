@@ -21,7 +21,7 @@ from latentry.tasks.coding import noted
 from latentry.tasks.judging import unmade
 from latentry.tasks.recovery_options import image_format, measurement, start_from
 from latentry.tasks.recovery_report import SHOWN, SelfCheck, findings, self_check, write_report
-from latentry.tasks.recovery_shards import Processes, Recovering, given_images, own_images, recover_shards
+from latentry.tasks.recovery_shards import Processes, Recovering, given_images, looked_through, own_images, recover_shards
 from latentry.tasks.runs import claim_folder, command, load_any_generator, named_prior, out_folder, pick_device, record
 from latentry.tasks.settings import RecoverSettings
 
@@ -45,8 +45,9 @@ def recover(settings: RecoverSettings) -> dict[str, Any]:
         prior = named_prior(settings.prior, prior.latent_dim)
     generator = model.generator.to(device)
     seen = measurement(settings, *image_format(generator, prior))
-    images = given_images(settings, seen)
+    images = looked_through(given_images(settings, seen), settings.shard_size)
     start = start_from(settings, generator, prior, seen)
+    notes = (*images.notes, *seen.notes)
     work = Recovering.by(settings, generator, prior, seen, start, model.fingerprint)
     folder = _claim(processes, settings)
     quiet = settings.json or processes.index > 0
@@ -75,7 +76,7 @@ def recover(settings: RecoverSettings) -> dict[str, Any]:
     found = replace(found, doubts=doubts, seconds=seconds if whole else None)
     facts = [
         *_facts(settings, prior, model.fingerprint, found.numbers["reconstruction_error"].nanmean().item()),
-        *noted(images.notes),
+        *noted(notes),
     ]
     write_report(folder / "index.html", found, x, generator, prior, facts)
     content = record(
@@ -86,10 +87,10 @@ def recover(settings: RecoverSettings) -> dict[str, Any]:
             **found.summary(),
             "generator": model.fingerprint,
             "prior": repr(prior),
-            "notes": [*images.notes],
+            "notes": [*notes],
         },
     )
-    for note in images.notes:
+    for note in notes:
         console.print(note)
     print_table(found.table(), console)
     print_table(found.success_table(), console)

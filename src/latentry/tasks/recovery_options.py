@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentry.data.pictures import Picture
+from latentry.data.pictures import Picture, has_clear_parts
 from latentry.data.survey import survey
 from latentry.holding import evaluated
 from latentry.latent.differences import Difference
@@ -19,6 +19,7 @@ from latentry.latent.recovery import automatic_solver
 from latentry.latent.regularizers import L2, AbsoluteValue, Regularizer, StatisticalDistance
 from latentry.latent.resampling import BoundaryResampling, LogisticResampling, Resampling, TruncatedNormalResampling
 from latentry.latent.solvers import LBFGS, Adam, LevenbergMarquardt, Solver
+from latentry.names import counted
 from latentry.paths import user_path
 from latentry.priors import SavedPrior
 from latentry.tasks.settings import RecoverSettings, RegularizerName
@@ -42,6 +43,8 @@ class Measurement:
     """What was done to the generator's images to make them such."""
     mask: Float[Tensor, "1 h w"] | None = None
     """1 where they are seen."""
+    notes: tuple[str, ...] = ()
+    """How the mask was read."""
 
     def __call__(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
         """The generator's images as they would be given."""
@@ -80,11 +83,12 @@ def measurement(settings: RecoverSettings, channels: int, size: int) -> Measurem
     if factor < 1 or size % factor:
         raise ValueError(f"expected a --downsample that divides {size}, the side of the generator's images, got {factor}")
     operator = Downsample(factor) if factor > 1 else None
-    mask = None if settings.mask is None else _mask(settings.mask, size // factor)
-    return Measurement(channels, size // factor, operator, mask)
+    mask, notes = (None, ()) if settings.mask is None else _mask(settings.mask, size // factor)
+    return Measurement(channels, size // factor, operator, mask, notes)
 
 
-def _mask(path: str, size: int) -> Float[Tensor, "1 h w"]:
+def _mask(path: str, size: int) -> tuple[Float[Tensor, "1 h w"], tuple[str, ...]]:
+    """1 where images are seen, and what is to be said of it."""
     picture = Picture(path, user_path(path))
     plan = survey(lambda _: picture, 1, None, 1)
     _, height, width = plan.shape
@@ -92,7 +96,17 @@ def _mask(path: str, size: int) -> Float[Tensor, "1 h w"]:
         raise ValueError(
             f"expected a mask of {size} x {size} pixels as the images have, got {width} x {height} in {path}; resize it"
         )
-    return (plan.read([picture])[0] >= _WHITE).float()
+    values = plan.read([picture], "black")[0]
+    mask = (values >= _WHITE).float()
+    if not mask.any():
+        raise ValueError(
+            f"expected a mask that shows part of each datum, got one that hides everything in {path}; draw white on opaque "
+            "where images are seen, since black and transparent are hidden"
+        )
+    grey = int(((values > 0) & (values < 255)).sum())
+    said = f"{counted(grey, 'pixel')} of the mask neither black nor white: from {_WHITE} of 255 on they count as seen"
+    laid = "transparent parts of the mask are hidden"
+    return mask, (*([said] if grey else []), *([laid] if has_clear_parts(picture) else []))
 
 
 def named_solver(settings: RecoverSettings, latent_dim: int) -> Solver | Literal["auto"]:

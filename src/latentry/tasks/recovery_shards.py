@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from latentry.data.images import from_pixels, to_pixels
 from latentry.data.recovered import RecoveredCodes, joined_codes, read_codes, shard_path, write_codes
 from latentry.data.sources import load_dataset
-from latentry.data.survey import open_images
+from latentry.data.survey import blank, open_images, said_of_blank
 from latentry.evaluation.code_distances import code_distances
 from latentry.holding import evaluated
 from latentry.latent.recovery import automatic_solver, recover_codes
@@ -36,7 +36,16 @@ from latentry.tasks.recovery_options import Measurement, difference, named_regul
 from latentry.tasks.runs import settings_record
 from latentry.tasks.settings import CodedImagesSettings, RecoverSettings
 
-__all__ = ["Images", "Processes", "Recovering", "given_images", "own_images", "recover_shards"]
+__all__ = [
+    "Images",
+    "Processes",
+    "Recovering",
+    "first_images",
+    "given_images",
+    "looked_through",
+    "own_images",
+    "recover_shards",
+]
 
 _DECIDING = (
     "solver",
@@ -216,6 +225,33 @@ def given_images(settings: RecoverSettings | CodedImagesSettings, seen: Measurem
     data = load_dataset(settings.data, image_size=seen.size, channels=seen.channels).split(settings.split)
     labels = None if data.y is None else tuple(data.class_names[label] for label in data.labels.tolist())
     return Images(len(data), lambda rows: [f"{data.name} {row}" for row in rows], data.images, data.notes, labels)
+
+
+def looked_through(images: Images, size: int) -> Images:
+    """The same images, each of them read once, so that a broken one is named before anything is computed.
+
+    Args:
+        images: Images.
+        size: How many are read at once.
+
+    Raises:
+        ValueError: One cannot be read.
+    """
+    empty = [name for _, rows in _shards(images, size) for name in blank(images.names(rows), images.read(rows))]
+    return replace(images, notes=tuple(dict.fromkeys((*images.notes, *said_of_blank(empty)))))
+
+
+def first_images(settings: CodedImagesSettings, seen: Measurement) -> tuple[Images, Float[Tensor, "n c h w"]]:
+    """The user's images, as many of the first ones as are asked for, and these read.
+
+    Raises:
+        ValueError: As in `given_images`, or one cannot be read.
+    """
+    images = given_images(settings, seen)
+    rows = range(min(settings.count, images.count))
+    x = images.read(rows)
+    notes = tuple(dict.fromkeys((*images.notes, *said_of_blank(blank(images.names(rows), x)))))
+    return replace(images, notes=notes), x
 
 
 def own_images(
