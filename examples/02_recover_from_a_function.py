@@ -33,7 +33,7 @@ def main() -> None:
             prior,
             solver=lt.solvers.Adam(steps=400),
             regularizer=regularizer,
-            weight=0.003,
+            weight=None if regularizer is None else 0.003,
             restarts=1,
             rng=torch.Generator().manual_seed(1),
         )

@@ -202,13 +202,14 @@ def test_an_alpha_channel_without_a_clear_pixel_is_not_worth_a_word(tmp_path: Pa
     assert not any("transparent" in note for note in open_images([tmp_path], image_size=8, channels=3).notes)
 
 
-def test_a_file_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
+def test_a_file_that_is_named_twice_counts_once_where_asked(tmp_path: Path) -> None:
     for name in "ab":
         Image.new("L", (4, 4), 9).save(tmp_path / f"{name}.png")
     (tmp_path / "link.png").symlink_to(tmp_path / "a.png")
-    source = open_images([tmp_path / "b.png", tmp_path], image_size=4, channels=1)
+    source = open_images([tmp_path / "b.png", tmp_path], image_size=4, channels=1, once=True)
     assert [Path(picture.name).name for picture in source.pictures] == ["b.png", "a.png"]
     assert source.notes == (f"left out: 2 named a second time, the first {tmp_path}/b.png",)
+    assert len(open_images([tmp_path, tmp_path], image_size=4, channels=1)) == 6  # where nobody reads notes
 
 
 def test_a_file_that_is_no_picture_is_refused_in_plain_words(tmp_path: Path) -> None:

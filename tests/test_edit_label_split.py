@@ -73,6 +73,7 @@ def test_a_hidden_box_is_filled_and_the_rest_is_the_image(model: Path, tmp_path:
         ((), "expected an edit, got none"),
         (("--label=4",), "a class of the label split, got '4'; it has 0, 1, 2, 3"),
         (("--label=1", "--rotate=1:2:30"), "no --rotate with a label split"),
+        (("--label=1", "--margin=2", "--features=bold=1"), "no --margin, --features with a label split"),
         (("--hide=1:2:3",), "TOP:LEFT:HEIGHT:WIDTH"),
         (("--hide=20:20:12:12",), "expected"),
         (("--swap=true", "--count=1"), "of 2 to --swap"),

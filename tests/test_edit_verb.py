@@ -140,6 +140,9 @@ BAD = [
     ([*GIVEN, "--rotate=3:12:60"], "expected --rotate with a class of the basis, got '12'; it has 0, 1"),
     ([*GIVEN, "--label=10"], "expected --label with a class of the classifier, got '10'; it has 0, 1"),
     ([*GIVEN, "--label=1", "--frames=1"], "--frames of at least 2"),
+    ([*GIVEN, "--rotate=3:8:60", "--margin=2"], "expected --label along with --margin, which would change nothing"),
+    ([*GIVEN, "--rotate=3:8:60", "--kind=fisher"], "along with --kind, which would change nothing"),
+    (["--codes={place}", "--encode", "--rotate=3:8:60"], "along with --encode, which would change nothing"),
     ([*GIVEN, "--rotate=3:8:60", "--generator={place}/other"], "find a basis of this one"),
     (["--codes={place}/none", "--basis={place}/basis", "--rotate=3:8:60"], "{place}/none"),
 ]

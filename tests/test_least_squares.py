@@ -93,7 +93,8 @@ def test_codes_of_noisy_data_have_the_spread_of_least_squares_and_are_not_called
 def test_a_pull_that_stays_is_a_regularizer_and_stands_in_the_result(rng: torch.Generator) -> None:
     matrix = random_matrix(PIXELS, D, rng)
     x = torch.randn(5, PIXELS, dtype=torch.float64, generator=rng)
-    free, held = (recover_codes(linear(matrix), x, PRIOR, regularizer=one, weight=0.1, rng=rng) for one in (None, L2()))
+    free = recover_codes(linear(matrix), x, PRIOR, rng=rng)
+    held = recover_codes(linear(matrix), x, PRIOR, regularizer=L2(), weight=0.1, rng=rng)
     assert (free.regularizer, free.weight) == (None, 0.0)
     assert held.regularizer == "L2()"
     assert held.weight == pytest.approx(0.1 * matrix.square().sum().item() / PIXELS, rel=0.2)  # times the samples' variance

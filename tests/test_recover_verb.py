@@ -13,6 +13,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from latentry.cli import main
 from latentry.data.recovered import load_codes
@@ -27,7 +28,7 @@ from latentry.priors import Normal, NormalMixture
 from latentry.reports.pictures import write_png
 from latentry.storage import read_json, read_metadata
 from latentry.tasks import recovery_report, recovery_shards
-from latentry.tasks.recovery_options import Measurement, named_regularizer, named_solver
+from latentry.tasks.recovery_options import Measurement, measurement, named_regularizer, named_solver
 from latentry.tasks.recovery_shards import Recovering
 from latentry.tasks.settings import RecoverSettings, RegularizerName, ResamplingName
 
@@ -290,7 +291,7 @@ def test_what_is_transparent_in_a_mask_is_hidden_and_grey_says_its_threshold(
 
     pixels[..., 0] = 0  # black ink on a clear ground shows nothing
     Image.fromarray(pixels, "LA").save(tmp_path / "ink.png")
-    with pytest.raises(ValueError, match="hides everything in .*black and transparent are hidden"):
+    with pytest.raises(ValueError, match=r"hides everything in .*black and transparent are hidden"):
         measurement(RecoverSettings(mask=str(tmp_path / "ink.png")), 1, 28)
 
 
@@ -402,6 +403,9 @@ def test_resampling_draws_anew_what_lies_beyond_its_bound(name: ResamplingName) 
         (["--solver=adam", "--resampling=boundary", "--resampling_bound=0"], "resampling_bound above 0"),
         (["--solver=levenberg-marquardt", "--difference=l1"], "use solver=Adam()"),
         (["--steps=0"], "steps"),
+        (["--weight=3"], "expected a --regularizer, such as l2, along with --weight, which would change nothing"),
+        (["--solver=adam", "--resampling_bound=2"], "expected a --resampling, such as boundary"),
+        (["--split=train"], "expected --data along with --split"),
         (["--restarts=0"], "restarts >= 1"),
         (["--weight=-1", "--regularizer=l2"], "weight >= 0"),
         (["--self_check=-1"], "--self_check of at least 0"),

@@ -431,6 +431,8 @@ IMAGES = nn.Sequential(nn.Linear(4, 12), nn.Unflatten(1, (3, 2, 2)))
         ({"start": lambda x: torch.zeros(3, 4)}, r"finite starts of shape \(2, 4\)"),
         ({"start": lambda x: torch.full((2, 4), torch.nan)}, "finite starts"),
         ({"weight": -1.0}, "weight >= 0"),
+        ({"weight": 1.0}, "expected a regularizer along with weight, got weight=1.0 without one"),
+        ({"unit": 1.0}, "expected a regularizer along with unit"),
         ({"generator": lambda z: IMAGES(z) + torch.randn(1)}, "deterministic"),
         ({"generator": lambda z: IMAGES(z - z.mean(0))}, "depend on its own code"),
         ({"generator": lambda z: IMAGES(z).detach()}, "differentiable"),

@@ -20,7 +20,7 @@ from latentry.models.pretrained import load_network, save_network
 from latentry.networks import DCGANGenerator, PlainClassifier
 from latentry.priors import Normal
 from latentry.storage import read_json, read_tensors
-from latentry.tasks.coding import coded_images
+from latentry.tasks.coding import coded_images, read_images
 from latentry.tasks.settings import CodedImagesSettings
 from latentry.tasks.train_encoder import Jitter, _some, label_scores, recipe
 from latentry.tasks.train_settings import TrainEncoderSettings
@@ -118,7 +118,8 @@ def test_other_verbs_encode_with_it(place: Path, tmp_path: Path) -> None:
     ours = ["--generator", place / "generator", "--data", place / "few.npz", "--inverse", tmp_path / "encoder"]
     given = {"data": str(place / "few.npz"), "inverse": str(tmp_path / "encoder"), "count": 4}
     model = load_network(place / "generator")
-    coded = coded_images(CodedImagesSettings(out="", encode=True, **given), model.network, Normal(D))  # decompose and edit
+    settings = CodedImagesSettings(out="", encode=True, **given)
+    coded = coded_images(settings, read_images(settings, 1, 28), model.network, Normal(D))  # decompose and edit
     assert coded is not None
     assert_close(coded.z, load_inverse(tmp_path / "encoder")(coded.x))
     recovery = ["--solver=adam", "--steps=1", "--restarts=1", "--self_check=0", "--device=cpu"]

@@ -107,8 +107,12 @@ def subfolders(folder: Path) -> list[Path]:
     return [path for path in _visible(folder) if stat.S_ISDIR(_status(path).st_mode) and not _is_result(path)]
 
 
-def expand_paths(paths: Sequence[str | Path]) -> Listing:
-    """The image files that these paths stand for, of files and folders, each once, in the order that `load_images` reads.
+def expand_paths(paths: Sequence[str | Path], *, once: bool = False) -> Listing:
+    """The image files that these paths of files and folders stand for, in the order that `load_images` reads them.
+
+    Args:
+        paths: Files and folders.
+        once: Whether a file that is named more than once counts once.
 
     Raises:
         ValueError: There are no paths, one leads nowhere, or a folder has no image.
@@ -116,14 +120,18 @@ def expand_paths(paths: Sequence[str | Path]) -> Listing:
     if not paths:
         raise ValueError("expected paths of images or folders, got none; name at least one")
     found = joined([_expanded(user_path(path)) for path in paths])
+    return _without_repeats(found) if once else found
+
+
+def _without_repeats(listing: Listing) -> Listing:
     named: set[str] = set()
-    once: list[Path] = []
+    first: list[Path] = []
     again: list[Path] = []
-    for picture in found.pictures:
+    for picture in listing.pictures:
         place = os.path.realpath(picture)
-        (again if place in named else once).append(picture)
+        (again if place in named else first).append(picture)
         named.add(place)
-    return replace(found, pictures=tuple(once), repeated=tuple(again))
+    return replace(listing, pictures=tuple(first), repeated=tuple(again))
 
 
 @cache

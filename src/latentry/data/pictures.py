@@ -2,10 +2,10 @@
 
 Grey or colour: with `channels` 1 or 3 every picture is converted, whatever it was. Transparency is laid on white (of a mask
 on black: `ground`), a palette is resolved, grey of 16 bits is scaled to 8 by the depth that it uses
-(`latentry.data.picture_depth`), a camera's rotation is applied, stored as EXIF or as XMP in any format, and of several frames the first is taken. With `image_size` the shorter side
-is brought to that size and the longer one cropped about the centre, with Lanczos' filter, whose support grows with the
-reduction, so that no aliasing arises. Before anything is decoded its size is read from the header, and refused beyond
-`PIL.Image.MAX_IMAGE_PIXELS` or the memory that is free.
+(`latentry.data.picture_depth`), a camera's rotation is applied, stored as EXIF or as XMP in any format, and of several
+frames the first is taken. With `image_size` the shorter side is brought to that size and the longer one cropped about the
+centre, with Lanczos' filter, whose support grows with the reduction, so that no aliasing arises. Before anything is decoded
+its size is read from the header, and refused beyond `PIL.Image.MAX_IMAGE_PIXELS` or the memory that is free.
 """
 
 import os

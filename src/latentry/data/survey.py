@@ -163,14 +163,20 @@ def changes(shapes: Mapping[Shape, int], shape: Shape, count: int) -> tuple[str,
     return (f"{whole}: {', '.join(done)}",) if done else ()
 
 
-def open_images(paths: Sequence[str | Path], *, image_size: int, channels: int) -> PictureSource:
+def open_images(paths: Sequence[str | Path], *, image_size: int, channels: int, once: bool = False) -> PictureSource:
     """Pictures from files and folders (read with their subfolders, sorted), to be read as square images.
+
+    Args:
+        paths: Files and folders.
+        image_size: Side of the square that they are resized and cropped to.
+        channels: 1 for grey, 3 for colour.
+        once: Whether a file that is named more than once counts once, and a note says so.
 
     Raises:
         ValueError: There is no image at a path, a header cannot be read, or `channels` is neither 1 nor 3.
     """
     check_format(image_size, channels)
-    listing = expand_paths(paths)
+    listing = expand_paths(paths, once=once)
     pictures = tuple(Picture(str(file), file) for file in listing.pictures)
     plan = survey(lambda number: pictures[number], len(pictures), image_size, channels)
     return PictureSource(pictures, plan, (*listing.notes, *plan.notes))

@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Recovery", "automatic_solver", "recover_codes"]
 
+_WEIGHT = 0.01
+"""Of a regularizer, where none is given."""
 _AGREE = 1e-2
 """Mean squared distance of codes, in units of the prior's variance, below which starts agree."""
 _MOST_LATENTS = 1024
@@ -161,7 +163,7 @@ def recover_codes(
     solver: Solver | str = "auto",
     start: Callable[[Tensor], Tensor] | Float[Tensor, "n d"] | None = None,
     regularizer: Regularizer | None = None,
-    weight: float | Callable[[float], float] = 0.01,
+    weight: float | Callable[[float], float] | None = None,
     unit: float | None = None,
     difference: Difference | Norm = "l2",
     mask: Shaped[Tensor, "..."] | None = None,
@@ -187,10 +189,12 @@ def recover_codes(
         start: First start of each datum: a learned inverse x -> z (`fit_inverse`), or codes; by default, and for all
             further starts, draws from the prior.
         regularizer: R, such as `StatisticalDistance("wasserstein")` or `L2()`; None leaves codes free.
-        weight: w, at least 0; or a function of the share of the steps done. It has no units: at 0.01 a regularizer of 1
-            counts as much as an error of a tenth of the standard deviation of the generator's own samples in each element.
-        unit: v, against which w is meant; by default half the mean difference of two of the generator's own samples, for
-            pixels under l2 their variance. 1 gives weights in the units of the data, such as those of a likelihood.
+        weight: w, at least 0, or a function of the share of the steps done; along with a regularizer, by default 0.01. It
+            has no units: at 0.01 a regularizer of 1 counts as much as an error of a tenth of the standard deviation of the
+            generator's own samples in each element.
+        unit: v, against which w is meant, along with a regularizer; by default half the mean difference of two of the
+            generator's own samples, for pixels under l2 their variance. 1 gives weights in the units of the data, such as
+            those of a likelihood.
         difference: Mean squared (`l2`) or mean absolute (`l1`, as in the paper) difference of pixels, or a `Difference` of
             features or measurements.
         mask: 1 where an element of the data is seen, 0 where it is hidden: `(n, *s)` or `(*s,)`.
@@ -212,6 +216,9 @@ def recover_codes(
     """
     difference = difference if isinstance(difference, Difference) else Difference(difference)
     _check_numbers(weight, unit, restarts, met, batch_size)
+    if regularizer is None:
+        _refuse_unused(weight=weight, unit=unit)
+    weight = _WEIGHT if weight is None else weight
     solver = automatic_solver(difference.norm, prior.latent_dim) if solver == "auto" else _known(solver)
     with evaluated(generator, difference, regularizer, weight, start, solver, prior):
         problem = posed(
@@ -336,13 +343,23 @@ def _known(solver: Solver | str) -> Solver:
     return solver
 
 
+def _refuse_unused(**given: object) -> None:
+    """Make sure that nothing is asked of a regularizer that is not there."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"expected a regularizer along with {name}, got {name}={value} without one, which would change nothing; "
+                f"pass regularizer=lt.L2(), say, or leave {name} out"
+            )
+
+
 def _check_numbers(
-    weight: float | Callable[[float], float], unit: float | None, restarts: int, met: float | None, batch_size: int
+    weight: float | Callable[[float], float] | None, unit: float | None, restarts: int, met: float | None, batch_size: int
 ) -> None:
     for name, value in (("restarts", restarts), ("batch_size", batch_size)):
         if value < 1:
             raise ValueError(f"expected {name} >= 1, got {value}")
-    if not callable(weight) and not weight >= 0:
+    if weight is not None and not callable(weight) and not weight >= 0:
         raise ValueError(f"expected weight >= 0, got {weight}")
     if unit is not None and not 0 < unit < math.inf:
         raise ValueError(f"expected a finite unit > 0, got {unit}; for no regularizer leave it out")

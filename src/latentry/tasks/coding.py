@@ -23,21 +23,22 @@ from latentry.models.saving import load_model
 from latentry.numerics.batches import in_batches
 from latentry.paths import user_path
 from latentry.priors import UnlabelledPrior
-from latentry.tasks.recovery_options import Measurement, image_format
-from latentry.tasks.recovery_shards import first_images
-from latentry.tasks.settings import BasisSettings, CodedImagesSettings
+from latentry.tasks.recovery_options import Measurement
+from latentry.tasks.recovery_shards import Images, first_images
+from latentry.tasks.settings import BasisSettings, CodedImagesSettings, refuse_unused
 
 __all__ = [
     "Coded",
     "Labelled",
+    "Read",
     "basis_classes",
-    "check_images",
     "coded_images",
     "decoded",
     "labelled_codes",
     "load_classifier",
     "made_basis",
     "noted",
+    "read_images",
 ]
 
 _AT_ONCE = 250
@@ -57,6 +58,16 @@ class Coded:
     """Name of the class of each, where the data have classes."""
     notes: tuple[str, ...] = ()
     """What of the images was left out, and what was done to them."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """Images of the user's."""
+
+    images: Images
+    """Where they come from."""
+    x: Float[Tensor, "n c h w"]
+    """The first ones, as many as are asked for."""
 
 
 @dataclass(frozen=True)
@@ -119,30 +130,48 @@ def labelled_codes(
     return Labelled(z, in_batches(labels_of, z, size=_AT_ONCE))
 
 
+def read_images(settings: CodedImagesSettings, channels: int, side: int) -> Read | None:
+    """The user's images as far as they are asked for, read before anything is computed; None where none are given.
+
+    Raises:
+        ValueError: Images are given in two ways, one of them is broken, or there is nothing to encode with.
+    """
+    named = bool(settings.images) or settings.data is not None
+    if settings.count < 1:
+        raise ValueError(f"expected a --count of at least 1, got {settings.count}")
+    if settings.codes is not None:
+        if named:
+            raise ValueError("expected images or --codes, got both; codes bring their images along")
+        refuse_unused(settings, ["split", "inverse", "encode"], "images or --data in place of --codes")
+        return None
+    if settings.encode and settings.inverse is None:
+        raise ValueError("expected an inverse to encode with; pass --inverse, or leave --encode out to recover codes")
+    return Read(*first_images(settings, Measurement(channels, side))) if named else None
+
+
 def coded_images(
     settings: CodedImagesSettings,
+    read: Read | None,
     generator: nn.Module,
     prior: UnlabelledPrior,
     progress: Callable[[int, int], None] | None = None,
 ) -> Coded | None:
     """The user's images with their codes, on the CPU; None where nothing is given.
 
+    Args:
+        settings: How codes are found.
+        read: The images that are given, if there are any.
+        generator, prior: What makes images of codes, and how codes are distributed.
+        progress: Called as `progress(done, total)`.
+
     Raises:
-        ValueError: Images are given in two ways or are missing, there is an inverse of another generator, or none to encode.
+        ValueError: There is an inverse of another generator.
     """
-    given = bool(settings.images) or settings.data is not None
-    if settings.count < 1:
-        raise ValueError(f"expected a --count of at least 1, got {settings.count}")
     if settings.codes is not None:
-        if given:
-            raise ValueError("expected images or --codes, got both; codes bring their images along")
         return _given_codes(settings, generator, prior)
-    if settings.encode and settings.inverse is None:
-        raise ValueError("expected an inverse to encode with; pass --inverse, or leave --encode out to recover codes")
-    if not given:
+    if read is None:
         return None
-    seen = Measurement(*image_format(generator, prior))
-    images, x = first_images(settings, seen)
+    images, x = read.images, read.x
     rows, device = range(len(x)), next(generator.parameters()).device
     labels = None if images.labels is None else images.labels[: len(rows)]
     inverse = None if settings.inverse is None else load_inverse(settings.inverse, generator, prior)
@@ -153,16 +182,6 @@ def coded_images(
         rng = torch.Generator().manual_seed(settings.seed)
         z = recover_codes(generator, x.to(device), prior, start=inverse, rng=rng, progress=progress).z
     return Coded(z.cpu(), x, tuple(images.names(rows)), labels, images.notes)
-
-
-def check_images(settings: CodedImagesSettings, channels: int, side: int) -> None:
-    """Read the images that are asked for once, so that a broken one is named before anything is computed.
-
-    Raises:
-        ValueError: One cannot be read.
-    """
-    if settings.codes is None and (settings.images or settings.data is not None):
-        first_images(settings, Measurement(channels, side))
 
 
 def _given_codes(settings: CodedImagesSettings, generator: nn.Module, prior: UnlabelledPrior) -> Coded:
@@ -205,6 +224,7 @@ def made_basis(
         ValueError: The basis in the folder is of another generator, or what `quasi_eigenvectors` raises.
     """
     if settings.basis is not None:
+        refuse_unused(settings, ["kind"], "a basis to be made, and so no --basis,")
         return load_basis(settings.basis, model.generator)
     return replace(_new_basis(settings, model, prior, classifier, progress), class_names=classes)
 

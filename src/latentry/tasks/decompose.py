@@ -25,12 +25,12 @@ from latentry.tasks.class_names import listed
 from latentry.tasks.coding import (
     Coded,
     basis_classes,
-    check_images,
     coded_images,
     decoded,
     labelled_codes,
     made_basis,
     noted,
+    read_images,
 )
 from latentry.tasks.judging import Judged, Reader, fitting, independent_reader, made_by, verdict
 from latentry.tasks.recovery_options import image_format
@@ -63,11 +63,11 @@ def decompose(settings: DecomposeSettings) -> dict[str, Any]:
     names = basis_classes(settings, classifier.classes)
     independent, unread = independent_reader(settings.reader, made, device, names, classifier.weights, exactly=True)
     reader = (independent or _of_the_basis(classifier, names)).network
-    check_images(settings, channels, side)
+    read = read_images(settings, channels, side)
     console = PlainConsole(quiet=settings.json)
     with progress_bar(quiet=settings.json) as track:
         basis = made_basis(settings, model, prior, classifier.network, track("drawing codes of each label"), names)
-        coded = coded_images(settings, generator, prior, track("coding images"))
+        coded = coded_images(settings, read, generator, prior, track("coding images"))
     notes = () if coded is None else coded.notes
     folder = claim_folder(settings, "basis", "index.html", "coefficients.safetensors")
     save_basis(folder / "basis", basis)

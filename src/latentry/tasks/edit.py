@@ -32,19 +32,19 @@ from latentry.tasks.class_names import label_index
 from latentry.tasks.coding import (
     Coded,
     basis_classes,
-    check_images,
     coded_images,
     decoded,
     labelled_codes,
     made_basis,
     noted,
+    read_images,
 )
 from latentry.tasks.edit_label_split import edit_label_split
 from latentry.tasks.edit_semantic import edit_semantic
 from latentry.tasks.judging import Judged, Reader, fitting, independent_reader, made_by, verdict
 from latentry.tasks.recovery_options import image_format
 from latentry.tasks.runs import claim_folder, command, load_generator, pick_device, record
-from latentry.tasks.settings import EditSettings
+from latentry.tasks.settings import EditSettings, refuse_unused
 
 __all__ = ["Turn", "edit", "film", "parse_turns"]
 
@@ -138,7 +138,7 @@ def edit(settings: EditSettings) -> dict[str, Any]:
     compared = () if label is None else classifier.classes  # without a label nothing of two classifiers is compared
     independent, unread = independent_reader(settings.reader, made, device, compared, classifier.weights)
     rows = _rows(turns, settings, classifier.classes)
-    check_images(settings, channels, side)
+    read = read_images(settings, channels, side)
     console = PlainConsole(quiet=settings.json)
     with progress_bar(quiet=settings.json) as track:
         basis = None
@@ -146,7 +146,7 @@ def edit(settings: EditSettings) -> dict[str, Any]:
             basis = made_basis(
                 settings, model, prior, classifier.network, track("drawing codes of each label"), classifier.classes
             )
-        coded = coded_images(settings, generator, prior, track("coding images"))
+        coded = coded_images(settings, read, generator, prior, track("coding images"))
     assert coded is not None
     folder = claim_folder(settings, "index.html", "after.png", "codes.safetensors")
 
@@ -247,6 +247,8 @@ def _checked(settings: EditSettings) -> tuple[Turn, ...]:
         raise ValueError(
             "expected images to edit, got none; name files or folders, or a data set with --data, or codes with --codes"
         )
+    if settings.label is None:
+        refuse_unused(settings, ["margin"], "--label")
     if settings.frames < 2 or not math.isfinite(settings.margin):
         raise ValueError(f"expected --frames of at least 2 and a finite --margin, got {settings.frames}, {settings.margin}")
     return turns

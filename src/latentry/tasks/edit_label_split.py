@@ -21,13 +21,25 @@ from latentry.tasks.judging import Reader, independent_reader, made_by, verdict
 from latentry.tasks.recovery_options import Measurement, image_format
 from latentry.tasks.recovery_shards import first_images
 from latentry.tasks.runs import claim_folder, pick_device, record
-from latentry.tasks.settings import EditSettings
+from latentry.tasks.settings import EditSettings, given
 
 __all__ = ["edit_label_split"]
 
 _SHOWN, _ACROSS = 24, 14
 """Images with a picture and a row in the table."""
-_UNFIT = ("rotate", "basis", "codes", "inverse", "encode")
+_UNFIT = (
+    "rotate",
+    "basis",
+    "codes",
+    "inverse",
+    "encode",
+    "kind",
+    "per_label",
+    "classifier",
+    "margin",
+    "features",
+    "reverse",
+)
 """Settings of an edit that have no meaning here."""
 _HIDDEN = -1.0
 """What a hidden pixel is for the encoders."""
@@ -133,7 +145,7 @@ def _mask(box: str, shape: tuple[int, int, int]) -> Tensor:
 def _check(settings: EditSettings) -> None:
     if not (_moves(settings) or settings.hide):
         raise ValueError("expected an edit, got none; pass --label L, --swap true or --hide TOP:LEFT:HEIGHT:WIDTH")
-    unfit = [f"--{name}" for name in _UNFIT if getattr(settings, name)]
+    unfit = given(settings, _UNFIT)
     if unfit:
         raise ValueError(f"expected images and no {', '.join(unfit)} with a label split, whose encoders give the codes")
     if settings.count < 1 or (settings.swap and settings.count < 2):

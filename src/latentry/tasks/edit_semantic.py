@@ -23,14 +23,14 @@ from latentry.tasks.levels import far_levels, parse_levels
 from latentry.tasks.recovery_options import Measurement, image_format
 from latentry.tasks.recovery_shards import first_images
 from latentry.tasks.runs import claim_folder, pick_device, record
-from latentry.tasks.settings import EditSettings
+from latentry.tasks.settings import EditSettings, given
 
 __all__ = ["edit_semantic"]
 
 _SHOWN, _ACROSS = 24, 14
 """Images with a film and a row in the table."""
 _UNREAD = "nothing but the model's own encoder reads the levels of features; look at the films"
-_UNFIT = ("rotate", "basis", "codes", "inverse", "reader", "swap", "hide")
+_UNFIT = ("rotate", "basis", "codes", "inverse", "reader", "swap", "hide", "kind", "per_label", "classifier", "margin")
 """Settings of an edit that have no meaning here."""
 
 
@@ -138,7 +138,7 @@ def _check(settings: EditSettings) -> None:
         raise ValueError("expected --features with a semantic model, got --label; name the class there, such as 3=1")
     if not (settings.features or settings.reverse):
         raise ValueError("expected an edit, got none; pass --features NAME=LEVEL,... or --reverse NAME,...")
-    if unfit := [f"--{name}" for name in _UNFIT if getattr(settings, name)]:
+    if unfit := given(settings, _UNFIT):
         raise ValueError(f"expected images and no {', '.join(unfit)} with a semantic model, whose encoder gives the codes")
     if settings.count < 1 or settings.frames < 2:
         raise ValueError(

@@ -23,7 +23,7 @@ from latentry.tasks.recovery_options import image_format, measurement, start_fro
 from latentry.tasks.recovery_report import SHOWN, SelfCheck, findings, self_check, write_report
 from latentry.tasks.recovery_shards import Processes, Recovering, given_images, looked_through, own_images, recover_shards
 from latentry.tasks.runs import claim_folder, command, load_any_generator, named_prior, out_folder, pick_device, record
-from latentry.tasks.settings import RecoverSettings
+from latentry.tasks.settings import RecoverSettings, refuse_unused
 
 __all__ = ["recover"]
 
@@ -100,6 +100,10 @@ def recover(settings: RecoverSettings) -> dict[str, Any]:
 
 
 def _check_numbers(settings: RecoverSettings) -> None:
+    if settings.regularizer == "none":
+        refuse_unused(settings, ["weight"], "a --regularizer, such as l2,")
+    if settings.resampling == "none":
+        refuse_unused(settings, ["resampling_bound"], "a --resampling, such as boundary, and --solver adam")
     for name, value, least in (("self_check", settings.self_check, 0), ("shard_size", settings.shard_size, 1)):
         if value < least:
             raise ValueError(f"expected --{name} of at least {least}, got {value}")

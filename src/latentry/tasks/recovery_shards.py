@@ -34,7 +34,7 @@ from latentry.priors.files import record as prior_record
 from latentry.storage import fingerprint
 from latentry.tasks.recovery_options import Measurement, difference, named_regularizer, named_solver
 from latentry.tasks.runs import settings_record
-from latentry.tasks.settings import CodedImagesSettings, RecoverSettings
+from latentry.tasks.settings import CodedImagesSettings, RecoverSettings, refuse_unused
 
 __all__ = [
     "Images",
@@ -133,7 +133,7 @@ class Recovering:
                 "solver": named_solver(settings, prior.latent_dim),
                 "start": start,
                 "regularizer": named_regularizer(settings.regularizer),
-                "weight": settings.weight,
+                "weight": None if settings.regularizer == "none" else settings.weight,
                 "difference": difference(settings, seen),
                 "mask": seen.mask,
                 "restarts": settings.restarts,
@@ -220,7 +220,8 @@ def given_images(settings: RecoverSettings | CodedImagesSettings, seen: Measurem
     if bool(settings.images) == (settings.data is not None):
         raise ValueError("expected images: files or folders of them, or one data set with --data; not both")
     if settings.data is None:
-        source = open_images(settings.images, image_size=seen.size, channels=seen.channels)
+        refuse_unused(settings, ["split"], "--data")
+        source = open_images(settings.images, image_size=seen.size, channels=seen.channels, once=True)
         return Images(len(source), lambda rows: [source.pictures[row].name for row in rows], source.images, source.notes)
     data = load_dataset(settings.data, image_size=seen.size, channels=seen.channels).split(settings.split)
     labels = None if data.y is None else tuple(data.class_names[label] for label in data.labels.tolist())

@@ -3,7 +3,8 @@
 What `train` can be told is in `train_settings`. Nothing here imports torch.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import MISSING, dataclass, field, fields
 from typing import ClassVar, Literal
 
 from latentry.ranges import check_numbers
@@ -21,6 +22,8 @@ __all__ = [
     "RecoverSettings",
     "SampleSettings",
     "StudySettings",
+    "given",
+    "refuse_unused",
 ]
 
 RuleName = Literal["lerp", "slerp", "variance-corrected", "transport"]
@@ -61,6 +64,35 @@ class CommonSettings:
 
     def __post_init__(self) -> None:
         check_numbers(self)
+
+
+def given(settings: CommonSettings, names: Iterable[str]) -> list[str]:
+    """Those of these settings that are not at their defaults, as flags.
+
+    Example:
+        >>> given(SampleSettings(count=3), ["count", "columns"])
+        ['--count']
+    """
+    defaults = {
+        part.name: part.default if part.default_factory is MISSING else part.default_factory() for part in fields(settings)
+    }
+    return [f"--{name}" for name in names if getattr(settings, name) != defaults[name]]
+
+
+def refuse_unused(settings: CommonSettings, names: Iterable[str], need: str) -> None:
+    """Refuse settings that would change nothing.
+
+    Args:
+        settings: What was asked for.
+        names: Settings that nothing reads here.
+        need: What they need, such as "--label".
+
+    Raises:
+        ValueError: One of them is not at its default.
+    """
+    if unused := given(settings, names):
+        told = ", ".join(unused)
+        raise ValueError(f"expected {need} along with {told}, which would change nothing; add it, or leave {told} out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +146,8 @@ class RecoverSettings(CommonSettings):
     off; with one whose weight does not suit your generator codes only look well. If the verdict finds your codes too wide,
     which is usual for images that the generator cannot make, try l2 (normal priors) or wasserstein, and a small weight."""
     weight: float = 0.04
-    """Its weight against the mean squared difference to the image over the variance of the generator's own images."""
+    """Weight of the regularizer, against the mean squared difference to the image over the variance of the generator's own
+    images."""
     resampling: ResamplingName = "none"
     """Rule by which Adam draws single elements of a code anew, with chances meant for the whole run."""
     resampling_bound: float = 3.0

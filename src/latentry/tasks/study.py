@@ -48,14 +48,14 @@ class Method:
     row: str
     """What its row of pictures is called."""
     regularizer: Regularizer | None
-    weight: float
+    weight: float | None
     damped: bool = False
     """By Levenberg-Marquardt; by gradient descent else."""
 
 
 METHODS = (
-    Method("LM", "Levenberg-Marquardt", "Levenberg-Marquardt", None, 0.0, damped=True),
-    Method("none", "Gradient descent", "gradient descent", None, 0.0),
+    Method("LM", "Levenberg-Marquardt", "Levenberg-Marquardt", None, None, damped=True),
+    Method("none", "Gradient descent", "gradient descent", None, None),
     Method("L2", "Gradient descent with L2", "the same with L2", L2(), 0.01),
     Method(
         "W1",
@@ -166,7 +166,7 @@ def _outcome(
         solver=LevenbergMarquardt(settings.damped_steps) if method.damped else Adam(settings.steps),
         regularizer=method.regularizer,
         weight=method.weight,
-        unit=1.0,  # images in [-1, 1], as where the weights were chosen
+        unit=None if method.regularizer is None else 1.0,  # images in [-1, 1], as where the weights were chosen
         # a start that makes the data is the last one; on data that no code makes, one has to do
         restarts=1 if method.damped and target.codes is None else settings.restarts,
         rng=torch.Generator().manual_seed(settings.seed + 1),  # the same starts for every method
@@ -283,7 +283,7 @@ def _write_report(
         ("data", f"{settings.data}, seed {settings.seed}"),
         ("gradient descent", f"{settings.restarts} starts of {settings.steps} Adam steps for each image and method"),
         ("Levenberg-Marquardt", f"up to {settings.restarts} starts of {settings.damped_steps} steps, one for real images"),
-        ("weights", ", ".join(f"{method.name} {method.weight:g}" for method in METHODS)),
+        ("weights", ", ".join(f"{method.name} {method.weight or 0:g}" for method in METHODS)),
         ("seconds", f"{result['seconds']:.0f}"),
     ]
     write_page(folder / "index.html", "Recovered codes, held against their prior", lead, blocks, facts)
