@@ -40,7 +40,9 @@ def test_the_strip_has_a_row_of_targets_and_one_for_each_method(folder: Path) ->
         width, height = 3 * (6 * 30 + 2), 3 * ((1 + len(METHODS)) * 30 + 2)
         assert image.width > width + 50  # the names of the methods
         assert height < image.height < height + 30  # the classes
-        targets = np.asarray(image.crop((image.width - width, image.height - height, image.width, image.height)))
+        targets = np.asarray(
+            image.convert("RGB").crop((image.width - width, image.height - height, image.width, image.height))
+        )
     x = load_dataset("digits").split("held-out").images([0])[0, 0]
     first = torch.from_numpy(targets[6 : 6 + 3 * 28 : 3, 6 : 6 + 3 * 28 : 3, 0].copy())
     assert (first / 127.5 - 1 - x).abs().max() < 1e-2
