@@ -349,7 +349,7 @@ def _refuse_unused(**given: object) -> None:
         if value is not None:
             raise ValueError(
                 f"expected a regularizer along with {name}, got {name}={value} without one, which would change nothing; "
-                f"pass regularizer=lt.L2(), say, or leave {name} out"
+                f"pass regularizer=lt.regularizers.L2(), say, or leave {name} out"
             )
 
 
