@@ -72,10 +72,10 @@ def of_priors() -> Iterator[Claim]:
 def of_spectrum() -> Iterator[Claim]:
     for criterion in ("rank_one", "rank_one_absolute"):
         for data in ("digits", "fashion-mnist"):
-            found = percent(over_seeds("spectral", f"bases-{data}", "bases", "loewdin", criterion))
+            found = percent(over_seeds("spectrum", f"bases-{data}", "bases", "loewdin", criterion))
             yield "docs/results/spectrum.md", "| ", found
     for criterion in ("rank_one", "rank_one_absolute"):
-        found = over_seeds("spectral", "bases-digits", "bases", "loewdin", criterion)
+        found = over_seeds("spectrum", "bases-digits", "bases", "loewdin", criterion)
         yield "README.md", "Spectrum", f"{100 * found.value:.1f} %"
 
 

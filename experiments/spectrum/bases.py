@@ -1,23 +1,20 @@
 """Every basis held against the same codes: those of held-out images, and fresh ones of the prior."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from experiments.frame.cell import Cell, Place, Row, flat
 from experiments.spectrum.spaces import (
     SHOWN,
-    Bench,
     EncoderCell,
-    Places,
-    bench_of,
-    coded,
-    pair,
-    picture_of,
+    LabelledCodes,
+    Space,
+    evaluation_classifier,
     read_labels,
 )
 from latentry.evaluation.basis import evaluate_basis
@@ -34,30 +31,10 @@ from latentry.latent.spectral import (
     spectral_labels,
 )
 from latentry.reports.figures import heat_figure
-from latentry.reports.pictures import grid, interleave, write_png
+from latentry.reports.pictures import write_sheet
 from latentry.storage import write_bytes
-from latentry.tasks.coding import Labelled, labelled_codes, load_classifier
 
-__all__ = ["BASES", "BasesCell", "hold_bases"]
-
-_MEANS = 200
-"""Codes for each label of the paper's basis, whose blocks are many."""
-
-
-@dataclass(frozen=True)
-class BasesCell:
-    """Every basis, held against the same codes."""
-
-    encoder: EncoderCell
-    reader: str
-    images: int
-    codes: int
-    bases: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        return f"bases-{Path(self.encoder.space.data).name}-{self.encoder.space.seed}"
-
+__all__ = ["BASES", "BasesCell"]
 
 BASES: dict[str, str] = {
     "loewdin": "Loewdin, from the prior",
@@ -71,35 +48,101 @@ BASES: dict[str, str] = {
     "random": "random, matched",
 }
 """Bases by name, in the order of the table."""
+_MEANS = 200
+"""Codes for each label of the paper's basis, whose blocks are many."""
 _LENGTHS = (1.0, 0.9, 0.8, 0.7, 0.6)
 """Shares of the length of a typical code at which label vectors are decoded."""
 _COMPARED = ("loewdin", "paper")
 """Those whose inner products are shown, of the means that they began with and of their vectors."""
 
 
+@dataclass(frozen=True)
+class BasesCell(Cell):
+    """Every basis, held against the same codes."""
+
+    encoder: EncoderCell
+    classifier: str
+    images: int
+    codes: int
+    bases: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return f"bases-{self.encoder.space.data_name}-{self.encoder.space.seed}"
+
+    def rows(self, result: dict[str, Any]) -> Mapping[Row, Mapping[str, float]]:
+        """One for each basis, and one for the codes of images."""
+        space = self.encoder.space
+        codes = {name: value for name, value in flat(result) if not name.startswith("bases.")}
+        found = {Row("codes", space.data_name, "encoded images", space.seed): codes}
+        for name, numbers in result["bases"].items():
+            measures = dict(flat(numbers))
+            if "label_information" in measures:
+                measures["label_information_up_to_1"] = min(1.0, measures["label_information"])
+            found[Row("bases", space.data_name, name, space.seed)] = measures
+        return found
+
+    def expected_seconds(self, place: Place) -> float:
+        encoder = self.encoder
+        drawn = 10 * encoder.per_label + 25 * min(_MEANS, encoder.per_label) * encoder.space.latent_dim + 20_000
+        return 30 + encoder.read_seconds(place) * drawn
+
+    def work(self, place: Place) -> dict[str, Any]:
+        space, classifier = self.encoder.load(place), evaluation_classifier(self.classifier, place)
+        loewdin, encoder = self.encoder.codes(place, space)
+        held_out = space.images("held-out", self.images)
+        z = encoder(held_out.x).cpu()
+        x_hat = space.model.decode(z)
+        fresh = space.labelled_codes(classifier, self.codes, self.encoder.space.seed + 1)
+        found: dict[str, Any] = {}
+        vectors: list[tuple[str, Tensor]] = []
+        products: dict[str, Tensor] = {}
+        makers = _makers(self.encoder, space, loewdin, encoder)
+        for name in self.bases:
+            basis = makers[name]()
+            found[name] = _numbers(basis, z, held_out.y, fresh, space, classifier)
+            vectors.append((BASES[name], space.model.decode(basis.vectors[: basis.num_labels] + basis.offset).cpu()))
+            if name in _COMPARED:
+                means = basis.label_means - basis.offset
+                products[f"{name}: class means"] = means @ means.mT
+                products[f"{name}: vectors"] = basis.vectors @ basis.vectors.mT
+            if name == "loewdin":
+                found[name] |= _in_full(basis, z, held_out.y, space, classifier)
+        write_sheet(place.picture(self.name), vectors, space.data.class_names)
+        write_bytes(place.picture(f"{self.name}-products"), heat_figure(products))
+        halves = [slice(2 * SHOWN), slice(2 * SHOWN, 4 * SHOWN)]
+        pairs = [(name, x.cpu()[half]) for half in halves for name, x in (("image", held_out.x), ("decoded", x_hat))]
+        write_sheet(place.picture(f"{self.name}-encoded"), [pair for pair in pairs if len(pair[1]) == len(pairs[0][1])])
+        return {
+            "bases": found,
+            "agreement": (read_labels(classifier, x_hat) == held_out.y.cpu()).double().mean().item(),
+            "reconstruction_error": (x_hat - held_out.x).square().mean().item(),
+            "std": z.std().item(),
+            "norm": (z.norm(dim=1).mean() / space.prior.latent_dim**0.5).item(),
+        }
+
+
 def _makers(
-    asked: EncoderCell, bench: Bench, loewdin: QuasiEigenbasis, encoder: Inverse
+    cell: EncoderCell, space: Space, loewdin: QuasiEigenbasis, encoder: Inverse
 ) -> dict[str, Callable[[], QuasiEigenbasis]]:
     """How each basis is made; those without labels are matched with labels on codes of the prior."""
-    generator, prior, guide = bench.generator, bench.prior, bench.guide
+    generator, prior, guide = space.generator, space.prior, space.guide
     known: dict[str, Any] = {"generator": generator, "prior": prior}
 
     def rng() -> torch.Generator:
-        return torch.Generator().manual_seed(asked.space.seed + 7)
+        return torch.Generator().manual_seed(cell.space.seed + 7)
 
     @cache
-    def drawn() -> tuple[Tensor, Tensor]:
-        return pair(labelled_codes(generator, guide, prior, loewdin.num_labels * asked.per_label, rng()))
+    def drawn() -> LabelledCodes:
+        return space.draw(guide, loewdin.num_labels * cell.per_label, rng())
 
     @cache
     def images() -> tuple[Tensor, Tensor]:
-        train = bench.images("train", asked.images)
+        train = space.images("train", cell.images)
         return train.x, train.y
 
     def paper(**of: Any) -> QuasiEigenbasis:
-        return quasi_eigenvectors_toledo2023(
-            generator, guide, prior, per_label=min(_MEANS, asked.per_label), rng=rng(), **of
-        )
+        return quasi_eigenvectors_toledo2023(generator, guide, prior, per_label=min(_MEANS, cell.per_label), rng=rng(), **of)
 
     few = {"samples": 4000, "components": min(prior.latent_dim, 3 * loewdin.num_labels)}
     return {
@@ -117,89 +160,53 @@ def _makers(
     }
 
 
-def hold_bases(places: Places, asked: BasesCell) -> dict[str, Any]:
-    bench, reader = bench_of(places, asked.encoder), load_classifier(asked.reader, torch.device(places.device))
-    loewdin, encoder = coded(places, asked.encoder, bench)
-    held_out = bench.images("held-out", asked.images)
-    z = encoder(held_out.x).cpu()
-    read = read_labels(reader, bench.decode(z))
-    rng = torch.Generator().manual_seed(asked.encoder.space.seed + 1)
-    fresh = labelled_codes(bench.generator, reader, bench.prior, asked.codes, rng)
-    found: dict[str, Any] = {}
-    sheets = []
-    products: dict[str, Tensor] = {}
-    makers = _makers(asked.encoder, bench, loewdin, encoder)
-    for name in asked.bases:
-        basis = makers[name]()
-        found[name] = _numbers(basis, z, held_out.y, fresh, bench, reader)
-        sheets.append(bench.decode(basis.vectors[: basis.num_labels] + basis.offset).cpu())
-        if name in _COMPARED:
-            means = basis.label_means - basis.offset
-            products[f"{name}: class means"] = means @ means.mT
-            products[f"{name}: vectors"] = basis.vectors @ basis.vectors.mT
-        if name == "loewdin":
-            found[name] |= _in_full(basis, z, held_out.y, bench, reader)
-    write_png(picture_of(places, asked.name), grid(torch.cat(sheets), loewdin.num_labels), magnify=2)
-    x_hat = bench.decode(z[: 4 * SHOWN])
-    write_bytes(picture_of(places, f"{asked.name}-products"), heat_figure(products))
-    pairs = interleave([held_out.x[: 4 * SHOWN].cpu(), x_hat.cpu()])
-    write_png(picture_of(places, f"{asked.name}-encoded"), grid(pairs, 2 * SHOWN), magnify=2)
-    return {
-        "bases": found,
-        "agreement": (read == held_out.y.cpu()).double().mean().item(),
-        "reconstruction_error": (bench.decode(z) - held_out.x).square().mean().item(),
-        "std": z.std().item(),
-        "norm": (z.norm(dim=1).mean() / bench.prior.latent_dim**0.5).item(),
-    }
-
-
 def _numbers(
-    basis: QuasiEigenbasis, z: Tensor, y: Tensor, fresh: Labelled, bench: Bench, reader: nn.Module
+    basis: QuasiEigenbasis, z: Tensor, y: Tensor, fresh: LabelledCodes, space: Space, classifier: nn.Module
 ) -> dict[str, Any]:
     signed, absolute = (label_ranks(basis, z, y, signed=signed) for signed in (True, False))
     rows = basis.vectors[: basis.num_labels]
-    places = torch.arange(basis.num_labels)
-    shown, reversed_ = (read_labels(reader, bench.decode(sign * rows + basis.offset)) for sign in (1, -1))
-    length, pictured = _pictured(basis, bench)
+    labels = torch.arange(basis.num_labels)
+    shown, reversed_ = (read_labels(classifier, space.model.decode(sign * rows + basis.offset)) for sign in (1, -1))
+    length, at_length = _at_best_length(basis, space)
     return {
         "rank_one": (signed == 1).double().mean().item(),
         "top_three": (signed <= 3).double().mean().item(),
         "rank_one_absolute": (absolute == 1).double().mean().item(),
         "top_three_absolute": (absolute <= 3).double().mean().item(),
         "among_labels": (spectral_labels(basis, z, labels_only=True) == y).double().mean().item(),
-        "prior_rank_one": (label_ranks(basis, fresh.z, fresh.y) == 1).double().mean().item(),
-        "prior_among_labels": (spectral_labels(basis, fresh.z, labels_only=True) == fresh.y).double().mean().item(),
-        "mapped": (shown == places).double().mean().item(),
+        "prior_rank_one": (label_ranks(basis, fresh[0], fresh[1]) == 1).double().mean().item(),
+        "prior_among_labels": (spectral_labels(basis, fresh[0], labels_only=True) == fresh[1]).double().mean().item(),
+        "mapped": (shown == labels).double().mean().item(),
         "length": length,
-        "mapped_at_length": (read_labels(reader, pictured) == places).double().mean().item(),
-        "mapped_reversed": (reversed_ == places).double().mean().item(),
+        "mapped_at_length": (read_labels(classifier, at_length) == labels).double().mean().item(),
+        "mapped_reversed": (reversed_ == labels).double().mean().item(),
         "energy": energy_share(basis, z).mean().item(),
         "condition_number": basis.condition_number,
         "shows": shown.tolist(),
     }
 
 
-def _pictured(basis: QuasiEigenbasis, bench: Bench) -> tuple[float, Tensor]:
-    """Label vectors decoded at the share of their length at which the guide is surest of the label that it doubts most."""
+def _at_best_length(basis: QuasiEigenbasis, space: Space) -> tuple[float, Tensor]:
+    """Label vectors decoded at the share of their length at which the guide's least sure label is surest."""
     rows = basis.vectors[: basis.num_labels]
-    decoded = {share: bench.decode(share * rows + basis.offset) for share in _LENGTHS}
+    decoded = {share: space.model.decode(share * rows + basis.offset) for share in _LENGTHS}
 
     def least(x: Tensor) -> float:
-        with evaluated(bench.guide), torch.no_grad():
-            return bench.guide(x).log_softmax(1).diagonal().min().item()
+        with evaluated(space.guide), torch.no_grad():
+            return space.guide(x).log_softmax(1).diagonal().min().item()
 
     best = max(_LENGTHS, key=lambda share: least(decoded[share]))
     return best, decoded[best]
 
 
-def _in_full(basis: QuasiEigenbasis, z: Tensor, y: Tensor, bench: Bench, reader: nn.Module) -> dict[str, Any]:
+def _in_full(basis: QuasiEigenbasis, z: Tensor, y: Tensor, space: Space, classifier: nn.Module) -> dict[str, Any]:
     """The whole report, with its null and the label information in the sub-domain, as a linear probe finds it."""
 
     from sklearn.linear_model import LogisticRegression
 
     def classify(codes: Tensor) -> Tensor:
-        with evaluated(reader), torch.no_grad():
-            return reader(bench.decode(codes + basis.offset)).cpu()
+        with evaluated(classifier), torch.no_grad():
+            return classifier(space.model.decode(codes + basis.offset)).cpu()
 
     report = evaluate_basis(
         basis.vectors, z - basis.offset, basis.coefficients(z), y, classify, num_labels=basis.num_labels,

@@ -31,7 +31,7 @@ from latentry.holding import evaluated
 from latentry.interfaces import Generator
 from latentry.numerics.interval import Interval
 
-__all__ = ["DenoisingReport", "DenoisingRow", "LabelledBatch", "Target", "compare_denoisers"]
+__all__ = ["DenoisingReport", "DenoisingRow", "Kind", "LabelledBatch", "Target", "compare_denoisers"]
 
 Target = Literal["error", "accuracy"]
 """What a method is tuned by: squared error to the clean image, or accuracy of the guide."""

@@ -1,33 +1,24 @@
 """All denoisers against one kind of corruption: classical filters, recovery, and recovery filtered in a basis."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from experiments.frame.cells import unseen
-from experiments.spectrum.denoisers import STRENGTHS, code_filters, filters_for, recoveries_for
-from experiments.spectrum.denoising import compare_denoisers
-from experiments.spectrum.spaces import (
-    SHOWN,
-    EncoderCell,
-    Places,
-    bench_of,
-    coded,
-    home_of,
-    picture_of,
-)
+from experiments.frame.cell import Cell, Place, Row, no_progress
+from experiments.spectrum.denoisers import STRENGTHS, code_filters, corruption_titles, filters_for, recoveries_for
+from experiments.spectrum.denoising import Kind, compare_denoisers
+from experiments.spectrum.spaces import SHOWN, EncoderCell, evaluation_classifier
 from latentry.data.corruptions import OneOf
 from latentry.latent.inverse import fit_inverse, load_inverse, save_inverse
-from latentry.reports.pictures import grid, interleave, write_png
-from latentry.tasks.coding import load_classifier
+from latentry.reports.pictures import write_sheet
 
-__all__ = ["DenoiserCell", "DenoisingCell", "denoise", "fit_denoiser"]
+__all__ = ["DenoiserCell", "DenoisingCell"]
 
 
 @dataclass(frozen=True)
-class DenoiserCell:
+class DenoiserCell(Cell):
     """An encoder of corrupted images, one for all corruptions of a generator's images."""
 
     encoder: EncoderCell
@@ -38,15 +29,40 @@ class DenoiserCell:
 
     @property
     def name(self) -> str:
-        return f"denoiser-{Path(self.encoder.space.data).name}-{self.encoder.space.seed}"
+        return f"denoiser-{self.encoder.space.data_name}-{self.encoder.space.seed}"
+
+    @property
+    def row(self) -> Row:
+        return Row("encoder", self.encoder.space.data_name, "denoising encoder", self.encoder.space.seed)
+
+    def expected_seconds(self, place: Place) -> float:
+        return self.steps * self.encoder.pair_seconds(place)
+
+    def work(self, place: Place) -> dict[str, Any]:
+        """Train on pairs of a code and its corrupted image: no real images, no labels."""
+        space, home = self.encoder.load(place), place.home(self.name)
+        denoiser = fit_inverse(
+            space.generator,
+            space.prior,
+            steps=self.steps,
+            batch_size=self.encoder.batch_size,
+            noise=1 / 255,  # images went through 8 bits
+            corrupt=OneOf(tuple(each for kind in self.corruptions for each in STRENGTHS[kind][-self.strengths :])),
+            rng=torch.Generator().manual_seed(self.encoder.space.seed),
+            folder=home,
+            checkpoint_every=max(1, min(250, self.steps // 2)),
+            progress=no_progress,
+        )
+        save_inverse(home, denoiser)
+        return {"code_error": denoiser.report.code_error}
 
 
 @dataclass(frozen=True)
-class DenoisingCell:
+class DenoisingCell(Cell):
     """All denoisers against one kind of corruption, at each strength."""
 
     denoiser: DenoiserCell
-    reader: str
+    classifier: str
     corruption: str
     samples: int
     recovery_steps: int
@@ -60,70 +76,79 @@ class DenoisingCell:
     @property
     def name(self) -> str:
         space = self.encoder.space
-        return f"denoising-{Path(space.data).name}-{self.corruption.replace(' ', '-')}-{space.seed}"
+        return f"denoising-{space.data_name}-{self.corruption.replace(' ', '-')}-{space.seed}"
 
-
-def fit_denoiser(places: Places, asked: DenoiserCell) -> dict[str, Any]:
-    """Train on pairs of a code and its corrupted image: no real images, no labels."""
-    bench, home = bench_of(places, asked.encoder), home_of(places, asked.name)
-    denoiser = fit_inverse(
-        bench.generator,
-        bench.prior,
-        steps=asked.steps,
-        batch_size=asked.encoder.batch_size,
-        noise=1 / 255,  # images went through 8 bits
-        corrupt=OneOf(tuple(each for kind in asked.corruptions for each in STRENGTHS[kind][-asked.strengths :])),
-        rng=torch.Generator().manual_seed(asked.encoder.space.seed),
-        folder=home,
-        checkpoint_every=max(1, min(250, asked.steps // 2)),
-        progress=unseen,
-    )
-    save_inverse(home, denoiser)
-    return {"code_error": denoiser.report.code_error}
-
-
-def denoise(places: Places, asked: DenoisingCell) -> dict[str, Any]:
-    """Accuracy and error of every method, tuned on validation images.
-
-    The reader tunes as well as it scores, on other images: what a filter leaves is no image that the guide knows, so that
-    it would choose the wrong settings for filters alone.
-    """
-    bench, reader = bench_of(places, asked.encoder), load_classifier(asked.reader, torch.device(places.device))
-    basis, _ = coded(places, asked.encoder, bench)
-    seed = asked.encoder.space.seed
-    encoder = load_inverse(home_of(places, asked.denoiser.name), bench.generator)
-    validation, held_out = bench.images("validation", asked.validation), bench.images("held-out", asked.held_out)
-    found = {}
-    strengths = list(enumerate(STRENGTHS[asked.corruption], 1))
-    for strength, corruption in strengths[-asked.denoiser.strengths :]:
-        report = compare_denoisers(
-            corruption,
-            validation,
-            held_out,
-            bench.generator,
-            filters=filters_for(corruption, held_out.x.shape[-1]),
-            recoveries=recoveries_for(
-                corruption,
-                bench.generator,
-                bench.prior,
-                encoder,
-                samples=asked.samples,
-                steps=asked.recovery_steps,
-                rng=torch.Generator().manual_seed(seed),
-            ),
-            code_filters=code_filters(basis),
-            guide=reader,
-            classifier=reader,
-            seed=seed,
-            shown=SHOWN,
-        )
-        best = [report.best((kind,), "accuracy") for kind in ("filter", "recovery", "basis")]
-        rows = interleave([report.clean.cpu(), report.corrupted.clamp(-1, 1).cpu(), *(row.images.cpu() for row in best)])
-        write_png(picture_of(places, f"{asked.name}-{strength}"), grid(rows, 2 + len(best)), magnify=2)
-        found[str(corruption)] = {
-            "clean": report.accuracy_of_clean.value,
-            "gain": asdict(report.gain()),
-            "gain_told": asdict(report.gain(blind=False)),
-            "rows": [row.numbers() for row in report.rows],
+    def rows(self, result: dict[str, Any]) -> Mapping[Row, Mapping[str, float]]:
+        """One for each strength: the blind method of each kind that was best on validation images, and paired gains."""
+        space, titles = self.encoder.space, corruption_titles()
+        return {
+            Row("denoising", space.data_name, titles.get(corruption, corruption), space.seed): {
+                "clean": of["clean"],
+                "gain": of["gain"]["value"],
+                "gain_informed": of["gain_informed"]["value"],
+                "nothing.accuracy": _best(of["rows"], "accuracy", "filter", family="nothing"),
+                "filter.accuracy": _best(of["rows"], "accuracy", "filter"),
+                "recovery.accuracy": _best(of["rows"], "accuracy", "recovery"),
+                "basis.accuracy": _best(of["rows"], "accuracy", "basis"),
+                "filter.error": _best(of["rows"], "error", "filter"),
+                "recovery or basis.error": _best(of["rows"], "error", "recovery", "basis"),
+            }
+            for corruption, of in result.items()
         }
-    return found
+
+    def expected_seconds(self, place: Place) -> float:
+        one = self.encoder.space.seconds(place.device)
+        images = (self.validation + self.held_out) * (0.3 + self.recovery_steps * 18 * one)
+        return self.denoiser.strengths * (self.samples * one + images)
+
+    def work(self, place: Place) -> dict[str, Any]:
+        """Accuracy and error of every method, tuned on validation images.
+
+        The evaluation classifier tunes as well as it scores, on other images: what a filter leaves is no image that the
+        guide knows, so that it would choose the wrong settings for filters alone.
+        """
+        space, classifier = self.encoder.load(place), evaluation_classifier(self.classifier, place)
+        basis, _ = self.encoder.codes(place, space)
+        encoder = load_inverse(place.home(self.denoiser.name), space.generator)
+        validation = space.images("validation", self.validation)
+        held_out = space.images("held-out", self.held_out)
+        seed = self.encoder.space.seed
+        found = {}
+        for strength, corruption in enumerate(STRENGTHS[self.corruption][-self.denoiser.strengths :], 1):
+            rng = torch.Generator().manual_seed(seed)
+            report = compare_denoisers(
+                corruption, validation, held_out, space.generator,
+                filters=filters_for(corruption, held_out.x.shape[-1]),
+                recoveries=recoveries_for(
+                    corruption, space.generator, space.prior, encoder, samples=self.samples, steps=self.recovery_steps,
+                    rng=rng,
+                ),
+                code_filters=code_filters(basis), guide=classifier, classifier=classifier, seed=seed, shown=SHOWN,
+            )  # fmt: skip
+            kinds: dict[str, Kind] = {"best filter": "filter", "recovery": "recovery", "in the basis": "basis"}
+            best = {title: report.best((kind,), "accuracy").images for title, kind in kinds.items()}
+            shown = {"clean": report.clean, "corrupted": report.corrupted.clamp(-1, 1), **best}
+            rows = [(title, x.cpu()) for title, x in shown.items()]
+            write_sheet(place.picture(f"{self.name}-{strength}"), rows)
+            found[str(corruption)] = {
+                "clean": report.accuracy_of_clean.value,
+                "gain": asdict(report.gain()),
+                "gain_informed": asdict(report.gain(blind=False)),
+                "rows": [row.numbers() for row in report.rows],
+            }
+        return found
+
+
+def _best(rows: list[dict[str, Any]], target: str, *kinds: str, family: str | None = None) -> float:
+    """Score of the row that was best on validation images, of methods that see the corrupted image alone."""
+    candidates = [
+        row
+        for row in rows
+        if row["blind"]
+        and row["kind"] in kinds
+        and row["tuned_by"] == target
+        and (family is None or row["family"] == family)
+    ]
+    best = min if target == "error" else max
+    score: float = best(candidates, key=lambda row: row[f"validation_{target}"])[target]["value"]
+    return score

@@ -5,9 +5,9 @@ from typing import Literal
 
 from experiments.frame.settings import ExperimentSettings
 
-__all__ = ["SpectralPart", "SpectrumSettings"]
+__all__ = ["SpectrumPart", "SpectrumSettings"]
 
-SpectralPart = Literal["bases", "operators", "denoising"]
+SpectrumPart = Literal["bases", "operators", "denoising"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,23 +15,21 @@ class SpectrumSettings(ExperimentSettings):
     """Bases, operators and denoising of Toledo-Marin and Glazier (2023), beside their neighbours."""
 
     out: str = "runs/spectrum"
-    """Folder for index.html, results.json, one file for each cell, and the networks."""
-    parts: tuple[SpectralPart, ...] = ("bases", "operators", "denoising")
+    """Folder for index.html, results.csv, results.json, pictures, one file for each cell, and the networks."""
+    parts: tuple[SpectrumPart, ...] = ("bases", "operators", "denoising")
     """What is worked out."""
     data: tuple[str, ...] = ("digits", "fashion-mnist")
     """Data sets, by name, folder or .npz file."""
     generators: tuple[str, ...] = ("train", "train")
-    """Generator for each: `train` for one of each seed, or a name or folder of one that all seeds share."""
+    """Generator for each: `train` for one of each seed, or a name or folder, in which {seed} stands for the seed."""
     guides: tuple[str, ...] = ("digits-guide", "train")
     """Classifier that methods may use, for each: a name, a folder, or `train` for one that is trained first."""
-    readers: tuple[str, ...] = ("digits-judge", "fashion-judge")
-    """Another classifier for each, which has the word in every result."""
+    classifiers: tuple[str, ...] = ("digits-judge", "fashion-judge")
+    """An evaluation classifier for each, which scores every result and is no guide."""
     bases: tuple[str, ...] = ()
     """Rows of the table of bases; all of them by default, `loewdin` always."""
     operators: tuple[str, ...] = ()
     """Rows of the table of operators; all of them by default, `margin` always."""
-    trained: str | None = None
-    """Folder of `reproduce priors`: its generators with the normal prior are taken where their settings are the same."""
     latent_dim: int = 100
     """Length of a code."""
     width: int = 24
@@ -40,7 +38,7 @@ class SpectrumSettings(ExperimentSettings):
     """Iterations of each training of a generator."""
     batch_size: int = 16
     """Images of one iteration."""
-    lr: float = 2e-3
+    learning_rate: float = 2e-3
     """Learning rate of both networks."""
     guide_steps: int = 2400
     """Iterations of the training of a guide."""

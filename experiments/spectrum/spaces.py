@@ -1,20 +1,22 @@
-"""Generators for the study of spectra, a guide, and an encoder of real images for each: what its other cells build on.
+"""Latent spaces of the spectrum experiment: a generator, a guide, and an encoder of real images, that other cells build on.
 
 - `SpaceCell` trains a generator with the normal prior, `GuideCell` a classifier for data that have none shipped.
 - `EncoderCell` makes the Loewdin basis from the prior, an inverse of the generator, and from it the encoder of real images
   that is trained to write their label as the largest coefficient.
 
-The guide makes bases, trains encoders and tunes; another classifier, the reader, has the word in every result.
+The guide makes bases, trains encoders and tunes; an evaluation classifier scores every result.
 """
 
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from experiments.frame.cells import unseen
+from experiments.frame.cell import Cell, Place, Row, no_progress
+from experiments.frame.timing import forward_seconds
 from experiments.spectrum.denoising import LabelledBatch
 from latentry.data.images import LabelledImages
 from latentry.data.sources import load_dataset
@@ -22,11 +24,14 @@ from latentry.holding import evaluated
 from latentry.latent.encoding import fit_encoder
 from latentry.latent.inverse import Inverse, fit_inverse, load_inverse, save_inverse
 from latentry.latent.spectral import QuasiEigenbasis, load_basis, quasi_eigenvectors, save_basis
+from latentry.models.classifier import Classifier
+from latentry.models.generative import GenerativeModel
+from latentry.models.saving import load_model
+from latentry.networks import DCGANGenerator, channels_last
 from latentry.priors import Normal
-from latentry.reports.pictures import grid, write_png
+from latentry.reports.pictures import write_sheet
 from latentry.storage import read_json
-from latentry.tasks.coding import Labelled, decoded, load_classifier
-from latentry.tasks.runs import RESULTS, load_generator
+from latentry.tasks.runs import RESULTS
 from latentry.tasks.train import train_classifier, train_gan
 from latentry.tasks.train_encoder import recipe
 from latentry.tasks.train_settings import TrainClassifierSettings, TrainEncoderSettings, TrainGANSettings
@@ -34,39 +39,25 @@ from latentry.training.settings import LoopSettings
 
 __all__ = [
     "SHOWN",
-    "Bench",
     "EncoderCell",
     "GuideCell",
-    "Places",
+    "LabelledCodes",
+    "Space",
     "SpaceCell",
-    "bench_of",
-    "coded",
-    "fit_real_encoder",
-    "home_of",
-    "pair",
-    "picture_of",
+    "evaluation_classifier",
     "read_labels",
-    "train_generator",
-    "train_guide",
 ]
 
 SHOWN = 8
 """Images in a picture, or in half a row of it."""
+_AT_ONCE = 500
+
+LabelledCodes = tuple[Tensor, Tensor]
+"""Codes `(n, d)` and labels `(n,)`."""
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where things are; changes no result."""
-
-    folder: Path
-    """Of the whole experiment."""
-    device: str
-    trained: str | None
-    """Folder of the priors experiment: its generators with the normal prior are taken where their settings are equal."""
-
-
-@dataclass(frozen=True)
-class SpaceCell:
+class SpaceCell(Cell):
     """A generator with the normal prior."""
 
     data: str
@@ -75,18 +66,54 @@ class SpaceCell:
     width: int
     steps: int
     batch_size: int
-    lr: float
+    learning_rate: float
     model: str | None
     """A generator by name or folder in place of a training; None to train one."""
 
     @property
     def name(self) -> str:
-        return f"space-{Path(self.data).name}-{self.seed}"
+        return f"space-{self.data_name}-{self.seed}"
+
+    @property
+    def data_name(self) -> str:
+        return Path(self.data).name
+
+    def expected_seconds(self, place: Place) -> float:
+        return self.steps * self.batch_size * 14 * self.seconds(place.device) if self.model is None else 1.0
+
+    def seconds(self, device: str) -> float:
+        """Seconds of a forward pass of one code."""
+        return _decoding_seconds(self.data, self.latent_dim, self.width, device)
+
+    def work(self, place: Place) -> dict[str, Any]:
+        home = place.home(self.name)
+        if self.model is None and not (home / RESULTS).exists():
+            train_gan(self._settings(home, place.device))
+        model = self.load(place)
+        z = model.prior.sample(10 * SHOWN, rng=torch.Generator().manual_seed(self.seed))
+        x = model.decode(z).cpu()
+        write_sheet(place.picture(self.name), [("", row) for row in x.split(2 * SHOWN)])
+        return {"generator": model.fingerprint}
+
+    def load(self, place: Place) -> GenerativeModel:
+        """The generator, on the device of the place; its prior stays on the CPU, where bases and codes are."""
+        model = load_model(self.model or place.home(self.name) / "model", GenerativeModel)
+        model.generator.to(place.device)
+        return model
+
+    def _settings(self, home: Path, device: str) -> TrainGANSettings:
+        """The shipped generator's settings, at this size."""
+        return TrainGANSettings(
+            out=str(home), seed=self.seed, device=device, json=True, data=self.data, prior="normal",
+            latent_dim=self.latent_dim, width=self.width, discriminator_width=self.width, r1=0.5, r1_every=8,
+            generator_lr=self.learning_rate, discriminator_lr=self.learning_rate, betas=(0.0, 0.99), ema=0.995,
+            loop=LoopSettings(self.steps, self.batch_size, "cosine", checkpoint_every=max(2, -(-self.steps // 3))),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class GuideCell:
-    """A classifier that methods may use."""
+class GuideCell(Cell):
+    """A classifier that methods may use: half of the training images, another build and seed than the shipped ones."""
 
     data: str
     steps: int
@@ -95,9 +122,29 @@ class GuideCell:
     def name(self) -> str:
         return f"guide-{Path(self.data).name}"
 
+    @property
+    def row(self) -> Row:
+        return Row("guide", Path(self.data).name, "guide", 101)
+
+    def expected_seconds(self, place: Place) -> float:
+        return self.steps * 0.05
+
+    def work(self, place: Place) -> dict[str, Any]:
+        home = place.home(self.name)
+        if not (home / RESULTS).exists():
+            loop = LoopSettings(self.steps, 64, "cosine", checkpoint_every=max(1, self.steps // 6))
+            train_classifier(
+                TrainClassifierSettings(
+                    out=str(home), seed=101, device=place.device, json=True, data=self.data, fold=(0, 2), degrees=6.0,
+                    loop=loop,
+                )
+            )  # fmt: skip
+        accuracy: dict[str, Any] = read_json(home / RESULTS)["result"]["accuracy"]
+        return accuracy
+
 
 @dataclass(frozen=True)
-class EncoderCell:
+class EncoderCell(Cell):
     """A basis from the prior, and an encoder of real images that writes labels into it."""
 
     space: SpaceCell
@@ -112,84 +159,80 @@ class EncoderCell:
 
     @property
     def name(self) -> str:
-        return f"encoder-{Path(self.space.data).name}-{self.space.seed}"
+        return f"encoder-{self.space.data_name}-{self.space.seed}"
 
+    @property
+    def row(self) -> Row:
+        return Row("encoder", self.space.data_name, "encoder", self.space.seed)
 
-def home_of(places: Places, name: str) -> Path:
-    """Where the networks of a cell lie."""
-    return places.folder / "work" / name
+    def expected_seconds(self, place: Place) -> float:
+        pairs, read = self.pair_seconds(place), self.read_seconds(place)
+        steps = self.inverse_steps * pairs + self.steps * (pairs + self.batch_size * 3 * read)
+        return steps + 25 * self.per_label * read
 
+    def pair_seconds(self, place: Place) -> float:
+        """Seconds of an iteration of an encoder, which costs more than the generator that it inverts."""
+        return self.batch_size * 8 * self.space.seconds(place.device)
 
-def picture_of(places: Places, name: str) -> Path:
-    """Where a picture goes."""
-    return places.folder / "pictures" / f"{name}.png"
+    def read_seconds(self, place: Place) -> float:
+        """Seconds to decode a code and to read the label of the image."""
+        return 1.5 * self.space.seconds(place.device)
 
+    def work(self, place: Place) -> dict[str, Any]:
+        space, home = self.load(place), place.home(self.name)
+        given: dict[str, Any] = {"progress": no_progress}
 
-def train_generator(places: Places, asked: SpaceCell) -> dict[str, Any]:
-    home = home_of(places, asked.name)
-    if _generator(places, asked) == str(home / "model") and not (home / RESULTS).exists():
-        train_gan(_gan_settings(asked, home, places.device))
-    model, prior = load_generator(_generator(places, asked))
-    z = prior.sample(10 * SHOWN, rng=torch.Generator().manual_seed(asked.seed))
-    write_png(picture_of(places, asked.name), grid(decoded(model.generator, z), 2 * SHOWN), magnify=2)
-    return {"generator": model.fingerprint}
+        def rng() -> torch.Generator:
+            return torch.Generator().manual_seed(self.space.seed)
 
+        basis = quasi_eigenvectors(space.generator, space.guide, space.prior, per_label=self.per_label, rng=rng())
+        save_basis(home / "basis", basis)
+        inverse = fit_inverse(
+            space.generator, space.prior, steps=self.inverse_steps, batch_size=self.batch_size, rng=rng(),
+            folder=home / "inverse", checkpoint_every=_every(self.inverse_steps), **given,
+        )  # fmt: skip
+        save_inverse(home / "inverse", inverse)
+        settings = TrainEncoderSettings(steps=self.steps, batch_size=self.batch_size, checkpoint_every=_every(self.steps))
+        train, validation = space.images("train", self.images), space.images("validation", min(1000, self.images))
+        encoder = fit_encoder(
+            space.generator, space.prior, train.x, y=train.y, classifier=space.guide, start=inverse,
+            validation=(validation.x, validation.y), rng=rng(), folder=home / "encoder", **given, **recipe(settings, basis),
+        )  # fmt: skip
+        save_inverse(home / "encoder", encoder)
+        assert encoder.report.data is not None
+        return {"inverse": inverse.report.code_error, "validation": asdict(encoder.report.data)}
 
-def _generator(places: Places, asked: SpaceCell) -> str:
-    """Name or folder of the generator, which may be of another experiment where that has the very same."""
-    if asked.model is not None:
-        return asked.model
-    if places.trained is not None:
-        there = Path(places.trained) / "work" / f"{Path(asked.data).name}-normal-{asked.seed}"
-        if (there / RESULTS).exists():
-            card = load_generator(str(there / "model"))[0].card["settings"]
-            same = {"latent_dim": asked.latent_dim, "width": asked.width, "generator_lr": asked.lr, "seed": asked.seed}
-            loop = {"steps": asked.steps, "batch_size": asked.batch_size}
-            if all(card[name] == value for name, value in same.items()) and loop.items() <= card["loop"].items():
-                return str(there / "model")
-    return str(home_of(places, asked.name) / "model")
+    def load(self, place: Place) -> "Space":
+        """The generator with its guide and data."""
+        model = self.space.load(place)
+        if not isinstance(model.prior, Normal):
+            raise ValueError(f"expected a generator with the normal prior, got {model.prior!r}; the paper has no other")
+        guide = self.guide if isinstance(self.guide, str) else str(place.home(self.guide.name) / "model")
+        return Space(model, evaluation_classifier(guide, place), torch.device(place.device), load_dataset(self.space.data))
 
-
-def _gan_settings(asked: SpaceCell, home: Path, device: str) -> TrainGANSettings:
-    """The shipped generator's settings, at this size."""
-    return TrainGANSettings(
-        out=str(home), seed=asked.seed, device=device, json=True, data=asked.data, prior="normal",
-        latent_dim=asked.latent_dim, width=asked.width, discriminator_width=asked.width, r1=0.5, r1_every=8,
-        generator_lr=asked.lr, discriminator_lr=asked.lr, betas=(0.0, 0.99), ema=0.995,
-        loop=LoopSettings(asked.steps, asked.batch_size, "cosine", checkpoint_every=max(2, -(-asked.steps // 3))),
-    )  # fmt: skip
-
-
-def train_guide(places: Places, asked: GuideCell) -> dict[str, Any]:
-    """Half of the training images, another build and another seed than the readers that are shipped."""
-    home = home_of(places, asked.name)
-    if not (home / RESULTS).exists():
-        loop = LoopSettings(asked.steps, 64, "cosine", checkpoint_every=max(1, asked.steps // 6))
-        train_classifier(
-            TrainClassifierSettings(
-                out=str(home),
-                seed=101,
-                device=places.device,
-                json=True,
-                data=asked.data,
-                fold=(0, 2),
-                degrees=6.0,
-                loop=loop,
-            )
-        )
-    accuracy: dict[str, Any] = read_json(home / RESULTS)["result"]["accuracy"]
-    return accuracy
+    def codes(self, place: Place, space: "Space") -> tuple[QuasiEigenbasis, Inverse]:
+        """The basis and the encoder that this cell has made."""
+        home = place.home(self.name)
+        return load_basis(home / "basis", space.generator), load_inverse(home / "encoder", space.generator)
 
 
 @dataclass(frozen=True)
-class Bench:
-    """What the experiments on one generator share."""
+class Space:
+    """What the cells of one generator share."""
 
-    generator: nn.Module
-    prior: Normal
+    model: GenerativeModel
     guide: nn.Module
     device: torch.device
     data: LabelledImages
+
+    @property
+    def generator(self) -> nn.Module:
+        return self.model.generator
+
+    @property
+    def prior(self) -> Normal:
+        assert isinstance(self.model.prior, Normal), "other priors are refused"
+        return self.model.prior
 
     def images(self, split: str, count: int) -> LabelledBatch:
         """The first images of a split and their labels, on the device."""
@@ -197,66 +240,33 @@ class Bench:
         rows = range(min(count, len(part)))
         return LabelledBatch(part.images(rows).to(self.device), part.labels[rows.start : rows.stop])
 
-    def decode(self, z: Tensor) -> Tensor:
-        return decoded(self.generator, z).to(self.device)
+    def labelled_codes(self, classifier: nn.Module, count: int, seed: int) -> LabelledCodes:
+        """Codes of the prior with the labels that a classifier reads in their images."""
+        return self.draw(classifier, count, torch.Generator().manual_seed(seed))
+
+    def draw(self, classifier: nn.Module, count: int, rng: torch.Generator) -> LabelledCodes:
+        """The same, from a stream of draws."""
+        z = self.prior.sample(count, rng=rng)
+        return z, read_labels(classifier, self.model.decode(z))
 
 
-def bench_of(places: Places, asked: EncoderCell) -> Bench:
-    device = torch.device(places.device)
-    model, prior = load_generator(_generator(places, asked.space))
-    if not isinstance(prior, Normal):
-        raise ValueError(f"expected a generator with the normal prior, got {prior!r}; the paper has no other")
-    guide = asked.guide if isinstance(asked.guide, str) else str(home_of(places, asked.guide.name) / "model")
-    network = model.generator.to(device).eval()
-    return Bench(network, prior, load_classifier(guide, device).eval(), device, load_dataset(asked.space.data))
-
-
-def fit_real_encoder(places: Places, asked: EncoderCell) -> dict[str, Any]:
-    bench, home = bench_of(places, asked), home_of(places, asked.name)
-    rng = torch.Generator().manual_seed(asked.space.seed)
-    basis = quasi_eigenvectors(bench.generator, bench.guide, bench.prior, per_label=asked.per_label, rng=rng)
-    save_basis(home / "basis", basis)
-    inverse = fit_inverse(
-        bench.generator,
-        bench.prior,
-        steps=asked.inverse_steps,
-        batch_size=asked.batch_size,
-        rng=torch.Generator().manual_seed(asked.space.seed),
-        folder=home / "inverse",
-        checkpoint_every=max(1, min(250, asked.inverse_steps // 2)),
-        progress=unseen,
-    )
-    save_inverse(home / "inverse", inverse)
-    every = max(1, min(250, asked.steps // 2))
-    settings = TrainEncoderSettings(steps=asked.steps, batch_size=asked.batch_size, checkpoint_every=every)
-    train, validation = bench.images("train", asked.images), bench.images("validation", min(1000, asked.images))
-    encoder = fit_encoder(
-        bench.generator,
-        bench.prior,
-        train.x,
-        y=train.y,
-        classifier=bench.guide,
-        start=inverse,
-        validation=(validation.x, validation.y),
-        rng=torch.Generator().manual_seed(asked.space.seed),
-        folder=home / "encoder",
-        progress=unseen,
-        **recipe(settings, basis),
-    )
-    save_inverse(home / "encoder", encoder)
-    assert encoder.report.data is not None
-    return {"inverse": inverse.report.code_error, "validation": asdict(encoder.report.data)}
-
-
-def coded(places: Places, asked: EncoderCell, bench: Bench) -> tuple[QuasiEigenbasis, Inverse]:
-    home = home_of(places, asked.name)
-    return load_basis(home / "basis", bench.generator), load_inverse(home / "encoder", bench.generator)
+def evaluation_classifier(name: str, place: Place) -> nn.Module:
+    """The network of a saved classifier, in eval mode on the device of the place."""
+    return load_model(name, Classifier).network.to(place.device).eval()
 
 
 def read_labels(classifier: nn.Module, x: Tensor) -> Tensor:
+    """The likeliest label of each image, on the CPU."""
     with evaluated(classifier), torch.no_grad():
-        return torch.cat([classifier(part).argmax(1) for part in x.split(500)]).cpu()
+        return torch.cat([classifier(part).argmax(1) for part in x.split(_AT_ONCE)]).cpu()
 
 
-def pair(codes: Labelled) -> tuple[Tensor, Tensor]:
-    return codes.z, codes.y
+def _every(steps: int) -> int:
+    return max(1, min(250, steps // 2))
+
+
+@cache
+def _decoding_seconds(data: str, latent_dim: int, width: int, device: str) -> float:
+    channels, side, _ = load_dataset(data).shape
+    generator = channels_last(DCGANGenerator(latent_dim, side, channels, width)).to(device).eval()
+    return forward_seconds(generator, torch.randn(64, latent_dim, device=device))

@@ -1,31 +1,56 @@
-"""The spectral experiment, rehearsed: bases, operators and denoising, the page, and going on after a kill."""
+"""The experiment on spectra, rehearsed: bases, operators and denoising, the page, and going on after a kill."""
 
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from jsonargparse import ArgumentParser
 
-from experiments.spectrum.bases import BASES
-from experiments.spectrum.operators import OPERATORS
-from experiments.spectrum.report import bases_table, denoising_table, operators_table, spectral_verdicts
-from experiments.spectrum.run import _phases, run
+from experiments.frame.cell import Cell
+from experiments.frame.results import Measured, measured, results_table
+from experiments.spectrum.bases import BASES, BasesCell
+from experiments.spectrum.denoising_cells import DenoisingCell
+from experiments.spectrum.operators import OPERATORS, OperatorsCell
+from experiments.spectrum.run import phases, run
 from experiments.spectrum.settings import SpectrumSettings
+from experiments.spectrum.tables import (
+    bases_table,
+    bases_verdict,
+    denoising_table,
+    denoising_verdict,
+    operators_table,
+    operators_verdict,
+)
 from latentry.storage import read_json
 
 # torch itself, when forward derivatives are first taken
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 
+ROOT = Path(__file__).parents[2]
 
-def quick(out: Path, **more: Any) -> dict[str, Any]:
-    return run(SpectrumSettings(out=str(out), quick=True, device="cpu", json=True, **more))
+
+def preset(name: str) -> SpectrumSettings:
+    """Settings from a file, as the command line reads them."""
+    parser = ArgumentParser()
+    parser.add_class_arguments(SpectrumSettings, "of")
+    content = yaml.safe_load((ROOT / "experiments" / "spectrum" / "presets" / f"{name}.yaml").read_text())
+    settings: SpectrumSettings = parser.instantiate(parser.parse_object({"of": content})).of
+    return settings
+
+
+def rehearse(out: Path) -> dict[str, Any]:
+    return run(replace(preset("quick"), out=str(out), device="cpu", json=True))
 
 
 @pytest.fixture(scope="module")
 def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
-    out = tmp_path_factory.mktemp("spectral")
+    out = tmp_path_factory.mktemp("spectrum")
     began = time.process_time()
-    quick(out)
+    rehearse(out)
     return out, time.process_time() - began
 
 
@@ -53,7 +78,7 @@ def test_labels_are_moved_and_rotations_keep_the_norm(rehearsal: tuple[Path, flo
         assert result["operators"]["translate-margin"]["norm_error"] > 0.01
 
 
-def test_every_kind_of_denoiser_is_scored_and_told_apart_by_what_tuned_it(rehearsal: tuple[Path, float]) -> None:
+def test_every_kind_of_denoiser_is_scored_for_each_target_of_its_tuning(rehearsal: tuple[Path, float]) -> None:
     for result in cells(rehearsal[0], "denoising").values():
         (of_corruption,) = result.values()
         assert {row["kind"] for row in of_corruption["rows"]} == {"filter", "recovery", "basis"}
@@ -66,7 +91,7 @@ def test_every_kind_of_denoiser_is_scored_and_told_apart_by_what_tuned_it(rehear
 def test_the_page_has_a_table_for_each_part_and_pictures_of_the_first_seed(rehearsal: tuple[Path, float]) -> None:
     page = (rehearsal[0] / "index.html").read_text()
     assert page.count("<table>") == 3
-    assert page.count("data:image/png;base64,") == 7
+    assert page.count("<img") == 7
     assert "https://" not in page
 
 
@@ -76,7 +101,7 @@ def test_a_run_goes_on_from_the_cells_that_are_there(rehearsal: tuple[Path, floa
     before = read_json(lost)["result"]
     lost.unlink()
     others = {path: path.stat().st_mtime_ns for path in (out / "cells").iterdir()}
-    quick(out)
+    rehearse(out)
     after = read_json(lost)["result"]
     for name, result in before.items():
         for old, new in zip(result["rows"], after[name]["rows"], strict=True):
@@ -85,11 +110,24 @@ def test_a_run_goes_on_from_the_cells_that_are_there(rehearsal: tuple[Path, floa
 
 
 def test_no_two_cells_share_a_name_and_each_comes_after_what_it_builds_on() -> None:
-    phases = _phases(SpectrumSettings())
-    names = [cell.name for of_phase in phases for cell in of_phase]
+    every = phases(SpectrumSettings())
+    names = [cell.name for of_phase in every for cell in of_phase]
     assert len(set(names)) == len(names) == 1 + 6 + 6 * 2 + 6 * (1 + 1 + 4)
-    assert [type(of_phase[-1].settings).__name__ for of_phase in phases] == ["SpaceCell", "DenoiserCell", "DenoisingCell"]
-    assert phases[0][0].name == "guide-fashion-mnist"  # no guide is shipped for it
+    assert [type(of_phase[-1]).__name__ for of_phase in every] == ["SpaceCell", "DenoiserCell", "DenoisingCell"]
+    assert every[0][0].name == "guide-fashion-mnist"  # no guide is shipped for it
+
+
+def test_the_results_in_evidence_are_those_of_the_full_preset() -> None:
+    """Cells, names and settings; so that the page can be made again from them."""
+    folder = ROOT / "evidence" / "spectrum" / "cells"
+    every = {cell.name: cell for of_phase in phases(preset("full")) for cell in of_phase}
+    assert {path.stem for path in folder.iterdir()} == set(every)
+    assert all(read_json(folder / f"{name}.json")["settings"] == cell.identity for name, cell in every.items())
+
+
+def test_a_generator_may_differ_from_seed_to_seed() -> None:
+    spaces = phases(replace(preset("quick"), generators=("runs/{seed}/model",)))[0]
+    assert [cell.identity["model"] for cell in spaces] == ["runs/0/model", "runs/1/model"]
 
 
 def made_up(rank_one: float, kept: float, gain: float) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
@@ -123,35 +161,49 @@ def made_up(rank_one: float, kept: float, gain: float) -> tuple[dict[str, Any], 
         for kind in ("filter", "recovery", "basis")
         for target in ("error", "accuracy")
     ]
-    denoised = {"strong": {"rows": rows, "gain": {"value": gain}, "gain_told": {"value": gain}, "clean": 0.99}}
+    denoised = {"strong": {"rows": rows, "gain": {"value": gain}, "gain_informed": {"value": gain}, "clean": 0.99}}
     bases = {name: full if name == "loewdin" else basis for name in BASES}
     return {"bases": bases, "agreement": 0.98}, {"operators": operators}, denoised
 
 
+def rows(kind: type[Cell], results: Mapping[int, Any], part: str) -> dict[str, Measured]:
+    """Numbers of a part from results by seed."""
+    every = [cell for of_phase in phases(SpectrumSettings(data=("toy",), generators=("train",), guides=("toy-guide",),
+             classifiers=("toy-judge",))) for cell in of_phase if isinstance(cell, kind)]  # fmt: skip
+    one = {cell.name[-1]: cell for cell in every}
+    named = {one[str(seed)].name: result for seed, result in results.items()}
+    return measured(results_table([one[str(seed)] for seed in results], named), part)["toy"]
+
+
 def test_tables_give_means_over_seeds_and_verdicts_what_intervals_bear_out() -> None:
     seeds = {seed: made_up(0.98 + 0.001 * seed, 0.7 + 0.01 * seed, 0.2 + 0.01 * seed) for seed in range(3)}
-    bases, operators, denoised = ({seed: result[place] for seed, result in seeds.items()} for place in range(3))
-    assert bases_table("toy", bases, short=True).rows[0][1] == "98.1"
-    assert bases_table("toy", bases).rows[0][1].startswith("98.1 [97.")
+    of_bases, of_operators, denoised = ({seed: result[place] for seed, result in seeds.items()} for place in range(3))
+    bases, codes = (rows(BasesCell, of_bases, part) for part in ("bases", "codes"))
+    images = codes["encoded images"]
+    assert bases_table("toy", bases, images, short=True).rows[0][1] == "98.1"
+    assert bases_table("toy", bases, images).rows[0][1].startswith("98.1 [97.")
+    assert "98.1 [97.9, 98.3] % of held-out images" in bases_verdict("toy", bases, images)
+    operators = rows(OperatorsCell, of_operators, "operators")
     assert len(operators_table("toy", operators).rows) == len(OPERATORS)
-    assert denoising_table("toy", denoised, short=True).rows[0][-1] == "+21.0"
-    told = spectral_verdicts({"toy": bases}, {"toy": operators}, {"toy": denoised})
-    assert "98.1 [97.9, 98.3] % of held-out images" in told[0]
-    assert "+0.61" in told[1]
-    assert "better than every classical filter against strong, worse against nothing" in told[2]
+    assert "+0.61" in operators_verdict("toy", operators)
+    denoising = rows(DenoisingCell, denoised, "denoising")
+    assert denoising_table("toy", denoising, short=True).rows[0][-1] == "+21.0"
+    verdict = denoising_verdict("toy", denoising)
+    assert "better than every classical filter against strong, worse against nothing" in verdict
 
 
 def test_a_gain_whose_interval_holds_zero_is_no_gain() -> None:
     denoised = {seed: made_up(0.9, 0.5, gain)[2] for seed, gain in enumerate((-0.2, 0.3, 0.0))}
-    assert "better than every classical filter against nothing" in spectral_verdicts({}, {}, {"toy": denoised})[0]
+    verdict = denoising_verdict("toy", rows(DenoisingCell, denoised, "denoising"))
+    assert "better than every classical filter against nothing" in verdict
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         ({"seeds": 1}, "at least 2 seeds"),
-        ({"guides": ("digits-guide",)}, "one generator, one guide and one reader for each of 2 data sets"),
-        ({"readers": ("digits-guide", "fashion-judge")}, "none shall be its own examiner"),
+        ({"guides": ("digits-guide",)}, "one name for each of --data, got 2 and 1 and 2 for 2"),
+        ({"classifiers": ("digits-guide", "fashion-judge")}, "an evaluation classifier other than the guide"),
         ({"parts": ()}, "at least one part"),
         ({"corruptions": ("fog",)}, "corruptions among normal noise.* got fog"),
         ({"bases": ("lowdin",)}, "bases among loewdin.* got lowdin"),
@@ -159,6 +211,6 @@ def test_a_gain_whose_interval_holds_zero_is_no_gain() -> None:
         ({"strengths": 9}, "1 to 3 strengths"),
     ],
 )
-def test_bad_demands_are_named(wrong: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_bad_settings_are_refused(wrong: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
         run(SpectrumSettings(out=str(tmp_path), **wrong))
