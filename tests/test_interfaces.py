@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 
 from latentry.holding import check_generator, evaluated, module_of
-from latentry.interfaces import FeatureExtractor, Generator, Prior
+from latentry.interfaces import FeatureExtractor, Generator, IndependentPrior
 from latentry.networks import DCGANGenerator
 from latentry.priors import Normal
 
@@ -67,7 +67,7 @@ def test_the_module_behind_a_generator_is_itself_or_the_owner_of_the_method() ->
 def test_what_latentry_makes_keeps_its_own_promises() -> None:
     assert isinstance(DCGANGenerator(4, width=1), Generator)
     assert isinstance(torch.sin, FeatureExtractor)
-    assert isinstance(Normal(4), Prior)
+    assert isinstance(Normal(4), IndependentPrior)
     assert not isinstance(3, Generator)
 
 

@@ -14,7 +14,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily
 from torch.distributions import Normal as TorchNormal
 from torch.testing import assert_close
 
-from latentry.interfaces import LabelledPrior, Prior
+from latentry.interfaces import IndependentPrior, LabelledPrior
 from latentry.numerics.goodness_of_fit import ks_p_value, ks_statistic
 from latentry.priors import NormalMixture, Rule, TrainedMixture, combine, interpolate
 
@@ -103,7 +103,7 @@ def test_shapes_follow_labels(prior: NormalMixture, rng: torch.Generator) -> Non
 
 def test_it_is_a_labelled_prior_with_json_arguments(prior: NormalMixture) -> None:
     assert isinstance(prior, LabelledPrior)
-    assert not isinstance(prior, Prior)
+    assert not isinstance(prior, IndependentPrior)
     again = NormalMixture(**json.loads(json.dumps(NormalMixture(LOC, SCALE, PROBS).arguments())))
     assert_close(again.state_dict(), NormalMixture(LOC, SCALE, PROBS).state_dict(), rtol=0, atol=0)
     assert_close(NormalMixture(LOC, SCALE).probs, torch.tensor([0.5, 0.5]))

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.testing import assert_close
 
-from latentry.interfaces import LabelledPrior, Prior, PushforwardPrior
+from latentry.interfaces import IndependentPrior, LabelledPrior, PushforwardPrior
 from latentry.priors import GammaRadius, LogUniformRadius, Normal, RadialPrior, SphericalCauchy
 from latentry.priors.distribution import SampledDistribution
 from latentry.priors.radius_distributions import CauchyRadiusDistribution, LogUniformDistribution, NakagamiDistribution
@@ -243,7 +243,7 @@ def test_arguments_make_the_same_prior_again(prior: RadialPrior) -> None:
 def test_radial_priors_promise_normal_coordinates_and_no_more() -> None:
     prior, z = SphericalCauchy(4), torch.ones(2, 4)
     assert isinstance(prior, PushforwardPrior)
-    assert not isinstance(prior, Prior | LabelledPrior)
+    assert not isinstance(prior, IndependentPrior | LabelledPrior)
     assert torch.equal(prior.iid_coordinates(z)[0], prior.to_normal(z))
     assert torch.equal(Normal(4).iid_coordinates(z)[0], z)
 

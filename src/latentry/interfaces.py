@@ -2,7 +2,8 @@
 
 A **generator** is any differentiable callable that maps codes `(n, d)` to data `(n, *data_shape)`, each row on its own:
 a module, a bound method, a lambda. A **feature extractor** is any callable from data to features `(n, k)`. A **prior** is
-what `latentry.priors` makes; the protocol below says which of its promises the other floors rely on.
+anything with codes to draw (`SampledPrior`). What else it may have is one of the three protocols below that;
+`latentry.priors.as_prior` makes a full prior of it (`latentry.priors.description`).
 """
 
 from typing import Any, Protocol, runtime_checkable
@@ -17,8 +18,8 @@ __all__ = [
     "FeatureExtractor",
     "Generator",
     "LatentModel",
+    "IndependentPrior",
     "LabelledPrior",
-    "Prior",
     "PushforwardPrior",
     "SampledPrior",
 ]
@@ -69,7 +70,7 @@ class SampledPrior(Protocol):
 
 
 @runtime_checkable
-class Prior(SampledPrior, Protocol):
+class IndependentPrior(SampledPrior, Protocol):
     """p(z) with independent coordinates of one distribution, as regularizers and goodness of fit need it."""
 
     @property
