@@ -131,6 +131,11 @@ def label_map(vectors: Float[Tensor, "m d"], classify: Classify, samples: Float[
         vectors: Codes to decode.
         classify: Codes to logits; modules behind it are held in eval mode meanwhile.
         samples: Codes of the prior, to which each vector is added, over the root of two.
+
+    Example:
+        >>> found = label_map(torch.eye(3), lambda z: 5 * z)
+        >>> found.label
+        tensor([0, 1, 2])
     """
     probability, label = _logits(vectors, classify).softmax(1).max(1)
     if samples is None:
@@ -148,6 +153,11 @@ def coefficient_ranks(coefficients: Float[Tensor, "n m"], y: Int[Tensor, "n"], *
         coefficients: Those of each code; column l belongs to label l.
         y: Labels.
         signed: Whether a coefficient below 0 is small; else absolute values are compared.
+
+    Example:
+        >>> c = torch.tensor([[0.1, 3.0, 2.0], [1.0, 0.0, -4.0]])
+        >>> coefficient_ranks(c, torch.tensor([2, 0])), coefficient_ranks(c, torch.tensor([2, 0]), signed=False)
+        (tensor([2, 1]), tensor([2, 2]))
     """
     size = coefficients if signed else coefficients.abs()
     return (size >= size.gather(1, y[:, None])).sum(1)
@@ -157,7 +167,13 @@ def coefficient_ranks(coefficients: Float[Tensor, "n m"], y: Int[Tensor, "n"], *
 def rank_shares(
     coefficients: Float[Tensor, "n m"], y: Int[Tensor, "n"], *, signed: bool, num_labels: int, level: float = 0.95
 ) -> LabelRanks:
-    """Ranks of the true label with the shares of the best ones. Arguments as of `coefficient_ranks` and `evaluate_basis`."""
+    """Ranks of the true label with the shares of the best ones. Arguments as of `coefficient_ranks` and `evaluate_basis`.
+
+    Example:
+        >>> c = torch.tensor([[0.1, 3.0, 2.0], [4.0, 0.0, -1.0]])
+        >>> rank_shares(c, torch.tensor([2, 0]), signed=True, num_labels=3).first.value
+        0.5
+    """
     rank = coefficient_ranks(coefficients, y, signed=signed).cpu()
     each = [rank[y.cpu() == label] == 1 for label in range(num_labels)]
     return LabelRanks(

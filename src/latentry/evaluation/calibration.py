@@ -64,6 +64,13 @@ def calibration(
 
     Raises:
         ValueError: Shapes do not fit, rows are no probabilities, or a number is below 1.
+
+    Example:
+        >>> log_probs = torch.tensor([[0.8, 0.2]]).log().repeat(100, 1)
+        >>> y = (torch.arange(100) >= 80).long()
+        >>> found = calibration(log_probs, y, bins=1, rng=torch.Generator().manual_seed(0))
+        >>> round(found.error, 6), found.accuracy.value
+        (0.0, 0.8)
     """
     if log_probs.shape[:1] != y.shape or len(y) < 2:
         raise ValueError(f"expected a row for each of two labels or more, got {tuple(log_probs.shape)} for {len(y)} labels")

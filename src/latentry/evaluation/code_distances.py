@@ -32,7 +32,13 @@ _PIECE = 2**16
 
 @dataclass(frozen=True)
 class Distance:
-    """Distances of one kind between samples and their distribution."""
+    """Distances of one kind between samples and their distribution.
+
+    Example:
+        >>> from latentry.priors import Normal
+        >>> code_distances(torch.zeros(2, 16), Normal(16))["KS"].statistic
+        tensor([0.5000, 0.5000], dtype=torch.float64)
+    """
 
     statistic: Float[Tensor, "*n"]
     """The distances."""
@@ -46,6 +52,12 @@ def code_distances(z: Float[Tensor, "n d"], prior: SampledPrior) -> dict[str, Di
 
     These tests alone, for codes in great numbers: in pieces that stay in the processor's cache, and so in constant memory
     beside the codes.
+
+    Example:
+        >>> from latentry.priors import Normal
+        >>> found = code_distances(torch.zeros(2, 16), Normal(16))
+        >>> [*found], (found["AD"].p_value < 1e-3).tolist()
+        (['KS', 'CvM', 'AD'], [True, True])
     """
     rows = max(1, _PIECE // z.shape[1])
     pieces = [_statistics(coordinates_of_prior(piece, prior)) for piece in z.detach().cpu().split(rows)]
@@ -53,7 +65,14 @@ def code_distances(z: Float[Tensor, "n d"], prior: SampledPrior) -> dict[str, Di
 
 
 def distances_of(under: Coordinates, weight: float = 1.0) -> dict[str, Distance]:
-    """All three distances along the last axis; `weight` as in `Lengths`."""
+    """All three distances along the last axis; `weight` as in `Lengths`.
+
+    Example:
+        >>> from latentry.evaluation.coordinates import coordinates
+        >>> from latentry.priors.univariate import NormalDistribution
+        >>> distances_of(coordinates(torch.zeros(1, 8), NormalDistribution()))["KS"].statistic
+        tensor([0.5000], dtype=torch.float64)
+    """
     return _with_p_values(_statistics(under), under.u.shape[-1], weight)
 
 
@@ -72,10 +91,21 @@ def _with_p_values(statistics: Float[Tensor, "3 *n"], size: int, weight: float =
 
 
 def kolmogorov_distance(u: Float[Tensor, "n"]) -> Distance:
+    """Kolmogorov-Smirnov distance of numbers to the uniform distribution on [0, 1].
+
+    Example:
+        >>> kolmogorov_distance(torch.tensor([0.25, 0.5, 0.75])).statistic
+        tensor(0.2500)
+    """
     statistic = ks_statistic(u)
     return Distance(statistic, ks_p_value(statistic, len(u)))
 
 
 def accurate_tests(size: int) -> tuple[str, ...]:
-    """Distances whose p-values are accurate for samples of `size` values, the most sensitive last."""
+    """Distances whose p-values are accurate for samples of `size` values, the most sensitive last.
+
+    Example:
+        >>> accurate_tests(4), accurate_tests(100)
+        (('KS',), ('KS', 'CvM', 'AD'))
+    """
     return ("KS", "CvM", "AD") if size >= FEWEST_VALUES or size == 1 else ("KS",)

@@ -91,6 +91,13 @@ def goodness_of_fit(
 
     Raises:
         ValueError: The codes hold NaN, are none, or have another length than the prior's, or there are not as many labels.
+
+    Example:
+        >>> from latentry.priors import Normal
+        >>> prior = Normal(64)
+        >>> z = prior.sample(256, rng=torch.Generator().manual_seed(0))
+        >>> goodness_of_fit(z, prior).passes, goodness_of_fit(0.9 * z, prior).passes
+        (True, False)
     """
     if z.ndim != 2 or len(z) == 0 or z.shape[1] != prior.latent_dim:
         raise ValueError(f"expected codes of shape (n, {prior.latent_dim}), n >= 1, got {tuple(z.shape)}")

@@ -79,6 +79,15 @@ def edit_leakage(
 
     Raises:
         ValueError: A measure returns another shape, NaN or a constant, data are fewer than two, or a name is unknown.
+
+    Example:
+        >>> import torch
+        >>> x = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
+        >>> edited = x + torch.tensor([1.0, 0.0])
+        >>> attributes = {"first": lambda x: x[:, 0], "second": lambda x: x[:, 1]}
+        >>> found = edit_leakage(attributes, x, edited, intended=["first"])
+        >>> found.leaked, [row.moved for row in found.shifts]
+        ((), [True, False])
     """
     if not attributes or not set(intended) <= set(attributes):
         raise ValueError(f"expected attributes, and intended ones among {[*attributes]}, got {[*intended]}")

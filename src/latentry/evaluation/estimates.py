@@ -30,6 +30,10 @@ def mean_estimate(a: Float[Tensor, "n"], level: float = 0.95, *, variance_inflat
 
     Raises:
         ValueError: There are fewer than two observations, or the level is outside (0, 1).
+
+    Example:
+        >>> mean_estimate(torch.tensor([1.0, 2.0, 3.0]))
+        Interval(value=2.0, low=-0.4841377117503298, high=4.48413771175033)
     """
     if len(a) < 2 or not 0 < level < 1:
         raise ValueError(f"expected at least two observations and a level in (0, 1), got {len(a)} and {level}")
@@ -46,6 +50,10 @@ def ratio_estimate(
 
     Raises:
         ValueError: As in `mean_estimate`, or the mean of b is 0.
+
+    Example:
+        >>> print(ratio_estimate(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([2.0, 4.0, 8.0])))
+        0.5 [0.5, 0.5]
     """
     below = b.double().mean().item()
     if below == 0:
@@ -62,6 +70,10 @@ def median_estimate(
 
     Raises:
         ValueError: There are no observations, or the level is outside (0, 1).
+
+    Example:
+        >>> print(median_estimate(torch.arange(21.0)))
+        10 [5, 15]
     """
     if len(a) == 0 or not 0 < level < 1:
         raise ValueError(f"expected at least one observation and a level in (0, 1), got {len(a)} and {level}")

@@ -91,6 +91,11 @@ class CallableExtractor:
         expects: Range of images that it takes; None leaves it open.
 
     What it returns may be a tensor or what `latentry.answers` says.
+
+    Example:
+        >>> pixels = CallableExtractor(lambda x: x.flatten(1), name="pixels")
+        >>> pixels.extract(torch.zeros(2, 1, 3, 3)).features.shape
+        torch.Size([2, 9])
     """
 
     def __init__(
@@ -280,7 +285,12 @@ def eight_bit_colour(x: Shaped[Tensor, "n c h w"]) -> UInt8[Tensor, "n 3 h w"]:
 
 
 def as_extractor(extractor: Extractor | FeatureExtractor) -> Extractor:
-    """The extractor itself, or any callable made one."""
+    """The extractor itself, or any callable made one.
+
+    Example:
+        >>> as_extractor(lambda x: x.flatten(1)).extract(torch.zeros(2, 1, 3, 3)).features.shape
+        torch.Size([2, 9])
+    """
     # isinstance would work the fingerprint out only to see that it is there
     return cast(Extractor, extractor) if hasattr(extractor, "extract") else CallableExtractor(extractor)
 

@@ -19,7 +19,12 @@ OFFICIAL_COUNT = 256
 
 @dataclass(frozen=True)
 class Check:
-    """One test of the report."""
+    """One test of the report.
+
+    Example:
+        >>> Check("elements, KS", 0.02, 0.4, 1.0, "std 1.00", "they are wider than the prior").adjusted_p_value
+        1.0
+    """
 
     name: str
     """What is tested and how, such as "elements, KS"."""
@@ -37,7 +42,15 @@ class Check:
 
 @dataclass(frozen=True, repr=False)
 class GoodnessOfFit(Shown):
-    """How well codes fit a prior."""
+    """How well codes fit a prior.
+
+    Example:
+        >>> from latentry.evaluation.codes import goodness_of_fit
+        >>> from latentry.priors import Normal
+        >>> fit = goodness_of_fit(2 * Normal(16).sample(50), Normal(16))
+        >>> fit.passes, round(fit.std), fit.prior_std
+        (False, 2, 1.0)
+    """
 
     statistic: float
     """Pooled Kolmogorov-Smirnov distance of all elements, in [0, 1]."""

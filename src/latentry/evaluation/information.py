@@ -106,6 +106,12 @@ def information_from_posterior(log_probs: Float[Tensor, "n k"], y: Int[Tensor, "
 
     Raises:
         ValueError: Shapes do not fit each other.
+
+    Example:
+        >>> import math
+        >>> log_probs = torch.tensor([[0.9, 0.1], [0.1, 0.9]]).log()
+        >>> print(information_from_posterior(log_probs.repeat(50, 1), torch.tensor([0, 1]).repeat(50)))
+        0.588 [0.588, 0.588]
     """
     if log_probs.shape[:1] != y.shape or len(y) < 2:
         raise ValueError(f"expected a row for each of two labels or more, got {tuple(log_probs.shape)} for {len(y)} labels")

@@ -62,6 +62,12 @@ def monotonicity(
     Raises:
         ValueError: The direction does not fit the codes, is zero or not finite, there are fewer than two increasing
             distances, or the attribute returns another shape or NaN.
+
+    Example:
+        >>> z = torch.zeros(3, 2)
+        >>> found = monotonicity(lambda z: z.exp(), lambda x: x[:, 0], z, torch.tensor([1.0, 0.0]))
+        >>> found.median.value, found.rising.value
+        (1.0, 1.0)
     """
     check_codes(z)
     steps = torch.linspace(-3, 3, 13, dtype=torch.float64) if distances is None else distances

@@ -175,6 +175,13 @@ def prior_kept(
 
     Raises:
         ValueError: As in `goodness_of_fit`, or a code is zero.
+
+    Example:
+        >>> from latentry.priors import Normal
+        >>> z = Normal(32).sample(300, rng=torch.Generator().manual_seed(0))
+        >>> kept = prior_kept(z, -z, Normal(32))
+        >>> kept.before.passes, kept.after.passes
+        (True, True)
     """
     norm, moved = z.norm(dim=1), z_edited.norm(dim=1)
     if not norm.all():

@@ -50,7 +50,14 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, repr=False)
 class PathCodes(Told):
-    """Codes of one rule and one set of weights."""
+    """Codes of one rule and one set of weights.
+
+    Example:
+        >>> from latentry.priors import Normal
+        >>> at_prior = next(path_codes(Normal(4), n=10))
+        >>> at_prior.rule, at_prior.weights, at_prior.z.shape
+        (None, (1.0,), torch.Size([10, 4]))
+    """
 
     rule: Rule | None
     """How they were combined; None for codes of the prior as they are drawn."""
@@ -64,7 +71,13 @@ class PathCodes(Told):
 
 @dataclass(frozen=True, repr=False)
 class PathPoint(Generic[Answer]):
-    """What `evaluate_paths` found for one rule and one set of weights."""
+    """What `evaluate_paths` found for one rule and one set of weights.
+
+    Example:
+        >>> from latentry.evaluation.proportions import Share
+        >>> PathPoint("lerp", (0.5, 0.5), Share(0.4, 0.3, 0.5, 100), None)
+        PathPoint(lerp, t = 0.5: 40 % of codes rejected)
+    """
 
     rule: Rule | None
     """How codes were combined; None for codes of the prior as they are drawn."""
@@ -95,7 +108,14 @@ class PathPoint(Generic[Answer]):
 
 
 class PathReport(Shown, tuple[PathPoint[Any], ...]):
-    """A generator at its prior and along paths: a `PathPoint` for the prior, then one for every rule and step."""
+    """A generator at its prior and along paths: a `PathPoint` for the prior, then one for every rule and step.
+
+    Example:
+        >>> from latentry.priors import Normal
+        >>> report = evaluate_paths(torch.sin, Normal(8), None, rules=["lerp"], t=[0.5], n=50)
+        >>> len(report), report[0].name
+        (2, 'prior')
+    """
 
     __slots__ = ()
 
@@ -148,6 +168,11 @@ def path_codes(
 
     Raises:
         ValueError: `n` is below 1, there is nothing to do or no such choice of labels, or as in `latentry.priors.combine`.
+
+    Example:
+        >>> from latentry.priors import Normal
+        >>> [(codes.rule, codes.weights) for codes in path_codes(Normal(4), rules=["lerp"], t=[0.5], n=10)]
+        [(None, (1.0,)), ('lerp', (0.5, 0.5))]
     """
     mixes = [(1 - step, step) for step in t] + [tuple(map(float, weights)) for weights in combinations]
     if n < 1 or not rules or not all(mixes):
@@ -184,6 +209,11 @@ def rejected_codes(
         level: Chance to reject a true code.
         y: Labels of the codes; drawn from p(y | z) where they are not given.
         rng: Draws the labels, on the device of the codes; without one they are the same at every call.
+
+    Example:
+        >>> from latentry.priors import Normal
+        >>> rejected_codes(torch.zeros(10, 64), Normal(64)).value
+        1.0
     """
     u = coordinates_of_prior(z.detach(), prior, y, rng=rng).u
     return share(ks_statistic(u) > ks_quantile(1 - level, z.shape[1]))
@@ -222,6 +252,13 @@ def evaluate_paths(
     Raises:
         ValueError: The batch size is below 1, the reference is in another range than what the generator makes, or as in
             `path_codes`.
+
+    Example:
+        >>> from latentry.priors import Normal
+        >>> rng = torch.Generator().manual_seed(0)
+        >>> report = evaluate_paths(torch.sin, Normal(64), None, rules=["lerp", "transport"], t=[0.5], rng=rng)
+        >>> [(point.name, point.rejected.value > 0.1) for point in report]
+        [('prior', False), ('lerp, t = 0.5', True), ('transport, t = 0.5', False)]
     """
     if batch_size < 1:
         raise ValueError(f"expected batch_size >= 1, got {batch_size}")

@@ -17,6 +17,10 @@ def default_probes(size: int, seed: int) -> dict[str, Any]:
     Args:
         size: Number of codes that a probe is fitted to.
         seed: Seed of the perceptron's weights.
+
+    Example:
+        >>> [*default_probes(100, seed=0)]
+        ['logistic', 'neighbours', 'perceptron']
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
@@ -35,6 +39,10 @@ def strong_probes(size: int, seed: int) -> dict[str, Any]:
     Args:
         size: Number of codes that a probe is fitted to.
         seed: Seed of weights and splits.
+
+    Example:
+        >>> [*strong_probes(100, seed=0)]
+        ['logistic', 'neighbours', 'perceptron', 'deep perceptron', 'trees']
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
@@ -62,7 +70,14 @@ def strong_probes(size: int, seed: int) -> dict[str, Any]:
 
 
 def fitted(probe: Any, z: Float[np.ndarray, "n d"], y: Int[np.ndarray, "n"]) -> Any:
-    """A fresh copy of a probe, fitted to standardised codes; it takes part as it is where it has not converged."""
+    """A fresh copy of a probe, fitted to standardised codes; it takes part as it is where it has not converged.
+
+    Example:
+        >>> import numpy as np
+        >>> z, y = np.array([[-2.0], [-1.0], [1.0], [2.0]]), np.array([0, 0, 1, 1])
+        >>> fitted(default_probes(4, 0)["logistic"], z, y).predict([[3.0]])
+        array([1])
+    """
     from sklearn.base import clone
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.pipeline import make_pipeline

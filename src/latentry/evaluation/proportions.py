@@ -26,7 +26,12 @@ __all__ = ["Share", "share", "wilson_interval"]
 
 @dataclass(frozen=True)
 class Share(Interval):
-    """A share in [0, 1] and its Wilson interval."""
+    """A share in [0, 1] and its Wilson interval.
+
+    Example:
+        >>> print(Share(0.25, 0.2, 0.3, trials=100))
+        25.0% [20.0%, 30.0%]
+    """
 
     trials: int
     """Number of trials."""
@@ -42,6 +47,11 @@ def wilson_interval(estimate: float, trials: float, quantile: float) -> tuple[fl
         estimate: The share, in [0, 1].
         trials: Number of trials; for shares of dependent trials, the number of independent ones with the same variance.
         quantile: Half-width in standard errors, q.
+
+    Example:
+        >>> low, high = wilson_interval(1.0, trials=20.0, quantile=1.96)
+        >>> round(low, 3), round(high, 3)
+        (0.839, 1.0)
     """
     q2 = quantile**2 / trials
     centre = (estimate + q2 / 2) / (1 + q2)
@@ -59,6 +69,11 @@ def share(successes: Bool[Tensor, "n"], level: float = 0.95, *, variance_inflati
 
     Raises:
         ValueError: There are no trials, or the level is outside (0, 1).
+
+    Example:
+        >>> import torch
+        >>> print(share(torch.tensor([True, True, False, True])))
+        75.0% [30.1%, 95.4%]
     """
     trials = len(successes)
     if trials == 0 or not 0 < level < 1:

@@ -70,6 +70,15 @@ def _joined(a: Moments | None, b: Moments) -> Moments:
 
 
 def batches_of(name: str, source: SampleSource, count: int, batch_size: int) -> Iterator[Tensor]:
+    """Batches of samples that are given as a tensor, as batches, or by a sampler of as many as it is asked for.
+
+    Raises:
+        ValueError: They are none of these.
+
+    Example:
+        >>> [len(batch) for batch in batches_of("generated", lambda n: torch.zeros(n, 2), count=5, batch_size=2)]
+        [2, 2, 1]
+    """
     if isinstance(source, Tensor) or hasattr(source, "__array__") or _is_of_numbers(source):
         yield from as_tensor(f"{name} samples", source).split(batch_size)
     elif callable(source):
@@ -109,6 +118,11 @@ def _is_of_numbers(source: Any) -> bool:
 def gather(
     side: GatheredSample, batches: Iterator[Tensor], extractor: Extractor, max_rows: int, rng: torch.Generator
 ) -> GatheredSample:
+    """The sample, with what its batches add to it.
+
+    Raises:
+        ValueError: Rows or their features are not such as can be compared.
+    """
     extract = Watched(extractor.extract)
     for x in batches:
         if len(x) == 0:
@@ -154,10 +168,12 @@ def _bad_rows(x: Tensor, start: int) -> str:
 
 
 def all_moments(side: GatheredSample) -> Moments:
+    """Moments of the features of all rows."""
     return merge_all(block for block in side.blocks if block is not None)
 
 
 def is_constant(side: GatheredSample) -> bool:
+    """Whether all features are equal, but for rounding."""
     gathered = all_moments(side)
     eps = torch.finfo(side.rows.dtype).eps
     return bool(gathered.scatter.trace() <= gathered.count * (eps * gathered.mean).square().sum())

@@ -12,7 +12,12 @@ __all__ = ["SampleEstimate", "SampleReport", "check_comparable"]
 
 @dataclass(frozen=True)
 class SampleEstimate(Interval):
-    """A number about samples, as it is usually reported, and its sampling interval."""
+    """A number about samples, as it is usually reported, and its sampling interval.
+
+    Example:
+        >>> print(SampleEstimate(12.3456, 11.0, 13.0, 0.95, "block jackknife", 1000, 1000))
+        12.35 [11, 13]
+    """
 
     level: float
     """How often such an interval holds what it is for."""

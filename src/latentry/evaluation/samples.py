@@ -86,6 +86,15 @@ def evaluate_samples(
         ValueError: A sample is too small for k, holds NaN, or does not suit the extractor; the two are evidently in
             different ranges, such as [0, 1] and [-1, 1]; the reference's features are all equal; the two samples have
             features of different length; or a setting is out of its range.
+
+    Example:
+        >>> rng = torch.Generator().manual_seed(0)
+        >>> data, near = torch.randn(2, 300, 4, generator=rng)
+        >>> report = evaluate_samples(near, data, lambda x: x)
+        >>> [*report.estimates][:3]
+        ['frechet_distance', 'frechet_distance_limit', 'kernel_distance']
+        >>> evaluate_samples(near + 3, data, lambda x: x).frechet_distance.value > report.frechet_distance.value
+        True
     """
     if blocks < 2 or halves < 2 or count < 1 or batch_size < 1 or neighbours < 1 or max_rows < 2 * neighbours + 2:
         raise ValueError(

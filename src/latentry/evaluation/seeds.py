@@ -24,7 +24,12 @@ __all__ = ["SeedInterval", "difference_over_seeds", "mean_over_seeds"]
 
 @dataclass(frozen=True)
 class SeedInterval(Interval):
-    """A mean over seeds with its Student interval."""
+    """A mean over seeds with its Student interval.
+
+    Example:
+        >>> mean_over_seeds({0: 1.0, 1: 2.0, 2: 3.0}).seeds
+        (0, 1, 2)
+    """
 
     level: float
     """How often such an interval holds the mean over all seeds."""
@@ -46,6 +51,10 @@ def mean_over_seeds(values: Mapping[int, float], level: float = 0.95) -> SeedInt
 
     Raises:
         ValueError: There are fewer than two seeds, a value is not finite, or the level is outside (0, 1).
+
+    Example:
+        >>> print(mean_over_seeds({0: 0.91, 1: 0.93, 2: 0.92}))
+        0.92 [0.8952, 0.9448] over 3 seeds
     """
     return _interval(values, level, paired=False)
 
@@ -55,6 +64,11 @@ def difference_over_seeds(first: Mapping[int, float], second: Mapping[int, float
 
     Raises:
         ValueError: The seeds differ, are fewer than two, a value is not finite, or the level is outside (0, 1).
+
+    Example:
+        >>> found = difference_over_seeds({0: 0.9, 1: 0.8}, {0: 0.7, 1: 0.6})
+        >>> found.paired, round(found.value, 6)
+        (True, 0.2)
     """
     if first.keys() != second.keys():
         raise ValueError(

@@ -63,6 +63,12 @@ def subspace_capture(
 
     Raises:
         ValueError: As in `probe_accuracy`; the basis does not fit the codes, or is zero; the codes do not vary.
+
+    Example:
+        >>> z = torch.randn(1000, 4, generator=torch.Generator().manual_seed(0))
+        >>> found = subspace_capture(z, torch.eye(4)[:1])
+        >>> found.isotropic_variance, 0.25 in found.variance
+        (0.25, True)
     """
     check_codes(z)
     if basis.shape[1] != z.shape[1] or not basis.isfinite().all() or not basis.any():

@@ -44,6 +44,10 @@ def score_terms(probabilities: Float[Tensor, "n c"]) -> Float[Tensor, "n c_plus_
 
     Raises:
         ValueError: Rows are no probabilities: negative, not finite, or with a sum that is not 1.
+
+    Example:
+        >>> score_terms(torch.tensor([[0.5, 0.5]]))
+        tensor([[-0.6931,  0.5000,  0.5000]], dtype=torch.float64)
     """
     p = probabilities.detach().double()
     sums = p.sum(1)
@@ -59,6 +63,13 @@ def class_score(terms: Moments) -> ClassScore:
     """Inception-style score from the moments of `score_terms`.
 
     Reference: Salimans et al. (2016), section 4.
+
+    Example:
+        >>> import math
+        >>> from latentry.numerics.moments import moments
+        >>> sure = torch.eye(2).repeat(500, 1)
+        >>> round(math.exp(class_score(moments(score_terms(sure))).log_value), 3)
+        2.0
     """
     mean, covariance = terms.mean[1:], terms.covariance
     seen = mean > 0

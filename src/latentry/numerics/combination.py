@@ -158,6 +158,10 @@ def continuous_divergence(p: Float[Tensor, "n"], weights: Sequence[float]) -> fl
     On a lattice of cells that the scaled bins fill, the density of a sum of two is piecewise linear, and the logarithm of a
     linear function has an integral in closed form: for two weights with a common denominator the result is exact. Otherwise
     the error falls with the cells' width, 1/16 bin or less.
+
+    Example:
+        >>> round(continuous_divergence(torch.ones(4, dtype=torch.float64) / 4, (0.5, 0.5)), 4)
+        0.3069
     """
     steps = [w for w in weights if w]
     m = _common_denominator(tuple(steps)) or _LATTICE

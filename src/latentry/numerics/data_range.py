@@ -87,6 +87,9 @@ def check_range(x: Shaped[Tensor, "n *s"], x_own: Shaped[Tensor, "k *t"], ends: 
     Raises:
         ValueError: Both sides show signs of a range, and not of the same one; the message says how to convert. Or most data
             are out of the reach of the generator.
+
+    Example:
+        >>> check_range(torch.rand(4, 1, 8, 8) * 2 - 1, torch.rand(4, 1, 8, 8) * 2 - 1)
     """
     given, made = apparent_range(x), (None if ends is None else _named(ends)) or apparent_range(x_own)
     own = x_own[:_LOOKED_AT].detach().float().flatten(1)

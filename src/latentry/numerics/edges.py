@@ -23,7 +23,12 @@ __all__ = ["log_density_on", "log_normal_cdf", "log_of_probability", "quantile_w
 def log_density_on(
     low: int | float, high: int | float, value: Float[Tensor, "*s"], log_density: Float[Tensor, "*s"]
 ) -> Float[Tensor, "*s"]:
-    """A log density on the support [low, high]: -inf outside, and NaN for NaN."""
+    """A log density on the support [low, high]: -inf outside, and NaN for NaN.
+
+    Example:
+        >>> log_density_on(0.0, 1.0, torch.tensor([0.5, 2.0]), torch.tensor([0.1, 0.1]))
+        tensor([0.1000,   -inf])
+    """
     inside = (value >= low) & (value <= high) & value.isfinite()
     return torch.where(inside, log_density, torch.where(value.isnan(), value, -math.inf))
 
@@ -31,18 +36,34 @@ def log_density_on(
 def quantile_within(
     low: int | float, high: int | float, u: Float[Tensor, "*s"], quantile: Float[Tensor, "*s"]
 ) -> Float[Tensor, "*s"]:
-    """Quantiles of the probabilities u: the ends of the support at 0 and 1, and NaN outside [0, 1]."""
+    """Quantiles of the probabilities u: the ends of the support at 0 and 1, and NaN outside [0, 1].
+
+    Example:
+        >>> u = torch.tensor([0.0, 0.5, 2.0])
+        >>> quantile_within(0.0, 4.0, u, 4 * u)
+        tensor([0., 2., nan])
+    """
     inside = torch.where(u <= 0, low, torch.where(u >= 1, high, quantile.clamp(low, high)))
     return torch.where((u >= 0) & (u <= 1), inside, math.nan)
 
 
 def log_of_probability(p: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-    """log p for p >= 0, with a slope of 0 where it is -inf."""
+    """log p for p >= 0, with a slope of 0 where it is -inf.
+
+    Example:
+        >>> log_of_probability(torch.tensor([0.0, 1.0]))
+        tensor([-inf, 0.])
+    """
     return torch.where(p <= 0, -math.inf, torch.where(p <= 0, 1, p).log())
 
 
 def log_normal_cdf(x: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-    """log Phi(x), and its slope, accurate at any distance."""
+    """log Phi(x), and its slope, accurate at any distance.
+
+    Example:
+        >>> log_normal_cdf(torch.tensor([-40.0, 0.0]))
+        tensor([-8.0461e+02, -6.9315e-01])
+    """
     far, near = x.clamp(max=-1), x.clamp(min=-1)
     below = (torch.special.erfcx(-far / math.sqrt(2)) / 2).log() - far.square() / 2
     above = torch.log1p(-torch.special.erfc(near / math.sqrt(2)) / 2)

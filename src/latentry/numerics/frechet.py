@@ -44,6 +44,12 @@ def frechet_distance(generated: Moments, reference: Moments) -> Float[Tensor, ""
 
     Raises:
         ValueError: The samples have different dimensions, or one has a single row.
+
+    Example:
+        >>> from latentry.numerics.moments import moments
+        >>> x = torch.randn(500, 3, generator=torch.Generator().manual_seed(0))
+        >>> frechet_distance(moments(x), moments(x + 1))
+        tensor(3.0000, dtype=torch.float64)
     """
     return gaussian_frechet_distance(generated.mean, generated.covariance, reference.mean, reference.covariance)
 
@@ -60,6 +66,11 @@ def gaussian_frechet_distance(
 
     Raises:
         ValueError: The Gaussians have different dimensions.
+
+    Example:
+        >>> a, b = torch.zeros(2), torch.ones(2)
+        >>> gaussian_frechet_distance(a, torch.eye(2), b, 4 * torch.eye(2))
+        tensor(4., dtype=torch.float64)
     """
     if mean1.shape != mean2.shape:
         raise ValueError(

@@ -61,6 +61,12 @@ def group_moments(x: Float[Tensor, "n d"], weights: Float[Tensor, "n k"]) -> Gro
 
     Raises:
         ValueError: There are no rows, they are not finite, or weights are no shares.
+
+    Example:
+        >>> found = group_moments(torch.tensor([[0.0], [2.0], [9.0]]), torch.eye(2)[[0, 0, 1]])
+        >>> found.means, found.counts
+        (tensor([[1.],
+                [9.]], dtype=torch.float64), tensor([2, 1]))
     """
     if not ((weights >= 0).all() and (weights.sum(1) - 1).abs().max() < 1e-3):  # NaN too
         raise ValueError("expected weights >= 0 that sum to 1 in each row; take a softmax of logits")

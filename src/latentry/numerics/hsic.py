@@ -25,7 +25,12 @@ _WIDTHS = (0.25, 1.0, 4.0)
 
 
 def gaussian_kernel(z: Float[Tensor, "n d"]) -> Float[Tensor, "n n"]:
-    """Mean of Gaussians of three widths."""
+    """Mean of Gaussians of three widths.
+
+    Example:
+        >>> gaussian_kernel(torch.tensor([[0.0], [0.0], [1.0]])).shape
+        torch.Size([3, 3])
+    """
     squared = (z[:, None] - z).square().sum(2)
     n = len(z)
     scale = (squared.detach().sum() / max(1, n * (n - 1))).clamp(min=torch.finfo(z.dtype).tiny)
@@ -33,7 +38,14 @@ def gaussian_kernel(z: Float[Tensor, "n d"]) -> Float[Tensor, "n n"]:
 
 
 def label_kernel(y: Int[Tensor, "n"]) -> Float[Tensor, "n n"]:
-    """1 for two data of one label, 0 for others."""
+    """1 for two data of one label, 0 for others.
+
+    Example:
+        >>> label_kernel(torch.tensor([0, 0, 1]))
+        tensor([[1., 1., 0.],
+                [1., 1., 0.],
+                [0., 0., 1.]])
+    """
     return (y[:, None] == y).to(torch.get_default_dtype())
 
 
@@ -41,6 +53,11 @@ def centred_alignment(k: Float[Tensor, "n n"], l: Float[Tensor, "n n"]) -> Float
     """Normalised HSIC of two kernels on the same data, in [0, 1]; 0 where one is constant.
 
     Reference: Cortes et al. (2012), definition 4.
+
+    Example:
+        >>> k = label_kernel(torch.tensor([0, 0, 1, 1]))
+        >>> centred_alignment(k, k)
+        tensor(1.)
     """
     k, l = _centred(k), _centred(l)  # noqa: E741
     size = (k.square().sum() * l.square().sum()).clamp(min=torch.finfo(k.dtype).tiny).sqrt()

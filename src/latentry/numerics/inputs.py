@@ -44,6 +44,14 @@ def checked(
         differentiable: Whether tensors keep their graph.
         any_value: Names of arguments that may hold NaN and infinity.
         any_length: Names of arguments whose last axis d is not the length of codes of the argument `prior`.
+
+    Example:
+        >>> from jaxtyping import Float
+        >>> @checked()
+        ... def mean_square(z: Float[Tensor, "n d"]) -> Tensor:
+        ...     return z.square().mean(1)
+        >>> mean_square([[3.0, 4.0]])
+        tensor([12.5000])
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -84,6 +92,10 @@ def as_tensor(name: str, value: Any, dtype: torch.dtype | None = None) -> Tensor
 
     Raises:
         ValueError: It is nothing of these, not rectangular, sparse, or without values.
+
+    Example:
+        >>> as_tensor("codes", [[1.0, 2.0]])
+        tensor([[1., 2.]])
     """
     if isinstance(value, Tensor) and (value.layout != torch.strided or value.is_quantized or value.is_meta):
         got = "one without values" if value.is_meta else str(value.layout)
@@ -105,6 +117,10 @@ def as_attributes(a: Tensor) -> Tensor:
 
     Raises:
         ValueError: There are other values, or 0 and 1 alone, so that 0 may mean either.
+
+    Example:
+        >>> as_attributes(torch.tensor([True, False]))
+        tensor([ 1, -1])
     """
     if a.dtype == torch.bool:
         return 2 * a.long() - 1

@@ -70,12 +70,22 @@ def half_sample_variance(halves: Float[Tensor, "s"]) -> float:
     The delete-d jackknife at d = n / 2: its factor (n - d) / d is one, so that it is the plain variance of the values.
 
     Reference: Shao and Wu (1989).
+
+    Example:
+        >>> import torch
+        >>> half_sample_variance(torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64))
+        1.0
     """
     return halves.var(correction=1).item()
 
 
 def student_quantile(level: float, freedom: int | float) -> float:
-    """Half-width, in standard errors, of a two-sided Student interval."""
+    """Half-width, in standard errors, of a two-sided Student interval.
+
+    Example:
+        >>> round(student_quantile(0.95, 9), 3), round(student_quantile(0.95, float("inf")), 3)
+        (2.262, 1.96)
+    """
     if not 0 < level < 1:
         raise ValueError(f"expected a level in (0, 1), got {level}")
     return float(stdtrit(freedom, (1 + level) / 2))

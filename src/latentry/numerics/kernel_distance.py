@@ -52,6 +52,11 @@ def kernel_distance(generated: Float[Tensor, "n d1"], reference: Float[Tensor, "
 
     Raises:
         ValueError: The samples have different dimensions, or one has fewer than three rows.
+
+    Example:
+        >>> x, y = torch.randn(2, 200, 4, generator=torch.Generator().manual_seed(0))
+        >>> kernel_distance(x, y + 2).value > kernel_distance(x, y).value
+        True
     """
     if generated.shape[1] != reference.shape[1]:
         raise ValueError(

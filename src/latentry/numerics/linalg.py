@@ -27,6 +27,10 @@ def symmetric_eigh(a: Float[Tensor, "d d"]) -> tuple[Float[Tensor, "d"], Float[T
 
     Raises:
         ValueError: The matrix holds NaN or infinity.
+
+    Example:
+        >>> symmetric_eigh(torch.diag(torch.tensor([1.0, 3.0])))[0]
+        tensor([3., 1.])
     """
     if not a.isfinite().all():
         raise ValueError("expected a finite symmetric matrix, got NaN or infinity; look for them in the data")
@@ -36,7 +40,13 @@ def symmetric_eigh(a: Float[Tensor, "d d"]) -> tuple[Float[Tensor, "d"], Float[T
 
 
 def with_fixed_signs(rows: Float[Tensor, "k d"]) -> Float[Tensor, "k d"]:
-    """Rows with the sign that makes their largest entry positive, the first of those that are as large."""
+    """Rows with the sign that makes their largest entry positive, the first of those that are as large.
+
+    Example:
+        >>> with_fixed_signs(torch.tensor([[-2.0], [1.0]]))
+        tensor([[2.],
+                [1.]])
+    """
     if rows.numel() == 0:
         return rows
     sizes = rows.abs()
@@ -45,7 +55,13 @@ def with_fixed_signs(rows: Float[Tensor, "k d"]) -> Float[Tensor, "k d"]:
 
 
 def gram(x: Float[Tensor, "n d"]) -> Float[Tensor, "d d"]:
-    """X^T X, on the CPU by numpy, which sees that both factors are one and computes one triangle; torch does not."""
+    """X^T X, on the CPU by numpy, which sees that both factors are one and computes one triangle; torch does not.
+
+    Example:
+        >>> gram(torch.tensor([[1.0, 0.0], [1.0, 1.0]]))
+        tensor([[2., 1.],
+                [1., 1.]])
+    """
     if x.device.type != "cpu":
         return x.mT @ x
     array = x.detach().numpy()

@@ -156,7 +156,12 @@ def largest_expectation(s: Float[Tensor, "n"], cap: Float[Tensor, "n"]) -> float
 
 
 def roughness(p: Float[Tensor, "n"]) -> tuple[float, Float[Tensor, "n"]]:
-    """Squared second differences over squared masses, in [0, 16], and the gradient."""
+    """Squared second differences over squared masses, in [0, 16], and the gradient.
+
+    Example:
+        >>> roughness(torch.full((8,), 0.125))
+        (0.0, tensor([0., 0., 0., 0., 0., 0., 0., 0.]))
+    """
     second = p.diff(n=2)
     size = float(p @ p)
     value = float(second @ second) / size

@@ -29,7 +29,12 @@ __all__ = ["Moments", "merge_all", "merge_moments", "moments"]
 
 @dataclass(frozen=True)
 class Moments:
-    """First two moments of a sample."""
+    """First two moments of a sample.
+
+    Example:
+        >>> moments(torch.tensor([[0.0, 1.0], [2.0, 1.0]])).mean
+        tensor([1., 1.], dtype=torch.float64)
+    """
 
     count: int
     """Number of rows, n."""
@@ -51,6 +56,11 @@ def moments(x: Float[Tensor, "n d"]) -> Moments:
 
     Raises:
         ValueError: There are no rows, or they hold NaN or infinity.
+
+    Example:
+        >>> moments(torch.tensor([[0.0, 1.0], [2.0, 1.0]])).covariance
+        tensor([[2., 0.],
+                [0., 0.]], dtype=torch.float64)
     """
     if len(x) == 0:
         raise ValueError("expected at least one row, got none; leave empty batches out")
@@ -62,7 +72,14 @@ def moments(x: Float[Tensor, "n d"]) -> Moments:
 
 
 def merge_moments(a: Moments, b: Moments) -> Moments:
-    """Moments of both samples together; exact, whatever the split."""
+    """Moments of both samples together; exact, whatever the split.
+
+    Example:
+        >>> x = torch.arange(12.0).view(6, 2)
+        >>> merged = merge_moments(moments(x[:2]), moments(x[2:]))
+        >>> merged.count, torch.allclose(merged.mean, x.double().mean(0))
+        (6, True)
+    """
     count = a.count + b.count
     step = b.mean - a.mean
     scatter = torch.addr(a.scatter + b.scatter, step, step, alpha=a.count * b.count / count)
@@ -70,5 +87,11 @@ def merge_moments(a: Moments, b: Moments) -> Moments:
 
 
 def merge_all(parts: Iterable[Moments]) -> Moments:
-    """Moments of one or more samples together."""
+    """Moments of one or more samples together.
+
+    Example:
+        >>> x = torch.arange(12.0).view(6, 2)
+        >>> merge_all(moments(part) for part in x.split(2)).mean
+        tensor([5., 6.], dtype=torch.float64)
+    """
     return reduce(merge_moments, parts)

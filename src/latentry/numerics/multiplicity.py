@@ -33,6 +33,10 @@ def holm(p: Float[Tensor, "m"]) -> Float[Tensor, "m"]:
     """Adjusted p-values, in the order of `p`.
 
     Reference: Holm (1979).
+
+    Example:
+        >>> holm(torch.tensor([0.01, 0.04, 0.5]))
+        tensor([0.0300, 0.0800, 0.5000])
     """
     ordered, places = p.sort()
     factors = torch.arange(len(p), 0, -1, dtype=p.dtype, device=p.device)
@@ -45,6 +49,11 @@ def higher_criticism(p: Float[Tensor, "n"]) -> float:
     """HC of p-values; those below 1e-100 count as that, so that it is finite.
 
     Reference: Donoho and Jin (2004), eq. 1.4, with half of the p-values.
+
+    Example:
+        >>> p = (torch.arange(100, dtype=torch.float64) + 0.5) / 100
+        >>> higher_criticism(p) < 1, higher_criticism(p**3) > 5
+        (True, True)
     """
     n = len(p)
     ordered = p.double().sort().values[: _counted(n)].clamp(1e-100, 1 - 1e-16)
@@ -56,6 +65,10 @@ def higher_criticism_p_value(statistic: float, n: int) -> float:
     """Probability that n independent uniform p-values have an HC at least this large; exact.
 
     Below 1e-7 the union bound over i is returned instead, which is tight there.
+
+    Example:
+        >>> higher_criticism_p_value(10.0, 256) < 0.05
+        True
     """
     if statistic <= 0:
         return 1.0

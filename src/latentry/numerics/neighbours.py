@@ -71,6 +71,12 @@ def neighbour_metrics(
 
     Raises:
         ValueError: The samples have different dimensions, or no more than k rows.
+
+    Example:
+        >>> x, y = torch.randn(2, 200, 4, generator=torch.Generator().manual_seed(0))
+        >>> far = neighbour_metrics(x + 100, y, 5)
+        >>> far.precision, far.recall
+        (0.0, 0.0)
     """
     if generated.shape[1] != reference.shape[1]:
         raise ValueError(

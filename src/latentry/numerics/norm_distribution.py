@@ -64,6 +64,13 @@ def norm_cdfs(
         cdfs: Distribution functions of a coordinate, elementwise in double precision.
         d: Coordinates of a code.
         typical: Some norm that one of them has, where the ladder starts.
+
+    Example:
+        >>> from latentry.priors.univariate import NormalDistribution
+        >>> cdf = NormalDistribution().cdf
+        >>> norm, below, _ = norm_cdfs((cdf, cdf), 100, 10.0)
+        >>> round(norm[(below - 0.5).abs().argmin()].item(), 1)
+        10.0
     """
     cells = min(_MOST_CELLS, max(_FEWEST_CELLS, 2 ** (_CELLS_OF_A_COORDINATE * d - 1).bit_length()))
 

@@ -36,6 +36,11 @@ def gram_schmidt(v: Float[Tensor, "k d"]) -> Float[Tensor, "k d"]:
 
     Raises:
         ValueError: A row is a combination of those before it, or not finite; the message names the first such row.
+
+    Example:
+        >>> gram_schmidt(torch.tensor([[2.0, 0.0], [2.0, 3.0]]))
+        tensor([[1., 0.],
+                [0., 1.]])
     """
     _check_rows(v)
     rows, kept = _orthonormal(v.double())
@@ -55,6 +60,11 @@ def loewdin(v: Float[Tensor, "k d"]) -> Float[Tensor, "k d"]:
 
     Raises:
         ValueError: The rows are linearly dependent or not finite.
+
+    Example:
+        >>> loewdin(torch.tensor([[1.0, 0.2], [0.2, 1.0]])).round(decimals=4).abs()
+        tensor([[1., 0.],
+                [0., 1.]])
     """
     _check_rows(v)
     left, sizes, right = torch.linalg.svd(v.double(), full_matrices=False)
@@ -73,6 +83,11 @@ def complete(rows: Float[Tensor, "k d"], candidates: Float[Tensor, "c d"]) -> Fl
 
     Raises:
         ValueError: The rows are not orthonormal, or rows or candidates are not finite.
+
+    Example:
+        >>> complete(torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1.0]]))
+        tensor([[1., 0.],
+                [0., 1.]])
     """
     together = torch.cat([rows.double(), candidates.double()])
     if not together.isfinite().all():
@@ -82,7 +97,12 @@ def complete(rows: Float[Tensor, "k d"], candidates: Float[Tensor, "c d"]) -> Fl
 
 
 def orthogonal_complement(rows: Float[Tensor, "k d"]) -> Float[Tensor, "c d"]:
-    """Orthonormal rows that span all directions orthogonal to the given ones, which may be dependent."""
+    """Orthonormal rows that span all directions orthogonal to the given ones, which may be dependent.
+
+    Example:
+        >>> orthogonal_complement(torch.tensor([[1.0, 0.0, 0.0]])).shape
+        torch.Size([2, 3])
+    """
     if len(rows) == 0:
         return torch.eye(rows.shape[1], dtype=rows.dtype, device=rows.device)
     _, sizes, right = torch.linalg.svd(rows.double(), full_matrices=True)

@@ -89,6 +89,11 @@ def score_nodes(
     Args:
         breaks: Scores in any order; those beyond the widest are moved there.
         count: Nodes between two breaks.
+
+    Example:
+        >>> scores, chances = score_nodes(torch.tensor([-8.0, 0.0, 8.0], dtype=torch.float64))
+        >>> round(chances.sum().item(), 6), round((chances @ scores.square()).item(), 6)
+        (1.0, 1.0)
     """
     breaks = breaks.nan_to_num(nan=0.0).clamp(-WIDEST_SCORE, WIDEST_SCORE)
     ends = torch.full((*breaks.shape[:-1], 1), WIDEST_SCORE, dtype=breaks.dtype)
@@ -210,7 +215,12 @@ def divergences(
 def table_pair_density(
     probs: Float[Tensor, "n"], low: float, high: float, a: float, b: float, y: Float[Tensor, "m"]
 ) -> Float[Tensor, "m"]:
-    """Density at y of a X + b X', |a| >= |b| > 0, for X with these masses in equal bins of [low, high]; exact."""
+    """Density at y of a X + b X', |a| >= |b| > 0, for X with these masses in equal bins of [low, high]; exact.
+
+    Example:
+        >>> table_pair_density(torch.ones(1), -1.0, 1.0, 0.5, 0.5, torch.tensor([0.0, 0.5]))
+        tensor([1.0000, 0.5000])
+    """
     width = (high - low) / len(probs)
     below = torch.cat([probs.new_zeros(1), probs.cumsum(0)])
     edges = torch.linspace(low, high, len(probs) + 1, dtype=probs.dtype)
@@ -230,6 +240,10 @@ def table_pair_cdf(probs: Float[Tensor, "n"], low: float, high: float, a: float,
     """Distribution function of a X + b X', with a + b = 1, for X with these masses in equal bins of [low, high].
 
     Exact on cells as in `table_divergences`, and linear within them.
+
+    Example:
+        >>> table_pair_cdf(torch.ones(1), -1.0, 1.0, 0.5, 0.5)(torch.tensor([-1.0, 0.0, 1.0]))
+        tensor([0.0000, 0.5000, 1.0000])
     """
     bins = len(probs)
     cells = _cells(bins, b)
@@ -253,6 +267,11 @@ def table_divergences(probs: Float[Tensor, "n"], low: float, high: float, a: flo
 
     Exact to rounding where b is a fraction with a denominator up to 64; else q is taken as linear in a sixteenth of a bin.
     Both are finite: two draws from one bin land around that bin.
+
+    Example:
+        >>> divergence, variation = table_divergences(torch.ones(1, dtype=torch.float64), -1.0, 1.0, 0.5, 0.5)
+        >>> round(divergence, 4), round(1 - math.log(2), 4)
+        (0.3069, 0.3069)
     """
     cells = _cells(len(probs), b)
     y = torch.linspace(low, high, len(probs) * cells + 1, dtype=probs.dtype)

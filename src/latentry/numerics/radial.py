@@ -48,7 +48,12 @@ _PIECE = 2**20
 
 
 def log_sphere_area(d: int) -> float:
-    r"""Log of the area of the unit sphere in :math:`R^d`, :math:`2 \pi^{d/2} / \Gamma(d / 2)`."""
+    r"""Log of the area of the unit sphere in :math:`R^d`, :math:`2 \pi^{d/2} / \Gamma(d / 2)`.
+
+    Example:
+        >>> round(math.exp(log_sphere_area(2)) / math.pi, 6)
+        2.0
+    """
     return math.log(2) + 0.5 * d * math.log(math.pi) - math.lgamma(d / 2)
 
 
@@ -65,6 +70,12 @@ def norm_table(distribution: UnivariateDistribution, d: int, weights: tuple[floa
 
     Raises:
         ValueError: All weights are zero, or one is not finite.
+
+    Example:
+        >>> from latentry.priors.radius_distributions import NakagamiDistribution
+        >>> halfway = norm_table(NakagamiDistribution(8.0, 2.0), 16, (0.5, 0.5))
+        >>> halfway.cdf(torch.tensor([8.0], dtype=torch.float64).sqrt().log()).round(decimals=2)
+        tensor([0.5500], dtype=torch.float64)
     """
     if not any(weights) or not all(map(math.isfinite, weights)):
         raise ValueError(f"expected finite weights that are not all zero, got {weights}")

@@ -39,6 +39,10 @@ def conformal_p_value(score: Float[Tensor, "n"], known: Float[Tensor, "k"]) -> F
     """Chance that a score exchangeable with the known ones is as high; ties count against it, infinite scores are ranked.
 
     Reference: Vovk et al. (2005), section 2.2.
+
+    Example:
+        >>> conformal_p_value(torch.tensor([0.5, 9.0]), torch.arange(9.0))
+        tensor([0.9000, 0.1000])
     """
     below = torch.searchsorted(known.sort().values, score.contiguous())
     return (1 + len(known) - below).to(score.dtype) / (len(known) + 1)
@@ -58,6 +62,10 @@ def roc_auc(positive: Float[Tensor, "m"], negative: Float[Tensor, "n"], level: f
 
     Raises:
         ValueError: One sample is empty or holds NaN, or the level is outside (0, 1).
+
+    Example:
+        >>> print(f"{roc_auc(torch.tensor([2.0, 3.0, 4.0]), torch.tensor([0.0, 1.0, 2.5])):.2f}")
+        0.89 [0.40, 0.99]
     """
     m, n = len(positive), len(negative)
     if m == 0 or n == 0:

@@ -23,7 +23,12 @@ _FEW = 2**13
 
 
 def sorted_elements(z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-    """The elements of each code in ascending order, with a gradient."""
+    """The elements of each code in ascending order, with a gradient.
+
+    Example:
+        >>> sorted_elements(torch.tensor([[3.0, 1.0, 2.0]]))
+        tensor([[1., 2., 3.]])
+    """
     if z.device.type != "cpu" or z.dtype not in (torch.float32, torch.float64) or z.numel() < _FEW:
         return z.sort(dim=-1).values
     return z.gather(-1, _Order.apply(z))  # type: ignore[no-untyped-call]

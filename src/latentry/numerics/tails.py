@@ -60,7 +60,12 @@ class DensityDistribution(UnivariateDistribution, Protocol):
 
 
 def log_gamma_cdf(a: float, x: Array) -> Array:
-    """log P(a, x) for x >= 0 and a > 0."""
+    """log P(a, x) for x >= 0 and a > 0.
+
+    Example:
+        >>> np.exp(log_gamma_cdf(1.0, np.array([math.log(2)]))).round(6)
+        array([0.5])
+    """
     with np.errstate(divide="ignore"):
         near = np.log(special.gammainc(a, x))
         small = np.minimum(x, a)  # P underflows only there
@@ -69,7 +74,12 @@ def log_gamma_cdf(a: float, x: Array) -> Array:
 
 
 def log_gamma_sf(a: float, x: Array) -> Array:
-    """log Q(a, x) for x >= 0; -inf at infinity."""
+    """log Q(a, x) for x >= 0; -inf at infinity.
+
+    Example:
+        >>> log_gamma_sf(1.0, np.array([5.0, 5000.0]))
+        array([   -5., -5000.])
+    """
     upper = special.gammaincc(a, x)
     if np.all(upper > _UNDERFLOW):
         return np.log(upper)
@@ -83,7 +93,12 @@ def log_gamma_sf(a: float, x: Array) -> Array:
 
 
 def log_beta_cdf(a: float, b: float, x: Array) -> Array:
-    """log I_x(a, b) for x in [0, 1]."""
+    """log I_x(a, b) for x in [0, 1].
+
+    Example:
+        >>> np.exp(log_beta_cdf(1.0, 1.0, np.array([0.25])))
+        array([0.25])
+    """
     below = special.betainc(a, b, x)
     small = np.minimum(x, 0.5)  # I underflows only there, unless a is above 900
     with np.errstate(divide="ignore"):
@@ -110,7 +125,14 @@ class _Known(torch.autograd.Function):
 def differentiable(
     x: Float[Tensor, "*s"], value: Callable[[Tensor], Tensor], slope: Callable[[Tensor, Tensor], Tensor]
 ) -> Float[Tensor, "*s"]:
-    """y = f(x), elementwise, by a function without a gradient; `slope(x, y)` is f'(x), itself differentiable."""
+    """y = f(x), elementwise, by a function without a gradient; `slope(x, y)` is f'(x), itself differentiable.
+
+    Example:
+        >>> x = torch.tensor(3.0, requires_grad=True)
+        >>> differentiable(x, lambda x: x.detach() ** 2, lambda x, y: 2 * x).backward()
+        >>> x.grad
+        tensor(6.)
+    """
     return _Known.apply(x, value, slope)  # type: ignore[no-untyped-call]
 
 
@@ -121,6 +143,13 @@ def tail_quantile(
     gradient.
 
     A tail that the distribution has nowhere is taken as the end of its support.
+
+    Example:
+        >>> from latentry.priors.radius_distributions import NakagamiDistribution
+        >>> rayleigh = NakagamiDistribution(1.0, 2.0)
+        >>> x = torch.tensor([3.0], dtype=torch.float64)
+        >>> tail_quantile(rayleigh, rayleigh.log_cdf(x), rayleigh.log_sf(x))
+        tensor([3.0000], dtype=torch.float64)
     """
     lower = log_cdf < log_sf
     log_tail = torch.minimum(log_cdf, log_sf).double()
@@ -166,6 +195,12 @@ def carry(
             exp(-690).
         beyond: 1 where the value is to count as above all of S and -1 where below, so that g is the quantile of T at a tail
             of exp(-690); elsewhere 0.
+
+    Example:
+        >>> from latentry.priors.radius_distributions import NakagamiDistribution
+        >>> one, twice = NakagamiDistribution(1.0, 2.0), NakagamiDistribution(1.0, 8.0)
+        >>> carry(torch.tensor([1.0, 50.0]), one, twice)
+        tensor([  2.0000, 100.0000], dtype=torch.float64)
     """
 
     def carried(x: Tensor) -> Tensor:

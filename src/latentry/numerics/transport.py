@@ -72,6 +72,12 @@ def combination_table(distribution: UnivariateDistribution, weights: tuple[float
 
     Raises:
         ValueError: All weights are zero, or one is not finite.
+
+    Example:
+        >>> from latentry.priors.univariate import NormalDistribution
+        >>> halfway = combination_table(NormalDistribution(), (0.5, 0.5))
+        >>> halfway.cdf(torch.tensor([0.0, 0.5**0.5], dtype=torch.float64)).round(decimals=4)
+        tensor([0.5000, 0.8413], dtype=torch.float64)
     """
     if not any(weights) or not all(map(math.isfinite, weights)):
         raise ValueError(f"expected finite weights that are not all zero, got {weights}")
@@ -100,6 +106,11 @@ def uniform_pair_transport(
     Args:
         y: Values of the sum.
         larger, smaller: |a| and |b|, with a > 0 and |b| <= |a|.
+
+    Example:
+        >>> half = torch.tensor(0.5)
+        >>> uniform_pair_transport(torch.tensor([0.0, 0.5]), half, half)
+        tensor([0.0000, 0.7500])
     """
     positive = torch.where(smaller > 0, smaller, 1)
     flank = y.sign() * (1 - (larger + smaller - y.abs()).clamp(min=0).square() / (4 * larger * positive))

@@ -58,7 +58,14 @@ _SCORES = 4097
 
 @dataclass(frozen=True)
 class Univariate:
-    """The one distribution on the line that describes a prior."""
+    """The one distribution on the line that describes a prior.
+
+    Example:
+        >>> from latentry.priors.iid import Normal
+        >>> known = Normal(10).univariate()
+        >>> known.distribution, known.of_norm, round(known.code_entropy, 3)
+        (NormalDistribution(loc=0.0, scale=1.0), False, 14.189)
+    """
 
     distribution: Any
     """Of each of the independent coordinates; or of the norm of codes with a uniform direction."""
@@ -80,7 +87,17 @@ class Univariate:
 
 
 class KnownBySamples:
-    """A prior of which nothing is known but its samples: answers by a sample, and refusals where that is not enough."""
+    """A prior of which nothing is known but its samples: answers by a sample, and refusals where that is not enough.
+
+    Example:
+        >>> class Shifted(KnownBySamples):
+        ...     latent_dim = 2
+        ...
+        ...     def sample(self, shape=(), y=None, *, rng=None):
+        ...         return 5 + torch.randn(shape, 2, generator=rng)
+        >>> Shifted().frame(torch.empty(0)).centre.round()
+        tensor([5., 5.])
+    """
 
     latent_dim: int
     labelled = False
@@ -145,7 +162,14 @@ class KnownBySamples:
 
 
 class WithIndependentCoordinates(KnownBySamples):
-    """Answers of a prior with independent coordinates of one distribution, its `marginal`."""
+    """Answers of a prior with independent coordinates of one distribution, its `marginal`.
+
+    Example:
+        >>> class Doubled(WithIndependentCoordinates):
+        ...     latent_dim, marginal = 2, NormalDistribution(0.0, 2.0)
+        >>> Doubled().to_normal(torch.tensor([[2.0, -4.0]]))
+        tensor([[ 1., -2.]])
+    """
 
     marginal: Any
 
@@ -197,7 +221,20 @@ class WithIndependentCoordinates(KnownBySamples):
 
 
 class WithNormalCoordinates(KnownBySamples):
-    """Answers of a prior that a bijection carries to N(0, I); what a subclass gives is `to_normal` and `from_normal`."""
+    """Answers of a prior that a bijection carries to N(0, I); what a subclass gives is `to_normal` and `from_normal`.
+
+    Example:
+        >>> class LogNormal(WithNormalCoordinates):
+        ...     latent_dim = 2
+        ...
+        ...     def to_normal(self, z):
+        ...         return z.log()
+        ...
+        ...     def from_normal(self, e):
+        ...         return e.exp()
+        >>> LogNormal().iid_coordinates(torch.ones(1, 2))
+        (tensor([[0., 0.]]), NormalDistribution(loc=0.0, scale=1.0))
+    """
 
     @checked(differentiable=True, any_value=("z",))
     def iid_coordinates(self, z: Float[Tensor, "*n d"]) -> tuple[Float[Tensor, "*n d"], UnivariateDistribution]:
@@ -214,14 +251,25 @@ class WithNormalCoordinates(KnownBySamples):
 
 
 class WithLabels(KnownBySamples):
-    """Answers of a labelled prior, whose coordinates are independent given the label; see `interfaces.LabelledPrior`."""
+    """Answers of a labelled prior, whose coordinates are independent given the label; see `interfaces.LabelledPrior`.
+
+    Example:
+        >>> from latentry.priors import Normal, NormalMixture
+        >>> Normal(2).labelled, NormalMixture([[0.0], [1.0]], [[1.0], [1.0]]).labelled
+        (False, True)
+    """
 
     labelled = True
 
 
 @lru_cache(maxsize=32)
 def median_of(distribution: UnivariateDistribution) -> float:
-    """Median of a distribution, worked out once."""
+    """Median of a distribution, worked out once.
+
+    Example:
+        >>> median_of(NormalDistribution(3.0, 1.0))
+        3.0
+    """
     return distribution.icdf(torch.tensor(0.5, dtype=torch.float64)).item()
 
 

@@ -50,6 +50,11 @@ class Designed(Tabulated):
     Args:
         latent_dim, probs, low, high, standardize: As for `Tabulated`.
         design: The report; a prior read from a file has none.
+
+    Example:
+        >>> prior = design_interpolable(16, bins=32, std=0.1, max_iterations=50)
+        >>> type(prior).__name__, prior.design.objective < 0.3
+        ('Designed', True)
     """
 
     def __init__(
@@ -117,6 +122,11 @@ def design_interpolable(
 
     Raises:
         ValueError: An argument is out of its range, or the demands contradict each other; the message says what is feasible.
+
+    Example:
+        >>> prior = design_interpolable(16, bins=32, std=0.1, max_iterations=50)
+        >>> round(prior.design.std, 6), len(prior.probs)
+        (0.1, 32)
     """
     problem = pose(
         bins, std, mix, combine, smoothness, points, support, shares, symmetric, density_ceiling, entropy_floor, forbidden,
@@ -152,6 +162,11 @@ def redesign_singh2019(
         zeta: 0.75 in the paper.
         start: Where the search begins, the uniform distribution in their script.
         tolerance, max_iterations: As in `design_interpolable`.
+
+    Example:
+        >>> prior = redesign_singh2019(16, bins=64, max_iterations=50)
+        >>> round(prior.marginal.mean, 6), len(prior.probs)
+        (0.0, 64)
     """
     problem = pose(
         bins, math.sqrt(zeta / bins), (0.5,), "mean", 0.0, 2, (-2.0, 2.0), None, True, math.inf, -math.inf, (), (), ()

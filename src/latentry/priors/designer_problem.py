@@ -38,7 +38,12 @@ _Divergence = Callable[[Tensor], tuple[float, Tensor]]
 
 @dataclass(frozen=True)
 class Moment:
-    """A demand on E X^order, in the units of the support."""
+    """A demand on E X^order, in the units of the support.
+
+    Example:
+        >>> Moment(4, high=0.02)
+        Moment(order=4, low=-inf, high=0.02)
+    """
 
     order: int
     low: float = -math.inf
@@ -239,12 +244,22 @@ def _demands(problem: Problem) -> list[Constraint]:
 
 
 def variance(p: Tensor, x: Tensor) -> Tensor:
-    """Of the distribution with masses p at the points x."""
+    """Of the distribution with masses p at the points x.
+
+    Example:
+        >>> variance(torch.tensor([0.5, 0.5]), torch.tensor([-1.0, 1.0]))
+        tensor(1.)
+    """
     return p @ (x - p @ x).square()
 
 
 def entropy(p: Tensor, width: float) -> Tensor:
-    """Differential entropy of the density that is constant on bins."""
+    """Differential entropy of the density that is constant on bins.
+
+    Example:
+        >>> entropy(torch.full((4,), 0.25), 0.5)
+        tensor(0.6931)
+    """
     return -(p * (p.clamp(min=1e-300) / width).log()).sum()
 
 

@@ -89,6 +89,12 @@ class IIDDistribution(CodeDistribution):
 
     `log_prob` is of whole codes, `(..., d)` to `(...)`. `cdf`, `icdf`, `log_cdf` and `log_sf` act per coordinate, `(..., d)`
     to `(..., d)`, and are defined outside the support too; `icdf` outside [0, 1] is NaN.
+
+    Example:
+        >>> from latentry.priors.univariate import UniformDistribution
+        >>> p = IIDDistribution(UniformDistribution(0.0, 2.0), latent_dim=3, like=torch.empty(0))
+        >>> p.mean, p.log_prob(torch.ones(3)).exp()
+        (tensor([1., 1., 1.]), tensor(0.1250))
     """
 
     has_rsample = True
@@ -167,6 +173,10 @@ def sampled_shape(sample_shape: Any) -> tuple[int, ...]:
 
     Raises:
         ValueError: It is neither a whole number nor a sequence of them, or one is below 0.
+
+    Example:
+        >>> sampled_shape(3), sampled_shape((2, 5))
+        ((3,), (2, 5))
     """
     one = isinstance(sample_shape, str) or not isinstance(sample_shape, Sequence)
     given: tuple[Any, ...] = (sample_shape,) if one else tuple(sample_shape)
@@ -180,7 +190,12 @@ def sampled_shape(sample_shape: Any) -> tuple[int, ...]:
 
 
 def at_least_single(like: Tensor) -> Tensor:
-    """A tensor of the dtype in which numbers like this one are drawn: single precision for half."""
+    """A tensor of the dtype in which numbers like this one are drawn: single precision for half.
+
+    Example:
+        >>> at_least_single(torch.zeros(1, dtype=torch.float16)).dtype
+        torch.float32
+    """
     return like if like.dtype.itemsize > 2 else like.float()
 
 
@@ -189,6 +204,10 @@ def checked_codes(value: Any, event_shape: torch.Size) -> Tensor:
 
     Raises:
         ValueError: They are not.
+
+    Example:
+        >>> checked_codes(torch.zeros(3, 2), torch.Size([2])).shape
+        torch.Size([3, 2])
     """
     if not isinstance(value, Tensor) or not value.is_floating_point():
         got = value.dtype if isinstance(value, Tensor) else type(value).__name__

@@ -33,7 +33,15 @@ _PIECES, _NODES = 64, 16
 
 @lru_cache(maxsize=256)
 def univariate_divergence(p: SampledDistribution, q: SampledDistribution) -> float:
-    """KL(p || q) of two distributions on the line."""
+    """KL(p || q) of two distributions on the line.
+
+    Example:
+        >>> from latentry.priors.univariate import UniformDistribution
+        >>> round(univariate_divergence(NormalDistribution(), NormalDistribution(0.0, 2.0)), 4)
+        0.3181
+        >>> univariate_divergence(NormalDistribution(), UniformDistribution())
+        inf
+    """
     if isinstance(p, NormalDistribution) and isinstance(q, NormalDistribution):
         return math.log(q.scale / p.scale) + (p.variance + (p.loc - q.loc) ** 2) / (2 * q.variance) - 0.5
     if p == q:

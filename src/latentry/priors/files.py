@@ -46,6 +46,10 @@ def record(prior: SavedPrior) -> dict[str, Any]:
 
     Raises:
         ValueError: The prior is not of a class that `latentry.priors` offers, so that no name could find it again.
+
+    Example:
+        >>> record(Normal(8))
+        {'class': 'Normal', 'arguments': {'latent_dim': 8, 'loc': 0.0, 'scale': 1.0}}
     """
     name = class_name(prior, _CLASSES, "latentry.priors", "pass your own prior to latentry's functions as it is")
     return {"class": name, "arguments": prior.arguments()}
@@ -56,13 +60,25 @@ def from_record(content: Any) -> SavedPrior:
 
     Raises:
         ValueError: The record names no prior of this version, or its arguments do not fit.
+
+    Example:
+        >>> from_record({"class": "Uniform", "arguments": {"latent_dim": 4}})
+        Uniform(latent_dim=4, low=-1.0, high=1.0)
     """
     prior: SavedPrior = rebuilt(content, _CLASSES, "prior")
     return prior
 
 
 def save_prior(path: str | Path, prior: SavedPrior, **notes: Any) -> None:
-    """Write a prior as JSON, with notes beside it that `load_prior` passes over, such as how it was designed."""
+    """Write a prior as JSON, with notes beside it that `load_prior` passes over, such as how it was designed.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "prior.json"
+        >>> save_prior(file, Normal(8), made_for="a test")
+        >>> load_prior(file)
+        Normal(latent_dim=8, loc=0.0, scale=1.0)
+    """
     write_json(path, {**record(prior), **notes})
 
 
@@ -75,6 +91,13 @@ def load_prior(path: str | Path, latent_dim: int | None = None) -> SavedPrior:
 
     Raises:
         ValueError: The file is missing or of another kind, or a bare table comes without `latent_dim`.
+
+    Example:
+        >>> import json, tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "table.json"
+        >>> _ = file.write_text(json.dumps([0.25, 0.5, 0.25]))
+        >>> load_prior(file, latent_dim=16)
+        Tabulated(latent_dim=16, bins=3, low=-2, high=2)
     """
     path = user_path(path)
     content = read_json(path) if path.suffix == ".json" else None

@@ -24,7 +24,16 @@ _AT_AN_END = 1e-6
 
 @dataclass(frozen=True)
 class PriorFrame:
-    """Centre, scale and support of each coordinate."""
+    """Centre, scale and support of each coordinate.
+
+    Example:
+        >>> from latentry.priors.iid import Uniform
+        >>> frame = Uniform(2, low=0.0, high=4.0).frame(torch.empty(0))
+        >>> frame.centre, frame.high
+        (tensor([2., 2.]), tensor([4., 4.]))
+        >>> frame.within(torch.tensor([5.0, -1.0]))
+        tensor([4., 0.])
+    """
 
     centre: Float[Tensor, "d"]
     """Median."""
@@ -55,7 +64,14 @@ class PriorFrame:
 
 @dataclass(frozen=True)
 class Standardization:
-    """Coordinates of mean 0 and variance 1, in which encoders work and errors of codes are told."""
+    """Coordinates of mean 0 and variance 1, in which encoders work and errors of codes are told.
+
+    Example:
+        >>> from latentry.priors.iid import Normal
+        >>> scale = Normal(1, loc=1.0, scale=2.0).standardization()
+        >>> scale.units(torch.tensor([5.0])), scale.codes(torch.tensor([2.0]))
+        (tensor([2.]), tensor([5.]))
+    """
 
     units: Callable[[Tensor], Tensor]
     """Codes to coordinates."""
@@ -66,14 +82,26 @@ class Standardization:
 
 
 def frame_of_marginal(marginal: UnivariateDistribution, latent_dim: int, like: Tensor) -> PriorFrame:
-    """The frame of independent coordinates of one distribution, in the dtype and on the device of `like`."""
+    """The frame of independent coordinates of one distribution, in the dtype and on the device of `like`.
+
+    Example:
+        >>> from latentry.priors.univariate import NormalDistribution
+        >>> frame_of_marginal(NormalDistribution(1.0, 2.0), 2, torch.empty(0)).scale
+        tensor([2., 2.])
+    """
     levels = torch.tensor([0.0, _BELOW, 0.5, _ABOVE, 1.0], dtype=torch.float64)
     low, below, centre, above, high = (value.to(like).expand(latent_dim) for value in marginal.icdf(levels))
     return PriorFrame(centre, (above - below) / 2, low, high)
 
 
 def frame_of_samples(prior: SampledPrior, like: Tensor) -> PriorFrame:
-    """The frame of any prior that can be sampled: quantiles of 4096 codes, and no ends of the support."""
+    """The frame of any prior that can be sampled: quantiles of 4096 codes, and no ends of the support.
+
+    Example:
+        >>> from latentry.priors.iid import Normal
+        >>> frame_of_samples(Normal(2, scale=3.0), torch.empty(0)).scale.round()
+        tensor([3., 3.])
+    """
     rng = torch.Generator(prior.sample(0).device).manual_seed(0)
     samples = prior.sample(_SAMPLES, rng=rng).to(like)
     below, centre, above = samples.quantile(samples.new_tensor([_BELOW, 0.5, _ABOVE]), 0)
@@ -93,6 +121,11 @@ def standardization_by_moments(
 
     Raises:
         ValueError: The mean or the variance is not finite, or the variance is 0.
+
+    Example:
+        >>> scale = standardization_by_moments(torch.tensor(1.0), torch.tensor(4.0), (0.0, 2.0), "a prior")
+        >>> scale.units(torch.tensor(5.0)), scale.codes(torch.tensor(9.0))
+        (tensor(2.), tensor(2.))
     """
     if not (mean.isfinite().all() and variance.isfinite().all() and (variance > 0).all()):
         raise ValueError(

@@ -28,6 +28,12 @@ class IIDPrior(WithIndependentCoordinates, PriorModule):
 
     Raises:
         ValueError: `latent_dim` is below 1.
+
+    Example:
+        >>> import torch
+        >>> prior = IIDPrior(3, UniformDistribution(0.0, 1.0))
+        >>> prior.sample(5).shape, prior.log_prob(torch.full((3,), 0.5))
+        (torch.Size([5, 3]), tensor(0.))
     """
 
     def __init__(self, latent_dim: int, marginal: SampledDistribution) -> None:
@@ -50,6 +56,13 @@ class Normal(IIDPrior):
         latent_dim: Number of coordinates d, at least 1.
         loc: Mean of each coordinate.
         scale: Standard deviation of each coordinate, above 0.
+
+    Example:
+        >>> import torch
+        >>> prior = Normal(128)
+        >>> z = prior.sample(4, rng=torch.Generator().manual_seed(0))
+        >>> z.shape, prior.log_prob(z).shape
+        (torch.Size([4, 128]), torch.Size([4]))
     """
 
     marginal: NormalDistribution
@@ -75,6 +88,14 @@ class Uniform(IIDPrior):
         latent_dim: Number of coordinates d, at least 1.
         low: Lower end of the support.
         high: Upper end of the support, above `low`.
+
+    Example:
+        >>> import torch
+        >>> prior = Uniform(2, low=0.0, high=2.0)
+        >>> prior.cdf(torch.tensor([[0.5, 3.0]]))
+        tensor([[0.2500, 1.0000]])
+        >>> prior.to_normal(torch.tensor([[1.0, 1.0]])).abs()
+        tensor([[0., 0.]])
     """
 
     def __init__(self, latent_dim: int, low: float = -1.0, high: float = 1.0) -> None:
@@ -86,6 +107,11 @@ class HalfUniformHalfNormal(IIDPrior):
 
     Args:
         latent_dim: Number of coordinates d, at least 1.
+
+    Example:
+        >>> import torch
+        >>> HalfUniformHalfNormal(4).log_prob(torch.full((4,), -0.5)).exp()
+        tensor(0.0625)
     """
 
     def __init__(self, latent_dim: int) -> None:
@@ -99,6 +125,10 @@ class TruncatedCauchy(IIDPrior):
         latent_dim: Number of coordinates d, at least 1.
         scale: Half-width of the Cauchy marginal at half its height, above 0.
         bound: Where it is cut off, above 0. Without a bound there would be no mean, and no distance to hold codes against.
+
+    Example:
+        >>> TruncatedCauchy(4, bound=5.0).sample(1000).abs().max().item() <= 5
+        True
     """
 
     def __init__(self, latent_dim: int, scale: float = 1.0, bound: float = 20.0) -> None:

@@ -96,6 +96,13 @@ def interpolate(
 
     Raises:
         ValueError: As in `combine`.
+
+    Example:
+        >>> from latentry.priors.iid import Normal
+        >>> prior = Normal(64)
+        >>> a, b = prior.sample((2, 100), rng=torch.Generator().manual_seed(0))
+        >>> [round(interpolate(a, b, 0.5, prior, rule).std().item(), 1) for rule in ("lerp", "transport")]
+        [0.7, 1.0]
     """
     t = torch.as_tensor(t, dtype=None if isinstance(t, Tensor) else torch.float64)
     codes = torch.stack(torch.broadcast_tensors(z_a, z_b))
@@ -131,6 +138,14 @@ def combine(
         ValueError: The prior is of a kind without a rule, codes or weights do not fit it or each other or are not finite,
             the weights are all zero, two codes that slerp shall join are opposite, labels are missing, weights between
             labels do not sum to 1, or a gradient is asked for that does not exist.
+
+    Example:
+        >>> from latentry.priors.iid import Uniform
+        >>> prior = Uniform(64)
+        >>> z = prior.sample((3, 500), rng=torch.Generator().manual_seed(0))
+        >>> mean_of_three = combine(z, [1 / 3, 1 / 3, 1 / 3], prior)
+        >>> round(mean_of_three.var().item(), 2), round(prior.marginal.variance, 2)
+        (0.33, 0.33)
     """
     if not codes.is_floating_point():
         raise ValueError(f"expected codes of a floating type, got {codes.dtype}; convert them with .float()")

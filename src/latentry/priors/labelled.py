@@ -29,6 +29,11 @@ class DiagonalNormal(CodeDistribution):
     """N(loc, scale^2) with independent coordinates, `(*batch, d)`.
 
     `log_prob` is of whole codes; `cdf`, `icdf`, `log_cdf` and `log_sf` act per coordinate.
+
+    Example:
+        >>> p = DiagonalNormal(loc=torch.tensor([0.0, 1.0]), scale=torch.tensor([1.0, 2.0]))
+        >>> p.to_normal(torch.tensor([0.0, 5.0]))
+        tensor([0., 2.])
     """
 
     support = constraints.real_vector
@@ -109,7 +114,13 @@ _FARTHEST = 1e100
 
 
 class NormalMixtureDistribution(CodeDistribution):
-    """p(z) of a mixture of normal components; its coordinates are not independent."""
+    """p(z) of a mixture of normal components; its coordinates are not independent.
+
+    Example:
+        >>> p = NormalMixture([[-3.0], [3.0]], [[1.0], [1.0]])()
+        >>> p.mean, p.variance
+        (tensor([0.]), tensor([10.]))
+    """
 
     support = constraints.real_vector
 
@@ -158,6 +169,16 @@ class NormalMixture(WithLabels, Shown, nn.Module):
 
     Raises:
         ValueError: Shapes do not fit each other, or numbers are outside their range.
+
+    Example:
+        >>> prior = NormalMixture(loc=[[-3.0, 0.0], [3.0, 0.0]], scale=[[1.0, 1.0], [1.0, 1.0]])
+        >>> prior(torch.tensor([0, 1])).mean
+        tensor([[-3.,  0.],
+                [ 3.,  0.]])
+        >>> prior.label_log_probs(torch.tensor([[2.0, 0.0]])).exp().argmax()
+        tensor(1)
+        >>> prior.sample(5).shape, prior.sample((), torch.tensor([1, 1, 0])).shape
+        (torch.Size([5, 2]), torch.Size([3, 2]))
     """
 
     loc: Tensor
@@ -281,6 +302,11 @@ class TrainedMixture(nn.Module):
 
     Raises:
         ValueError: A number is below 1, or the range does not hold 1.
+
+    Example:
+        >>> mixture = TrainedMixture(num_classes=3, latent_dim=2)
+        >>> mixture.precision.shape, mixture.settled()
+        (torch.Size([3, 2]), NormalMixture(latent_dim=2, num_classes=3))
     """
 
     def __init__(self, num_classes: int, latent_dim: int, precision_range: tuple[float, float] = (1e-2, 1e2)) -> None:

@@ -37,6 +37,14 @@ def read_mat(path: str | Path, *, most: int) -> dict[str, np.ndarray]:
 
     Raises:
         ValueError: The file is missing, broken or of another level, or an array is larger.
+
+    Example:
+        >>> import tempfile
+        >>> from scipy.io import savemat
+        >>> file = Path(tempfile.mkdtemp()) / "table.mat"
+        >>> savemat(file, {"pdf": [1.0, 2.0]})
+        >>> read_mat(file, most=1000)["pdf"]
+        array([[1., 2.]])
     """
     with naming(path, ".mat"):
         size = Path(path).stat().st_size

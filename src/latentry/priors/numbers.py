@@ -36,6 +36,10 @@ def checked_number(name: str, value: Any, least: float = _SMALLEST, most: float 
 
     Raises:
         ValueError: It is none from `least` to `most`.
+
+    Example:
+        >>> checked_number("scale", 2)
+        2.0
     """
     kinds: Any = Real | np.ndarray | Tensor
     single = np.ndim(value) == 0 and not np.iscomplexobj(value)

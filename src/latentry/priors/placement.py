@@ -74,6 +74,14 @@ class SemanticPlacement(NormalMixture):
     Raises:
         ValueError: Names repeat or are unknown, blocks do not fit into the space, a separation is not above 0, a feature
             has no mean, or levels contradict each other.
+
+    Example:
+        >>> prior = SemanticPlacement(["smile", "glasses"], latent_dim=8, separation=6.0)
+        >>> z = prior.at(prior.named({"smile": 1})).mean
+        >>> prior.levels(z)
+        tensor([1., 0.])
+        >>> prior.levels(prior.moved(z, "glasses", 1))
+        tensor([1., 1.])
     """
 
     means: Tensor

@@ -27,6 +27,12 @@ class PriorModule(Shown, nn.Module, KnownBySamples):
 
     Raises:
         ValueError: `latent_dim` is no whole number of at least 1.
+
+    Example:
+        >>> from latentry.priors.iid import Normal
+        >>> prior = Normal(3).double()
+        >>> prior.sample(2).dtype, prior().event_shape
+        (torch.float64, torch.Size([3]))
     """
 
     _like: Tensor
@@ -98,6 +104,10 @@ def checked_latent_dim(latent_dim: Any) -> int:
 
     Raises:
         ValueError: It is no whole number from 1 on, or larger than any code.
+
+    Example:
+        >>> checked_latent_dim(128)
+        128
     """
     try:
         found = operator.index(latent_dim)

@@ -27,6 +27,11 @@ def univariate_of(prior: Any) -> tuple[SampledDistribution, int, bool]:
 
     Raises:
         ValueError: The prior has neither independent coordinates of one distribution nor a uniform direction, or no density.
+
+    Example:
+        >>> from latentry.priors.radial import GammaRadius
+        >>> univariate_of(GammaRadius(16))
+        (NakagamiDistribution(shape=0.5, theta=2.0), 16, True)
     """
     found: Univariate = as_prior(prior).univariate()
     if not isinstance(found.distribution, SampledDistribution):
@@ -39,7 +44,13 @@ def univariate_of(prior: Any) -> tuple[SampledDistribution, int, bool]:
 
 @singledispatch
 def edges(distribution: Any) -> tuple[float, ...]:
-    """Places where the density of a distribution is not smooth: the finite ends of its support, if nothing else is known."""
+    """Places where the density of a distribution is not smooth: the finite ends of its support, if nothing else is known.
+
+    Example:
+        >>> from latentry.priors.univariate import UniformDistribution
+        >>> edges(UniformDistribution(0.0, 2.0)), edges(HalfUniformHalfNormalDistribution())
+        ((0.0, 2.0), (-1.0, 0.0))
+    """
     return tuple(end for end in distribution.support if math.isfinite(end))
 
 
@@ -50,7 +61,12 @@ def _(distribution: HalfUniformHalfNormalDistribution) -> tuple[float, ...]:
 
 @singledispatch
 def pieces(distribution: Any) -> list[float]:
-    """Ends of the pieces of a bounded support in which the density is smooth, in increasing order."""
+    """Ends of the pieces of a bounded support in which the density is smooth, in increasing order.
+
+    Example:
+        >>> pieces(TabulatedDistribution((0.5, 0.5), 0.0, 1.0))
+        [0.0, 0.5, 1.0]
+    """
     return sorted({*distribution.support, *edges(distribution)})
 
 
@@ -67,6 +83,12 @@ def distribution_nodes(
     Args:
         distribution: The distribution of a coordinate, or of a norm.
         places: Where the integrand is not smooth, beside the edges of the distribution itself.
+
+    Example:
+        >>> from latentry.priors.univariate import NormalDistribution
+        >>> x, _, chances = distribution_nodes(NormalDistribution())
+        >>> round((chances @ x.square()).item(), 6)
+        1.0
     """
     kinks = torch.special.ndtri(distribution.cdf(torch.tensor([*edges(distribution), *places], dtype=torch.float64)))
     even = torch.linspace(-WIDEST_SCORE, WIDEST_SCORE, _PIECES + 1, dtype=torch.float64)

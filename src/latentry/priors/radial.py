@@ -69,6 +69,15 @@ class RadialPrior(WithNormalCoordinates, PriorModule):
 
     Raises:
         ValueError: `latent_dim` is below 1, the distribution reaches below 0 or there is no distribution of that name.
+
+    Example:
+        >>> import torch
+        >>> prior = RadialPrior(16, UniformDistribution(1.0, 2.0))
+        >>> prior.sample(4).shape
+        torch.Size([4, 16])
+        >>> e = prior.to_normal(torch.ones(1, 16) / 4 * 1.5)
+        >>> round(e.norm().item(), 2), round(prior.typical_norm(), 2)
+        (3.92, 1.5)
     """
 
     def __init__(self, latent_dim: int, radius_distribution: SampledDistribution | Mapping[str, Any]) -> None:
@@ -137,6 +146,12 @@ class SphericalCauchy(RadialPrior):
     Args:
         latent_dim: Number of coordinates d, at least 1.
         scale: Scale of each coordinate, above 0.
+
+    Example:
+        >>> import torch
+        >>> prior = SphericalCauchy(3)
+        >>> prior.cdf(torch.tensor([[-1.0, 0.0, 1.0]]))
+        tensor([[0.2500, 0.5000, 0.7500]])
     """
 
     def __init__(self, latent_dim: int, scale: float = 1.0) -> None:
@@ -157,6 +172,11 @@ class GammaRadius(RadialPrior):
         latent_dim: Number of coordinates d, at least 1.
         shape: Shape of the gamma distribution, above 0; d / 2 makes a normal prior.
         theta: Its scale, above 0; the mean of the squared norm is shape times theta.
+
+    Example:
+        >>> prior = GammaRadius(100, shape=50.0)
+        >>> round(prior.typical_norm(), 2)
+        9.97
     """
 
     def __init__(self, latent_dim: int, shape: float = 0.5, theta: float = 2.0) -> None:
@@ -183,6 +203,12 @@ class LogUniformRadius(RadialPrior):
 
     Raises:
         ValueError: A number is out of its range.
+
+    Example:
+        >>> prior = LogUniformRadius(100, spread=4.0)
+        >>> low, high = prior.radius_distribution.support
+        >>> round(high / low, 6)
+        4.0
     """
 
     def __init__(self, latent_dim: int, spread: float = 4.0, scale: float = 1.0) -> None:

@@ -59,6 +59,14 @@ class RadialDistribution(CodeDistribution):
     `log_prob` is of whole codes, `(..., d)` to `(...)`. There is a `cdf` per coordinate for the spherical Cauchy
     distribution alone, where each coordinate is a Cauchy number; coordinates are not independent under any radial
     distribution but the normal one.
+
+    Example:
+        >>> from latentry.priors.univariate import UniformDistribution
+        >>> p = RadialDistribution(UniformDistribution(1.0, 2.0), latent_dim=3, like=torch.empty(0))
+        >>> p.sample(100).norm(dim=1).clamp(1, 2).shape
+        torch.Size([100])
+        >>> p.to_normal(torch.tensor([1.5, 0.0, 0.0]))
+        tensor([1.5382, 0.0000, 0.0000])
     """
 
     has_rsample = True

@@ -45,7 +45,13 @@ __all__ = ["RadiusDesign", "design_radial", "design_radius"]
 
 @dataclass(frozen=True, repr=False)
 class RadiusDesign(Told):
-    """A distribution of norms that `design_radius` made, and what came of it."""
+    """A distribution of norms that `design_radius` made, and what came of it.
+
+    Example:
+        >>> design = design_radius(16, 0.5, 2.0, bins=8, max_iterations=20)
+        >>> round(design.log_masses.sum().item(), 6)
+        1.0
+    """
 
     distribution: TabulatedDistribution
     """The distribution of the norm, for `RadialPrior(latent_dim, design.distribution)`."""
@@ -100,6 +106,11 @@ def design_radius(
 
     Raises:
         ValueError: An argument is out of its range, or no distribution has as much entropy as asked for.
+
+    Example:
+        >>> design = design_radius(16, 0.5, 2.0, bins=8, max_iterations=20)
+        >>> design.distribution.support
+        (0.5, 2.0)
     """
     _check(latent_dim, low, high, bins, mix, combine, smoothness, distribution_bins)
     width = math.log(high / low) / bins
@@ -142,6 +153,11 @@ def design_radial(latent_dim: int, spread: float = 16.0, scale: float = 1.0, bin
 
     Raises:
         ValueError: An argument is out of its range.
+
+    Example:
+        >>> prior = design_radial(16, bins=8)
+        >>> prior.sample(4).shape
+        torch.Size([4, 16])
     """
     if not (spread > 1 and 0 < scale < math.inf):
         raise ValueError(f"expected spread > 1 and a finite scale > 0, got {spread} and {scale}")

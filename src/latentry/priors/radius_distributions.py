@@ -59,7 +59,13 @@ class _RadiusDistribution:
 
 @dataclass(frozen=True)
 class NakagamiDistribution(_RadiusDistribution):
-    """r = sqrt(g) for g from a gamma distribution."""
+    """r = sqrt(g) for g from a gamma distribution.
+
+    Example:
+        >>> norm = NakagamiDistribution(shape=50.0, theta=2.0)
+        >>> round(norm.mean, 2), round(norm.variance, 2)
+        (9.98, 0.5)
+    """
 
     shape: float
     """Shape of the gamma distribution of r^2, above 0."""
@@ -122,7 +128,13 @@ class NakagamiDistribution(_RadiusDistribution):
 
 @dataclass(frozen=True)
 class CauchyRadiusDistribution(_RadiusDistribution):
-    """The norm of a spherical Cauchy code."""
+    """The norm of a spherical Cauchy code.
+
+    Example:
+        >>> norm = CauchyRadiusDistribution(latent_dim=16)
+        >>> norm.mean, norm.icdf(torch.tensor(0.5, dtype=torch.float64)).item() > 1
+        (inf, True)
+    """
 
     latent_dim: int
     """Elements d of a code, at least 1."""
@@ -220,7 +232,12 @@ class CauchyRadiusDistribution(_RadiusDistribution):
 
 @dataclass(frozen=True)
 class LogUniformDistribution:
-    """log r uniform on (log low, log high)."""
+    """log r uniform on (log low, log high).
+
+    Example:
+        >>> LogUniformDistribution(1.0, 4.0).cdf(torch.tensor([1.0, 2.0, 4.0]))
+        tensor([0.0000, 0.5000, 1.0000])
+    """
 
     low: float
     """Lower end of the support, above 0."""

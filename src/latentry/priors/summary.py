@@ -23,7 +23,13 @@ _LEVELS = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 @dataclass(frozen=True, repr=False)
 class Summary(Told):
     """Numbers of the distribution of one coordinate; of the distribution of the norm for isotropic codes, whose coordinates
-    are dependent."""
+    are dependent.
+
+    Example:
+        >>> from latentry.priors.iid import Uniform
+        >>> summarize(Uniform(10)).std
+        0.5773502691896257
+    """
 
     distribution: str
     """The distribution and its parameters."""
@@ -57,6 +63,12 @@ def summarize(prior: SampledPrior, levels: Sequence[float] = _LEVELS) -> Summary
 
     Raises:
         ValueError: The prior is of another kind.
+
+    Example:
+        >>> from latentry.priors.iid import Normal
+        >>> found = summarize(Normal(10), levels=[0.5])
+        >>> found.kurtosis, found.quantiles
+        (2.9999999999945706, {0.5: 0.0})
     """
     distribution, d, of_norm = univariate_of(prior)
     places = distribution.icdf(torch.tensor([*levels], dtype=torch.float64)).tolist()

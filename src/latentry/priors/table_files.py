@@ -31,6 +31,13 @@ def read_table(path: str | Path) -> tuple[Float[Tensor, "n"], tuple[float, float
 
     Raises:
         ValueError: The file is missing, of another kind, or holds no single vector of finite masses >= 0.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "table.npy"
+        >>> np.save(file, np.array([1.0, 2.0, 1.0]))
+        >>> read_table(file)
+        (tensor([0.2500, 0.5000, 0.2500], dtype=torch.float64), None)
     """
     path = user_path(path)
     if path.suffix not in _READERS:

@@ -41,6 +41,13 @@ class TabulatedDistribution:
 
     Raises:
         ValueError: A mass is negative or not finite, they do not sum to 1 (within 1e-6), or the ends are no interval.
+
+    Example:
+        >>> table = TabulatedDistribution((0.25, 0.5, 0.25), low=-3.0, high=3.0)
+        >>> table.mean, table.variance
+        (0.0, 2.3333333333333335)
+        >>> table.cdf(torch.tensor([-1.0, 0.0]))
+        tensor([0.2500, 0.5000])
     """
 
     probs: tuple[float, ...]
@@ -216,6 +223,11 @@ class Tabulated(IIDPrior):
 
     Raises:
         ValueError: As in `TabulatedDistribution`, or `latent_dim` is below 1.
+
+    Example:
+        >>> prior = Tabulated(2, [0.2, 0.3, 0.5], low=0.0, high=3.0)
+        >>> prior.log_prob(torch.tensor([[0.5, 2.5]])).exp()
+        tensor([0.1000])
     """
 
     marginal: TabulatedDistribution
