@@ -624,3 +624,17 @@ def test_an_odd_datum_does_not_decide_what_meets_the_others(matrix: Tensor, prio
     x = torch.cat([noise, unbounded(z[:1]), torch.full_like(noise[:1], 1e4)])
     found = recover_codes(unbounded, x, prior, start=z[[1, 2, 3, 0, 0]], restarts=1, rng=rng)
     assert found.met.tolist() == [False, False, False, True, False]
+
+
+def test_data_that_are_small_beside_the_samples_are_met_by_their_own_rounding_alone() -> None:
+    """Samples of this generator differ in size by orders of magnitude; noise of a hundredth is none of them."""
+    mixing = torch.randn(40, 6, generator=torch.Generator().manual_seed(3))
+
+    def generator(z: Tensor) -> Tensor:
+        return torch.exp(5 * z) @ mixing.T
+
+    noise = 0.01 * torch.randn(8, 40, generator=torch.Generator().manual_seed(4))
+    assert not recover_codes(generator, noise, Normal(6), rng=torch.Generator().manual_seed(1)).met.any()
+    z = Normal(6).sample(8, rng=torch.Generator().manual_seed(2))
+    found = recover_codes(generator, generator(z), Normal(6), rng=torch.Generator().manual_seed(1))
+    assert ((found.z - z).abs().amax(1) < 0.01)[found.met].all()

@@ -35,6 +35,8 @@ _ROUNDINGS = 16.0
 """How much more than its mean squared rounding a generator may miss data that are met by: four times in the root."""
 _AS_GOOD_AS_MET = 1e-20
 """Mean squared error over the variance of the generator's samples that is nothing, even where rounding is less."""
+_SMALL, _LEAST_SHARE = 100.0, 1e-3
+"""Data are small where their largest value, so many times, is below that of the samples; the least share of rounding."""
 _NO_MORE_THAN = 1e-8
 """Part of the rounding of data that a minimum in double precision is led to."""
 _EIGHT_BITS = 2.0
@@ -131,11 +133,13 @@ def posed(
     of_the_file = step**2 / 12
     enough, near = max(_ROUNDINGS * off.at_most, _AS_GOOD_AS_MET * variance), _NEARLY * variance
 
+    small = _share_of_rounding(target, own)
+
     def by_datum(of_files: float, of_others: float) -> Float[Tensor, "n"]:
-        return torch.full_like(eight_bit, of_others, dtype=torch.float64).masked_fill(eight_bit, of_files)
+        return (of_others * small).masked_fill(eight_bit, of_files)
 
     kept = _rounding_of_half(target, x.dtype)
-    met_by = by_datum(_EIGHT_BITS * of_the_file, enough) if met is None else by_datum(met, met)
+    met_by = by_datum(_EIGHT_BITS * of_the_file, enough) if met is None else torch.full_like(small, met)
     met_by = torch.maximum(met_by, _EIGHT_BITS * kept) if met is None else met_by
     tolerance = Tolerance(met_by, torch.where(eight_bit, _NEARLY_EIGHT_BIT * met_by, met_by.clamp(min=near)))
     rounding, at_most = by_datum(of_the_file, off.of_data), by_datum(of_the_file, off.at_most)
@@ -172,6 +176,17 @@ def _half_mean_difference(difference: Difference, x_own: Tensor, own: Tensor) ->
             for shift in _SHIFTS
         ]
     return torch.stack(between).mean().item() / 2
+
+
+def _share_of_rounding(target: Target, own: Float[Tensor, "k *s"]) -> Float[Tensor, "n"]:
+    """How much of the rounding of the generator's samples there is in each datum: all, but where its values are small.
+
+    Samples of a generator may differ in size by orders of magnitude, and rounding goes with the size. Data whose largest
+    value is below a hundredth of that of the samples are rounded less.
+    """
+    largest = target.x.flatten(1).abs().max(1).values.double()
+    most = own.double().abs().max().clamp(min=torch.finfo(torch.float32).tiny)
+    return (_SMALL * largest / most).clamp(_LEAST_SHARE, 1.0).square()
 
 
 def _rounding_of_half(target: Target, dtype: torch.dtype) -> Float[Tensor, "n"]:
