@@ -25,9 +25,8 @@ def main() -> None:
     parser.add_argument("--out", help="write the figures as JSON to this file")
     arguments = parser.parse_args()
 
-    shipped = lt.load_pretrained("digits-generator")
-    generator, prior = shipped.network, shipped.prior
-    assert prior is not None
+    shipped = lt.load_model("digits-generator")
+    generator, prior = shipped.generator, shipped.prior
     x = lt.load_dataset("digits").split("held-out").images(range(arguments.count))
     figures: dict[str, dict[str, float]] = {}
     for weight in (None, *arguments.weights):
