@@ -63,6 +63,10 @@ class Measured:
     def __getitem__(self, measure: str) -> Mapping[int, float]:
         return self.measures[measure]
 
+    def value(self, measure: str) -> float:
+        """Mean over seeds alone."""
+        return fmean(self.measures[measure].values())
+
     def mean(self, measure: str) -> SeedInterval:
         """Mean over seeds, with its interval."""
         return mean_over_seeds(self.measures[measure])
@@ -152,8 +156,8 @@ def points(measure: str) -> Show:
 
 
 def plain(measure: str, digits: str = ".0f", scale: float = 1.0) -> Show:
-    """A mean over seeds alone, or the number of the only one."""
-    return lambda row, short: f"{scale * fmean(row[measure].values()):{digits}}" if measure in row else "-"
+    """A mean over seeds alone."""
+    return lambda row, short: f"{scale * row.value(measure):{digits}}" if measure in row else "-"
 
 
 def least(measure: str, digits: str = ".1g") -> Show:

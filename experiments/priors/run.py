@@ -6,7 +6,6 @@ is judged at its prior and at interpolated codes, along the straight line and al
 Reference: Singh, Turaga, Jayasuriya, Garg, Braun, "Non-parametric priors for generative adversarial networks", 2019.
 """
 
-from statistics import fmean
 from typing import Any
 
 from experiments.frame.cell import Place
@@ -34,7 +33,7 @@ def run(settings: PriorsSettings) -> dict[str, Any]:
     last = found[made[-1].row.data]
     curves = {
         data: {
-            name: {0.0: 1.0} | {float(t): fmean(row[f"lerp.{t}.frechet_ratio"].values()) for t in steps_of(row)}
+            name: {0.0: 1.0} | {float(t): row.value(f"lerp.{t}.frechet_ratio") for t in steps_of(row)}
             for name, row in rows.items()
         }
         for data, rows in found.items()

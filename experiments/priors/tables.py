@@ -5,7 +5,6 @@ cancels; means and intervals are over seeds (Student's t).
 """
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 from typing import Any
 
 from experiments.frame.cell import flat
@@ -79,9 +78,7 @@ def within(row: Measured, rule: str) -> bool:
 
 def verdict(data: str, rows: Mapping[str, Measured]) -> str:
     """What the rows say of the paper's claim and of ours."""
-    worst = {
-        name: max(fmean(row[f"lerp.{step}.frechet_ratio"].values()) for step in steps_of(row)) for name, row in rows.items()
-    }
+    worst = {name: max(row.value(f"lerp.{step}.frechet_ratio") for step in steps_of(row)) for name, row in rows.items()}
     growth = ", ".join(f"{name} x{value:.2f}" for name, value in worst.items())
     straight, transported = ([name for name, row in rows.items() if within(row, rule)] for rule in RULES)
     free = [name for name in straight if _costs_nothing(rows[name], rows[BASELINE])]

@@ -14,12 +14,13 @@ Reference: Cho, "Latent code recovery by statistical distance latent regulation 
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
+
+import pandas as pd
 
 from experiments.frame.cell import Cell
 from experiments.frame.results import measured
-from experiments.frame.run import Report, begin, check_counts, check_known, check_parts
+from experiments.frame.run import Experiment, Report, begin, check_counts, check_known, check_parts
 from experiments.recovery import known_codes, protocol
 from experiments.recovery.known_codes import BUDGETS, ChunkCell, InverseCell, KnownCodesCell, ProvenanceCell, cost_of_found
 from experiments.recovery.methods import METHODS
@@ -53,26 +54,29 @@ def run(settings: RecoverySettings) -> dict[str, Any]:
     experiment = begin(settings, "codes", sources=generators)
     ordered = phases(settings, fingerprints)
     table, results = experiment.results(ordered)
+    return experiment.finish(_report(settings, experiment, table, results, [cell for phase in ordered for cell in phase]))
 
+
+def _report(
+    settings: RecoverySettings,
+    experiment: Experiment,
+    table: pd.DataFrame,
+    results: Mapping[str, Any],
+    cells: Sequence[Cell],
+) -> Report:
     methods, known = measured(table, protocol.PART), measured(table, known_codes.PART)
     starts = {label: rows["inverse"] for label, rows in measured(table, "learned-starts").items()}
     sources = {label: rows["recovery-error"] for label, rows in measured(table, "provenance").items()}
     blocks: list[Table | Picture] = [method_table(title, rows) for title, rows in methods.items()]
     if methods:
         points = {
-            title: {
-                METHODS[name].title: (fmean(row["l1"].values()), fmean(row["ks"].values())) for name, row in rows.items()
-            }
+            title: {METHODS[name].title: (row.value("l1"), row.value("ks")) for name, row in rows.items()}
             for title, rows in methods.items()
         }
         png = scatter_figure(points, "L1 on real images", "KS distance of all elements to the prior")
-        blocks.append(
-            experiment.chart(
-                "fit-and-l1", "What fit costs in reconstruction", png, "Means over seeds. Lower left is better."
-            )
-        )
+        caption = "Means over seeds. Lower left is better."
+        blocks.append(experiment.chart("fit-and-l1", "What fit costs in reconstruction", png, caption))
     blocks += [known_codes_table(label, rows) for label, rows in known.items()]
-    cells = [cell for phase in ordered for cell in phase]
     if known:
         curves: dict[str, dict[str, Any]] = {label: {} for label in known}
         for cell in cells:
@@ -89,22 +93,20 @@ def run(settings: RecoverySettings) -> dict[str, Any]:
         if isinstance(cell, HeldOutCell) and cell.gan.seed == settings.seed:
             title = f"{cell.gan.prior}: {METHODS[cell.tuning.method].title}"
             blocks += experiment.pictures(cell.name, title, rows=("real digit", "recovered"))
-    return experiment.finish(
-        Report(
-            title="Latent code recovery",
-            lead="Codes of given images, recovered in many ways, held against their prior and against the true codes.",
-            verdicts=[
-                *(claim(title, rows) for title, rows in methods.items()),
-                *(known_codes_verdict(label, rows) for label, rows in known.items()),
-            ],
-            blocks=blocks,
-            console=[
-                *(method_table(title, rows, short=True) for title, rows in methods.items()),
-                *(known_codes_table(label, rows, short=True) for label, rows in known.items()),
-                *([provenance_table(sources)] if sources else []),
-            ],
-            facts=_facts(settings),
-        )
+    return Report(
+        title="Latent code recovery",
+        lead="Codes of given images, recovered in many ways, held against their prior and against the true codes.",
+        verdicts=[
+            *(claim(title, rows) for title, rows in methods.items()),
+            *(known_codes_verdict(label, rows) for label, rows in known.items()),
+        ],
+        blocks=blocks,
+        console=[
+            *(method_table(title, rows, short=True) for title, rows in methods.items()),
+            *(known_codes_table(label, rows, short=True) for label, rows in known.items()),
+            *([provenance_table(sources)] if sources else []),
+        ],
+        facts=_facts(settings),
     )
 
 

@@ -8,7 +8,6 @@ both are those losses.
 """
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 
 from scipy.special import ndtri
 
@@ -30,11 +29,10 @@ _METHOD_COLUMNS = (
     Column("mean", mean("mean", ".3f")),
     Column("variance", mean("variance", ".3f")),
     Column("KS", mean("ks", ".2g"), console=True),
-    Column("p elements", least("p_values.elements")),
-    Column("p codes", least("p_values.codes"), console=True),
-    Column("p norm", least("p_values.norm")),
-    Column("p correlation", least("p_values.correlation")),
-    Column("p projections", least("p_values.projections")),
+    *(
+        Column(f"p {name}", least(f"p_values.{name}"), console=name == "codes")
+        for name in ("elements", "codes", "norm", "correlation", "projections")
+    ),
     Column("passes", count("passes"), console=True),
     Column("code error", mean("code_error", ".3g")),
     Column("found, %", mean("found", ".0f", 100.0), console=True),
@@ -62,7 +60,7 @@ def _share(measure: str) -> Show:
     """A share of known codes in per cent, with its 95 % Wilson interval."""
 
     def show(row: Measured, short: bool) -> str:
-        value, codes = (fmean(row[name].values()) for name in (measure, "codes"))
+        value, codes = (row.value(name) for name in (measure, "codes"))
         low, high = wilson_interval(value, codes, float(ndtri(0.975)))
         return f"{100 * value:.1f}" if short else f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
@@ -70,7 +68,7 @@ def _share(measure: str) -> Show:
 
 
 def _dimension(row: Measured, short: bool) -> str:
-    ends = [f"{fmean(row[f'dimension.{end}'].values()):.0f}" for end in ("least", "most")]
+    ends = [f"{row.value(f'dimension.{end}'):.0f}" for end in ("least", "most")]
     return ends[0] if ends[0] == ends[1] else " to ".join(ends)
 
 
@@ -106,14 +104,11 @@ def known_codes_table(generator: str, rows: Mapping[str, Measured], short: bool 
 def known_codes_verdict(generator: str, rows: Mapping[str, Measured]) -> str:
     """The shares found within the budgets by the methods that find any, and who finds none."""
 
-    def share(name: str, measure: str) -> float:
-        return fmean(rows[name][measure].values())
-
-    finding = [name for name in rows if share(name, "found") > 0]
+    finding = [name for name, row in rows.items() if row.value("found") > 0]
     none = [name for name in rows if name not in finding]
     sentences = [
-        f"{name} finds {share(name, 'found'):.1%} of the codes, "
-        + " and ".join(f"{share(name, f'within.{budget}'):.1%} within {budget:,}" for budget in BUDGETS)
+        f"{name} finds {rows[name].value('found'):.1%} of the codes, "
+        + " and ".join(f"{rows[name].value(f'within.{budget}'):.1%} within {budget:,}" for budget in BUDGETS)
         + " evaluations"
         for name in finding
     ]
@@ -134,17 +129,13 @@ def inverse_table(rows: Mapping[str, Measured]) -> Table:
 
 def provenance_table(rows: Mapping[str, Measured]) -> Table:
     """How well the recovery error tells a generator's own samples from other images."""
-
-    def number(row: Measured, measure: str) -> float:
-        return fmean(row[measure].values())
-
     body = tuple(
         (
             generator,
             kind,
-            "{:.3f} [{:.3f}, {:.3f}]".format(*(number(row, f"auc.{kind}.{end}") for end in ("value", "low", "high"))),
-            f"{number(row, f'rejected.{kind}'):.0%}",
-            f"{number(row, 'rejected.own'):.0%}",
+            "{:.3f} [{:.3f}, {:.3f}]".format(*(row.value(f"auc.{kind}.{end}") for end in ("value", "low", "high"))),
+            f"{row.value(f'rejected.{kind}'):.0%}",
+            f"{row.value('rejected.own'):.0%}",
         )
         for generator, row in rows.items()
         for kind in ("real", "other generator")
@@ -159,32 +150,30 @@ def provenance_table(rows: Mapping[str, Measured]) -> Table:
 
 def claim(title: str, rows: Mapping[str, Measured]) -> str:
     """What the rows say of the paper's claim that only the statistical distance recovers correctly."""
-    value = {name: {measure: fmean(row[measure].values()) for measure in ("l1", "found")} for name, row in rows.items()}
+    l1, share_found = ({name: row.value(measure) for name, row in rows.items()} for measure in ("l1", "found"))
 
     def titles(names: Sequence[str]) -> str:
         return ", ".join(_TITLES[name] for name in names) or "none"
 
     def least_l1(names: Sequence[str]) -> str:
-        best = min(names, key=lambda name: value[name]["l1"], default=None)
-        return "none" if best is None else f"{_TITLES[best]} ({value[best]['l1']:.1f})"
+        best = min(names, key=l1.__getitem__, default=None)
+        return "none" if best is None else f"{_TITLES[best]} ({l1[best]:.1f})"
 
-    most = max(rows, key=lambda name: value[name]["found"])
-    found = value[most]["found"]
+    most = max(rows, key=share_found.__getitem__)
+    found = share_found[most]
     codes = f"Most known codes found: {_TITLES[most]} ({found:.0%})" if found else "No method finds a known code"
     correct = [name for name, row in rows.items() if all(row["passes"].values())]
     bound = rows["none"].mean("l1").high if "none" in rows else float("inf")
-    able = [name for name in correct if value[name]["l1"] <= bound]
+    able = [name for name in correct if l1[name] <= bound]
     uniform = [name for name, row in rows.items() if all(row["uniform"].values())]
     ours = [name for name in rows if METHODS[name].statistical]
     if not correct:
         holds = "no method's codes look like samples of the prior, those of the statistical distance included"
     elif not able:
-        nearest = min(correct, key=lambda name: value[name]["l1"])
-        point = ", ".join(
-            f"{name} {fmean(rows[nearest][name].values()):g}" for name in ("rate", "strength") if name in rows[nearest]
-        )
+        nearest = min(correct, key=l1.__getitem__)
+        point = ", ".join(f"{name} {rows[nearest].value(name):g}" for name in ("rate", "strength") if name in rows[nearest])
         holds = (
-            f"it does not hold: what passes has {value[nearest]['l1'] / value['none']['l1']:.1f} times the L1 that no "
+            f"it does not hold: what passes has {l1[nearest] / l1['none']:.1f} times the L1 that no "
             f"regularizer has, or more (its grid point: {point}), and so does not recover"
         )
     elif others := [name for name in able if name not in ours]:
