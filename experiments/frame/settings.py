@@ -22,8 +22,6 @@ class ExperimentSettings(CommonSettings):
     """Trainings of each kind, one for each seed from `seed` on; intervals are over them."""
     workers: int | None = None
     """Cells at once; by default one for each core on a CPU, one on a GPU."""
-    quick: bool = False
-    """A rehearsal in less than a minute: everything at the smallest size, numbers without meaning."""
     goes_on: ClassVar[bool] = True
 
 

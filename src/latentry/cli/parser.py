@@ -238,12 +238,8 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
         parser.add_argument(verb.positional, type=str, help=meaning, **count, **default)
     flags = {"json": "Print the result as JSON for machines.", "force": "Replace an earlier result in the same folder."}
     names = {field.name for field in dataclasses.fields(verb.settings)}
-    if "quick" in names:
-        flags["quick"] = "A rehearsal in less than a minute: everything at the smallest size, numbers without meaning."
     if "encode" in names:
         flags["encode"] = "Take the codes that the inverse gives, without recovery."
-    if "full" in names:
-        flags["full"] = "The paper's whole grid, for a GPU."
     skip = {*flags, verb.positional} if verb.positional else {*flags}
     parser.add_class_arguments(verb.settings, skip=skip, as_group=False)
     for action in parser._actions:  # `--swap` says what `--swap true` says
