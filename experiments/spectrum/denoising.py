@@ -85,9 +85,12 @@ class DenoisingRow:
     """The first held-out images, denoised."""
 
     def numbers(self) -> dict[str, Any]:
-        """All but the tensors."""
-        nested = {"error": vars(self.error), "accuracy": vars(self.accuracy)}
-        return {name: nested.get(name, value) for name, value in vars(self).items() if name not in ("correct", "images")}
+        """All but the tensors; intervals as value, low and high."""
+        found = {name: value for name, value in vars(self).items() if name not in ("correct", "images")}
+        for name in ("error", "accuracy"):
+            interval = found.pop(name)
+            found |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+        return found
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,11 @@ class DenoisingReport:
     """Accuracy of the evaluation classifier on clean held-out images."""
     rows: tuple[DenoisingRow, ...]
     """One for each family and target."""
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Numbers of all rows, column by column."""
+        numbers = [row.numbers() for row in self.rows]
+        return {name: [row[name] for row in numbers] for name in numbers[0]}
 
     def best(self, kinds: Sequence[Kind], tuned_by: Target, *, blind: bool = True) -> DenoisingRow:
         """The row that was best on validation images, of these kinds and by this target.

@@ -134,13 +134,14 @@ class DenoisingCell(Cell):
                 "clean": report.accuracy_of_clean.value,
                 "gain": asdict(report.gain()),
                 "gain_informed": asdict(report.gain(blind=False)),
-                "rows": [row.numbers() for row in report.rows],
+                "rows": report.columns(),
             }
         return found
 
 
-def _best(rows: list[dict[str, Any]], target: str, *kinds: str, family: str | None = None) -> float:
+def _best(columns: dict[str, list[Any]], target: str, *kinds: str, family: str | None = None) -> float:
     """Score of the row that was best on validation images, of methods that see the corrupted image alone."""
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     candidates = [
         row
         for row in rows
@@ -150,5 +151,5 @@ def _best(rows: list[dict[str, Any]], target: str, *kinds: str, family: str | No
         and (family is None or row["family"] == family)
     ]
     best = min if target == "error" else max
-    score: float = best(candidates, key=lambda row: row[f"validation_{target}"])[target]["value"]
+    score: float = best(candidates, key=lambda row: row[f"validation_{target}"])[target]
     return score

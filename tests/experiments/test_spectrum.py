@@ -81,11 +81,10 @@ def test_labels_are_moved_and_rotations_keep_the_norm(rehearsal: tuple[Path, flo
 def test_every_kind_of_denoiser_is_scored_for_each_target_of_its_tuning(rehearsal: tuple[Path, float]) -> None:
     for result in cells(rehearsal[0], "denoising").values():
         (of_corruption,) = result.values()
-        assert {row["kind"] for row in of_corruption["rows"]} == {"filter", "recovery", "basis"}
-        assert {row["tuned_by"] for row in of_corruption["rows"]} == {"error", "accuracy"}
-        assert {"nothing", "median", "total variation", "non-local means"} <= {
-            row["family"] for row in of_corruption["rows"]
-        }
+        rows = of_corruption["rows"]
+        assert {*rows["kind"]} == {"filter", "recovery", "basis"}
+        assert {*rows["tuned_by"]} == {"error", "accuracy"}
+        assert {"nothing", "median", "total variation", "non-local means"} <= {*rows["family"]}
 
 
 def test_the_page_has_a_table_for_each_part_and_pictures_of_the_first_seed(rehearsal: tuple[Path, float]) -> None:
@@ -104,8 +103,7 @@ def test_a_run_goes_on_from_the_cells_that_are_there(rehearsal: tuple[Path, floa
     rehearse(out)
     after = read_json(lost)["result"]
     for name, result in before.items():
-        for old, new in zip(result["rows"], after[name]["rows"], strict=True):
-            assert {**old, "seconds": 0} == {**new, "seconds": 0}
+        assert {**result["rows"], "seconds": []} == {**after[name]["rows"], "seconds": []}
     assert all(path.stat().st_mtime_ns == when for path, when in others.items())
 
 
@@ -149,18 +147,11 @@ def made_up(rank_one: float, kept: float, gain: float) -> tuple[dict[str, Any], 
         }
         for name in OPERATORS
     }
-    row = {
-        "blind": True,
-        "validation_accuracy": 0.5,
-        "validation_error": 0.1,
-        "accuracy": {"value": 0.6},
-        "error": {"value": 0.2},
-    }
-    rows = [
-        {**row, "kind": kind, "tuned_by": target, "family": "nothing"}
-        for kind in ("filter", "recovery", "basis")
-        for target in ("error", "accuracy")
-    ]
+    kinds = [kind for kind in ("filter", "recovery", "basis") for _ in range(2)]
+    rows = {
+        "kind": kinds, "tuned_by": ["error", "accuracy"] * 3, "family": ["nothing"] * 6, "blind": [True] * 6,
+        "validation_accuracy": [0.5] * 6, "validation_error": [0.1] * 6, "accuracy": [0.6] * 6, "error": [0.2] * 6,
+    }  # fmt: skip
     denoised = {"strong": {"rows": rows, "gain": {"value": gain}, "gain_informed": {"value": gain}, "clean": 0.99}}
     bases = {name: full if name == "loewdin" else basis for name in BASES}
     return {"bases": bases, "agreement": 0.98}, {"operators": operators}, denoised

@@ -70,10 +70,11 @@ def write_sheet(
     """
     picture = _image(stack([x for _, x in rows]), magnify)
     font = ImageFont.load_default(_LETTERS)
-    names, titles = [printable(name, 24) for name, _ in rows], [printable(name, 12) for name in columns]
+    names, titles = [printable(name, 40) for name, _ in rows], [printable(name, 12) for name in columns]
     left = max((round(font.getlength(name)) + 2 * _MARGIN for name in names if name), default=0)
     top = _LETTERS + _MARGIN if any(titles) else 0
-    sheet = Image.new(picture.mode, (left + picture.width, top + picture.height), "white")
+    right = max(0, round((font.getlength(titles[-1]) - picture.width / len(titles)) / 2)) if titles else 0
+    sheet = Image.new(picture.mode, (left + picture.width + right, top + picture.height), "white")
     sheet.paste(picture, (left, top))
     pen = ImageDraw.Draw(sheet)
     for row, name in enumerate(names):
