@@ -1,7 +1,6 @@
 """Recover codes from a generator of your own: any `nn.Module` that maps codes to data.
 
-The module below was never seen by Latentry. It is recovered from as it is: no wrapper, no base class; its modes and flags
-are as before afterwards.
+Latentry takes the module as it is: no wrapper and no base class. Its modes and flags are the same afterwards.
 
     python examples/01_recover_from_a_module.py
 """

@@ -1,10 +1,10 @@
-"""Recover codes from a plain function, and see what each regularizer makes of a question with many answers.
+"""Recover codes from a plain function, and compare regularizers where many codes make the same datum.
 
-The function sums pairs of coordinates, so that every datum has a whole plane of codes. Which one recovery returns is up to
-the regularizer. None leaves the free directions where the start, a sample, had them. L2 takes shorter codes than samples of
-the prior are. A statistical distance takes codes that look like samples, if its weight is small: pressed harder, their
-elements come to sit on the quantiles of the prior more regularly than any sample's, as the energy distance shows here. The
-pooled p-value praises that; the test of single codes, which is two-sided, does not.
+The function adds pairs of coordinates. So every datum has a whole plane of codes, and the regularizer decides which one is
+found. Without one, the free directions stay where the start had them. L2 gives codes that are shorter than samples of the
+prior. A statistical distance gives codes that look like samples, if its weight is small. With a larger weight the elements
+become more regular than those of any sample, as the energy distance shows here. The pooled p-value does not see this. The
+test of single codes does, because it is two-sided.
 
     python examples/02_recover_from_a_function.py
 """

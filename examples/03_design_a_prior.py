@@ -1,9 +1,9 @@
-"""Design a prior that straight lines between codes hardly leave, and see what that buys.
+"""Design a prior whose codes look alike along straight lines, and see what that buys.
 
-Between two codes of a normal prior lie points that are no codes of it: in 100 dimensions their norms alone tell nearly all
-of them from codes. A prior can be designed so that they look more like codes. Or the prior stays what it is and the path is
-bent, by transport, so that its codes are codes of the prior. The last columns show both: how many mid-points a test of their
-own elements tells from the prior at 5 %.
+Half-way between two codes of a normal prior there is a point that is unlike a code: in 100 dimensions its norm alone shows
+it. There are two ways out. A prior can be designed so that such points are more like codes. Or the prior stays, and the path
+is bent by transport, so that its points are codes of the prior. The last columns show both: the share of mid-points that a
+test of their elements rejects at 5 %.
 
     python examples/03_design_a_prior.py
 """

@@ -1,8 +1,8 @@
-"""Find the directions that bear labels, and turn codes from one label to another.
+"""Find the directions of labels, and turn codes from one label to another.
 
-The shipped generator and a classifier of its images are all that is needed. Turned by 90 degrees in the plane of two label
-vectors, only part of the codes change their label: the other labels still have their say. Turned uphill until a linear
-classifier of codes is sure of the label, nearly all do. Both are rotations, so that no code changes its norm.
+The shipped generator and a classifier of its images are enough. After a rotation by 90 degrees in the plane of two label
+vectors, only a part of the codes have the new label, because the other labels still count. After a rotation until a linear
+classifier of codes is sure of the label, nearly all have it. Both are rotations, so the norm of a code stays.
 
     python examples/04_turn_a_label.py
 """
@@ -21,24 +21,24 @@ def main() -> None:
     rng = torch.Generator().manual_seed(0)
     basis = lt.quasi_eigenvectors(generator, guide, prior, per_label=100, rng=rng)
 
-    def read(z: torch.Tensor) -> torch.Tensor:
+    def predict(z: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             return guide(generator(z)).argmax(1)
 
-    shown = read(basis.vectors[:10] + basis.offset)
+    shown = predict(basis.vectors[:10] + basis.offset)
     print(f"the vectors of labels 0 to 9, decoded, show {shown.tolist()}")
 
     z = prior.sample(1000, rng=rng)
-    y = read(z)
+    y = predict(z)
     scores = lt.directions.fit_linear_classifier(z, y)
     three, eight = z[y == 3], torch.full((int((y == 3).sum()),), 8)
     edits = {
         "90 degrees in the plane of 3 and 8": lt.rotate(three, basis.plane(3, 8), math.pi / 2),
-        "uphill to a margin of 4": lt.operators.rotate_to_margin(three, scores.weights, scores.bias, eight, 4.0),
+        "rotated to a margin of 4": lt.operators.rotate_to_margin(three, scores.weights, scores.bias, eight, 4.0),
     }
     for name, edited in edits.items():
         changed = (edited.norm(dim=1) / three.norm(dim=1) - 1).abs().max()
-        share = (read(edited) == 8).double().mean()
+        share = (predict(edited) == 8).double().mean()
         print(f"{name}: {share:.0%} of {len(three)} threes become eights, norms change by {changed:.0e} at most")
 
 

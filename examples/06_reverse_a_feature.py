@@ -1,7 +1,7 @@
-"""Ask for features by name, and for the reverse of one that was never shown.
+"""Ask for features by name, and for the reverse of a feature that no training image shows.
 
-The shipped letters have weight, slant, serifs and pitch where they were placed before any training. The faces that taught
-them were regular and bold; light ones are the reverse of bold, and were held out.
+In the shipped letters, weight, slant, serifs and pitch have their places in the code, chosen before training. The training
+set had regular and bold faces. Light faces are the reverse of bold, and were held out.
 
     python examples/06_reverse_a_feature.py
 """
@@ -20,20 +20,21 @@ def main() -> None:
     placement = model.prior
     print("features:", ", ".join(name for name in placement.features if name not in placement.exclusive))
 
-    asked = torch.stack([placement.named({letter: 1}) for letter in LETTERS for _ in range(10)])
-    z = placement.at(asked).sample(rng=torch.Generator().manual_seed(0))
+    levels = torch.stack([placement.named({letter: 1}) for letter in LETTERS for _ in range(10)])
+    z = placement.at(levels).sample(rng=torch.Generator().manual_seed(0))
     for name, measure in (("bold", "thickness"), ("italic", "slant")):
         films = [model.decode(placement.moved(z, name, level)) for level in LEVELS]
         means = [getattr(measure_strokes(film), measure).nanmean().item() for film in films]
         print(f"{measure} with {name} from -1 to 1:", ", ".join(f"{value:.2f}" for value in means))
     light, regular = (measure_strokes(model.decode(placement.moved(z, "bold", level))).thickness for level in (-1, 0))
-    print(f"{(light < regular).double().mean():.0%} of letters are thinner at the reverse of bold, which was never shown")
+    share = (light < regular).double().mean()
+    print(f"{share:.0%} of letters are thinner at the reverse of bold, which was held out")
 
     bold = model.decode(placement.moved(z, "bold", 1))
     found = model.encode(bold).mean  # of images, as if they were yours
     turned = model.decode(placement.reversed(found, "bold"))
     thinner = measure_strokes(turned).thickness < measure_strokes(bold).thickness
-    print(f"{thinner.double().mean():.0%} of bold images are thinner when their feature is turned round")
+    print(f"{thinner.double().mean():.0%} of bold images are thinner when their feature is reversed")
 
 
 if __name__ == "__main__":
