@@ -18,7 +18,7 @@ from latentry.models.pretrained import installed_versions
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_json
-from latentry.tasks.settings import StudySettings
+from latentry.tasks.study.settings import StudySettings
 
 WEIGHTS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 REGULARIZERS: dict[str, Regularizer] = {

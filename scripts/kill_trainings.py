@@ -29,8 +29,9 @@ from latentry.models.pretrained import save_network
 from latentry.networks import DCGANGenerator
 from latentry.priors import Normal
 from latentry.reports.pictures import write_png
-from latentry.tasks.recover import recover
-from latentry.tasks.settings import CommonSettings, RecoverSettings
+from latentry.tasks.recover.run import recover
+from latentry.tasks.recover.settings import RecoverSettings
+from latentry.tasks.settings import CommonSettings
 from latentry.tasks.train import train_classifier, train_gan
 from latentry.tasks.train_encoder import train_encoder
 from latentry.tasks.train_inverse import train_inverse

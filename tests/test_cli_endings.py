@@ -15,9 +15,9 @@ import safetensors
 
 from latentry.__main__ import main as start
 from latentry.cli import main
-from latentry.tasks import sample as sampling
-from latentry.tasks import study as studying
 from latentry.tasks import train as training
+from latentry.tasks.sample import run as sampling
+from latentry.tasks.study import run as studying
 
 CODES = {
     OSError(errno.ENOSPC, "No space left on device", "/a/model"): (2, "/a/model (No space left on device)"),

@@ -12,9 +12,9 @@ import pytest
 
 from latentry.cli import main
 from latentry.cli.verbs import flat
-from latentry.tasks import edit as editing
-from latentry.tasks import sample as sampling
 from latentry.tasks import train as training
+from latentry.tasks.edit import run as editing
+from latentry.tasks.sample import run as sampling
 
 VERBS = [*flat()]
 

@@ -17,8 +17,8 @@ from latentry.models.pretrained import save_network
 from latentry.networks import DCGANGenerator
 from latentry.priors import Normal
 from latentry.storage import read_json, read_metadata, read_tensors
-from latentry.tasks.coding import labelled_codes, load_classifier, made_basis
-from latentry.tasks.settings import BasisKind, BasisSettings
+from latentry.tasks.coding.codes import labelled_codes, load_classifier, made_basis
+from latentry.tasks.coding.settings import BasisKind, BasisSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # of torch itself
 

@@ -19,7 +19,7 @@ from latentry.models.pretrained import save_network
 from latentry.networks import DCGANGenerator
 from latentry.priors import Normal
 from latentry.storage import read_json, read_tensors
-from latentry.tasks.edit import Turn, film, parse_turns
+from latentry.tasks.edit.run import Turn, film, parse_turns
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # of torch itself
 
@@ -166,6 +166,6 @@ def test_labels_to_turn_are_known_before_codes_are_drawn(
     def never(*arguments: object) -> None:
         raise AssertionError("codes were drawn")
 
-    monkeypatch.setattr("latentry.tasks.edit.made_basis", never)
+    monkeypatch.setattr("latentry.tasks.edit.run.made_basis", never)
     assert run("edit", "--data=digits", "--count=2", "--rotate=0:99:30", "--device=cpu", "--out", tmp_path) == 2
     assert "expected --rotate with a class of the basis, got '99'" in capsys.readouterr().err

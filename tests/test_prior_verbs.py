@@ -81,7 +81,7 @@ def test_a_standardized_design_is_the_same_one_in_other_units(tmp_path: Path) ->
 
 def test_an_earlier_design_is_refused_before_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "results.json").write_text("{}")
-    monkeypatch.setattr("latentry.tasks.prior_design.design_interpolable", None)
+    monkeypatch.setattr("latentry.tasks.prior.design.design_interpolable", None)
     assert run("prior", "design", "--out", tmp_path) == 2
 
 

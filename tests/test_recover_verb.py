@@ -27,10 +27,10 @@ from latentry.networks import DCGANGenerator, PlainClassifier
 from latentry.priors import Normal, NormalMixture
 from latentry.reports.pictures import write_png
 from latentry.storage import read_json, read_metadata
-from latentry.tasks import recovery_report, recovery_shards
-from latentry.tasks.recovery_options import Measurement, measurement, named_regularizer, named_solver
-from latentry.tasks.recovery_shards import Recovering
-from latentry.tasks.settings import RecoverSettings, RegularizerName, ResamplingName
+from latentry.tasks.recover import report, shards
+from latentry.tasks.recover.options import Measurement, measurement, named_regularizer, named_solver
+from latentry.tasks.recover.settings import RecoverSettings, RegularizerName, ResamplingName
+from latentry.tasks.recover.shards import Recovering
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # of torch itself
 
@@ -120,7 +120,7 @@ def test_a_killed_run_goes_on_without_loss_or_repetition(
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert recover(place, whole, *FEW, "--shard_size=2") == 0
-    real, calls = recovery_shards.recover_codes, []
+    real, calls = shards.recover_codes, []
 
     def killed_in(call: int | None) -> Callable[..., Any]:
         def recover_codes(*arguments: Any, **options: Any) -> Any:
@@ -131,11 +131,11 @@ def test_a_killed_run_goes_on_without_loss_or_repetition(
 
         return recover_codes
 
-    monkeypatch.setattr(recovery_shards, "recover_codes", killed_in(2))
+    monkeypatch.setattr(shards, "recover_codes", killed_in(2))
     assert recover(place, broken, *FEW, "--shard_size=2") == 130
     assert [path.name for path in (broken / "codes").iterdir()] == ["codes-00000.safetensors"]
     calls.clear()
-    monkeypatch.setattr(recovery_shards, "recover_codes", killed_in(None))
+    monkeypatch.setattr(shards, "recover_codes", killed_in(None))
     assert recover(place, broken, *FEW, "--shard_size=2") == 0
     assert calls == [2, 1]
     assert torch.equal(load_codes(whole).z, load_codes(broken).z)
@@ -146,10 +146,10 @@ def test_a_killed_run_goes_on_without_loss_or_repetition(
 def test_a_run_killed_within_a_shard_keeps_its_parts_and_ends_as_an_undisturbed_one(
     stop: int, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recovery_shards.Recovering, "images_a_part", 1)
+    monkeypatch.setattr(shards.Recovering, "images_a_part", 1)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert recover(place, whole, *FEW, "--shard_size=3") == 0
-    real, calls = recovery_shards.recover_codes, []
+    real, calls = shards.recover_codes, []
 
     def recover_codes(*arguments: Any, **options: Any) -> Any:
         calls.append(len(arguments[1]))
@@ -157,7 +157,7 @@ def test_a_run_killed_within_a_shard_keeps_its_parts_and_ends_as_an_undisturbed_
             raise KeyboardInterrupt
         return real(*arguments, **options)
 
-    monkeypatch.setattr(recovery_shards, "recover_codes", recover_codes)
+    monkeypatch.setattr(shards, "recover_codes", recover_codes)
     assert recover(place, broken, *FEW, "--shard_size=3") == 130
     assert len([*broken.glob("codes/*")]) == (1 if stop == 4 else stop - 1)
     assert recover(place, broken, *FEW, "--shard_size=3") == 0
@@ -230,7 +230,7 @@ def test_two_processes_find_the_codes_of_one(place: Path, tmp_path: Path) -> Non
 def test_of_too_many_codes_an_even_sample_is_tested(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert recover(place, tmp_path, *FEW, "--shard_size=2") == 0
     monkeypatch.setattr(recovery_report, "_TESTED", 8)
-    found = recovery_report.findings(tmp_path / "codes", 5, Normal(4), None)
+    found = report.findings(tmp_path / "codes", 5, Normal(4), None)
     assert torch.equal(found.tested, load_codes(tmp_path).z[::3])
     assert found.count == 5
     assert "even sample of 2 codes" in found.sentences[-1]
@@ -240,7 +240,7 @@ def test_of_too_many_codes_an_even_sample_is_tested(place: Path, tmp_path: Path,
 def test_a_code_that_broke_the_generator_is_left_out_and_the_others_are_not(
     broken: list[int], code: int, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = recovery_shards.recover_codes
+    real = shards.recover_codes
 
     def breaking(*arguments: Any, **options: Any) -> Any:
         found = real(*arguments, **options)
@@ -248,7 +248,7 @@ def test_a_code_that_broke_the_generator_is_left_out_and_the_others_are_not(
         found.reconstruction_error[broken] = torch.nan
         return found
 
-    monkeypatch.setattr(recovery_shards, "recover_codes", breaking)
+    monkeypatch.setattr(shards, "recover_codes", breaking)
     assert recover(place, tmp_path, *FEW) == code
     if code == 0:
         rows = read_json(tmp_path / "results.json")["result"]["images"]
@@ -301,7 +301,7 @@ def test_a_broken_picture_is_named_before_anything_is_computed(
     shutil.copytree(place / "own", tmp_path / "own")
     whole = (tmp_path / "own" / "4.png").read_bytes()
     (tmp_path / "own" / "4.png").write_bytes(whole[: len(whole) // 2])
-    monkeypatch.setattr(recovery_shards, "recover_codes", lambda *_, **__: pytest.fail("it was begun"))
+    monkeypatch.setattr(shards, "recover_codes", lambda *_, **__: pytest.fail("it was begun"))
     assert run("recover", tmp_path / "own", "--generator", place / "generator", *FEW, "--out", tmp_path / "out") == 2
     assert "expected a whole image of 8 or 16 bits in" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()

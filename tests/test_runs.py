@@ -17,8 +17,11 @@ from latentry.models.pretrained import save_network
 from latentry.networks import DCGANGenerator
 from latentry.priors import Normal, Tabulated, save_prior
 from latentry.storage import read_json, write_text
-from latentry.tasks import runs, sample
-from latentry.tasks.settings import RecoverSettings, SampleSettings, StudySettings
+from latentry.tasks import runs
+from latentry.tasks.recover.settings import RecoverSettings
+from latentry.tasks.sample import run as sampling
+from latentry.tasks.sample.settings import SampleSettings
+from latentry.tasks.study.settings import StudySettings
 from latentry.tasks.train import train_gan
 from latentry.tasks.train_settings import SemanticVAESettings, TrainGANSettings
 from latentry.training.settings import LoopSettings
@@ -33,7 +36,7 @@ def generator(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def draw(generator: str, out: Path, **changes: Any) -> dict[str, Any]:
-    return sample.sample(SampleSettings(**{"generator": generator, "out": str(out), "count": 2, "json": True, **changes}))
+    return sampling.sample(SampleSettings(**{"generator": generator, "out": str(out), "count": 2, "json": True, **changes}))
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -84,7 +87,7 @@ def test_a_forced_run_that_fails_before_it_writes_loses_nothing(
 ) -> None:
     draw(generator, tmp_path)
     before = tree(tmp_path)
-    monkeypatch.setattr(sample, "grid", failing(error))
+    monkeypatch.setattr(sampling, "grid", failing(error))
     with pytest.raises(type(error)):
         draw(generator, tmp_path, force=True)
     assert tree(tmp_path) == before
@@ -166,7 +169,7 @@ def test_sigterm_ends_a_command_as_ctrl_c_does_and_later_ones_are_their_own(
     def terminated(*arguments: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(sample, "grid", terminated)
+    monkeypatch.setattr(sampling, "grid", terminated)
     assert main(["sample", "--generator", generator, "--out", str(tmp_path / "out")]) == 143
     assert "terminated" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -10,9 +10,9 @@ from PIL import Image
 
 from latentry.data import load_dataset
 from latentry.storage import read_json, read_tensors
-from latentry.tasks import study as study_module
-from latentry.tasks.settings import StudySettings
-from latentry.tasks.study import METHODS, study
+from latentry.tasks.study import run as study_module
+from latentry.tasks.study.run import METHODS, study
+from latentry.tasks.study.settings import StudySettings
 
 SMALL = {"count": 6, "restarts": 2, "steps": 6, "damped_steps": 2, "device": "cpu", "json": True}
 

@@ -20,8 +20,8 @@ from latentry.models.pretrained import load_network, save_network
 from latentry.networks import DCGANGenerator, PlainClassifier
 from latentry.priors import Normal
 from latentry.storage import read_json, read_tensors
-from latentry.tasks.coding import coded_images, read_images
-from latentry.tasks.settings import CodedImagesSettings
+from latentry.tasks.coding.codes import coded_images, read_images
+from latentry.tasks.coding.settings import CodedImagesSettings
 from latentry.tasks.train_encoder import Jitter, _some, label_scores, recipe
 from latentry.tasks.train_settings import TrainEncoderSettings
 

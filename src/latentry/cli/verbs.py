@@ -3,8 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
-from latentry.tasks import settings as verbs
 from latentry.tasks import train_settings as trainings
+from latentry.tasks.decompose.settings import DecomposeSettings
+from latentry.tasks.edit.settings import EditSettings
+from latentry.tasks.evaluate.settings import EvaluateSettings
+from latentry.tasks.prior.settings import PriorCompareSettings, PriorDesignSettings, PriorShowSettings
+from latentry.tasks.recover.settings import RecoverSettings
+from latentry.tasks.sample.settings import SampleSettings
+from latentry.tasks.settings import CommonSettings
+from latentry.tasks.study.settings import StudySettings
 
 __all__ = ["LATENTRY", "VERBS", "Program", "Verb", "flat"]
 
@@ -13,7 +20,7 @@ __all__ = ["LATENTRY", "VERBS", "Program", "Verb", "flat"]
 class Verb:
     """One command: where it lives and what it can be told."""
 
-    settings: type[verbs.CommonSettings]
+    settings: type[CommonSettings]
     function: str
     positional: str | None = None
     """A setting given without a flag: one word, or several where the setting is a list."""
@@ -36,16 +43,16 @@ class Program:
 
 
 VERBS: dict[str, Any] = {
-    "study": Verb(verbs.StudySettings, "study:study"),
-    "recover": Verb(verbs.RecoverSettings, "recover:recover", positional="images", resumes=True),
-    "decompose": Verb(verbs.DecomposeSettings, "decompose:decompose", positional="images"),
-    "edit": Verb(verbs.EditSettings, "edit:edit", positional="images"),
-    "sample": Verb(verbs.SampleSettings, "sample:sample"),
-    "evaluate": Verb(verbs.EvaluateSettings, "evaluate:evaluate"),
+    "study": Verb(StudySettings, "study.run:study"),
+    "recover": Verb(RecoverSettings, "recover.run:recover", positional="images", resumes=True),
+    "decompose": Verb(DecomposeSettings, "decompose.run:decompose", positional="images"),
+    "edit": Verb(EditSettings, "edit.run:edit", positional="images"),
+    "sample": Verb(SampleSettings, "sample.run:sample"),
+    "evaluate": Verb(EvaluateSettings, "evaluate.run:evaluate"),
     "prior": {
-        "design": Verb(verbs.PriorDesignSettings, "prior_design:design"),
-        "show": Verb(verbs.PriorShowSettings, "prior:show", positional="prior", meaning="a name or a file"),
-        "compare": Verb(verbs.PriorCompareSettings, "prior:compare", positional="priors", meaning="names or files"),
+        "design": Verb(PriorDesignSettings, "prior.design:design"),
+        "show": Verb(PriorShowSettings, "prior.show:show", positional="prior", meaning="a name or a file"),
+        "compare": Verb(PriorCompareSettings, "prior.show:compare", positional="priors", meaning="names or files"),
     },
     "train": {
         "gan": Verb(trainings.TrainGANSettings, "train:train_gan", resumes=True),

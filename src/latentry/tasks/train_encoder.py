@@ -21,7 +21,7 @@ from latentry.reports.tables import Table
 from latentry.tasks.class_names import listed
 from latentry.tasks.encoders import PAIRS, PARTS, conclude, cost, there_and_back
 from latentry.tasks.judging import Reader, fitting, made_by, unlike
-from latentry.tasks.recovery_options import image_format
+from latentry.tasks.recover.options import image_format
 from latentry.tasks.runs import claim_folder, command, load_generator, pick_device
 from latentry.tasks.train_settings import TrainEncoderSettings
 from latentry.tasks.trainings import check_enough

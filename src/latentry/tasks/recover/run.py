@@ -1,6 +1,6 @@
 """`latentry recover`: the codes of the user's own images, and whether they could have come from the prior.
 
-The images go through in shards (`tasks.recovery_shards`); before them, a few of the generator's own, whose codes are known,
+The images go through in shards (`tasks.recover.shards`); before them, a few of the generator's own, whose codes are known,
 so that the user learns what success to expect, and what an image looks like that the generator did make.
 """
 
@@ -17,13 +17,14 @@ from latentry.priors import SavedPrior
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import print_table
-from latentry.tasks.coding import noted
+from latentry.tasks.coding.codes import noted
 from latentry.tasks.judging import unmade
-from latentry.tasks.recovery_options import image_format, measurement, start_from
-from latentry.tasks.recovery_report import SHOWN, SelfCheck, findings, self_check, write_report
-from latentry.tasks.recovery_shards import Processes, Recovering, given_images, looked_through, own_images, recover_shards
+from latentry.tasks.recover.options import image_format, measurement, start_from
+from latentry.tasks.recover.report import SHOWN, SelfCheck, findings, self_check, write_report
+from latentry.tasks.recover.settings import RecoverSettings
+from latentry.tasks.recover.shards import Processes, Recovering, given_images, looked_through, own_images, recover_shards
 from latentry.tasks.runs import claim_folder, command, load_any_generator, named_prior, out_folder, pick_device, record
-from latentry.tasks.settings import RecoverSettings, refuse_unused
+from latentry.tasks.settings import refuse_unused
 
 __all__ = ["recover"]
 

@@ -22,7 +22,7 @@ from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
 from latentry.tasks.class_names import listed
-from latentry.tasks.coding import (
+from latentry.tasks.coding.codes import (
     Coded,
     basis_classes,
     coded_images,
@@ -32,10 +32,10 @@ from latentry.tasks.coding import (
     noted,
     read_images,
 )
+from latentry.tasks.decompose.settings import DecomposeSettings
 from latentry.tasks.judging import Judged, Reader, fitting, independent_reader, made_by, verdict
-from latentry.tasks.recovery_options import image_format
+from latentry.tasks.recover.options import image_format
 from latentry.tasks.runs import claim_folder, command, load_generator, pick_device, record
-from latentry.tasks.settings import DecomposeSettings
 
 __all__ = ["decompose"]
 

@@ -29,7 +29,7 @@ from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
 from latentry.tasks.class_names import label_index
-from latentry.tasks.coding import (
+from latentry.tasks.coding.codes import (
     Coded,
     basis_classes,
     coded_images,
@@ -39,12 +39,13 @@ from latentry.tasks.coding import (
     noted,
     read_images,
 )
-from latentry.tasks.edit_label_split import edit_label_split
-from latentry.tasks.edit_semantic import edit_semantic
+from latentry.tasks.edit.label_split import edit_label_split
+from latentry.tasks.edit.semantic import edit_semantic
+from latentry.tasks.edit.settings import EditSettings
 from latentry.tasks.judging import Judged, Reader, fitting, independent_reader, made_by, verdict
-from latentry.tasks.recovery_options import image_format
+from latentry.tasks.recover.options import image_format
 from latentry.tasks.runs import claim_folder, command, load_generator, pick_device, record
-from latentry.tasks.settings import EditSettings, refuse_unused
+from latentry.tasks.settings import refuse_unused
 
 __all__ = ["Turn", "edit", "film", "parse_turns"]
 

@@ -27,10 +27,10 @@ from latentry.reports.figures import fit_figure, path_figure
 from latentry.reports.page import Picture, sheet, write_page
 from latentry.reports.tables import Table, print_table
 from latentry.storage import read_tensors
+from latentry.tasks.evaluate.settings import EvaluateSettings
 from latentry.tasks.judging import class_count, made_by
-from latentry.tasks.recovery_options import image_format
+from latentry.tasks.recover.options import image_format
 from latentry.tasks.runs import claim_folder, command, load_any_generator, named_prior, pick_device, record
-from latentry.tasks.settings import EvaluateSettings
 
 __all__ = ["evaluate"]
 

@@ -20,8 +20,8 @@ from latentry.reports.consoles import PlainConsole
 from latentry.reports.figures import comparison_figure, prior_figure
 from latentry.reports.tables import Table, print_table
 from latentry.storage import read_json, write_bytes
+from latentry.tasks.prior.settings import PriorCompareSettings, PriorShowSettings
 from latentry.tasks.runs import claim_folder, command, named_prior, record
-from latentry.tasks.settings import PriorCompareSettings, PriorShowSettings
 
 __all__ = ["HEAVY", "compare", "draw", "numbers", "plain", "show", "step_table"]
 

@@ -7,9 +7,9 @@ from typing import Any
 from latentry.priors import Design, Tabulated, design_interpolable, mismatch, save_prior, summarize
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.tables import Table, print_table
-from latentry.tasks.prior import HEAVY, draw, numbers, plain, step_table
+from latentry.tasks.prior.settings import PriorDesignSettings
+from latentry.tasks.prior.show import HEAVY, draw, numbers, plain, step_table
 from latentry.tasks.runs import claim_folder, command, record
-from latentry.tasks.settings import PriorDesignSettings
 
 __all__ = ["design"]
 

@@ -17,7 +17,7 @@ from latentry.tasks.class_names import label_index, label_names
 from latentry.tasks.judging import collapsed
 from latentry.tasks.levels import far_levels, parse_levels
 from latentry.tasks.runs import claim_folder, command, load_any_generator, pick_device, record
-from latentry.tasks.settings import SampleSettings
+from latentry.tasks.sample.settings import SampleSettings
 
 __all__ = ["sample"]
 

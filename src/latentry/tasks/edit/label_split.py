@@ -16,12 +16,13 @@ from latentry.reports.pictures import grid, write_png
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
 from latentry.tasks.class_names import label_index, label_names
-from latentry.tasks.coding import noted
+from latentry.tasks.coding.codes import noted
+from latentry.tasks.edit.settings import EditSettings
 from latentry.tasks.judging import Reader, independent_reader, made_by, verdict
-from latentry.tasks.recovery_options import Measurement, image_format
-from latentry.tasks.recovery_shards import first_images
+from latentry.tasks.recover.options import Measurement, image_format
+from latentry.tasks.recover.shards import first_images
 from latentry.tasks.runs import claim_folder, pick_device, record
-from latentry.tasks.settings import EditSettings, given
+from latentry.tasks.settings import given
 
 __all__ = ["edit_label_split"]
 

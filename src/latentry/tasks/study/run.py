@@ -31,7 +31,7 @@ from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
 from latentry.tasks.judging import beside_doubts, unmade
 from latentry.tasks.runs import claim_folder, command, load_generator, pick_device, record
-from latentry.tasks.settings import StudySettings
+from latentry.tasks.study.settings import StudySettings
 
 __all__ = ["METHODS", "Method", "study"]
 

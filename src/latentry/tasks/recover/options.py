@@ -22,7 +22,7 @@ from latentry.latent.solvers import LBFGS, Adam, LevenbergMarquardt, Solver
 from latentry.names import counted
 from latentry.paths import user_path
 from latentry.priors import SavedPrior
-from latentry.tasks.settings import RecoverSettings, RegularizerName
+from latentry.tasks.recover.settings import RecoverSettings, RegularizerName
 
 __all__ = ["Measurement", "difference", "image_format", "measurement", "named_regularizer", "named_solver", "start_from"]
 

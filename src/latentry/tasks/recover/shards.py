@@ -32,9 +32,11 @@ from latentry.models.pretrained import installed_versions
 from latentry.priors import SavedPrior
 from latentry.priors.files import record as prior_record
 from latentry.storage import fingerprint
-from latentry.tasks.recovery_options import Measurement, difference, named_regularizer, named_solver
+from latentry.tasks.coding.settings import CodedImagesSettings
+from latentry.tasks.recover.options import Measurement, difference, named_regularizer, named_solver
+from latentry.tasks.recover.settings import RecoverSettings
 from latentry.tasks.runs import settings_record
-from latentry.tasks.settings import CodedImagesSettings, RecoverSettings, refuse_unused
+from latentry.tasks.settings import refuse_unused
 
 __all__ = [
     "Images",

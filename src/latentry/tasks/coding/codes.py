@@ -23,9 +23,10 @@ from latentry.models.saving import load_model
 from latentry.numerics.batches import in_batches
 from latentry.paths import user_path
 from latentry.priors import UnlabelledPrior
-from latentry.tasks.recovery_options import Measurement
-from latentry.tasks.recovery_shards import Images, first_images
-from latentry.tasks.settings import BasisSettings, CodedImagesSettings, refuse_unused
+from latentry.tasks.coding.settings import BasisSettings, CodedImagesSettings
+from latentry.tasks.recover.options import Measurement
+from latentry.tasks.recover.shards import Images, first_images
+from latentry.tasks.settings import refuse_unused
 
 __all__ = [
     "Coded",

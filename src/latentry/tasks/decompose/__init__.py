@@ -1,0 +1,1 @@
+"""`latentry decompose`: directions that bear labels, and codes as sums of them."""

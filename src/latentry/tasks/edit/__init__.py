@@ -1,0 +1,1 @@
+"""`latentry edit`: change images by their codes."""

@@ -1,0 +1,1 @@
+"""`latentry evaluate`: how good a generator's samples are, at its prior and between its codes."""

@@ -1,0 +1,1 @@
+"""`latentry prior`: design, show and compare distributions of codes."""

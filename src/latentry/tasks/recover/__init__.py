@@ -1,0 +1,1 @@
+"""`latentry recover`: find the codes of images."""

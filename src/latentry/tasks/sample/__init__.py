@@ -1,0 +1,1 @@
+"""`latentry sample`: draw codes from a prior and decode them."""

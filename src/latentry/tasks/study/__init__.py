@@ -1,0 +1,1 @@
+"""`latentry study`: recover digits four ways and compare the codes with their prior."""
