@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from latentry.evaluation.operators import evaluate_operator, match_success, prior_kept, reversibility
+from latentry.evaluation.matched_strength import match_success
+from latentry.evaluation.operators import evaluate_operator, prior_kept, reversibility
 from latentry.latent.operators import rotate, translate
 from latentry.priors import Normal
 

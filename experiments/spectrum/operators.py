@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from experiments.frame.cell import Cell, Place, Row, flat
 from experiments.spectrum.spaces import EncoderCell, LabelledCodes, Space, evaluation_classifier, read_labels
-from latentry.evaluation.operators import evaluate_operator, match_success, prior_kept, reversibility
+from latentry.evaluation.matched_strength import match_success
+from latentry.evaluation.operators import evaluate_operator, prior_kept, reversibility
 from latentry.latent.boundaries import LinearClassifier, fit_linear_classifier
 from latentry.latent.operators import (
     conditional_direction,

@@ -4,11 +4,12 @@ import latentry.priors.divergence  # noqa: F401 - registers what torch's kl_dive
 from latentry.priors.design_report import Design
 from latentry.priors.designer import Designed, design_interpolable, redesign_singh2019
 from latentry.priors.designer_problem import Constraint, Moment
+from latentry.priors.diagonal_normal import DiagonalNormal
 from latentry.priors.distribution import IIDDistribution
 from latentry.priors.files import SavedPrior, UnlabelledPrior, load_prior, save_prior
 from latentry.priors.iid import HalfUniformHalfNormal, IIDPrior, Normal, TruncatedCauchy, Uniform
 from latentry.priors.interpolation import Rule, combine, interpolate
-from latentry.priors.labelled import DiagonalNormal, NormalMixture, NormalMixtureDistribution, TrainedMixture
+from latentry.priors.labelled import NormalMixture, NormalMixtureDistribution
 from latentry.priors.mismatch import DensityCurves, Mismatch, NormCurves, density_curves, mismatch, norm_curves
 from latentry.priors.placement import Combination, SemanticPlacement
 from latentry.priors.radial import GammaRadius, LogUniformRadius, RadialPrior, SphericalCauchy
@@ -17,6 +18,7 @@ from latentry.priors.radius_designer import RadiusDesign, design_radial, design_
 from latentry.priors.strangers import as_prior
 from latentry.priors.summary import Summary, summarize
 from latentry.priors.tabulated import Tabulated
+from latentry.priors.trained_mixture import TrainedMixture
 
 __all__ = [
     "Combination",

@@ -19,8 +19,8 @@ from scipy import special
 from torch import Tensor
 from torch.distributions.kl import register_kl
 
+from latentry.priors.diagonal_normal import DiagonalNormal
 from latentry.priors.distribution import IIDDistribution, SampledDistribution
-from latentry.priors.labelled import DiagonalNormal
 from latentry.priors.quadrature import distribution_nodes, edges, pieces
 from latentry.priors.radial_distribution import RadialDistribution
 from latentry.priors.radius_distributions import CauchyRadiusDistribution, NakagamiDistribution

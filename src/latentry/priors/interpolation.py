@@ -44,31 +44,31 @@ Bodin et al., "Linear combinations of latents in generative models", 2024 (any w
 """
 
 from collections.abc import Sequence
-from functools import reduce, singledispatch
+from functools import reduce
 from typing import Any, Literal, get_args
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from latentry.interfaces import SampledPrior
 from latentry.numerics.dependence import normal_scores
 from latentry.numerics.inputs import checked
-from latentry.numerics.radial import norm_table
-from latentry.numerics.transport import combination_table, uniform_pair_transport
+from latentry.priors.combinations import (
+    column,
+    one_alone,
+    slerp,
+    transported,
+    transported_norms,
+    variance_corrected,
+    weighted_sum,
+)
 from latentry.priors.description import Univariate
-from latentry.priors.distribution import SampledDistribution
-from latentry.priors.radius_distributions import CauchyRadiusDistribution, NakagamiDistribution
 from latentry.priors.strangers import as_prior
-from latentry.priors.univariate import NormalDistribution, UniformDistribution
 
 __all__ = ["Rule", "combine", "interpolate"]
 
 Rule = Literal["lerp", "slerp", "variance-corrected", "transport"]
-
-_LEAST_NORM = 1e-37
-_SMALL_ANGLE = 1e-4
-"""Angle below which sin(t angle) / sin(angle) is t to single precision."""
 
 
 @checked(differentiable=True, any_value=("z_a", "z_b", "t"), any_length=("z_a", "z_b"))
@@ -166,21 +166,21 @@ def _combine(
     codes: Float[Tensor, "k *n d"], w: Float[Tensor, "t k"], known: Univariate, rule: Rule
 ) -> Float[Tensor, "t *n d"]:
     if rule == "slerp":
-        return _slerp(codes[0], codes[1], _column(w[:, 1], codes[0]), known.centre)
-    y = _sum(codes, w)
+        return slerp(codes[0], codes[1], column(w[:, 1], codes[0]), known.centre)
+    y = weighted_sum(codes, w)
     if rule == "lerp":
         return y
     if rule == "variance-corrected":
-        return _variance_corrected(y, w, known.centre)
+        return variance_corrected(y, w, known.centre)
     distribution, d = known.distribution, known.latent_dim
-    carried = _transport_norms(distribution, d, y, w) if known.of_norm else _transport(distribution, y, w)
-    return torch.where(_column(_one_alone(w), y[0]), y, carried)
+    carried = transported_norms(distribution, d, y, w) if known.of_norm else transported(distribution, y, w)
+    return torch.where(column(one_alone(w), y[0]), y, carried)
 
 
 def _combine_labelled(
     codes: Float[Tensor, "k *n d"], w: Float[Tensor, "t k"], prior: Any, rule: Rule, y: Tensor | None
 ) -> Float[Tensor, "t *n d"]:
-    straight = _sum(codes, w)
+    straight = weighted_sum(codes, w)
     if rule == "lerp":
         return straight
     if y is None:
@@ -202,14 +202,14 @@ def _combine_labelled(
     standard = rule == "variance-corrected"
     scores = torch.stack([_scores_under(part, z, standard) for part, z in zip(components, flat, strict=True)])
     if rule == "slerp":
-        score = _slerp(scores[0], scores[1], _column(w[:, 1], scores[0]).to(scores), 0.0)
+        score = slerp(scores[0], scores[1], column(w[:, 1], scores[0]).to(scores), 0.0)
     else:
-        score = _variance_corrected(_sum(scores, w.to(scores)), w.to(scores), 0.0)
+        score = variance_corrected(weighted_sum(scores, w.to(scores)), w.to(scores), 0.0)
     places = [_place_under(part, score, standard) for part in components]
-    between = reduce(torch.add, (_column(w_i, flat[0]) * place for w_i, place in zip(w.unbind(1), places, strict=True)))
+    between = reduce(torch.add, (column(w_i, flat[0]) * place for w_i, place in zip(w.unbind(1), places, strict=True)))
     within = same.reshape(-1, 1)
     combined = torch.where(within, places[0], between).view(straight.shape).to(straight.dtype)
-    return torch.where(_column(_one_alone(w), straight[0]), straight, combined)
+    return torch.where(column(one_alone(w), straight[0]), straight, combined)
 
 
 def _scores_under(component: Any, z: Float[Tensor, "n d"], standard: bool) -> Tensor:
@@ -225,112 +225,6 @@ def _place_under(component: Any, score: Float[Tensor, "t n d"], standard: bool) 
         return component.mean + component.variance.sqrt() * score
     rounding = torch.finfo(score.dtype).eps / 2
     return component.icdf(torch.special.ndtr(score).clamp(rounding, 1 - rounding))
-
-
-def _sum(codes: Float[Tensor, "k *n d"], w: Float[Tensor, "t k"]) -> Float[Tensor, "t *n d"]:
-    return reduce(torch.add, (_column(w_i, z_i) * z_i for w_i, z_i in zip(w.unbind(1), codes, strict=True)))
-
-
-def _one_alone(w: Float[Tensor, "t k"]) -> Tensor:
-    """Where one code comes alone, which is then not even rounded."""
-    return (w == 1).any(1) & (w != 0).sum(1).eq(1)
-
-
-def _variance_corrected(y: Float[Tensor, "t *n d"], w: Float[Tensor, "t k"], mean: float) -> Float[Tensor, "t *n d"]:
-    norm = w.square().sum(1).sqrt()
-    return y / _column(norm, y[0]) + _column(1 - w.sum(1) / norm, y[0]) * mean
-
-
-def _slerp(z_a: Float[Tensor, "*n d"], z_b: Float[Tensor, "*n d"], t: Tensor, mean: float) -> Float[Tensor, "t *n d"]:
-    a, b = (torch.nn.functional.normalize(z - mean, dim=-1) for z in (z_a, z_b))
-    # atan2 keeps all digits at small angles, where the arc cosine of a dot product loses half of them
-    angle = 2 * torch.atan2((a - b).norm(dim=-1, keepdim=True), (a + b).norm(dim=-1, keepdim=True))
-    if (angle > torch.pi - _SMALL_ANGLE).any():
-        raise ValueError(
-            "expected codes that are not opposite about the prior's mean, got a pair that no single great circle joins; "
-            "move one of them slightly, or take another rule"
-        )
-    apart = angle > _SMALL_ANGLE
-    angle = torch.where(apart, angle, 1)
-    weight_a = torch.where(apart, ((1 - t) * angle).sin() / angle.sin(), 1 - t)
-    weight_b = torch.where(apart, (t * angle).sin() / angle.sin(), t)
-    return weight_a * z_a + weight_b * z_b + (1 - weight_a - weight_b) * mean
-
-
-@singledispatch
-def _transport(distribution: Any, y: Tensor, w: Tensor) -> Tensor:
-    """F_Z^-1(F_Y(y)) for combinations y `(t, *n, d)` with weights w `(t, k)`; for any distribution, by tables."""
-    _check_no_gradient(distribution, w)
-    precise = y if y.device.type == "mps" else y.double()
-    below = torch.stack(
-        [combination_table(distribution, tuple(row)).cdf(part) for row, part in zip(w.tolist(), precise, strict=True)]
-    )
-    # codes further out than any sample would go to infinity where F rounds to 1
-    rounding = torch.finfo(below.dtype).eps / 2
-    return distribution.icdf(below.clamp(rounding, 1 - rounding)).to(y.dtype)
-
-
-@_transport.register
-def _(distribution: NormalDistribution, y: Tensor, w: Tensor) -> Tensor:
-    return _variance_corrected(y, w, distribution.mean)
-
-
-@_transport.register
-def _(distribution: UniformDistribution, y: Tensor, w: Tensor) -> Tensor:
-    larger, smaller, *others = [*w.abs().sort(dim=1, descending=True).values.unbind(1), w.new_zeros(len(w))]
-    if any(other.any() for other in others):
-        return _transport.dispatch(object)(distribution, y, w)
-    half_width = (distribution.high - distribution.low) / 2
-    centred = (y - _column(w.sum(1), y[0]) * distribution.mean) / half_width
-    return distribution.mean + half_width * uniform_pair_transport(centred, _column(larger, y[0]), _column(smaller, y[0]))
-
-
-@singledispatch
-def _transport_norms(radius: Any, d: int, y: Tensor, w: Tensor) -> Tensor:
-    """The same for codes of d elements with a uniform direction, which keep it; for any distribution of the norm."""
-    _check_no_gradient(radius, w)
-    rows = [
-        _carried_norm(radius, d, part, tuple(sorted(map(abs, row), reverse=True)))
-        for row, part in zip(w.tolist(), y, strict=True)
-    ]
-    return torch.stack(rows)
-
-
-@_transport_norms.register
-def _(radius: CauchyRadiusDistribution, d: int, y: Tensor, w: Tensor) -> Tensor:
-    if radius.latent_dim != d:
-        return _transport_norms.dispatch(object)(radius, d, y, w)
-    return y / _column(w.abs().sum(1), y[0])
-
-
-@_transport_norms.register
-def _(radius: NakagamiDistribution, d: int, y: Tensor, w: Tensor) -> Tensor:
-    if 2 * radius.shape != d:
-        return _transport_norms.dispatch(object)(radius, d, y, w)
-    return _variance_corrected(y, w, 0.0)  # norms of normal codes
-
-
-def _carried_norm(
-    radius: SampledDistribution, d: int, y: Float[Tensor, "*n d"], weights: tuple[float, ...]
-) -> Float[Tensor, "*n d"]:
-    """y at the same rank among codes of the prior that it has among combinations."""
-    norm = y.double().norm(dim=-1, keepdim=True).clamp(min=_LEAST_NORM)
-    rounding = torch.finfo(norm.dtype).eps / 2
-    below = norm_table(radius, d, weights).cdf(norm.log()).clamp(rounding, 1 - rounding)
-    return (y * (radius.icdf(below) / norm)).to(y.dtype)
-
-
-def _check_no_gradient(distribution: Any, w: Tensor) -> None:
-    if w.requires_grad:
-        raise ValueError(
-            f"expected weights without a gradient, got some that ask for one: transport to {distribution} has one in the "
-            "codes only; detach the weights, or take rule='variance-corrected'"
-        )
-
-
-def _column(values: Shaped[Tensor, "t"], code: Tensor) -> Tensor:
-    """One value for each combination, against codes of the shape of `code`."""
-    return values.view(-1, *[1] * code.ndim)
 
 
 def _check_arguments(codes: Tensor, weights: Tensor, rule: str) -> None:

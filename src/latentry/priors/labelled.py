@@ -17,98 +17,13 @@ from torch import Tensor, nn
 from torch.distributions import constraints
 
 from latentry.display import Facts, Shown
-from latentry.numerics.edges import log_normal_cdf
 from latentry.numerics.inputs import checked
 from latentry.priors.description import WithLabels
-from latentry.priors.distribution import CodeDistribution, checked_codes, sampled_shape
+from latentry.priors.diagonal_normal import DiagonalNormal
+from latentry.priors.distribution import CodeDistribution, checked_codes
 
-__all__ = ["DiagonalNormal", "NormalMixture", "NormalMixtureDistribution", "TrainedMixture"]
+__all__ = ["NormalMixture", "NormalMixtureDistribution"]
 
-
-class DiagonalNormal(CodeDistribution):
-    """N(loc, scale^2) with independent coordinates, `(*batch, d)`.
-
-    `log_prob` is of whole codes; `cdf`, `icdf`, `log_cdf` and `log_sf` act per coordinate.
-
-    Example:
-        >>> p = DiagonalNormal(loc=torch.tensor([0.0, 1.0]), scale=torch.tensor([1.0, 2.0]))
-        >>> p.to_normal(torch.tensor([0.0, 5.0]))
-        tensor([0., 2.])
-    """
-
-    support = constraints.real_vector
-    has_rsample = True
-
-    def __init__(self, loc: Float[Tensor, "*b d"], scale: Float[Tensor, "*b d"]) -> None:
-        self.loc = loc
-        self.scale = scale
-        super().__init__(loc.shape[-1], loc, loc.shape[:-1])
-
-    def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> "DiagonalNormal":
-        """The same distribution for a batch of codes of this shape."""
-        shape = (*batch_shape, *self.event_shape)
-        return DiagonalNormal(self.loc.expand(shape), self.scale.expand(shape))
-
-    @property
-    def mean(self) -> Tensor:
-        return self.loc
-
-    @property
-    def variance(self) -> Tensor:
-        return self.scale.square()
-
-    def entropy(self) -> Tensor:
-        """Entropy of a whole code, in nats."""
-        return (self.scale.log() + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
-
-    @checked(differentiable=True)
-    def rsample(self, sample_shape: int | Sequence[int] = (), *, rng: torch.Generator | None = None) -> Tensor:
-        """Codes `(*sample_shape, *batch, d)`; `rng` makes them reproducible."""
-        return self._draw((*sampled_shape(sample_shape), *self.batch_shape), rng)
-
-    @checked(differentiable=True, any_value=("value",))
-    def log_prob(self, value: Float[Tensor, "*n d"]) -> Tensor:
-        def density(z: Tensor) -> Tensor:
-            parts = -0.5 * self._standard(z).square() - self.scale.log() - _LOG_SQRT_2PI
-            return parts.sum(-1)
-
-        return self._of_codes(value, density)
-
-    @checked(differentiable=True, any_value=("value",))
-    def cdf(self, value: Float[Tensor, "*n d"]) -> Tensor:
-        return torch.special.ndtr(self._standard(value))
-
-    @checked(differentiable=True, any_value=("value",))
-    def icdf(self, value: Float[Tensor, "*n d"]) -> Tensor:
-        return self.loc + self.scale * torch.special.ndtri(checked_codes(value, self.event_shape))
-
-    @checked(differentiable=True, any_value=("value",))
-    def log_cdf(self, value: Float[Tensor, "*n d"]) -> Tensor:
-        return log_normal_cdf(self._standard(value))
-
-    @checked(differentiable=True, any_value=("value",))
-    def log_sf(self, value: Float[Tensor, "*n d"]) -> Tensor:
-        return log_normal_cdf(-self._standard(value))
-
-    @checked(differentiable=True, any_value=("z",))
-    def to_normal(self, z: Float[Tensor, "*n d"]) -> Tensor:
-        """Standard scores (z - loc) / scale: N(0, I) for codes of this distribution."""
-        return self._standard(z)
-
-    @checked(differentiable=True, any_value=("e",))
-    def from_normal(self, e: Float[Tensor, "*n d"]) -> Tensor:
-        """The codes with these standard scores."""
-        return self.loc + self.scale * checked_codes(e, self.event_shape)
-
-    def _draw(self, shape: tuple[int, ...], rng: torch.Generator | None) -> Tensor:
-        noise = torch.randn((*shape, *self.event_shape), generator=rng, dtype=self.loc.dtype, device=self.loc.device)
-        return self.loc + self.scale * noise
-
-    def _standard(self, value: Tensor) -> Tensor:
-        return (checked_codes(value, self.event_shape) - self.loc) / self.scale
-
-
-_LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 _FARTHEST = 1e100
 """Distance beyond which codes are no farther from one component than from another, in double precision."""
 
@@ -285,63 +200,6 @@ class NormalMixture(WithLabels, Shown, nn.Module):
         from latentry.priors.panels import draw_components
 
         draw_components(figure.subplots(), self)
-
-
-class TrainedMixture(nn.Module):
-    """Means and precisions (inverse variances) of a normal mixture as parameters, while they are trained.
-
-    Precisions are `softplus(raw)`, 1 at first. Their logarithm enters likelihoods without bound, so that codes that draw
-    together would make them grow for ever: `limit_()` after each update keeps them in a range.
-
-    Reference: Zheng and Sun (2019), whose code calls the precisions covariances.
-
-    Args:
-        num_classes: Number of components K.
-        latent_dim: Number of coordinates d.
-        precision_range: Least and largest precision.
-
-    Raises:
-        ValueError: A number is below 1, or the range does not hold 1.
-
-    Example:
-        >>> mixture = TrainedMixture(num_classes=3, latent_dim=2)
-        >>> mixture.precision.shape, mixture.settled()
-        (torch.Size([3, 2]), NormalMixture(latent_dim=2, num_classes=3))
-    """
-
-    def __init__(self, num_classes: int, latent_dim: int, precision_range: tuple[float, float] = (1e-2, 1e2)) -> None:
-        super().__init__()
-        if num_classes < 1 or latent_dim < 1:
-            raise ValueError(f"expected num_classes and latent_dim of at least 1, got {num_classes} and {latent_dim}")
-        low, high = precision_range
-        if not 0 < low <= 1 <= high < math.inf:
-            raise ValueError(f"expected a range of precisions about 1, above 0, got {precision_range}")
-        self.precision_range = (low, high)
-        self.loc = nn.Parameter(nn.init.xavier_uniform_(torch.empty(num_classes, latent_dim)))
-        self.raw = nn.Parameter(torch.full((num_classes, latent_dim), _inverse_softplus(1.0)))
-
-    @property
-    def precision(self) -> Float[Tensor, "k d"]:
-        """Inverse variances of the components."""
-        return nn.functional.softplus(self.raw)
-
-    def forward(self, y: Int[Tensor, "n"]) -> DiagonalNormal:
-        """p(z | y): the component of each label."""
-        return DiagonalNormal(self.loc[y], self.precision[y].rsqrt())
-
-    def limit_(self) -> None:
-        """Bring precisions that left the range back to its ends."""
-        low, high = self.precision_range
-        with torch.no_grad():
-            self.raw.clamp_(_inverse_softplus(low), _inverse_softplus(high))
-
-    def settled(self, probs: Float[Tensor, "k"] | None = None) -> NormalMixture:
-        """The prior that these parameters describe, equal probabilities by default."""
-        return NormalMixture(self.loc, self.precision.rsqrt(), probs)
-
-
-def _inverse_softplus(value: float) -> float:
-    return value + math.log(-math.expm1(-value))
 
 
 def _floats(values: Any) -> Tensor:

@@ -38,8 +38,9 @@ from torch.distributions import kl_divergence
 
 from latentry.names import feature_index
 from latentry.numerics.inputs import checked
+from latentry.priors.diagonal_normal import DiagonalNormal
 from latentry.priors.distribution import checked_codes
-from latentry.priors.labelled import DiagonalNormal, NormalMixture
+from latentry.priors.labelled import NormalMixture
 from latentry.priors.prior_module import checked_latent_dim
 
 __all__ = ["Combination", "SemanticPlacement"]
