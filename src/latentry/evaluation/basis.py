@@ -93,6 +93,13 @@ def evaluate_basis(
     Raises:
         ValueError: Shapes do not fit, there are fewer rows than labels, a label is outside 0 .. k - 1, a value is not
             finite, or as in `probe_accuracy`.
+
+    Example:
+        >>> z = torch.randn(300, 3, generator=torch.Generator().manual_seed(0))
+        >>> y = z.argmax(1)
+        >>> report = evaluate_basis(3 * torch.eye(3), z, z / 3, y, lambda z: 5 * z, num_labels=3, null_draws=5)
+        >>> report.one_to_one, report.signed.first.value
+        (True, 1.0)
     """
     _check(vectors, z, coefficients, y, num_labels, null_draws)
     vectors, z, coefficients, y = vectors.detach(), z.detach(), coefficients.detach(), y.detach()

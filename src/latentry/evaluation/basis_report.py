@@ -16,7 +16,14 @@ __all__ = ["BasisNull", "BasisReport", "LabelMap", "LabelRanks", "SpectralCalibr
 
 @dataclass(frozen=True, repr=False)
 class LabelMap(Told):
-    """What decoded vectors show."""
+    """What decoded vectors show.
+
+    Example:
+        >>> import torch
+        >>> from latentry.evaluation.basis import label_map
+        >>> label_map(torch.eye(2), lambda z: 5 * z).probability.round(decimals=2)
+        tensor([0.9900, 0.9900], dtype=torch.float64)
+    """
 
     label: Int[Tensor, "m"]
     """Label of each."""
@@ -28,7 +35,15 @@ class LabelMap(Told):
 
 @dataclass(frozen=True, repr=False)
 class LabelRanks(Told):
-    """Where the true label stands among the coefficients of codes."""
+    """Where the true label stands among the coefficients of codes.
+
+    Example:
+        >>> import torch
+        >>> from latentry.evaluation.basis import rank_shares
+        >>> c = torch.tensor([[0.1, 3.0, 2.0], [4.0, 0.0, -1.0]])
+        >>> rank_shares(c, torch.tensor([2, 0]), signed=True, num_labels=3).rank
+        tensor([2, 1])
+    """
 
     rank: Int[Tensor, "n"]
     """Rank of the true label's coefficient among all m; 1 is the largest."""

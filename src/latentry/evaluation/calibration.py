@@ -23,7 +23,14 @@ __all__ = ["Calibration", "calibration"]
 
 @dataclass(frozen=True)
 class Calibration:
-    """Accuracy, confidence and what lies between them."""
+    """Accuracy, confidence and what lies between them.
+
+    Example:
+        >>> log_probs = torch.tensor([[0.8, 0.2]]).log().repeat(100, 1)
+        >>> y = (torch.arange(100) >= 50).long()
+        >>> round(calibration(log_probs, y, bins=1, rng=torch.Generator().manual_seed(0)).error, 6)
+        0.3
+    """
 
     accuracy: Share
     """Share of data whose likeliest label is right."""

@@ -20,7 +20,12 @@ __all__ = ["AttributeShift", "EditLeakage", "edit_leakage"]
 
 @dataclass(frozen=True)
 class AttributeShift:
-    """How far an edit moved one attribute."""
+    """How far an edit moved one attribute.
+
+    Example:
+        >>> AttributeShift("size", True, 1.0, Interval(0.5, 0.4, 0.6), Interval(0.5, 0.4, 0.6)).moved
+        True
+    """
 
     name: str
     """The attribute."""
@@ -41,7 +46,14 @@ class AttributeShift:
 
 @dataclass(frozen=True)
 class EditLeakage:
-    """How far an edit moved each attribute, meant or not."""
+    """How far an edit moved each attribute, meant or not.
+
+    Example:
+        >>> import torch
+        >>> x = torch.randn(50, generator=torch.Generator().manual_seed(0))
+        >>> edit_leakage({"size": lambda x: x}, x, x + 1).leaked
+        ('size',)
+    """
 
     shifts: tuple[AttributeShift, ...]
     """One for each attribute; all shift intervals hold together at the given level, and so do all those of magnitude."""

@@ -43,7 +43,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What makes an extractor the one it is."""
+    """What makes an extractor the one it is.
+
+    Example:
+        >>> CallableExtractor(lambda x: x, name="pixels").fingerprint.name
+        'pixels'
+    """
 
     name: str
     """Its name."""
@@ -60,7 +65,12 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class Extraction:
-    """What an extractor sees in a batch."""
+    """What an extractor sees in a batch.
+
+    Example:
+        >>> CallableExtractor(lambda x: x.flatten(1)).extract(torch.zeros(2, 3)).probabilities is None
+        True
+    """
 
     features: Tensor
     """Features, `(n, k)`; checked by whoever uses them, since a stranger's callable made them."""
@@ -152,6 +162,12 @@ class ClassifierExtractor:
 
     Raises:
         ValueError: The network has no `features` or no `head`.
+
+    Example:
+        >>> from latentry.networks import PlainClassifier
+        >>> extractor = ClassifierExtractor(PlainClassifier(10))
+        >>> extractor.extract(torch.zeros(2, 1, 28, 28)).probabilities.shape
+        torch.Size([2, 10])
     """
 
     def __init__(
@@ -234,6 +250,12 @@ class RememberingExtractor:
         extractor: What looks at samples.
         x: The sample to remember; this tensor itself and slices of its rows are known again, copies of it are not.
         batch_size: Rows that go through the extractor at once.
+
+    Example:
+        >>> x = torch.zeros(4, 3)
+        >>> seen = RememberingExtractor(lambda x: x.flatten(1), x)
+        >>> seen.extract(x[:2]).features.shape
+        torch.Size([2, 3])
     """
 
     def __init__(self, extractor: Extractor | FeatureExtractor, x: Tensor, batch_size: int = 500) -> None:

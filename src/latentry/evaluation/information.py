@@ -73,6 +73,14 @@ def label_information(
 
     Raises:
         ValueError: Shapes do not fit, numbers are not finite, or there are too few data or classes.
+
+    Example:
+        >>> rng = torch.Generator().manual_seed(0)
+        >>> y = torch.arange(200) % 2
+        >>> mean, log_variance = 8.0 * y[:, None].double(), torch.zeros(200, 1, dtype=torch.float64)
+        >>> found = label_information(mean, log_variance, y, rng=rng)
+        >>> round(found.entropy, 3), found.lower.value > 0.6
+        (0.693, True)
     """
     _check(mean, log_variance, y)
     classes, index, counts = y.cpu().unique(return_inverse=True, return_counts=True)
@@ -130,6 +138,10 @@ def active_units(
 
     Raises:
         ValueError: There are fewer than two data.
+
+    Example:
+        >>> active_units(torch.tensor([[0.0, 5.0], [0.0, -5.0]]))
+        tensor([False,  True])
     """
     if len(mean) < 2:
         raise ValueError(f"expected the means of two data or more, got {len(mean)}")

@@ -24,7 +24,13 @@ __all__ = ["Monotonicity", "monotonicity"]
 
 @dataclass(frozen=True)
 class Monotonicity:
-    """Whether an attribute rises along a direction."""
+    """Whether an attribute rises along a direction.
+
+    Example:
+        >>> found = monotonicity(torch.exp, lambda x: -x[:, 0], torch.zeros(3, 2), torch.tensor([1.0, 0.0]))
+        >>> found.spearman
+        tensor([-1., -1., -1.], dtype=torch.float64)
+    """
 
     spearman: Float[Tensor, "n"]
     """Rank correlation of attribute and step along the path of each code, in [-1, 1]; 0 where it does not move at all."""

@@ -55,7 +55,15 @@ VARIANCE_INFLATION = 2.0
 
 @dataclass(frozen=True)
 class ProbeAccuracy:
-    """How well fresh probes read labels off codes they have not seen."""
+    """How well fresh probes read labels off codes they have not seen.
+
+    Example:
+        >>> y = torch.arange(60) % 2
+        >>> found = probe_accuracy(y[:, None] + torch.zeros(60, 1), y, rng=torch.Generator().manual_seed(0))
+        >>> found.confusion, found.leakage.value
+        (tensor([[30,  0],
+                [ 0, 30]]), 1.0)
+    """
 
     accuracy: Share
     """Share of held-out codes whose label the chosen probe names."""

@@ -105,7 +105,15 @@ def _half(rows: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def score_estimate(terms: Moments, level: float) -> SampleEstimate:
-    """The score of the class probabilities of generated samples."""
+    """The score of the class probabilities of generated samples.
+
+    Example:
+        >>> from latentry.numerics.class_score import score_terms
+        >>> from latentry.numerics.moments import moments
+        >>> found = score_estimate(moments(score_terms(torch.eye(2).repeat(500, 1))), 0.95)
+        >>> round(found.value, 3)
+        2.0
+    """
     found = class_score(terms)
     half = student_quantile(level, EXACT) * math.sqrt(found.variance)
     centre, classes = found.log_value - found.bias, len(terms.mean) - 1

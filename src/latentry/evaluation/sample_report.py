@@ -34,7 +34,16 @@ class SampleEstimate(Interval):
 
 @dataclass(frozen=True, repr=False)
 class SampleReport(Shown):
-    """Generated samples against reference samples."""
+    """Generated samples against reference samples.
+
+    Example:
+        >>> import torch
+        >>> from latentry.evaluation.samples import evaluate_samples
+        >>> x, y = torch.randn(2, 100, 2, generator=torch.Generator().manual_seed(0))
+        >>> report = evaluate_samples(x, y, lambda x: x)
+        >>> report.neighbours, report.precision.generated
+        (5, 100)
+    """
 
     frechet_distance: SampleEstimate
     """Squared Frechet distance of the features at this sample size (FID, on Inception features)."""
@@ -102,6 +111,14 @@ def check_comparable(first: SampleReport, second: SampleReport) -> None:
     Raises:
         ValueError: They were made with different extractors, or one that cannot be told from others, on different reference
             samples, with another number of rows or neighbours; every difference is named.
+
+    Example:
+        >>> import torch
+        >>> from latentry.evaluation.extractor import CallableExtractor
+        >>> from latentry.evaluation.samples import evaluate_samples
+        >>> x, y, z = torch.randn(3, 100, 2, generator=torch.Generator().manual_seed(0))
+        >>> pixels = CallableExtractor(lambda x: x, name="pixels")
+        >>> check_comparable(evaluate_samples(x, z, pixels), evaluate_samples(y, z, pixels))
     """
     differences = []
     if first.extractor != second.extractor:

@@ -83,6 +83,12 @@ def measure_strokes(x: Float[Tensor, "n 1 h w"]) -> Strokes:
 
     Raises:
         ValueError: The images are none, not grey, not finite, or outside [-1, 1].
+
+    Example:
+        >>> x = -torch.ones(1, 1, 16, 16)
+        >>> x[:, :, 2:14, 7:9] = 1
+        >>> measure_strokes(x).thickness.shape
+        torch.Size([1])
     """
     if x.ndim != 4 or x.shape[1] != 1 or x.numel() == 0:
         raise ValueError(

@@ -70,7 +70,13 @@ class Parameter:
 
 
 def parameters(function: Callable[..., Any]) -> tuple[Parameter, ...]:
-    """All annotated arguments of a function but `*args` and `**kwargs`."""
+    """All annotated arguments of a function but `*args` and `**kwargs`.
+
+    Example:
+        >>> def moved(z: Tensor, by: float = 1.0) -> Tensor: ...
+        >>> [one.name for one in parameters(moved)]
+        ['z', 'by']
+    """
     gathering = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     found = []
     for name, one in inspect.signature(function).parameters.items():
@@ -82,7 +88,14 @@ def parameters(function: Callable[..., Any]) -> tuple[Parameter, ...]:
 
 
 def takes_type(array: Any, tensor: Tensor) -> bool:
-    """Whether an array annotation takes the type of a tensor, whatever its shape."""
+    """Whether an array annotation takes the type of a tensor, whatever its shape.
+
+    Example:
+        >>> import torch
+        >>> from jaxtyping import Float
+        >>> takes_type(Float[Tensor, "n"], torch.zeros(2)), takes_type(Float[Tensor, "n"], torch.zeros(2).long())
+        (True, False)
+    """
     return _has(array, str(tensor.dtype).removeprefix("torch."))
 
 

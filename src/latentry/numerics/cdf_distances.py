@@ -43,7 +43,13 @@ _TAIL = 1e-6
 
 @dataclass(frozen=True)
 class Reach:
-    """Where the elements of a distribution's samples lie."""
+    """Where the elements of a distribution's samples lie.
+
+    Example:
+        >>> from latentry.priors.univariate import NormalDistribution
+        >>> reach(NormalDistribution()).bounds
+        (-inf, inf)
+    """
 
     body: tuple[float, float]
     """The quantiles at 1e-6 and 1 - 1e-6."""

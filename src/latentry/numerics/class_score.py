@@ -29,7 +29,13 @@ __all__ = ["ClassScore", "class_score", "score_terms"]
 
 @dataclass(frozen=True)
 class ClassScore:
-    """Logarithm of an Inception-style score, its bias and its variance."""
+    """Logarithm of an Inception-style score, its bias and its variance.
+
+    Example:
+        >>> from latentry.numerics.moments import moments
+        >>> class_score(moments(score_terms(torch.full((100, 2), 0.5)))).log_value
+        0.0
+    """
 
     log_value: float
     """log S on this sample."""

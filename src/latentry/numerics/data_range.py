@@ -117,7 +117,12 @@ def check_range(x: Shaped[Tensor, "n *s"], x_own: Shaped[Tensor, "k *t"], ends: 
 
 
 def conversion_of_bytes(x_own: Float[Tensor, "k *t"], ends: tuple[float, float] | None = None) -> str:
-    """How pixels of 0 to 255 become what a generator makes, as Python; for one in [-1, 1] where that is not known."""
+    """How pixels of 0 to 255 become what a generator makes, as Python; for one in [-1, 1] where that is not known.
+
+    Example:
+        >>> conversion_of_bytes(torch.rand(4, 1, 8, 8) * 2 - 1)
+        'x.float() / 127.5 - 1'
+    """
     made = (None if ends is None else _named(ends)) or apparent_range(x_own) or "[-1, 1]"
     return {"[0, 1]": "x.float() / 255", "[-1, 1]": "x.float() / 127.5 - 1", "[0, 255]": "x.float()"}[made]
 
@@ -141,6 +146,9 @@ def check_same_range(generated: Shaped[Tensor, "n *s"], reference: Shaped[Tensor
 
     Raises:
         ValueError: Both show signs of a range, and not of the same one, or one alone is of 8-bit numbers (uint8).
+
+    Example:
+        >>> check_same_range(torch.rand(4, 1, 8, 8), torch.rand(4, 1, 8, 8))
     """
     made, given = apparent_range(generated), apparent_range(reference)
     small = (made is None and _in_fractions(generated)) or (given is None and _in_fractions(reference))
@@ -162,7 +170,12 @@ def check_same_range(generated: Shaped[Tensor, "n *s"], reference: Shaped[Tensor
 
 
 def apparent_range(x: Shaped[Tensor, "n *s"]) -> Range | None:
-    """The range of which data show the signs, else None; uint8 is a sign of its own."""
+    """The range of which data show the signs, else None; uint8 is a sign of its own.
+
+    Example:
+        >>> apparent_range(torch.rand(100, 8) * 2 - 1)
+        (-1.0, 1.0)
+    """
     if x.dtype == torch.uint8:
         return "[0, 255]"
     items = x[:_LOOKED_AT].detach().float().flatten(1)
@@ -189,6 +202,10 @@ def possible_ranges(x_own: Float[Tensor, "k *t"], ends: tuple[float, float] | No
     Args:
         x_own: Some of its outputs.
         ends: Both ends of what it can make, where its last layer sets them.
+
+    Example:
+        >>> possible_ranges(torch.tensor([[-1.0, 0.2, 1.0]]))
+        [(-1.0, 1.0)]
     """
     made = x_own.detach() if ends is None else torch.tensor(ends)
     possible = [] if ends is None or _named(ends) else [ends]
@@ -203,7 +220,12 @@ def possible_ranges(x_own: Float[Tensor, "k *t"], ends: tuple[float, float] | No
 def on_eight_bit_grid(
     x: Float[Tensor, "n *s"], low: float = -1.0, high: float = 1.0, off: float = 0.01
 ) -> Bool[Tensor, "n"]:
-    """Which items hold nothing but the 256 levels from `low` to `high`, as images read from files do."""
+    """Which items hold nothing but the 256 levels from `low` to `high`, as images read from files do.
+
+    Example:
+        >>> on_eight_bit_grid(torch.tensor([[0.0, 1 / 255, 1.0], [0.0, 0.5, 0.123]]), 0.0, 1.0)
+        tensor([ True, False])
+    """
     places = (x.flatten(1) - low) * (255 / (high - low))
     whole = places.round()
     return ((places - whole).abs().amax(1) < off) & (whole.amin(1) >= 0) & (whole.amax(1) <= 255)

@@ -41,7 +41,13 @@ __all__ = ["QuantileCells", "energy_distance", "quantile_cells", "wasserstein2_d
 
 @dataclass(frozen=True)
 class QuantileCells:
-    """The d cells of equal probability that a distribution is cut into; made once for all codes of length d."""
+    """The d cells of equal probability that a distribution is cut into; made once for all codes of length d.
+
+    Example:
+        >>> from latentry.priors.univariate import UniformDistribution
+        >>> quantile_cells(UniformDistribution(0.0, 1.0), 2, torch.empty(0)).means
+        tensor([0.2500, 0.7500])
+    """
 
     ends: Float[Tensor, "d_plus_1"]
     """Cell ends q_0 .. q_d; infinite where the support is."""

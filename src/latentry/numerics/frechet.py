@@ -135,6 +135,14 @@ def frechet_jackknife(generated: Sequence[Moments], reference: Sequence[Moments]
 
     Raises:
         ValueError: A sample has fewer than two blocks, or too few rows are left without one.
+
+    Example:
+        >>> from latentry.numerics.moments import moments
+        >>> x, y = torch.randn(2, 1000, 3, generator=torch.Generator().manual_seed(0))
+        >>> blocks = [[moments(part) for part in sample.split(100)] for sample in (x, y)]
+        >>> found = frechet_jackknife(*blocks)
+        >>> found.limit < found.value  # the limit is without the bias of samples of this size
+        True
     """
     if min(len(generated), len(reference)) < 2:
         raise ValueError(f"expected at least two blocks of each sample, got {len(generated)} and {len(reference)}")

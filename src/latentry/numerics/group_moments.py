@@ -28,7 +28,13 @@ __all__ = ["GroupMoments", "group_moments", "merge_all_groups", "merge_groups"]
 
 @dataclass(frozen=True)
 class GroupMoments:
-    """Means of groups and scatter within them."""
+    """Means of groups and scatter within them.
+
+    Example:
+        >>> group_moments(torch.tensor([[1.0], [3.0]]), torch.tensor([[0.5, 0.5], [0.5, 0.5]])).means
+        tensor([[2.],
+                [2.]], dtype=torch.float64)
+    """
 
     counts: Int[Tensor, "k"]
     """Rows that belong to each group more than to any other."""
@@ -76,10 +82,23 @@ def group_moments(x: Float[Tensor, "n d"], weights: Float[Tensor, "n k"]) -> Gro
 
 
 def merge_groups(a: GroupMoments, b: GroupMoments) -> GroupMoments:
-    """Moments of both samples together; exact, whatever the split."""
+    """Moments of both samples together; exact, whatever the split.
+
+    Example:
+        >>> x, groups = torch.arange(4.0)[:, None], torch.eye(2)[[0, 0, 1, 1]]
+        >>> merge_groups(group_moments(x[:2], groups[:2]), group_moments(x[2:], groups[2:])).means
+        tensor([[0.5000],
+                [2.5000]], dtype=torch.float64)
+    """
     return GroupMoments(a.counts + b.counts, a.weights + b.weights, a.sums + b.sums, merge_moments(a.whole, b.whole))
 
 
 def merge_all_groups(parts: Iterable[GroupMoments]) -> GroupMoments:
-    """Moments of one or more samples together, one part in memory at a time."""
+    """Moments of one or more samples together, one part in memory at a time.
+
+    Example:
+        >>> x, groups = torch.arange(4.0)[:, None], torch.eye(2)[[0, 0, 1, 1]]
+        >>> merge_all_groups(group_moments(x[i : i + 2], groups[i : i + 2]) for i in (0, 2)).counts
+        tensor([2, 2])
+    """
     return reduce(merge_groups, parts)

@@ -75,6 +75,16 @@ def check_fields(settings: Any) -> None:
 
     Raises:
         ValueError: One is not.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Settings:
+        ...     steps: int = 3
+        ...     def __post_init__(self):
+        ...         check_fields(self)
+        >>> Settings(5)
+        Settings(steps=5)
     """
     for field in parameters(type(settings)):
         value = getattr(settings, field.name)

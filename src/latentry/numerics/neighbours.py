@@ -47,7 +47,13 @@ TILE = 1024
 
 @dataclass(frozen=True)
 class NeighbourMetrics:
-    """How two samples lie among each other's nearest neighbours."""
+    """How two samples lie among each other's nearest neighbours.
+
+    Example:
+        >>> x = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
+        >>> neighbour_metrics(x, x, 5).coverage
+        1.0
+    """
 
     precision: float
     """Share of generated rows inside the reference's balls."""
@@ -119,6 +125,13 @@ def half_sample_neighbour_metrics(
         generated, reference: The two samples' features.
         neighbours: k, the same for halves as for all.
         halves: Rows of either sample, half of them each and none twice, drawn by the caller.
+
+    Example:
+        >>> x, y = torch.randn(2, 100, 2, generator=torch.Generator().manual_seed(0))
+        >>> half = torch.arange(50)
+        >>> [found] = half_sample_neighbour_metrics(x, y, 5, [(half, half)])
+        >>> found.precision == neighbour_metrics(x[:50], y[:50], 5).precision
+        True
     """
     return [neighbour_metrics(generated[rows], reference[others], neighbours) for rows, others in halves]
 

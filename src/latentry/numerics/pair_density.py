@@ -115,6 +115,12 @@ def pair_log_density(
         edges: Finite places where the density of X is not smooth, such as the ends of its support.
         a, b: Weights, |a| >= |b| > 0.
         y: Where, in double precision.
+
+    Example:
+        >>> from latentry.priors.univariate import NormalDistribution
+        >>> p, x = NormalDistribution(), torch.tensor([0.0], dtype=torch.float64)
+        >>> pair_log_density(p.log_prob, p.cdf, p.icdf, (), 0.5, 0.5, x).exp().round(decimals=4)
+        tensor([0.5642], dtype=torch.float64)
     """
     inner = torch.tensor([*edges, icdf(y.new_tensor(0.5)).item()], dtype=y.dtype)
     fixed = _score(cdf, y.new_tensor([*edges])).expand(len(y), -1)
@@ -198,6 +204,12 @@ def divergences(
     Args:
         log_p, log_q: Log densities at the quantiles of these scores.
         scores, chances: Nodes in increasing order and their probabilities under P, as `score_nodes` gives them.
+
+    Example:
+        >>> scores, chances = score_nodes(torch.tensor([-8.0, 0.0, 8.0], dtype=torch.float64))
+        >>> log_p = -0.5 * scores.square()
+        >>> divergences(log_p, log_p, scores, chances)
+        (0.0, 0.0)
     """
     held = chances > 0
     gap = (log_p - log_q)[held]
@@ -313,7 +325,13 @@ def _score(cdf: Function, value: Tensor) -> Tensor:
 
 
 def end_nodes(count: int) -> tuple[Float[Tensor, "m"], Float[Tensor, "m"]]:
-    """Nodes in (0, 1) that are dense at both ends, and weights for an integral over it."""
+    """Nodes in (0, 1) that are dense at both ends, and weights for an integral over it.
+
+    Example:
+        >>> u, weights = end_nodes(10)
+        >>> round(weights.sum().item(), 6)
+        1.0
+    """
     place, share = _legendre(count)
     return place.square() * (3 - 2 * place), share * 6 * place * (1 - place)
 

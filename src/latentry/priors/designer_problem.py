@@ -100,6 +100,11 @@ def pose(
 
     Raises:
         ValueError: One of them is out of its range.
+
+    Example:
+        >>> problem = pose(4, 0.2, (0.5,), "mean", 0.0, 2, (-2.0, 2.0), None, True, math.inf, -math.inf, (), (), ())
+        >>> problem.combinations, problem.width
+        (((0.5, 0.5),), 4.0)
     """
     if bins < 3:
         raise ValueError(f"expected 3 bins or more, got {bins}")
@@ -264,7 +269,13 @@ def entropy(p: Tensor, width: float) -> Tensor:
 
 
 def centres(problem: Problem, n: int) -> Float[Tensor, "n"]:
-    """The middle of each of n bins, in the units of the support."""
+    """The middle of each of n bins, in the units of the support.
+
+    Example:
+        >>> problem = pose(4, 0.2, (0.5,), "mean", 0.0, 2, (-2.0, 2.0), None, True, math.inf, -math.inf, (), (), ())
+        >>> centres(problem, 4)
+        tensor([-1.5000, -0.5000,  0.5000,  1.5000], dtype=torch.float64)
+    """
     low, high = problem.support
     return low + (high - low) * (torch.arange(n, dtype=torch.float64) + 0.5) / n
 

@@ -16,6 +16,16 @@ def set_scale(distribution: Any, *names: str, least: float = _SMALLEST, most: fl
 
     Raises:
         ValueError: One is no number from `least` to `most`.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Width:
+        ...     value: float
+        >>> width = Width(2)
+        >>> set_scale(width, "value")
+        >>> width.value
+        2.0
     """
     for name in names:
         object.__setattr__(distribution, name, checked_number(name, getattr(distribution, name), least, most))
@@ -26,6 +36,16 @@ def set_location(distribution: Any, *names: str) -> None:
 
     Raises:
         ValueError: One is no number from -1e18 to 1e18.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Place:
+        ...     x: float
+        >>> place = Place(-3)
+        >>> set_location(place, "x")
+        >>> place.x
+        -3.0
     """
     for name in names:
         object.__setattr__(distribution, name, checked_number(name, getattr(distribution, name), -_LARGEST))
