@@ -173,8 +173,8 @@ def apparent_range(x: Shaped[Tensor, "n *s"]) -> Range | None:
     """The range of which data show the signs, else None; uint8 is a sign of its own.
 
     Example:
-        >>> apparent_range(torch.rand(100, 8) * 2 - 1)
-        (-1.0, 1.0)
+        >>> apparent_range(torch.zeros(2, 8, dtype=torch.uint8))
+        [0, 255]
     """
     if x.dtype == torch.uint8:
         return "[0, 255]"
