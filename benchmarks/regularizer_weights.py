@@ -34,10 +34,9 @@ def main() -> None:
             generator,
             x,
             prior,
-            regularizer=None if weight is None else lt.regularizers.L2(),
-            weight=weight or 0.0,
             restarts=arguments.restarts,
             rng=torch.Generator().manual_seed(arguments.seed),
+            **({} if weight is None else {"regularizer": lt.regularizers.L2(), "weight": weight}),
         )
         fit = lt.goodness_of_fit(found.z, prior)
         figures["none" if weight is None else f"L2, {weight:g}"] = {

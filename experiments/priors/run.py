@@ -72,7 +72,7 @@ def run(settings: PriorsSettings) -> dict[str, Any]:
             facts=[
                 ("network", f"DCGAN, width {settings.width}, {settings.latent_dim} latents"),
                 ("training", f"{settings.steps} iterations of {settings.batch_size} images, {settings.seeds} seeds"),
-                ("seen through", ", ".join(settings.extractors)),
+                ("judged by", ", ".join(settings.extractors)),
                 ("samples", f"{settings.count} a row"),
             ],
         )

@@ -16,7 +16,7 @@ class PriorsSettings(ExperimentSettings):
     data: tuple[str, ...] = ("digits", "fashion-mnist")
     """Data sets, by name, folder or .npz file."""
     extractors: tuple[str, ...] = ("digits-judge", "fashion-judge")
-    """What the samples of each are seen through: shipped classifiers by name, or folders of your own."""
+    """Classifiers by whose features the samples of each are judged: shipped ones by name, or folders of your own."""
     priors: tuple[str, ...] = ()
     """Rows of the table; all of them by default, the normal prior always."""
     published: str | None = None

@@ -70,7 +70,7 @@ class GeneratorCell(Cell):
     learning_rate: float
     r1: float
     classifier: str
-    """Through which its samples are seen."""
+    """Classifier by whose features its samples are judged, and which reads labels of reconstructions."""
 
     @property
     def name(self) -> str:
@@ -136,7 +136,6 @@ class GeneratorCell(Cell):
         z = prior.sample(len(held_out), rng=rng.manual_seed(self.seed))
         with evaluated(generator), torch.no_grad():
             samples = torch.cat([generator(part) for part in z.split(500)])
-        write_png(place.picture(self.name), sheet(samples[: 4 * SHOWN].cpu(), SHOWN))
         extractor = ClassifierExtractor(load_model(self.classifier, Classifier).network.to(device))
         report = evaluate_samples(samples, held_out, extractor, max_rows=2000, halves=2)
         return {
