@@ -174,7 +174,7 @@ def apparent_range(x: Shaped[Tensor, "n *s"]) -> Range | None:
 
     Example:
         >>> apparent_range(torch.zeros(2, 8, dtype=torch.uint8))
-        [0, 255]
+        '[0, 255]'
     """
     if x.dtype == torch.uint8:
         return "[0, 255]"
