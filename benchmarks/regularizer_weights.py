@@ -38,7 +38,7 @@ def main() -> None:
             rng=torch.Generator().manual_seed(arguments.seed),
             **({} if weight is None else {"regularizer": lt.regularizers.L2(), "weight": weight}),
         )
-        fit = lt.goodness_of_fit(found.z, prior)
+        fit = lt.goodness_of_fit(found.z, prior, rng=torch.Generator().manual_seed(0))
         figures["none" if weight is None else f"L2, {weight:g}"] = {
             "median_error": found.reconstruction_error.median().item(),
             "mean_error": found.reconstruction_error.mean().item(),

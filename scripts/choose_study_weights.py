@@ -56,7 +56,7 @@ def main() -> None:
                     rng=torch.Generator().manual_seed(arguments.seed + 1),
                     progress=track(f"{name} {weight:g}"),
                 )
-                fit = lt.goodness_of_fit(found.z, prior)
+                fit = lt.goodness_of_fit(found.z, prior, rng=torch.Generator().manual_seed(0))
                 rows.append(
                     {
                         "regularizer": name,

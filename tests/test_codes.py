@@ -317,11 +317,13 @@ def test_adjusted_p_values_are_holms(rng: torch.Generator) -> None:
     assert fit.passes == (ordered[0].adjusted_p_value >= 0.01)
 
 
-def test_the_same_codes_have_the_same_report(rng: torch.Generator) -> None:
+def test_one_seed_gives_one_report_and_another_moves_the_projections_alone(rng: torch.Generator) -> None:
     z = Uniform(64).sample(16, rng=rng)
-    assert goodness_of_fit(z, Uniform(64)).checks == goodness_of_fit(z, Uniform(64)).checks
-    other = goodness_of_fit(z, Uniform(64), rng=rng)
-    assert by_name(other)["projections, HC"] != by_name(goodness_of_fit(z, Uniform(64)))["projections, HC"]
+    first, again, other = (
+        by_name(goodness_of_fit(z, Uniform(64), rng=torch.Generator().manual_seed(seed))) for seed in (0, 0, 1)
+    )
+    assert first == again
+    assert [name for name, check in first.items() if other[name] != check] == ["projections, HC"]
 
 
 def test_one_code_has_a_report_of_its_own(rng: torch.Generator) -> None:

@@ -177,7 +177,7 @@ class OperatorsCell(Cell):
             moved = move(z, y, target, matched.strength)
             back = move(moved, target, y, matched.strength)
             report = evaluate_operator(classifier, x, decode(moved), y, target, variance_inflation=float(k - 1))
-            kept = prior_kept(z[once], moved[once], space.prior)
+            kept = prior_kept(z[once], moved[once], space.prior, rng=torch.Generator().manual_seed(0))
             way_back = reversibility(classifier, x, decode(back), y, z, back)
             found[name] = {
                 "strength": matched.strength,

@@ -4,6 +4,10 @@ A **generator** is any differentiable callable that maps codes `(n, d)` to data 
 a module, a bound method, a lambda. A **feature extractor** is any callable from data to features `(n, k)`. A **prior** is
 anything with codes to draw (`SampledPrior`). What else it may have is one of the three protocols below that;
 `latentry.priors.as_prior` makes a full prior of it (`latentry.priors.description`).
+
+**Random numbers.** A function that draws takes `rng`, a `torch.Generator`. `None` means torch's default generator, in all
+functions alike: two calls then draw different numbers, and `torch.manual_seed` repeats them. No function seeds or resets
+the default generator.
 """
 
 from typing import Any, Protocol, runtime_checkable

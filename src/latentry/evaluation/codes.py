@@ -87,7 +87,8 @@ def goodness_of_fit(
         prior: A prior with independent coordinates, with normal ones (radial priors), in which the codes are then looked at,
             or with coordinates independent given a label.
         y: Labels of the codes. Without them a labelled prior draws them from p(y | z), which keeps every test at its level.
-        rng: Draws the directions of the projections, and labels. Without one they are the same at every call.
+        rng: Source of the directions of the projections and of labels, on the device of the codes; pass one with a seed for
+            the same p-values at every call.
 
     Raises:
         ValueError: The codes hold NaN, are none, or have another length than the prior's, or there are not as many labels.
@@ -105,8 +106,6 @@ def goodness_of_fit(
         raise ValueError(f"expected finite codes, got NaN or infinity in {int((~z.isfinite()).any(1).sum())} of {len(z)}")
     if y is not None and len(y) != len(z):
         raise ValueError(f"expected one label for each of {len(z)} codes, got {len(y)}; leave y out where it is unknown")
-    if rng is None:
-        rng = torch.Generator(z.device).manual_seed(0)
     view = _view(z.detach(), prior, y, rng)
     n, d = view.z.shape
     pooled, codes = distances_of(view.under.flatten()), distances_of(view.under)
@@ -160,7 +159,7 @@ class _View:
         return self.z.std(correction=0).item()
 
 
-def _view(z: Tensor, prior: SampledPrior, y: Tensor | None, rng: torch.Generator) -> _View:
+def _view(z: Tensor, prior: SampledPrior, y: Tensor | None, rng: torch.Generator | None) -> _View:
     known = as_prior(prior)
     if known.labelled:
         conditional = known(known.sample_labels(z, rng=rng) if y is None else y)
@@ -251,6 +250,8 @@ def _dependence(scores: Float[Tensor, "n d"], basis: Float[Tensor, "d d"]) -> It
         yield _criticism("projections", "their random projections are not those of samples", directions)
 
 
-def _orthonormal(d: int, rng: torch.Generator) -> Float[Tensor, "d d"]:
+def _orthonormal(d: int, rng: torch.Generator | None) -> Float[Tensor, "d d"]:
     """A random orthonormal basis, in columns."""
-    return torch.linalg.qr(torch.randn(d, d, generator=rng, dtype=torch.float64, device=rng.device).cpu()).Q
+    return torch.linalg.qr(
+        torch.randn(d, d, generator=rng, dtype=torch.float64, device=None if rng is None else rng.device).cpu()
+    ).Q

@@ -95,7 +95,7 @@ def coordinates_of_prior(
         z: Codes.
         prior: Their prior; a radial one is asked in normal coordinates, a labelled one given the labels.
         y: Labels of the codes; drawn from p(y | z) where they are not given.
-        rng: Draws the labels, on the device of the codes; without one they are the same at every call.
+        rng: Source of the labels, on the device of the codes.
 
     Example:
         >>> from latentry.priors import Uniform
@@ -106,7 +106,7 @@ def coordinates_of_prior(
     if not known.labelled:
         return coordinates(*known.iid_coordinates(z.cpu()))
     if y is None:
-        y = known.sample_labels(z, rng=torch.Generator(z.device).manual_seed(0) if rng is None else rng)
+        y = known.sample_labels(z, rng=rng)
     return coordinates(z, known(y)).cpu()
 
 

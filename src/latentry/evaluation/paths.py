@@ -208,7 +208,7 @@ def rejected_codes(
         prior: Their prior; a radial one is asked in normal coordinates, a labelled one given the labels.
         level: Chance to reject a true code.
         y: Labels of the codes; drawn from p(y | z) where they are not given.
-        rng: Draws the labels, on the device of the codes; without one they are the same at every call.
+        rng: Source of the labels, on the device of the codes.
 
     Example:
         >>> from latentry.priors import Normal

@@ -80,7 +80,8 @@ def evaluate_samples(
         halves: Half-samples for the intervals of precision, recall, density and coverage.
         level: Confidence level of the intervals.
         batch_size: Rows that go through the extractor at once.
-        rng: Chooses the rows for pairs and the halves; a fixed one if not given, so that a report repeats.
+        rng: Source of the choice of rows for pairs and of the halves. Pass one with a seed for the same report at every
+            call.
 
     Raises:
         ValueError: A sample is too small for k, holds NaN, or does not suit the extractor; the two are evidently in
@@ -103,7 +104,6 @@ def evaluate_samples(
         )
     if not 0 < level < 1:
         raise ValueError(f"expected a level in (0, 1), got {level}")
-    rng = rng or torch.Generator().manual_seed(0)
     seeds = torch.randint(2**62, (3,), generator=rng).tolist()  # one stream each, whatever the sizes of batches
     rng_generated, rng_reference, rng_halves = (torch.Generator().manual_seed(seed) for seed in seeds)
     extractor = as_extractor(extractor)

@@ -236,7 +236,7 @@ def recover_codes(
         starts = _starts(start, problem.target, prior, restarts, rng)
         tracks = Tracks(problem.objective, problem.exact, solver, problem.target, starts, problem.tolerance)
         with reported(progress, "recovering codes") as tell:
-            tracks.run(batch_size, rng or torch.Generator().manual_seed(0), tell)
+            tracks.run(batch_size, rng, tell)
         return _recovery(problem, tracks, batch_size, determinable)
 
 

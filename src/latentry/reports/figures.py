@@ -311,7 +311,7 @@ def _density(panel: Axes, z: Float[Tensor, "n d"], prior: SampledPrior) -> None:
     distribution: SampledDistribution = NormalDistribution()
     known = as_prior(prior)
     if known.labelled:
-        elements = coordinates_of_prior(z, prior).scores
+        elements = coordinates_of_prior(z, prior, rng=torch.Generator(z.device).manual_seed(0)).scores
     else:
         elements, distribution = known.iid_coordinates(z)
     low, high = distribution.icdf(torch.tensor([1e-4, 1 - 1e-4], dtype=torch.float64)).tolist()

@@ -64,7 +64,7 @@ class Adam:
     """`cosine`: warmed up over the first twentieth of the steps, then lowered along a cosine; or `constant`."""
     betas: tuple[float, float] = (0.9, 0.99)
     """Decay rates of the two moments."""
-    resampling: Callable[[Tensor, Any, torch.Generator], Tensor] | None = None
+    resampling: Callable[[Tensor, Any, torch.Generator | None], Tensor] | None = None
     """What is done to codes after each step, `(z, prior, rng)` to z, as in `latent.resampling`."""
     halve_at: tuple[float, ...] | None = ()
     """Shares of the steps after which the worse half of a target's starts is given up; None tries one after another."""
@@ -90,7 +90,7 @@ class Adam:
     def finish(self, objective: Objective, z: Float[Tensor, "n d"], target: Target) -> None:
         """Nothing: each start has been led to its end."""
 
-    def advance(self, objective: Objective, state: AdamState, target: Target, rng: torch.Generator) -> AdamState:
+    def advance(self, objective: Objective, state: AdamState, target: Target, rng: torch.Generator | None) -> AdamState:
         """One step of every code."""
         share = state.step.to(state.z) / self.steps
         loss, gradient = objective.slope(state.z, target, share)

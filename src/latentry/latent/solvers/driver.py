@@ -82,7 +82,7 @@ class Tracks:
         self.to_finish: deque[int] = deque()
         self.finished: set[int] = set()
 
-    def run(self, batch_size: int, rng: torch.Generator, progress: Callable[[int, int], None] | None) -> None:
+    def run(self, batch_size: int, rng: torch.Generator | None, progress: Callable[[int, int], None] | None) -> None:
         """Work until every start is done, given up or not needed."""
         device = self.z.device
         track = torch.empty(0, dtype=torch.int64, device=device)
@@ -170,7 +170,7 @@ class Tracks:
             worse[members[order[-(-len(members) // 2) :]]] = True
         return worse
 
-    def _settle(self, track: Int[Tensor, "m"], state: Any, rng: torch.Generator) -> None:
+    def _settle(self, track: Int[Tensor, "m"], state: Any, rng: torch.Generator | None) -> None:
         """Judge the starts that leave, and line up the next one of data that are not met."""
         error = self._keep(track, state.z)
         self.evaluations[track] += state.evaluations + 1
@@ -203,7 +203,7 @@ class Tracks:
         return error
 
     def _led_to_the_end(
-        self, objective: Objective, state: Any, target: Target, rng: torch.Generator
+        self, objective: Objective, state: Any, target: Target, rng: torch.Generator | None
     ) -> tuple[Float[Tensor, "m d"], Int[Tensor, "m"]]:
         """Codes of states that run until all of them are done, and what they cost."""
         z, cost = state.z.clone(), state.evaluations.clone()

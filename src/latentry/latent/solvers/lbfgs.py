@@ -159,7 +159,7 @@ class LBFGS:
             evaluations=count + 3,
         )
 
-    def advance(self, objective: Objective, state: LBFGSState, target: Target, rng: torch.Generator) -> LBFGSState:
+    def advance(self, objective: Objective, state: LBFGSState, target: Target, rng: torch.Generator | None) -> LBFGSState:
         """One direction of every code, and a length along it; codes that are done before the squashing go on behind it."""
         for unsquashed in state.unsquashed.unique().tolist():
             part = (state.unsquashed == unsquashed).nonzero().flatten()

@@ -168,7 +168,7 @@ class LevenbergMarquardt:
         )
 
     def advance(
-        self, objective: Objective, state: LevenbergMarquardtState, target: Target, rng: torch.Generator
+        self, objective: Objective, state: LevenbergMarquardtState, target: Target, rng: torch.Generator | None
     ) -> LevenbergMarquardtState:
         """One Jacobian and the best of its steps, for a few codes at a time."""
         at_once, phase = max(1, self.rows // state.z.shape[1]), state.unsquashed

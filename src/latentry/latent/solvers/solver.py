@@ -59,7 +59,7 @@ class Solver(Protocol):
         """The state that leads a start to a minimum of the loss, from the best of data that none has met, or from one that
         nearly meets them; None where each start has been led there."""
 
-    def advance(self, objective: Objective, state: Any, target: Target, rng: torch.Generator) -> Any:
+    def advance(self, objective: Objective, state: Any, target: Target, rng: torch.Generator | None) -> Any:
         """One iteration of every row."""
 
 

@@ -74,7 +74,7 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
     folder = claim_folder(settings, "index.html")
 
     def metric(generated: Tensor, data: Tensor) -> SampleReport:
-        return evaluate_samples(generated.to(device), data, remembering)
+        return evaluate_samples(generated.to(device), data, remembering, rng=torch.Generator().manual_seed(0))
 
     rng = torch.Generator().manual_seed(settings.seed)
     points = evaluate_paths(
@@ -87,7 +87,7 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
         n=settings.count,
         rng=rng,
     )
-    fit = None if z is None else goodness_of_fit(z, prior)
+    fit = None if z is None else goodness_of_fit(z, prior, rng=torch.Generator().manual_seed(0))
 
     with evaluated(generator), torch.no_grad():
         drawn = generator(prior.sample(_SHOWN, rng=torch.Generator().manual_seed(settings.seed)).to(device)).cpu()

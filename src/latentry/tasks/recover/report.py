@@ -245,7 +245,8 @@ def findings(folder: Path, count: int, prior: SavedPrior, check: SelfCheck | Non
     if check is not None and len(check.reconstruction_error) >= _FEWEST_OWN:
         errors = (joined["reconstruction_error"], check.reconstruction_error)
         own_p_value = conformal_p_value(*(error.nan_to_num(nan=math.inf) for error in errors))
-    return Findings(joined, tuple(names), torch.cat(first), z, goodness_of_fit(z, prior), check, own_p_value)
+    fit = goodness_of_fit(z, prior, rng=torch.Generator().manual_seed(0))
+    return Findings(joined, tuple(names), torch.cat(first), z, fit, check, own_p_value)
 
 
 def write_report(

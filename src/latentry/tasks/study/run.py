@@ -177,7 +177,8 @@ def _outcome(
     label_kept = None
     if target.labels is not None and settings.data == "digits":
         label_kept = _label_kept(recovery, target.labels)
-    return Outcome(method.name, recovery, goodness_of_fit(recovery.z, prior), seconds, code_error, label_kept)
+    fit = goodness_of_fit(recovery.z, prior, rng=torch.Generator(recovery.z.device).manual_seed(0))
+    return Outcome(method.name, recovery, fit, seconds, code_error, label_kept)
 
 
 def _label_kept(recovery: Recovery, labels: Tensor) -> Share:
