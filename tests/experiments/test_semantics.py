@@ -14,6 +14,7 @@ from jsonargparse import ArgumentParser
 from torch import nn
 
 from experiments.frame.results import Measured
+from experiments.frame.settings import preset
 from experiments.semantics.baselines import plain_gan
 from experiments.semantics.models import (
     ABLATIONS,
@@ -45,15 +46,7 @@ ROOT = Path(__file__).parents[2]
 SIDE = 20
 
 
-def parsed(kind: type, path: Path) -> Any:
-    """Settings from a file, as the command line reads them."""
-    parser = ArgumentParser()
-    parser.add_class_arguments(kind, "of")
-    return parser.instantiate(parser.parse_object({"of": yaml.safe_load(path.read_text())})).of
-
-
-PRESETS = ROOT / "experiments" / "semantics" / "presets"
-QUICK = parsed(SemanticsSettings, PRESETS / "quick.yaml")
+QUICK = preset(SemanticsSettings, "quick")
 EVERY = [cell for phase in phases(SemanticsSettings()) for cell in phase]
 
 
@@ -252,7 +245,9 @@ def test_tables_and_verdicts_have_a_dash_where_a_model_has_no_features(rehearsed
 
 def test_the_shipped_letters_are_trained_as_the_first_of_ours_of_the_experiment(tmp_path: Path) -> None:
     path = ROOT / "src" / "latentry" / "configs" / "letters-semantic.yaml"
-    given = dataclasses.asdict(parsed(TrainSemanticSettings, path))
+    parser = ArgumentParser()
+    parser.add_class_arguments(TrainSemanticSettings, "of")
+    given = dataclasses.asdict(parser.instantiate(parser.parse_object({"of": yaml.safe_load(path.read_text())})).of)
     models = [cell for cell in EVERY if isinstance(cell, GeneratorCell) and cell.model == OURS]
     first = next(cell for cell in models if cell.vae.data == given["data"])
     expected = dataclasses.asdict(first.settings(tmp_path, "cpu"))
@@ -276,7 +271,7 @@ def test_no_two_cells_share_a_name_and_every_row_is_trained() -> None:
 def test_the_results_in_evidence_are_those_of_the_full_preset() -> None:
     """Cells, names and settings; so that the page can be made again from them."""
     folder = ROOT / "evidence" / "semantics" / "cells"
-    cells = {cell.name: cell for phase in phases(parsed(SemanticsSettings, PRESETS / "full.yaml")) for cell in phase}
+    cells = {cell.name: cell for phase in phases(preset(SemanticsSettings, "full")) for cell in phase}
     assert {path.stem for path in folder.iterdir()} == set(cells)
     assert all(read_json(folder / f"{name}.json")["settings"] == cell.identity for name, cell in cells.items())
 

@@ -2,16 +2,14 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from jsonargparse import ArgumentParser
 
 from experiments.frame.cell import Cell
 from experiments.frame.results import Measured, measured, results_table
+from experiments.frame.settings import preset
 from experiments.spectrum.bases import BASES, BasesCell
 from experiments.spectrum.denoising_cells import DenoisingCell
 from experiments.spectrum.operators import OPERATORS, OperatorsCell
@@ -33,17 +31,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated
 ROOT = Path(__file__).parents[2]
 
 
-def preset(name: str) -> SpectrumSettings:
-    """Settings from a file, as the command line reads them."""
-    parser = ArgumentParser()
-    parser.add_class_arguments(SpectrumSettings, "of")
-    content = yaml.safe_load((ROOT / "experiments" / "spectrum" / "presets" / f"{name}.yaml").read_text())
-    settings: SpectrumSettings = parser.instantiate(parser.parse_object({"of": content})).of
-    return settings
-
-
 def rehearse(out: Path) -> dict[str, Any]:
-    return run(replace(preset("quick"), out=str(out), device="cpu", json=True))
+    return run(preset(SpectrumSettings, "quick", out=str(out), device="cpu", json=True))
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +107,13 @@ def test_no_two_cells_share_a_name_and_each_comes_after_what_it_builds_on() -> N
 def test_the_results_in_evidence_are_those_of_the_full_preset() -> None:
     """Cells, names and settings; so that the page can be made again from them."""
     folder = ROOT / "evidence" / "spectrum" / "cells"
-    every = {cell.name: cell for of_phase in phases(preset("full")) for cell in of_phase}
+    every = {cell.name: cell for of_phase in phases(preset(SpectrumSettings, "full")) for cell in of_phase}
     assert {path.stem for path in folder.iterdir()} == set(every)
     assert all(read_json(folder / f"{name}.json")["settings"] == cell.identity for name, cell in every.items())
 
 
 def test_a_generator_may_differ_from_seed_to_seed() -> None:
-    spaces = phases(replace(preset("quick"), generators=("runs/{seed}/model",)))[0]
+    spaces = phases(preset(SpectrumSettings, "quick", generators=("runs/{seed}/model",)))[0]
     assert [cell.identity["model"] for cell in spaces] == ["runs/0/model", "runs/1/model"]
 
 

@@ -11,6 +11,7 @@ from jsonargparse import ArgumentParser
 
 from experiments.frame.cell import Place
 from experiments.frame.results import Measured
+from experiments.frame.settings import preset
 from experiments.split.models import ABLATIONS, CONDITIONAL, OURS, ModelCell
 from experiments.split.run import phases, run
 from experiments.split.scores import ScoresCell, other_labels
@@ -23,14 +24,7 @@ from latentry.tasks.train_settings import TrainLabelSplitSettings
 ROOT = Path(__file__).parents[2]
 
 
-def parsed(kind: type, path: Path) -> Any:
-    """Settings from a file, as the command line reads them."""
-    parser = ArgumentParser()
-    parser.add_class_arguments(kind, "of")
-    return parser.instantiate(parser.parse_object({"of": yaml.safe_load(path.read_text())})).of
-
-
-QUICK = parsed(SplitSettings, ROOT / "experiments" / "split" / "presets" / "quick.yaml")
+QUICK = preset(SplitSettings, "quick")
 
 
 def rehearse(out: Path) -> dict[str, Any]:
@@ -94,7 +88,7 @@ def test_there_are_all_rows_by_default_and_all_models_come_before_their_scores()
 def test_the_results_in_evidence_are_those_of_the_full_preset() -> None:
     """Cells, names and settings; so that the page can be made again from them."""
     folder = ROOT / "evidence" / "split" / "cells"
-    cells = {each.name: each for phase in phases(parsed(SplitSettings, ROOT / "experiments/split/presets/full.yaml"))
+    cells = {each.name: each for phase in phases(preset(SplitSettings, "full"))
              for each in phase}  # fmt: skip
     assert {path.stem for path in folder.iterdir()} == set(cells)
     assert all(read_json(folder / f"{name}.json")["settings"] == each.identity for name, each in cells.items())
@@ -120,7 +114,10 @@ def test_styles_come_from_images_of_another_label(rng: torch.Generator) -> None:
 
 
 def test_the_shipped_split_is_trained_as_the_first_one_of_the_experiment(tmp_path: Path) -> None:
-    given = parsed(TrainLabelSplitSettings, ROOT / "src" / "latentry" / "configs" / "digits-split.yaml")
+    path = ROOT / "src" / "latentry" / "configs" / "digits-split.yaml"
+    parser = ArgumentParser()
+    parser.add_class_arguments(TrainLabelSplitSettings, "of")
+    given = parser.instantiate(parser.parse_object({"of": yaml.safe_load(path.read_text())})).of
     model = phases(SplitSettings())[0][0]
     assert isinstance(model, ModelCell)
     expected = dataclasses.asdict(model.split_settings(str(tmp_path), "cpu"))
