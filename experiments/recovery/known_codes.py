@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from experiments.frame.cell import Cell, Place, Row, no_progress
 from experiments.frame.timing import forward_seconds
-from experiments.recovery.protocol import ADAM, APART, DAMPED, TRIALS, GeneratorCell
+from experiments.recovery.protocol import ADAM, APART, DAMPED, TRIALS, LeastSquaresGANCell
 from latentry.data.images import from_pixels, to_pixels
 from latentry.data.sources import load_dataset
 from latentry.evaluation.codes import goodness_of_fit
@@ -254,7 +254,7 @@ class ProvenanceCell(Cell):
     fingerprint: str
     inverse: InverseCell
     data: str
-    other: GeneratorCell | None
+    other: LeastSquaresGANCell | None
     images: int
     calibration: int
     steps: int

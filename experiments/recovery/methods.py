@@ -31,7 +31,7 @@ from latentry.latent.solvers.adam import Adam
 from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
 from latentry.priors import IIDPrior
 
-__all__ = ["METHODS", "RecoveryMethod", "GridPoint", "grid", "recovery_options"]
+__all__ = ["METHODS", "TunedMethod", "GridPoint", "grid", "recovery_options"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class GridPoint:
 
 
 @dataclass(frozen=True)
-class RecoveryMethod:
+class TunedMethod:
     """A way to keep codes near the prior."""
 
     title: str
@@ -65,8 +65,8 @@ class RecoveryMethod:
     """Levenberg-Marquardt instead of Adam."""
 
 
-def _regularized(title: str, regularizer: Regularizer, *, statistical: bool = False, damped: bool = False) -> RecoveryMethod:
-    return RecoveryMethod(title, lambda generator, discriminator: regularizer, statistical=statistical, damped=damped)
+def _regularized(title: str, regularizer: Regularizer, *, statistical: bool = False, damped: bool = False) -> TunedMethod:
+    return TunedMethod(title, lambda generator, discriminator: regularizer, statistical=statistical, damped=damped)
 
 
 def _projected(z: Tensor, prior: Any, rng: torch.Generator | None) -> Tensor:
@@ -76,8 +76,8 @@ def _projected(z: Tensor, prior: Any, rng: torch.Generator | None) -> Tensor:
 _CUTOFFS = (2.5, 3.0, 3.5)
 _SLOPES = (2.0, 3.0, 4.0)
 
-METHODS: dict[str, RecoveryMethod] = {
-    "none": RecoveryMethod("no regularizer"),
+METHODS: dict[str, TunedMethod] = {
+    "none": TunedMethod("no regularizer"),
     "l2": _regularized("L2", L2()),
     "absolute-value": _regularized("absolute value", AbsoluteValue()),
     "log-prior": _regularized("negative log-prior", NegativeLogPrior()),
@@ -87,19 +87,19 @@ METHODS: dict[str, RecoveryMethod] = {
     "energy": _regularized("energy", StatisticalDistance("energy"), statistical=True),
     "cramer-von-mises": _regularized("Cramer-von Mises", StatisticalDistance("cramer-von-mises"), statistical=True),
     "anderson-darling": _regularized("Anderson-Darling", StatisticalDistance("anderson-darling"), statistical=True),
-    "discriminator": RecoveryMethod("discriminator", DiscriminatorLoss),
-    "projection": RecoveryMethod("quantile projection", resampling=lambda number, steps: _projected),
-    "boundary": RecoveryMethod("boundary", resampling=lambda number, steps: BoundaryResampling(number), numbers=_CUTOFFS),
-    "logistic": RecoveryMethod("logistic", resampling=lambda number, steps: LogisticResampling(number), numbers=_SLOPES),
-    "truncated-normal": RecoveryMethod(
+    "discriminator": TunedMethod("discriminator", DiscriminatorLoss),
+    "projection": TunedMethod("quantile projection", resampling=lambda number, steps: _projected),
+    "boundary": TunedMethod("boundary", resampling=lambda number, steps: BoundaryResampling(number), numbers=_CUTOFFS),
+    "logistic": TunedMethod("logistic", resampling=lambda number, steps: LogisticResampling(number), numbers=_SLOPES),
+    "truncated-normal": TunedMethod(
         "truncated normal", resampling=lambda number, steps: TruncatedNormalResampling(number), numbers=_CUTOFFS
     ),
-    "truncated-normal-run": RecoveryMethod(
+    "truncated-normal-run": TunedMethod(
         "truncated normal, per run",
         resampling=lambda number, steps: TruncatedNormalResampling(number, steps),
         numbers=_CUTOFFS,
     ),
-    "lm": RecoveryMethod("Levenberg-Marquardt", damped=True),
+    "lm": TunedMethod("Levenberg-Marquardt", damped=True),
     "lm-wasserstein": _regularized(
         "Levenberg-Marquardt, W1", StatisticalDistance("wasserstein"), statistical=True, damped=True
     ),
@@ -108,7 +108,7 @@ METHODS: dict[str, RecoveryMethod] = {
 
 
 def grid(
-    method: RecoveryMethod, prior: IIDPrior, learning_rates: tuple[float, ...], weights: tuple[float, ...]
+    method: TunedMethod, prior: IIDPrior, learning_rates: tuple[float, ...], weights: tuple[float, ...]
 ) -> tuple[GridPoint, ...]:
     """The points a method is tuned over: every rate with every weight, or with every number it has instead."""
     strengths: tuple[float | None, ...] = (None,)
@@ -123,7 +123,7 @@ def grid(
 
 
 def recovery_options(
-    method: RecoveryMethod,
+    method: TunedMethod,
     point: GridPoint,
     steps: int,
     restarts: int,

@@ -39,7 +39,7 @@ from latentry.tasks.runs import load_generator, named_prior
 from latentry.training.loop import train
 from latentry.training.settings import LoopSettings
 
-__all__ = ["PART", "GeneratorCell", "GridCell", "HeldOutCell", "Protocol", "chosen", "fit_numbers"]
+__all__ = ["PART", "LeastSquaresGANCell", "GridCell", "HeldOutCell", "Protocol", "chosen", "fit_numbers"]
 
 PART = "paper"
 """What the table of results calls it."""
@@ -56,7 +56,7 @@ _BATCH = 128
 
 
 @dataclass(frozen=True)
-class GeneratorCell(Cell):
+class LeastSquaresGANCell(Cell):
     """A least-squares GAN, whose generator and discriminator are kept."""
 
     data: str
@@ -154,7 +154,7 @@ class GeneratorCell(Cell):
 
 
 @lru_cache(maxsize=1)
-def _forward_seconds(cell: GeneratorCell, device: str) -> float:
+def _forward_seconds(cell: LeastSquaresGANCell, device: str) -> float:
     model = cell.networks(named_prior(cell.prior, cell.latent_dim))
     z = torch.randn(_BATCH, cell.latent_dim, device=device)
     return forward_seconds(model.networks["generator"].to(device).eval(), z)
@@ -171,13 +171,13 @@ class Protocol:
     damped_steps: int
     """Of Levenberg-Marquardt, from one start."""
 
-    def expected_seconds(self, method: str, gan: GeneratorCell, place: Place) -> float:
+    def expected_seconds(self, method: str, gan: LeastSquaresGANCell, place: Place) -> float:
         """Of one image with one point of the grid."""
         if METHODS[method].damped:
             return self.damped_steps * (gan.latent_dim + TRIALS) * DAMPED * gan.forward_seconds(place)
         return self.restarts * self.steps * 3 * ADAM * gan.forward_seconds(place)
 
-    def recover(self, x: Tensor, method: str, point: GridPoint, gan: GeneratorCell, place: Place) -> Recovery:
+    def recover(self, x: Tensor, method: str, point: GridPoint, gan: LeastSquaresGANCell, place: Place) -> Recovery:
         """Codes of images by one method."""
         generator, discriminator, prior = gan.trained(place)
         damped = METHODS[method].damped
@@ -191,7 +191,7 @@ class Protocol:
 class GridCell(Cell):
     """The grid of one method on validation images, and which of its points is chosen."""
 
-    gan: GeneratorCell
+    gan: LeastSquaresGANCell
     method: str
     protocol: Protocol
     images: int
@@ -239,7 +239,7 @@ class HeldOutCell(Cell):
     """One method with its chosen grid point on one generator: real held-out images, and the generator's own samples."""
 
     tuning: GridCell
-    gan: GeneratorCell
+    gan: LeastSquaresGANCell
     images: int
     known: int
 

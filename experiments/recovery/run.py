@@ -24,7 +24,7 @@ from experiments.frame.run import Experiment, Report, begin, check_counts, check
 from experiments.recovery import known_codes, protocol
 from experiments.recovery.known_codes import BUDGETS, ChunkCell, InverseCell, KnownCodesCell, ProvenanceCell, cost_of_found
 from experiments.recovery.methods import METHODS
-from experiments.recovery.protocol import GeneratorCell, GridCell, HeldOutCell, Protocol
+from experiments.recovery.protocol import GridCell, HeldOutCell, LeastSquaresGANCell, Protocol
 from experiments.recovery.settings import RecoverySettings
 from experiments.recovery.tables import (
     claim,
@@ -147,8 +147,8 @@ def short_name(name: str) -> str:
 def phases(settings: RecoverySettings, fingerprints: Mapping[str, str]) -> list[Sequence[Cell]]:
     """All cells, each phase building on those before it; seed by seed and chunk by chunk, so that a part says something."""
     seeds = range(settings.seed, settings.seed + settings.seeds)
-    gans: dict[tuple[str, int], GeneratorCell] = {
-        (prior, seed): GeneratorCell(
+    gans: dict[tuple[str, int], LeastSquaresGANCell] = {
+        (prior, seed): LeastSquaresGANCell(
             settings.data, prior, seed, settings.network, settings.latent_dim, settings.width, settings.gan_steps,
             settings.batch_size, settings.learning_rate, settings.r1, settings.classifier,
         )
@@ -161,7 +161,7 @@ def phases(settings: RecoverySettings, fingerprints: Mapping[str, str]) -> list[
         )
         for label, fingerprint in fingerprints.items()
     }
-    trained: list[GeneratorCell] = []
+    trained: list[LeastSquaresGANCell] = []
     tuned: list[GridCell] = []
     held_out: list[HeldOutCell] = []
     known: list[KnownCodesCell] = []

@@ -1,4 +1,4 @@
-"""What the experiment of this folder can be told; no torch is imported here."""
+"""What can be set of the experiment of this folder; no torch is imported here."""
 
 from dataclasses import dataclass
 from typing import Literal
