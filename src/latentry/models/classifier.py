@@ -13,6 +13,7 @@ from torch.optim import AdamW
 from latentry.answers import logits_of
 from latentry.display import Facts, Told
 from latentry.holding import evaluated
+from latentry.numerics.batches import in_batches
 from latentry.storage import fingerprint
 from latentry.training.averaging import averaged_copy, settle_batch_norm
 from latentry.training.loop import Update
@@ -80,7 +81,7 @@ def predict_labels(
 ) -> tuple[Int[Tensor, "n"], Float[Tensor, "n"]]:
     """Most likely label of each image and its probability, in eval mode."""
     with evaluated(classifier), torch.no_grad():
-        probabilities = torch.cat([logits_of(classifier(part)).softmax(1) for part in x.split(batch_size)])
+        probabilities = in_batches(lambda part: logits_of(classifier(part)).softmax(1), x, size=batch_size)
     confidence, labels = probabilities.max(1)
     return labels, confidence
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from latentry.display import Facts, Shown
 from latentry.holding import evaluated, weights_like
 from latentry.interfaces import SampledPrior
+from latentry.numerics.batches import in_batches
 from latentry.numerics.inputs import checked
 from latentry.storage import fingerprint
 
@@ -68,7 +69,7 @@ class GenerativeModel(Shown):
         """
         self._check(z)
         with evaluated(self.generator) as (generator,), torch.no_grad():
-            return torch.cat([generator(part) for part in z.to(weights_like(self.generator, z)).split(batch_size)])
+            return in_batches(generator, z.to(weights_like(self.generator, z)), size=batch_size)
 
     def to(self: Model, device: torch.device | str) -> Model:
         """This model, with its networks and its prior moved to a device."""

@@ -14,6 +14,7 @@ from torch.optim import AdamW
 
 from latentry.holding import evaluated
 from latentry.models.classifier import jitter
+from latentry.numerics.batches import in_batches
 from latentry.training.averaging import averaged_copy, settle_batch_norm
 from latentry.training.loop import Update
 
@@ -86,7 +87,7 @@ def read_levels(
 ) -> Float[Tensor, "n k"]:
     """The levels that a network reads in images, in eval mode."""
     with evaluated(network), torch.no_grad():
-        return torch.cat([heads.levels(network(part)) for part in x.split(batch_size)])
+        return in_batches(lambda part: heads.levels(network(part)), x, size=batch_size)
 
 
 class LevelReaderTraining:

@@ -43,6 +43,7 @@ from latentry.holding import evaluated, weights_like
 from latentry.models.gan import Objective, discriminator_losses, generator_loss, iterations
 from latentry.models.generative import GenerativeModel
 from latentry.models.posteriors import normal_posterior
+from latentry.numerics.batches import in_batches
 from latentry.numerics.inputs import checked
 from latentry.priors import DiagonalNormal, SemanticPlacement
 from latentry.training.averaging import averaged_copy, settle_batch_norm
@@ -100,8 +101,7 @@ class SemanticModel(GenerativeModel):
             batch_size: Data that pass the encoder at once.
         """
         with evaluated(self.encoder) as (encoder,), torch.no_grad():
-            parts = x.to(weights_like(self.encoder, x)).split(batch_size)
-            return normal_posterior(torch.cat([encoder(part) for part in parts]))
+            return normal_posterior(in_batches(encoder, x.to(weights_like(self.encoder, x)), size=batch_size))
 
     def _facts(self) -> Facts:
         names = ", ".join(self.features)

@@ -36,6 +36,7 @@ def given(settings: CommonSettings, names: Iterable[str]) -> list[str]:
     """Those of these settings that are not at their defaults, as flags.
 
     Example:
+        >>> from latentry.tasks.sample.settings import SampleSettings
         >>> given(SampleSettings(count=3), ["count", "columns"])
         ['--count']
     """
