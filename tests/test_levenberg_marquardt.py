@@ -12,7 +12,8 @@ from latentry.latent.differences import Difference
 from latentry.latent.recovery import Recovery, recover_codes
 from latentry.latent.regularizers import L2
 from latentry.latent.solvers.lbfgs import LBFGS
-from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt, _sketched
+from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
+from latentry.latent.solvers.linearization import sketched
 from latentry.priors import Normal, Uniform
 
 D, PIXELS = 6, 40
@@ -143,7 +144,7 @@ def test_a_sketch_keeps_the_normal_equations_in_expectation(rng: torch.Generator
     """Over the orders of the residuals, which are as good as fresh signs and cells."""
     columns = torch.randn(3, 60, dtype=torch.float64, generator=rng)
     orders = (torch.randperm(60, generator=rng) for _ in range(4000))
-    sketches = torch.stack([_sketched(columns[:, order], 16) for order in orders])
+    sketches = torch.stack([sketched(columns[:, order], 16) for order in orders])
     assert sketches.shape[1:] == (3, 16)
     assert_close((sketches @ sketches.mT).mean(0), columns @ columns.mT, rtol=0, atol=3.0)
     assert (sketches @ sketches.mT).std(0).min() > 5

@@ -35,9 +35,9 @@ from torch.nn.functional import normalize, one_hot
 from latentry.display import Facts, Shown
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.fingerprints import fingerprint_of
+from latentry.latent.label_means import check_dimensions, labelled_by, lifted, principal_rest
 from latentry.latent.logistic import logistic_regression
 from latentry.latent.quasi_eigenbasis import QuasiEigenbasis
-from latentry.latent.spectral import check_dimensions, labelled_by, lifted, principal_rest
 from latentry.numerics.inputs import as_attributes, checked
 from latentry.numerics.linalg import gram, symmetric_eigh
 from latentry.numerics.orthogonalization import loewdin

@@ -29,8 +29,8 @@ from latentry.holding import evaluated
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.label_draws import codes_like
+from latentry.latent.label_means import labelled_by
 from latentry.latent.quasi_eigenbasis import QuasiEigenbasis
-from latentry.latent.spectral import labelled_by
 from latentry.numerics.inputs import checked
 from latentry.numerics.linalg import symmetric_eigh
 from latentry.numerics.moments import Moments, merge_all, moments

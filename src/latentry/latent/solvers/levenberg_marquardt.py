@@ -49,10 +49,18 @@ from torch import Tensor
 
 from latentry.latent.differences import Target
 from latentry.latent.solvers.jacobian import jacobian
+from latentry.latent.solvers.linearization import (
+    Linearization,
+    damped_steps,
+    lost_in_rounding,
+    penalty_at,
+    sketched,
+    spectrum,
+    within_support,
+)
 from latentry.latent.solvers.objective import Objective
 from latentry.latent.solvers.rows import choose, put, take
 from latentry.numerics.inputs import check_fields
-from latentry.priors.frame import PriorFrame
 
 __all__ = ["LevenbergMarquardt"]
 
@@ -216,15 +224,15 @@ class LevenbergMarquardt:
             evaluations=state.evaluations + z.shape[1] + 1 + (1 + self.secant_steps) * len(_MULTIPLES),
         )
 
-    def _is_stationary(self, model: "_Linearisation", objective: Objective) -> Bool[Tensor, "n"]:
+    def _is_stationary(self, model: Linearization, objective: Objective) -> Bool[Tensor, "n"]:
         """Whether a full step promises no more than roundings of the loss, or of the data that it is made of.
 
         Under the weight that the regularizer has at the end.
         """
         at_the_end = torch.ones_like(model.loss)
-        penalty = _penalised(model, at_the_end, objective)
-        jtj, downhill = _within_support(model, penalty.curvature, -(model.gradient + penalty.slope), objective.frame)
-        values, along = _spectrum(jtj, downhill)[:2]
+        penalty = penalty_at(model, at_the_end, objective)
+        jtj, downhill = within_support(model, penalty.curvature, -(model.gradient + penalty.slope), objective.frame)
+        values, along = spectrum(jtj, downhill)[:2]
         lost = values <= model.least[:, None]
         # without a regularizer nothing but rounding is left along what is lost
         kept = along if objective.regularizer is not None else torch.where(lost, 0.0, along)
@@ -232,35 +240,35 @@ class LevenbergMarquardt:
         epsilon, loss = torch.finfo(objective.frame.scale.dtype).eps, model.loss + penalty.value
         return promised <= _STATIONARY * epsilon * loss + (loss * objective.rounding).sqrt()
 
-    def _linearised(self, residuals: Callable[[Tensor], Tensor], z: Tensor, objective: Objective) -> "_Linearisation":
+    def _linearised(self, residuals: Callable[[Tensor], Tensor], z: Tensor, objective: Objective) -> Linearization:
         r, columns = jacobian(residuals, z, objective.jacobian_mode)
         noise = torch.finfo(columns.dtype).eps
-        r, columns = r.detach().double(), self._seen(columns.detach()).double()
+        r, columns = r.detach().double(), self._sketched_where_long(columns.detach()).double()
         columns *= objective.frame.scale[:, None] / math.sqrt(r.shape[1])
         jtj = columns @ columns.mT
-        least = _lost(jtj, noise)
-        return _Linearisation(objective.frame.inward(z.double()), r.square().mean(1), self._scaled(r), columns, jtj, least)
+        least = lost_in_rounding(jtj, noise)
+        return Linearization(objective.frame.inward(z.double()), r.square().mean(1), self._scaled(r), columns, jtj, least)
 
     def _improved(
         self,
-        model: "_Linearisation",
+        model: Linearization,
         damping: Float[Tensor, "n"],
         pull: Float[Tensor, "n"],
         share: Float[Tensor, "n"],
         objective: Objective,
         residuals: Callable[[Tensor, Target], Tensor],
         target: Target,
-    ) -> tuple["_Linearisation", Float[Tensor, "n"]]:
+    ) -> tuple[Linearization, Float[Tensor, "n"]]:
         """The model at the best of several trials where one is better, with its Jacobian brought up to date, and the
         damping that goes with it."""
         frame, (n, d), k = objective.frame, model.e.shape, len(_MULTIPLES)
         row = torch.arange(n, device=model.e.device)
         dampings = damping[:, None] * model.e.new_tensor(_MULTIPLES)
-        penalty = _penalised(model, share, objective)
+        penalty = penalty_at(model, share, objective)
         downhill = -(model.gradient + penalty.slope + pull[:, None] * model.e)
-        jtj, downhill = _within_support(model, penalty.curvature, downhill, frame)
+        jtj, downhill = within_support(model, penalty.curvature, downhill, frame)
         size = (model.loss + penalty.value)[:, None] / d
-        moves = _damped_steps(jtj, downhill, pull[:, None] + dampings * size, model.least)
+        moves = damped_steps(jtj, downhill, pull[:, None] + dampings * size, model.least)
         trials = frame.within(frame.outward(model.e[:, None] + moves).to(frame.scale)).flatten(0, 1)
 
         again = row.repeat_interleave(k)
@@ -272,119 +280,15 @@ class LevenbergMarquardt:
         after, best = value.nan_to_num(nan=torch.inf).min(1)
         better = after < model.loss + penalty.value + pull * model.e.square().sum(1)
         updated = model.moved(e[row, best], loss[row, best], self._scaled(r[row, best]))
-        kept = _Linearisation(
+        kept = Linearization(
             *(choose(better, getattr(updated, field.name), getattr(model, field.name)) for field in fields(model))
         )
         return kept, torch.where(better, dampings[row, best], _REFUSED * damping)
 
     def _scaled(self, r: Float[Tensor, "n m"]) -> Float[Tensor, "n k"]:
         """Residuals whose squares sum to the loss, sketched where there are many."""
-        return self._seen(r / math.sqrt(r.shape[1]))
+        return self._sketched_where_long(r / math.sqrt(r.shape[1]))
 
-    def _seen(self, columns: Float[Tensor, "*n m"]) -> Float[Tensor, "*n k"]:
+    def _sketched_where_long(self, columns: Float[Tensor, "*n m"]) -> Float[Tensor, "*n k"]:
         long = self.sketch is not None and columns.shape[-1] > self.sketch
-        return _sketched(columns, self.sketch or 0) if long else columns
-
-
-@dataclass(frozen=True)
-class _Linearisation:
-    """Residuals as a linear function of codes in the frame's coordinates, in double precision; one row for each code."""
-
-    e: Float[Tensor, "n d"]
-    """Where."""
-    loss: Float[Tensor, "n"]
-    """Mean squared residual there."""
-    r: Float[Tensor, "n k"]
-    """Residuals there, divided by the root of their number; perhaps sketched."""
-    columns: Float[Tensor, "n d k"]
-    """Jacobian, transposed, divided likewise."""
-    jtj: Float[Tensor, "n d d"]
-    """J^T J."""
-    least: Float[Tensor, "n"]
-    """Eigenvalue of J^T J below which there is rounding alone."""
-
-    def z(self, frame: PriorFrame) -> Float[Tensor, "n d"]:
-        """The codes, in the dtype of the frame."""
-        return frame.outward(self.e).to(frame.scale)
-
-    @property
-    def gradient(self) -> Float[Tensor, "n d"]:
-        """J^T r."""
-        return (self.columns @ self.r[:, :, None])[..., 0]
-
-    def moved(self, e: Float[Tensor, "n d"], loss: Float[Tensor, "n"], r: Float[Tensor, "n k"]) -> "_Linearisation":
-        """At another place, with the least change of J that agrees with the residuals seen there (Broyden, 1965)."""
-        s = e - self.e
-        length = s.square().sum(1).clamp(min=torch.finfo(s.dtype).tiny)
-        missed = r - self.r - (s[:, None] @ self.columns)[:, 0]
-        u = missed / length[:, None]
-        across = (self.columns @ u[:, :, None])[..., 0]
-        turn = across[:, :, None] * s[:, None] + u.square().sum(1)[:, None, None] / 2 * s[:, :, None] * s[:, None]
-        columns, jtj = self.columns + s[:, :, None] * u[:, None], self.jtj + turn + turn.mT
-        return _Linearisation(e, loss, r, columns, jtj, self.least)
-
-
-@dataclass(frozen=True)
-class _Penalty:
-    """w R at the codes of a model, in double precision; one row for each code."""
-
-    value: Float[Tensor, "n"]
-    slope: Float[Tensor, "n d"]
-    """Half its gradient in the frame's coordinates, as J^T r is half that of the loss."""
-    curvature: Float[Tensor, "n d"]
-    """Half the diagonal of its Hessian there."""
-
-
-def _penalised(model: _Linearisation, share: Float[Tensor, "n"], objective: Objective) -> _Penalty:
-    if objective.regularizer is None:
-        none = torch.zeros_like(model.e)
-        return _Penalty(torch.zeros_like(model.loss), none, none)
-    scale, z = objective.frame.scale.double(), model.z(objective.frame)
-    value, slope = objective.penalty_slope(z, share)
-    bend = objective.penalty_curvature(z, share).double()
-    return _Penalty(value.double(), scale * slope.double() / 2, scale.square() * bend / 2)
-
-
-def _within_support(
-    model: _Linearisation, curvature: Float[Tensor, "n d"], downhill: Float[Tensor, "n d"], frame: PriorFrame
-) -> tuple[Float[Tensor, "n d d"], Float[Tensor, "n d"]]:
-    """Half the Hessian and the way downhill, of the coordinates that are free to move: 0 for those held at an end."""
-    free = (~frame.held(frame.outward(model.e), downhill)).to(downhill)
-    return (model.jtj + curvature.diag_embed()) * free[:, :, None] * free[:, None], downhill * free
-
-
-def _lost(jtj: Float[Tensor, "n d d"], noise: float) -> Float[Tensor, "n"]:
-    """Eigenvalues that are lost in rounding: of the Jacobian's elements, and of J^T J in double precision."""
-    most = jtj.diagonal(dim1=1, dim2=2).sum(1)
-    return most * max((4 * noise) ** 2, torch.finfo(jtj.dtype).eps)
-
-
-def _damped_steps(
-    hessian: Float[Tensor, "n d d"],
-    downhill: Float[Tensor, "n d"],
-    dampings: Float[Tensor, "n k"],
-    least: Float[Tensor, "n"],
-) -> Float[Tensor, "n k d"]:
-    """(H + mu I)^-1 g for every mu, from one eigendecomposition; nothing along what is lost in rounding."""
-    values, along, vectors = _spectrum(hessian, downhill)
-    damped = values[:, None] + dampings[..., None]
-    return torch.where(damped > least[:, None, None], along[:, None] / damped, 0.0) @ vectors.mT
-
-
-def _spectrum(
-    hessian: Float[Tensor, "n d d"], downhill: Float[Tensor, "n d"]
-) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"], Float[Tensor, "n d d"]]:
-    """Eigenvalues, the way downhill along the eigenvectors, and these."""
-    usable = hessian.isfinite().flatten(1).all(1)
-    values, vectors = torch.linalg.eigh(choose(usable, hessian, torch.zeros_like(hessian)))
-    return values.clamp(min=0), (vectors.mT @ downhill[..., None])[..., 0], vectors
-
-
-def _sketched(columns: Float[Tensor, "*n m"], cells: int) -> Float[Tensor, "*n k"]:
-    """Residuals with random signs, summed into cells; the same signs and cells each time."""
-    m = columns.shape[-1]
-    rng = torch.Generator().manual_seed(0)
-    order = torch.randperm(m, generator=rng).to(columns.device)
-    signs = (torch.randint(2, (m,), generator=rng) * 2 - 1).to(columns)
-    padded = torch.nn.functional.pad((columns * signs)[..., order], (0, -m % cells))
-    return padded.unflatten(-1, (-1, cells)).sum(-2)
+        return sketched(columns, self.sketch or 0) if long else columns
