@@ -1,4 +1,4 @@
-"""Carpentry for latent spaces.
+"""Latent spaces of generative models: priors, recovery of codes, directions, and models whose codes have structure.
 
 Names are resolved when they are first used, so that `import latentry` (and `latentry --help`) does not wait for torch;
 `__init__.pyi` lists them.

@@ -1,1 +1,1 @@
-"""Floor 4c: judges of codes (z), of samples (x) and of structure (y). They take tensors and callables."""
+"""Floor 4c: measures of codes (z), of samples (x) and of structure (y). They take tensors and callables."""

@@ -1,1 +1,1 @@
-"""Floor 6: one file per verb, the only place where the wings meet. Settings live apart, so that help needs no torch."""
+"""Floor 6: one file per verb, where models, latent and evaluation meet. Settings live apart, so that help needs no torch."""
