@@ -227,3 +227,41 @@ def test_the_grid_of_eight_bits_is_looked_for_where_the_generator_makes_its_data
         first = next(one for one in ranges if on_eight_bit_grid(SCALES[scale](pixels), *one).all())
         assert first == (low, high)
         assert not any(on_eight_bit_grid(SCALES[scale](painted), *one).any() for one in ranges)
+
+
+UNITS = {"2x - 1": (2, -1), "2x": (2, 0), "10x - 5": (10, -5)}
+
+
+@pytest.mark.parametrize("ends", [(-1.0, 1.0), None], ids=["known", "seen"])
+@pytest.mark.parametrize("unit", UNITS)
+def test_data_in_units_that_have_no_name_are_refused_where_they_stop_far_beyond_the_ends(
+    unit: str, ends: tuple[float, float] | None
+) -> None:
+    x = digits().images(range(64))
+    scale, shift = UNITS[unit]
+    with pytest.raises(ValueError, match=r"expected data from -1 to 1, where the generator"):
+        check_range(scale * x + shift, x, ends)
+    for wider in (1.1, 1.25):
+        check_range(wider * x, x, ends)
+    rng = torch.Generator().manual_seed(0)
+    for noise in (0.3, 0.5, 1.0):  # which has a tail
+        check_range(x + noise * torch.randn(x.shape, generator=rng), x, ends)
+
+
+@pytest.mark.parametrize("contrast", [0.3, 2.0])
+def test_data_of_low_contrast_are_told_from_noise_by_the_directions_of_outputs(contrast: float) -> None:
+    rng = torch.Generator().manual_seed(1)
+    matrix = torch.randn(16, 64, generator=rng) / 4
+    own, x = (torch.sigmoid(contrast * torch.randn(64, 16, generator=rng) @ matrix) for _ in range(2))
+    with pytest.raises(ValueError, match=r"expected data from 0 to 1, where the generator's last layer ends"):
+        check_range(10 * x - 5, own, (0.0, 1.0))
+    check_range(x + torch.randn(x.shape, generator=rng), own, (0.0, 1.0))
+
+
+@pytest.mark.parametrize("shape", [(64,), (1, 8, 8)], ids=["vectors", "images"])
+def test_a_linear_generator_ends_nowhere(shape: tuple[int, ...]) -> None:
+    rng = torch.Generator().manual_seed(2)
+    matrix = torch.randn(16, 64, generator=rng) / 4
+    own, x = ((torch.randn(64, 16, generator=rng) @ matrix).view(-1, *shape) for _ in range(2))
+    for scale, shift in ((1, 0), (2, -1), (4, 0), (10, -5)):
+        check_range(scale * x + shift, own)

@@ -20,6 +20,10 @@ below 0 while nothing in the data does.
 Images of 10, 12 or 16 bits show no range of these. But where one side does, and the other is nowhere below 0 and in most
 items more than thirty times that range above it, no noise or standardisation brings it there.
 
+Units that have no name show where much of the data lies far beyond the ends (those of the last layer, or for images those of
+many outputs) and stops there: noise that brings as much so far has a tail. Where the last layer sets the ends, data of low
+contrast show them in the few directions in which outputs vary, where noise has little.
+
 Where no sign is seen nothing is concluded: data of less than 64 elements, a single unrounded image in [0, 1] beside a few
 outputs (which may as well be a bright one in [-1, 1]), images standardised by mean and variance, vectors and signals that
 are not whole levels."""
@@ -66,6 +70,11 @@ _LEAST_DARK = 0.05
 """Share of elements below -0.25, which noise alone seldom brings there from [0, 1]."""
 _OUT_OF_REACH = 0.2
 """Share of elements beyond the ends by more than the whole range; noise as wide as the range brings a sixth there."""
+_FAR_BEYOND, _MUCH, _FEWEST_BEYOND, _NO_TAIL = 0.25, 0.1, 100, 3.0
+"""How far beyond the ends, in widths of the range, what share of all elements lies, how many at least, and how many times as
+far as the median one the furthest may be, for data that are in other units."""
+_MOST_VARIANCE = 0.95
+"""Share of the variance of outputs in the directions in which they are said to vary."""
 _FAR = 30.0
 """How far above a range data are in other units, in widths of it."""
 _DEPTHS = (10, 12, 16)
@@ -108,6 +117,15 @@ def check_range(x: Shaped[Tensor, "n *s"], x_own: Shaped[Tensor, "k *t"], ends: 
     if given is None and made is not None and (ends is not None or _are_images(x)) and _far_above(x, made):
         raise ValueError(
             f"expected data in {made} as the generator makes them, got data far above it {got}; {_way_down(x, made)}"
+        )
+    reach = ends if ends is not None else (own.min().item(), own.max().item())
+    if (ends is not None or (_are_images(x) and len(own) >= _MANY_OUTPUTS)) and (
+        _beyond_without_a_tail(x, reach) or (ends is not None and _beyond_along_the_outputs(x, own, reach))
+    ):
+        whose = "where the generator's last layer ends" if ends is not None else "where the generator's own outputs lie"
+        raise ValueError(
+            f"expected data from {reach[0]:.4g} to {reach[1]:.4g}, {whose}, got others {got}, further beyond than noise "
+            "brings them; bring them into the units that it was trained in"
         )
     if ends is not None and _out_of_reach(x, ends):
         raise ValueError(
@@ -295,6 +313,38 @@ def _out_of_reach(x: Tensor, ends: tuple[float, float]) -> bool:
     low, high = ends
     beyond = (x < low - (high - low)) | (x > high + (high - low))
     return bool(beyond.float().mean() > _OUT_OF_REACH)
+
+
+def _beyond_without_a_tail(x: Tensor, ends: tuple[float, float]) -> bool:
+    """Whether much of the data lies far beyond the ends, and none of it much further than most of that.
+
+    Noise that brings as much there has a tail: of a hundred normal numbers or more the furthest is over three times as far
+    out as the median one. Data in other units have none, since they end where their own range ends.
+    """
+    low, high = ends
+    items = x[:_LOOKED_AT].detach().double().flatten()
+    depth = torch.maximum(low - items, items - high)
+    beyond = depth[depth > 0]
+    much = (depth > _FAR_BEYOND * (high - low)).double().mean() > _MUCH and len(beyond) >= _FEWEST_BEYOND
+    return bool(much and beyond.max() < _NO_TAIL * beyond.median())
+
+
+def _beyond_along_the_outputs(x: Tensor, own: Float[Tensor, "k m"], ends: tuple[float, float]) -> bool:
+    """Whether much of the data lies far beyond the ends in the directions in which outputs vary, where noise has little."""
+    low, high = ends
+    slack = _FAR_BEYOND * (high - low)
+
+    def share(items: Tensor) -> float:
+        return ((items < low - slack) | (items > high + slack)).double().mean().item()
+
+    items = x[:_LOOKED_AT].detach().to(own).flatten(1)
+    if len(own) < _MANY_OUTPUTS or share(items) <= _OUT_OF_REACH:
+        return False
+    mean = own.mean(0)
+    _, sizes, rows = torch.linalg.svd(own - mean, full_matrices=False)
+    kept = int((sizes.square().cumsum(0) < _MOST_VARIANCE * sizes.square().sum()).sum()) + 1
+    along = rows[:kept]
+    return 2 * kept <= own.shape[1] and share(mean + (items - mean) @ along.mT @ along) > _OUT_OF_REACH
 
 
 def _levels(items: Float[Tensor, "n m"]) -> Int[Tensor, "l"] | None:
