@@ -425,6 +425,11 @@ IMAGES = nn.Sequential(nn.Linear(4, 12), nn.Unflatten(1, (3, 2, 2)))
         ({"x": torch.zeros(0, 3, 2, 2)}, "n >= 1"),
         ({"x": torch.full((2, 3, 2, 2), torch.nan)}, r"NaN or infinity in items \[0, 1\]"),
         ({"x": torch.zeros(2, 3, 2, 2, dtype=torch.uint8)}, "floating-point"),
+        ({"x": torch.zeros(3, 2, 2)}, r"one datum without its batch axis \(3, 2, 2\); pass x\[None\]"),
+        (
+            {"prior": Normal(7)},
+            r"expected codes of length 4, as .* takes them, got codes of length 7; pass a prior of",
+        ),
         ({"restarts": 0}, "restarts >= 1"),
         ({"batch_size": 0}, "batch_size >= 1"),
         ({"met": -1.0}, "met >= 0"),

@@ -265,7 +265,7 @@ def test_labels_without_enough_codes_are_named_with_their_count(weighting: str) 
     z, y = clusters(9)
     with pytest.raises(ValueError, match=r"at least 3 codes of each label, got 2 for label 1 of 9"):
         basis_from_codes(z, y, fewest=3)
-    with pytest.raises(ValueError, match="labels 0, 1, 3"):
+    with pytest.raises(ValueError, match="none of 0, 1, 3; number"):
         basis_from_codes(z, torch.full((9,), 2).where(y > 9, 2) + 2 * (y == 0))
 
 
@@ -355,3 +355,10 @@ def test_every_row_of_a_basis_keeps_its_sign_under_rounding_and_in_another_memor
     order = torch.randperm(len(z), generator=seeded(9))
     assert_close(find(z[order], y[order]).vectors, expected, rtol=0, atol=1e-6)
     assert_close(find(z.float(), y).vectors.double(), expected, rtol=0, atol=0.02)
+
+
+def test_labels_that_leave_a_gap_are_told_how_to_number_them() -> None:
+    z = torch.randn(40, 5)
+    with pytest.raises(ValueError, match=r"each label from 0 to 3, got none of 0; number labels from 0 without a gap"):
+        basis_from_codes(z, 1 + torch.arange(40) % 3)
+    assert basis_from_codes(z, (1 + torch.arange(40) % 3).unique(return_inverse=True)[1]).num_labels == 3

@@ -5,6 +5,7 @@ there before the call: running statistics of batch normalisation above all. The 
 wherever it comes from.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -175,11 +176,29 @@ def _explained(function: Callable[..., Any], args: tuple[Any, ...], error: Excep
                 f"expected {_name(function)} to take codes of shape (n, {z.shape[1]}), got one that wants {shape}; "
                 f"wrap it: lambda z: g(z[:, :{', None' * axes}])"
             )
+    lengths = _lengths(str(error), z.shape[1]) if z.ndim == 2 and len(args) == 1 else None
+    if lengths is not None:
+        return ValueError(
+            f"expected codes of length {lengths}, as {_name(function)} takes them, got codes of length {z.shape[1]}; pass a "
+            f"prior of length {lengths}, such as Normal({lengths})"
+        )
     shapes = " and ".join(str(tuple(arg.shape)) for arg in args if isinstance(arg, Tensor))
     return ValueError(
         f"expected {_name(function)} to take a tensor of shape {shapes}, got {type(error).__name__}: {_first_line(error)}; "
         "wrap it in a lambda that gives it what it takes"
     )
+
+
+def _lengths(said: str, given: int) -> int | None:
+    """Length of a code that a network wants, where what torch says of another one holds it."""
+    for pattern in (
+        r"\(\d+x(?P<got>\d+) and (?P<wanted>\d+)x\d+\)",
+        r"to have (?P<wanted>\d+) channels, but got (?P<got>\d+) ",
+    ):
+        found = re.search(pattern, said)
+        if found is not None and int(found["got"]) == given:
+            return int(found["wanted"])
+    return None
 
 
 def _takes(function: Callable[[Any], Any], z: Tensor) -> bool:

@@ -34,6 +34,7 @@ from latentry.latent.quasi_eigenbasis import QuasiEigenbasis
 from latentry.numerics.inputs import checked
 from latentry.numerics.linalg import symmetric_eigh
 from latentry.numerics.moments import Moments, merge_all, moments
+from latentry.priors.strangers import draw
 
 __all__ = [
     "activation_directions",
@@ -116,7 +117,7 @@ def activation_directions(
 
     def pairs() -> Iterator[Tensor]:
         for size in (min(batch_size, samples - start) for start in range(0, samples, batch_size)):
-            z = prior.sample(size, rng=rng)
+            z = draw(prior, (size,), rng=rng)
             activations = features_of(layer(z.to(like))).flatten(1)
             if len(activations) != len(z):
                 raise ValueError(f"expected a row of activations for each of {len(z)} codes, got {len(activations)}")
@@ -137,7 +138,7 @@ def activation_directions(
         raise ValueError(f"expected {components} components that vary, got {varying}; ask for fewer")
     rows = (found.covariance[:d, d:] @ axes[:, :components] / variances[:components]).mT
     rows = _median_norm(prior) * torch.nn.functional.normalize(rows, dim=1)
-    own = prior.sample(0)
+    own = draw(prior, (0,))
     return _unlabelled(rows.to(own), found.mean[:d].to(own), "activations", generator, prior)
 
 
@@ -171,7 +172,7 @@ def first_weight_directions(
     matrix = matrix.detach().double()
     _, axes = symmetric_eigh(matrix.mT @ matrix)
     rows = axes.mT[: _checked_components(components, len(axes))] * _median_norm(prior)
-    own = prior.sample(0)
+    own = draw(prior, (0,))
     named = weights if generator is None and isinstance(weights, nn.Module) else generator
     return _unlabelled(rows.to(own), own.new_zeros(prior.latent_dim), "first-weights", named, prior)
 
@@ -190,7 +191,7 @@ def random_directions(
     d = prior.latent_dim
     q, r = torch.linalg.qr(torch.randn(d, d, dtype=torch.float64, generator=rng))
     rows = (q * r.diagonal().sign()).mT[: _checked_components(components, d)]  # with these signs uniform (Mezzadri, 2007)
-    own = prior.sample(0)
+    own = draw(prior, (0,))
     return _unlabelled((_median_norm(prior) * rows).to(own), own.new_zeros(d), "random", None, prior)
 
 
@@ -244,8 +245,8 @@ def _checked_components(components: int | None, most: int) -> int:
 
 def _median_norm(prior: SampledPrior) -> float:
     """Median norm of codes of the prior."""
-    rng = torch.Generator(prior.sample(0).device).manual_seed(0)
-    return prior.sample(_NORMS, rng=rng).norm(dim=1).median().item()
+    rng = torch.Generator(draw(prior, (0,)).device).manual_seed(0)
+    return draw(prior, (_NORMS,), rng=rng).norm(dim=1).median().item()
 
 
 def _first_matrix(module: nn.Module) -> Tensor:

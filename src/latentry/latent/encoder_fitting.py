@@ -22,6 +22,7 @@ from latentry.networks import ConvolutionalEncoder, VectorEncoder, channels_last
 from latentry.numerics.batches import in_batches
 from latentry.priors import files as prior_files
 from latentry.priors.frame import Standardization
+from latentry.priors.strangers import draw
 
 __all__ = ["Pairs", "code_error", "deviations", "encode", "encoder_for", "gentle_adam", "prior_record", "run_folder"]
 
@@ -43,8 +44,8 @@ class Pairs:
         corrupt: Callable[[Tensor, torch.Generator], Tensor] | None = None,
     ) -> None:
         self.generator, self.prior, self.noise, self.corrupt = generator, prior, noise, corrupt
-        self.prior_device = prior.sample(0).device
-        self.like = weights_like(generator, prior.sample(0))
+        self.prior_device = draw(prior, (0,)).device
+        self.like = weights_like(generator, draw(prior, (0,)))
 
     def draw(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """n codes `(n, d)` of the prior and their data, corruption and noise included."""
@@ -59,7 +60,7 @@ class Pairs:
 
     def codes(self, n: int, rng: torch.Generator) -> Float[Tensor, "n d"]:
         """Codes of the prior."""
-        return self.prior.sample(n, rng=self._on_prior_device(rng))
+        return draw(self.prior, (n,), rng=self._on_prior_device(rng))
 
     def for_generator(self, z: Tensor) -> Tensor:
         """Codes in the dtype and on the device of the generator's weights."""

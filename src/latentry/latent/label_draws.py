@@ -20,6 +20,7 @@ from latentry.holding import evaluated, weights_like
 from latentry.interfaces import Generator, SampledPrior
 from latentry.numerics.data_range import check_range
 from latentry.numerics.group_moments import GroupMoments, group_moments, merge_groups
+from latentry.priors.strangers import draw
 
 __all__ = ["Labeller", "Labelled", "Weighting", "codes_like", "labelled_codes", "labelled_data", "labelling"]
 
@@ -68,7 +69,7 @@ class Labelled:
 
 def codes_like(function: Generator, prior: SampledPrior) -> Tensor:
     """A tensor of the dtype and on the device of the weights behind a callable, or of the prior's codes."""
-    return weights_like(function, prior.sample(0))
+    return weights_like(function, draw(prior, (0,)))
 
 
 class Labeller:
@@ -87,8 +88,8 @@ class Labeller:
     @cached_property
     def num_labels(self) -> int:
         """Number of the classifier's labels."""
-        device = self.prior.sample(0).device
-        return self(self.prior.sample(2, rng=torch.Generator(device).manual_seed(0))).shape[1]
+        device = draw(self.prior, (0,)).device
+        return self(draw(self.prior, (2,), rng=torch.Generator(device).manual_seed(0))).shape[1]
 
     def made(self, z: Float[Tensor, "n d"]) -> Tensor:
         """What the generator makes of codes."""
@@ -135,7 +136,7 @@ def labelled_codes(
     room = _Room(label.num_labels, per_label, weighting)
     tried = 0
     while tried < draws and not room.full:
-        z = label.prior.sample(min(batch_size, draws - tried), rng=rng)
+        z = draw(label.prior, (min(batch_size, draws - tried),), rng=rng)
         room.take(z, label(z))
         tried += len(z)
         count(len(z))
@@ -159,7 +160,7 @@ def labelled_data(
     assert label.encoder is not None, "only data that are encoded have codes"
     if len(x) == 0:
         raise ValueError("expected data to encode, got none; pass some, or leave out the encoder")
-    own = label.made(label.prior.sample(_OWN, rng=torch.Generator(label.prior.sample(0).device).manual_seed(0)))
+    own = label.made(draw(label.prior, (_OWN,), rng=torch.Generator(draw(label.prior, (0,)).device).manual_seed(0)))
     check_range(x, own)
     room = _Room(label.num_labels, per_label, weighting)
     for part in x.split(batch_size):

@@ -28,6 +28,7 @@ from latentry.latent.differences import Difference, Norm
 from latentry.latent.likelihood import NegativeLogPrior
 from latentry.latent.recovery import recover_codes
 from latentry.latent.solvers.adam import Adam
+from latentry.priors.strangers import draw
 
 __all__ = ["nearest_samples", "posterior_mode", "posterior_weight"]
 
@@ -137,7 +138,7 @@ def nearest_samples(
         >>> z.shape
         torch.Size([5, 3])
     """
-    z = prior.sample(count, rng=rng)
+    z = draw(prior, (count,), rng=rng)
     with evaluated(generator, operator), torch.no_grad():
         decoded = [generator(part) for part in z.split(_AT_ONCE)]
         data = torch.cat([part if operator is None else operator(part) for part in decoded]).flatten(1)

@@ -23,7 +23,7 @@ from latentry.latent.solvers.objective import Objective
 from latentry.latent.solvers.rows import take
 from latentry.latent.solvers.squashing import range_of_last_layer, squashing_of
 from latentry.numerics.data_range import check_range, conversion_of_bytes, on_eight_bit_grid, possible_ranges
-from latentry.priors.strangers import as_prior
+from latentry.priors.strangers import as_prior, draw
 
 __all__ = ["Problem", "posed", "with_jacobian"]
 
@@ -84,8 +84,8 @@ def posed(
     Raises:
         ValueError: They do not fit each other, or are not what they should be.
     """
-    rng = torch.Generator(prior.sample(0).device).manual_seed(0)
-    trial = prior.sample(_TRIAL_CODES, rng=rng).to(x.device)
+    rng = torch.Generator(draw(prior, (0,)).device).manual_seed(0)
+    trial = draw(prior, (_TRIAL_CODES,), rng=rng).to(x.device)
     numbers = dtype_of(generator, trial[:_FEW], x.dtype if x.is_floating_point() else trial.dtype)
     dtype = numbers if numbers.itemsize >= torch.float32.itemsize else torch.float32
     trial = trial.to(dtype)
@@ -252,6 +252,11 @@ def _check_slope(generator: Generator, z: Float[Tensor, "k d"]) -> None:
 
 
 def _check_data(target: Target, own: Tensor, ends: tuple[float, float] | None) -> None:
+    if target.x.shape == own.shape[1:]:
+        raise ValueError(
+            f"expected data of shape (n, {', '.join(map(str, own.shape[1:]))}), got one datum without its batch axis "
+            f"{tuple(target.x.shape)}; pass x[None]"
+        )
     if target.x.shape[1:] != own.shape[1:]:
         raise ValueError(
             f"expected data of shape (n, {', '.join(map(str, own.shape[1:]))}) as the generator makes them, got "

@@ -45,6 +45,7 @@ from latentry.numerics.batches import in_batches
 from latentry.numerics.data_range import check_range, on_eight_bit_grid, possible_ranges
 from latentry.numerics.inputs import checked
 from latentry.numerics.ranks import conformal_p_value
+from latentry.priors.strangers import draw
 
 __all__ = ["Provenance", "is_from"]
 
@@ -220,7 +221,7 @@ def _own_samples(
 ) -> tuple[Tensor, tuple[float, float] | None]:
     """Own samples, treated as the images were, and both ends of what the last layer can make, where nothing follows it."""
     with evaluated(generator, treatment, prior) as (made_by, treated, _), torch.no_grad():
-        z = prior.sample(count, rng=rng).to(like.device)
+        z = draw(prior, (count,), rng=rng).to(like.device)
         z = z.to(dtype_of(generator, z[:_FEW], like.dtype))
         own = in_batches(made_by, z, size=_ROWS)
         if treatment is not None:

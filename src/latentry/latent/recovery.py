@@ -42,6 +42,7 @@ from latentry.latent.solvers.rows import take
 from latentry.latent.solvers.solver import Solver
 from latentry.numerics.batches import in_batches
 from latentry.numerics.inputs import checked
+from latentry.priors.strangers import draw
 
 __all__ = ["Recovery", "automatic_solver", "recover_codes"]
 
@@ -221,7 +222,7 @@ def _starts(
 ) -> Float[Tensor, "n r d"]:
     """Draws from the prior, the first ones replaced by the start of one's own."""
     n, x = len(target), target.x
-    drawn = prior.sample((n, restarts), rng=rng).to(x)
+    drawn = draw(prior, (n, restarts), rng).to(x)
     if start is None:
         return drawn
     if isinstance(start, Tensor):

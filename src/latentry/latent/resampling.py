@@ -29,7 +29,7 @@ from torch.nn.functional import logsigmoid
 
 from latentry.interfaces import SampledPrior
 from latentry.numerics.inputs import check_fields, checked
-from latentry.priors.strangers import as_prior
+from latentry.priors.strangers import as_prior, draw
 
 __all__ = ["BoundaryResampling", "LogisticResampling", "Resampling", "TruncatedNormalResampling"]
 
@@ -131,9 +131,9 @@ def _resampled(
     """Replace elements, each kept with probability exp(log_kept), by those of a fresh code; draws are on rng's device."""
     known = as_prior(prior)
     coordinates, _ = known.iid_coordinates(z)
-    fresh, _ = known.iid_coordinates(prior.sample(len(z), rng=rng).to(z))
-    draw = torch.rand(z.shape, generator=rng, dtype=z.dtype, device=z.device if rng is None else rng.device).to(z.device)
-    chosen = draw < -torch.expm1(log_kept(coordinates) / (steps or 1))
+    fresh, _ = known.iid_coordinates(draw(prior, (len(z),), rng=rng).to(z))
+    chances = torch.rand(z.shape, generator=rng, dtype=z.dtype, device=z.device if rng is None else rng.device).to(z.device)
+    chosen = chances < -torch.expm1(log_kept(coordinates) / (steps or 1))
     mixed = known.from_iid_coordinates(torch.where(chosen, fresh, coordinates))
     return torch.where(chosen.any(-1, keepdim=True), mixed, z)  # a code of which nothing is replaced keeps its every bit
 

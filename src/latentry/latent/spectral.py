@@ -245,6 +245,11 @@ def basis_from_codes(
     """
     _check_options(orthogonalization, complement, ("principal", "noise"), None)
     labelled = labelled_by(z, y)
+    if y.ndim == 1 and (empty := sorted(set(range(int(y.max()))) - set(y.tolist()))):
+        raise ValueError(
+            f"expected a code of each label from 0 to {int(y.max())}, got none of {', '.join(map(str, empty[:10]))}; number "
+            "labels from 0 without a gap, with y.unique(return_inverse=True)[1]"
+        )
     check_dimensions(len(labelled.groups.counts), z.shape[1])
     labelled.check(fewest, len(z))
     basis = _assembled(labelled, None, orthogonalization, centred, complement, rng)

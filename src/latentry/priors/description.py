@@ -126,7 +126,8 @@ class KnownBySamples:
         """The one distribution on the line that describes the prior."""
         raise ValueError(
             "expected a prior with independent coordinates of one distribution, or one with a uniform direction, got "
-            f"{_named(self)}; with labels, take the prior of one of them"
+            f"{_named(self)}; with labels, take the prior of one of "
+            "them; samples alone are not enough: give yours a `marginal` (latentry.interfaces.Prior)"
         )
 
     def frame(self, like: Tensor) -> PriorFrame:
@@ -139,8 +140,8 @@ class KnownBySamples:
         Raises:
             ValueError: The prior has no finite mean and variance, and no normal coordinates either.
         """
-        rng = torch.Generator(self.sample(0).device).manual_seed(0)
-        sample = self.sample(_MOMENTS_OF, rng=rng)
+        rng = torch.Generator(self.sample((0,), rng=None).device).manual_seed(0)
+        sample = self.sample((_MOMENTS_OF,), rng=rng)
         return standardization_by_moments(sample.mean(0), sample.var(0), (-math.inf, math.inf), _original(self))
 
     def typical_norm(self) -> float:
@@ -299,5 +300,6 @@ def _no_normal_coordinates(prior: Any) -> str:
 def _no_iid_coordinates(prior: Any) -> str:
     return (
         "expected a prior with independent coordinates of one distribution (Normal, Uniform, ...) or with normal "
-        f"coordinates (to_normal, as radial priors have), got {_named(prior)}; with labels, take one component"
+        f"coordinates (to_normal, as radial priors have), got {_named(prior)}; with labels, take one component; "
+        "samples alone are not enough: give yours a `marginal`, or `to_normal` and `from_normal` (latentry.interfaces)"
     )

@@ -102,8 +102,8 @@ def frame_of_samples(prior: SampledPrior, like: Tensor) -> PriorFrame:
         >>> frame_of_samples(Normal(2, scale=3.0), torch.empty(0)).scale.round()
         tensor([3., 3.])
     """
-    rng = torch.Generator(prior.sample(0).device).manual_seed(0)
-    samples = prior.sample(_SAMPLES, rng=rng).to(like)
+    rng = torch.Generator(prior.sample((0,), rng=None).device).manual_seed(0)
+    samples = prior.sample((_SAMPLES,), rng=rng).to(like)
     below, centre, above = samples.quantile(samples.new_tensor([_BELOW, 0.5, _ABOVE]), 0)
     infinite = torch.full_like(centre, torch.inf)
     return PriorFrame(centre, (above - below) / 2, -infinite, infinite)

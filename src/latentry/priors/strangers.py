@@ -2,17 +2,20 @@
 
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from latentry.interfaces import SampledPrior
 from latentry.priors.description import KnownBySamples, WithIndependentCoordinates, WithLabels, WithNormalCoordinates
 
-__all__ = ["as_prior"]
+__all__ = ["as_prior", "draw"]
 
 _ANSWERS = (
     "latent_dim",
     "marginal",
     "log_prob",
     "sample_labels",
-    *(name for name in vars(KnownBySamples) if not name.startswith("_")),
+    *(name for name in vars(KnownBySamples) if not name.startswith("_") and name != "sample"),
 )
 """What a prior may say of itself."""
 
@@ -25,6 +28,11 @@ class _Stranger(KnownBySamples):
         for name in _ANSWERS:
             if hasattr(prior, name):
                 setattr(self, name, getattr(prior, name))
+
+    def sample(self, shape: Any = (), y: Any = None, *, rng: torch.Generator | None = None) -> Tensor:
+        """Codes `(*shape, d)`, of these labels where there are some."""
+        size = (shape,) if isinstance(shape, int) else tuple(shape)
+        return draw(self.original, size, rng) if y is None else self.original.sample(size, y, rng=rng)
 
     def __call__(self, *args: Any) -> Any:
         return self.original(*args)
@@ -66,10 +74,40 @@ def as_prior(prior: Any) -> Any:
     if not isinstance(prior, SampledPrior):
         raise ValueError(
             f"expected a prior, got {type(prior).__name__}; take one of latentry.priors, such as Normal(d), or give yours "
-            "latent_dim and sample(shape, rng=rng)"
+            "latent_dim and sample(shape, rng=None), where shape is a tuple such as (n,), rng a torch.Generator or None, "
+            "and codes come as (*shape, latent_dim)"
         )
     if hasattr(prior, "marginal"):
         return _IndependentStranger(prior)
     if hasattr(prior, "to_normal"):
         return _NormalStranger(prior)
     return _LabelledStranger(prior) if hasattr(prior, "sample_labels") else _Stranger(prior)
+
+
+def draw(prior: SampledPrior, shape: tuple[int, ...], rng: torch.Generator | None = None) -> Tensor:
+    """Codes `(*shape, d)` of any prior, which is always asked by `sample(shape, rng=rng)` with a tuple.
+
+    Args:
+        prior: One of latentry or a stranger's.
+        shape: How many codes, along how many axes.
+        rng: Source of them, on the prior's device.
+
+    Raises:
+        ValueError: A stranger's prior fails, or gives something else than codes of this shape.
+
+    Example:
+        >>> from latentry.priors import Normal
+        >>> draw(Normal(3), (2, 4)).shape
+        torch.Size([2, 4, 3])
+    """
+    size, name = (*shape, prior.latent_dim), type(prior).__name__
+    wanted = f"expected sample(shape, rng=rng) of the prior {name} to give a tensor of shape {size} for shape={shape}"
+    try:
+        z = prior.sample(shape, rng=rng)
+    except (TypeError, AttributeError, IndexError, NotImplementedError) as error:  # mistakes of whoever wrote it
+        told = (str(error).splitlines() or [""])[0]
+        raise ValueError(f"{wanted}, got {type(error).__name__}: {told}; shape is always a tuple of integers") from error
+    if not isinstance(z, Tensor) or z.shape != size:
+        got = f"shape {tuple(z.shape)}" if isinstance(z, Tensor) else type(z).__name__
+        raise ValueError(f"{wanted}, got {got}; shape is always a tuple of integers")
+    return z

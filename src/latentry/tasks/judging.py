@@ -265,7 +265,7 @@ def unmade(x: Float[Tensor, "n *s"], error: Float[Tensor, "n"]) -> tuple[str, ..
     if lost <= _LOST:
         return ()
     said = f"the codes do not make the images again (squared error {lost:.0%} of their variance)"
-    return (f"{said}; train the model for longer, or find better codes",)
+    return (f"{said}; find better codes, or give images like those that the generator was trained on",)
 
 
 def beside_doubts(said: str, doubts: Sequence[str]) -> str:
@@ -292,7 +292,9 @@ def verdict(
     """
     doubts = [] if x is None or x_hat is None else [*unmade(x, (x_hat - x).square().flatten(1).mean(1))]
     if alike(made):
-        doubts.append("the images that were made are all but the same; the model has collapsed or was trained too little")
+        doubts.append(
+            "the images that were made are all but the same; the generator has collapsed or was trained too little"
+        )
     if reader is None:
         doubts.append(unread)
     elif reader.num_classes < 2 or (reader.accuracy is not None and reader.accuracy.low <= 1 / reader.num_classes):
