@@ -20,9 +20,9 @@ below 0 while nothing in the data does.
 Images of 10, 12 or 16 bits show no range of these. But where one side does, and the other is nowhere below 0 and in most
 items more than thirty times that range above it, no noise or standardisation brings it there.
 
-Units that have no name show where much of the data lies far beyond the ends (those of the last layer, or for images those of
-many outputs) and stops there: noise that brings as much so far has a tail. Where the last layer sets the ends, data of low
-contrast show them in the few directions in which outputs vary, where noise has little.
+Where the last layer sets the ends, units that have no name show as well: much of the data lies far beyond the ends and stops
+there, while noise that brings as much so far has a tail. Data of low contrast show them in the few directions in which
+outputs vary, where noise has little.
 
 Where no sign is seen nothing is concluded: data of less than 64 elements, a single unrounded image in [0, 1] beside a few
 outputs (which may as well be a bright one in [-1, 1]), images standardised by mean and variance, vectors and signals that
@@ -118,14 +118,10 @@ def check_range(x: Shaped[Tensor, "n *s"], x_own: Shaped[Tensor, "k *t"], ends: 
         raise ValueError(
             f"expected data in {made} as the generator makes them, got data far above it {got}; {_way_down(x, made)}"
         )
-    reach = ends if ends is not None else (own.min().item(), own.max().item())
-    if (ends is not None or (_are_images(x) and len(own) >= _MANY_OUTPUTS)) and (
-        _beyond_without_a_tail(x, reach) or (ends is not None and _beyond_along_the_outputs(x, own, reach))
-    ):
-        whose = "where the generator's last layer ends" if ends is not None else "where the generator's own outputs lie"
+    if ends is not None and (_beyond_without_a_tail(x, ends) or _beyond_along_the_outputs(x, own, ends)):
         raise ValueError(
-            f"expected data from {reach[0]:.4g} to {reach[1]:.4g}, {whose}, got others {got}, further beyond than noise "
-            "brings them; bring them into the units that it was trained in"
+            f"expected data from {ends[0]:.4g} to {ends[1]:.4g}, where the generator's last layer ends, got others {got}, "
+            "further beyond than noise brings them; bring them into the units that it was trained in"
         )
     if ends is not None and _out_of_reach(x, ends):
         raise ValueError(
