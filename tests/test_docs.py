@@ -18,7 +18,7 @@ from latentry.cli import main
 from latentry.cli.parser import verb_and_values, verbs_parser, with_shipped_configs
 
 ROOT = Path(__file__).parents[1]
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "evidence" / "README.md"]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*/README.md"))]
 FENCE = re.compile(r"^(?:<!-- (?P<note>[^\n]*) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -96,7 +96,7 @@ def test_a_command_is_one(block: Block, words: list[str]) -> None:
                 rest = with_shipped_configs(rest)
                 verb_and_values(verbs_parser(rest), verbs_parser(rest).parse_args(rest))
         case ["python", "-m", "experiments", *rest]:
-            rest = with_presets(rest)
+            rest = [word for word in with_presets(rest) if word != "--help_all"]
             parser = verbs_parser(rest, EXPERIMENTS)
             verb_and_values(parser, parser.parse_args(rest), EXPERIMENTS)
         case ["python", script, *flags]:
