@@ -73,6 +73,16 @@ def test_every_namespace_has_a_page_of_the_api() -> None:
     assert not [module.__name__ for module in [lt, *namespaces] if f".. automodule:: {module.__name__}\n" not in text]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_names_of_the_library_on_a_page_are_there(page: Path) -> None:
+    named = set(re.findall(r"\blt((?:\.[A-Za-z_]\w*)+)", page.read_text()))
+    for dotted in named:
+        found: Any = lt
+        for part in dotted.split(".")[1:]:
+            assert hasattr(found, part), f"lt{dotted}"
+            found = getattr(found, part)
+
+
 @pytest.mark.parametrize("page", RUNNING, ids=name)
 def test_what_a_page_says_runs_in_order(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
