@@ -1,10 +1,15 @@
-"""Every example in a docstring of the package runs."""
+"""Every example in a docstring of the package runs, and every public name has one."""
 
 import doctest
 import importlib
+import inspect
 from pathlib import Path
 
 import pytest
+from public_names import public_names
+
+WITHOUT = {"DataReport", "Inverse", "InverseReport", "fit_encoder", "fit_inverse", "load_inverse", "save_inverse"}
+"""Public names whose example is still to be written."""
 
 PACKAGE = Path(__file__).parents[1] / "src" / "latentry"
 
@@ -21,3 +26,9 @@ def test_the_examples_of_a_module_give_what_they_say(name: str) -> None:
     found = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     assert found.attempted > 0
     assert found.failed == 0
+
+
+@pytest.mark.parametrize("name", sorted(public_names().keys() - WITHOUT))
+def test_a_public_name_has_an_example(name: str) -> None:
+    thing = inspect.unwrap(public_names()[name])
+    assert ">>> " in (inspect.getdoc(thing) or ""), f"{name} has no Example in its docstring"

@@ -44,6 +44,12 @@ class LatentModel(Protocol):
     A model with an encoder has `encode(x)` too. It gives the posterior q(z | x), a `torch.distributions` distribution with
     `mean`, `sample(rng=...)` and `rsample(rng=...)`. `labels` names the classes that codes know of and `features` the
     features that are placed in them; both are empty where there are none.
+
+    Example:
+        >>> import latentry as lt
+        >>> model = lt.load_model("digits-generator")
+        >>> isinstance(model, LatentModel), model.generator(model.prior.sample(2)).shape
+        (True, torch.Size([2, 1, 28, 28]))
     """
 
     @property

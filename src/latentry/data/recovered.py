@@ -33,7 +33,16 @@ _OWN = ("shard", "images", "versions")
 
 @dataclass(frozen=True, repr=False)
 class RecoveredCodes(Shown):
-    """Codes and what is known of each; one row for each image."""
+    """Codes and what is known of each; one row for each image.
+
+    Example:
+        >>> zeros, yes = torch.zeros(2), torch.ones(2, dtype=torch.bool)
+        >>> codes = RecoveredCodes(torch.zeros(2, 8), zeros, yes, yes, zeros, zeros.long(), zeros, zeros, ("a.png", "b.png"))
+        >>> print(codes)
+        2 recovered codes of 8 elements
+          met                              2 of 2
+        ...
+    """
 
     z: Float[Tensor, "n d"]
     """The codes."""
@@ -177,6 +186,15 @@ def load_codes(folder: str | Path) -> RecoveredCodes:
 
     Raises:
         ValueError: There are no shards, not all of them, or those of several recoveries.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> zeros, yes = torch.zeros(1), torch.ones(1, dtype=torch.bool)
+        >>> values = (torch.zeros(1, 8), zeros, yes, yes, zeros, zeros.long(), zeros, zeros)
+        >>> with TemporaryDirectory() as folder:
+        ...     write_codes(shard_path(folder, 0), RecoveredCodes(*values, names=("a.png",), metadata={"shards": "1"}))
+        ...     load_codes(folder).names
+        ('a.png',)
     """
     return joined_codes([read_codes(path) for path in shard_paths(folder)])
 

@@ -65,7 +65,12 @@ def _fonts() -> dict[str, frozenset[int]]:
 
 
 def plain(text: str) -> str:
-    """A name as a figure can show it: `$` is no formula, and letters that no font has are boxes."""
+    r"""A name as a figure can show it: `$` is no formula, and letters that no font has are boxes.
+
+    Example:
+        >>> print(plain("cost in $"))
+        cost in \$
+    """
     letters = _fonts().values()
     shown = "".join(c if any(ord(c) in font for font in letters) else "\u25a1" for c in printable(text))
     return shown.replace("$", r"\$")
@@ -95,12 +100,22 @@ def png_of(figure: Figure, dpi: int = 100) -> bytes:
 
 
 def are_images(x: Tensor) -> bool:
-    """Whether these are grey or colour images `(n, c, h, w)`."""
+    """Whether these are grey or colour images `(n, c, h, w)`.
+
+    Example:
+        >>> are_images(torch.zeros(5, 3, 28, 28)), are_images(torch.zeros(5, 28))
+        (True, False)
+    """
     return x.ndim == 4 and x.shape[1] in (1, 3) and min(x.shape[2:]) > 1
 
 
 def shown_range(*parts: Tensor) -> tuple[float, float]:
-    """Black and white for images: [-1, 1] or [0, 1] where all lie within, else their own range."""
+    """Black and white for images: [-1, 1] or [0, 1] where all lie within, else their own range.
+
+    Example:
+        >>> shown_range(torch.tensor([0.1, 0.9])), shown_range(torch.tensor([-0.5, 0.9]))
+        ((0.0, 1.0), (-1.0, 1.0))
+    """
     finite = torch.cat([part.detach().float().cpu().flatten() for part in parts])
     finite = finite[finite.isfinite()]
     low, high = (finite.min().item(), finite.max().item()) if len(finite) else (0.0, 1.0)

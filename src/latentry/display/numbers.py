@@ -11,6 +11,10 @@ def number(value: float | int, digits: int = 3) -> str:
     """A number with so many significant digits: 0.0313, 1,810, 2.1e-07.
 
     Whole numbers keep all their digits.
+
+    Example:
+        >>> number(0.0312569), number(1810.2), number(2.1e-07)
+        ('0.0313', '1,810', '2.1e-07')
     """
     if not math.isfinite(value):
         return "not a number" if math.isnan(value) else "infinite" if value > 0 else "-infinite"
@@ -22,7 +26,12 @@ def number(value: float | int, digits: int = 3) -> str:
 
 
 def percent(value: float | int, digits: int = 3) -> str:
-    """A share in percent: 0.9834 is 98.3 %; what is not all is never rounded to 100 %, what is not nothing never to 0 %."""
+    """A share in percent: 0.9834 is 98.3 %; what is not all is never rounded to 100 %, what is not nothing never to 0 %.
+
+    Example:
+        >>> percent(0.9834), percent(0.99999), percent(0.0)
+        ('98.3 %', '> 99.9 %', '0 %')
+    """
     if not math.isfinite(value):
         return "not a number"
     shown = float(f"{100 * value:.{digits}g}")
@@ -32,7 +41,12 @@ def percent(value: float | int, digits: int = 3) -> str:
 
 
 def interval(found: Interval) -> str:
-    """A number and its interval with as many decimals as the interval is known to: 0.257 [0.251, 0.263]."""
+    """A number and its interval with as many decimals as the interval is known to: 0.257 [0.251, 0.263].
+
+    Example:
+        >>> interval(Interval(0.25712, 0.2508, 0.2629))
+        '0.257 [0.251, 0.263]'
+    """
     value, low, high = found.value, found.low, found.high
     width = high - low
     if not math.isfinite(width) or width <= 0:

@@ -20,6 +20,11 @@ def reported(progress: Progress, description: str) -> Iterator[Callable[[int, in
     Args:
         progress: What the caller asked for.
         description: What a bar stands for, in a few words.
+
+    Example:
+        >>> with reported(lambda done, total: print(done, "of", total), "counting") as report:
+        ...     report(1, 2)
+        1 of 2
     """
     if callable(progress):
         yield progress

@@ -26,7 +26,14 @@ _LINES, _COLUMNS = 12, 100
 
 @dataclass(frozen=True)
 class Facts:
-    """A result in a few words."""
+    """A result in a few words.
+
+    Example:
+        >>> print(Facts("Two codes", (("met", "2 of 2"), ("error", "0.1"))).text())
+        Two codes
+          met    2 of 2
+          error  0.1
+    """
 
     title: str
     """What it is, and of how many things."""

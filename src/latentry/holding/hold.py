@@ -63,6 +63,14 @@ def evaluated(*callables: Any) -> Iterator[tuple[Any, ...]]:
 
     Yields:
         The callables, the first call of each tried (`tried`): what no one can see inside is refused before it changes.
+
+    Example:
+        >>> layer = nn.Dropout(0.5)
+        >>> with evaluated(layer) as (held,):
+        ...     layer.training, held(torch.ones(3))
+        (False, tensor([1., 1., 1.]))
+        >>> layer.training
+        True
     """
     parts: list[_Before] = []
     try:

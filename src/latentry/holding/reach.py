@@ -33,13 +33,25 @@ _CONTAINERS = {dict, OrderedDict, list, tuple, set, frozenset}
 
 
 def module_of(function: Any) -> nn.Module | None:
-    """The module that a callable *is*: itself, or the owner of a bound method; None for any other."""
+    """The module that a callable *is*: itself, or the owner of a bound method; None for any other.
+
+    Example:
+        >>> layer = nn.Linear(2, 3)
+        >>> module_of(layer.forward) is layer, module_of(len)
+        (True, None)
+    """
     owner = getattr(function, "__self__", function)
     return owner if isinstance(owner, nn.Module) else None
 
 
 def modules_behind(*callables: Any) -> list[nn.Module]:
-    """Every module that these callables may call, submodules included, the nearest first."""
+    """Every module that these callables may call, submodules included, the nearest first.
+
+    Example:
+        >>> layer = nn.Linear(2, 3)
+        >>> modules_behind(nn.Sequential(layer).forward)[-1] is layer
+        True
+    """
     waiting = deque(callables)
     seen: dict[int, Any] = {}  # also keeps what is seen alive, so that no number is given twice
     found: dict[int, nn.Module] = {}
@@ -58,7 +70,13 @@ def modules_behind(*callables: Any) -> list[nn.Module]:
 
 def weights_like(function: Any, default: Tensor) -> Tensor:
     """A weight of a module, or of those behind a callable where all agree, whose dtype and device its input needs; else
-    `default`."""
+    `default`.
+
+    Example:
+        >>> import torch
+        >>> weights_like(nn.Linear(2, 3).double(), torch.zeros(1)).dtype, weights_like(len, torch.zeros(1)).dtype
+        (torch.float64, torch.float32)
+    """
     module = module_of(function)
     modules = [module] if module is not None else modules_behind(function)
     weights = [weight.detach() for part in modules for weight in part.parameters() if weight.is_floating_point()]

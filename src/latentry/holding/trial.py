@@ -81,6 +81,10 @@ def tried(function: Callable[..., Any], *args: Any) -> Any:
     Raises:
         ValueError: The call wrote to tensors that were there before, which have their old values again; or it failed, as it
             does for codes `(n, d)` where a network wants images of one pixel.
+
+    Example:
+        >>> tried(torch.tanh, torch.zeros(2))
+        tensor([0., 0.])
     """
     writes = _Writes()
     try:
@@ -112,6 +116,13 @@ def check_generator(generator: Callable[[Any], Any], z: Float[Tensor, "n d"]) ->
         ValueError: The generator fails, or writes to tensors from before the call; it returns no tensor, another number of
             rows, NaN or infinity, is stochastic, lets rows of a batch influence each other, or has no gradient with respect
             to its codes.
+
+    Example:
+        >>> check_generator(torch.tanh, torch.randn(3, 2))
+        >>> check_generator(lambda z: z.detach(), torch.randn(3, 2))
+        Traceback (most recent call last):
+        ...
+        ValueError: ...
     """
     z = z.detach().clone().requires_grad_(True)
     with torch.random.fork_rng([z.device] if z.is_cuda else []):  # of a stochastic one, before it is refused

@@ -97,6 +97,13 @@ def fit_linear_classifier(z: Float[Tensor, "n d"], y: Int[Tensor, "n"], *, stren
 
     Raises:
         ValueError: A label has no codes or there is only one, codes and labels do not fit, or `strength` is not above 0.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> z, y = torch.tensor([[0.0, 1.0], [0.0, 2.0], [1.0, 0.0], [2.0, 0.0]]), torch.tensor([0, 0, 1, 1])
+        >>> scores = lt.directions.fit_linear_classifier(z, y)
+        >>> scores.margin(z, y) > 0
+        tensor([True, True, True, True])
     """
     if not 0 < strength < math.inf:
         raise ValueError(f"expected a finite strength > 0, got {strength}")
@@ -115,6 +122,11 @@ def conditional_projection(v: Float[Tensor, "n d"], others: Float[Tensor, "j d"]
     """What is left of directions when their projection on the span of others is taken off.
 
     Reference: Shen et al. (2020), equation 5, for any number of others.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> lt.directions.conditional_projection(torch.tensor([[1.0, 2.0, 3.0]]), torch.eye(3)[:1])
+        tensor([[0., 2., 3.]])
     """
     span = others.double()
     return (v.double() - v.double() @ torch.linalg.pinv(span) @ span).to(v)
@@ -148,6 +160,13 @@ def boundary_directions(
     Raises:
         ValueError: A label or one side of an attribute has no codes, there are more labels than dimensions, codes and labels
             do not fit, or `strength` is not above 0.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> z = torch.randn(300, 5)
+        >>> basis = lt.directions.boundary_directions(z, z[:, :2] > 0)  # two attributes
+        >>> basis.vectors.shape, basis.vectors[0].argmax()
+        (torch.Size([5, 5]), tensor(0))
     """
     if model not in get_args(LinearModel) or not 0 < strength < math.inf:
         raise ValueError(f"expected one of {get_args(LinearModel)} and a finite strength > 0, got {model!r} and {strength}")
@@ -194,6 +213,13 @@ def fisher_directions(
     Raises:
         ValueError: A label has no codes, there are more labels than dimensions, codes and labels do not fit, or the scatter
             within labels is singular.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> y = torch.arange(300) % 3
+        >>> basis = lt.directions.fisher_directions(torch.randn(300, 5) + 3 * torch.eye(5)[y], y)
+        >>> basis.vectors.shape, basis.num_labels
+        (torch.Size([5, 5]), 3)
     """
     if not 0 <= shrinkage <= 1:
         raise ValueError(f"expected shrinkage in [0, 1], got {shrinkage}")

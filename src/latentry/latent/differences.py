@@ -69,6 +69,13 @@ class Difference:
 
     Raises:
         ValueError: There is no such norm, or a weight is negative, not finite, or leaves nothing to compare.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> difference = lt.metrics.Difference("l1")
+        >>> target = difference.prepare(torch.zeros(2, 4))
+        >>> difference.loss(difference.residuals(torch.tensor([[3.0, 1, 0, 0], [2, 2, 2, 2]]), target))
+        tensor([1., 2.])
     """
 
     norm: Norm = "l2"

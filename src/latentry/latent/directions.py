@@ -69,6 +69,12 @@ def principal_directions(
 
     Raises:
         ValueError: There are fewer than two codes, they are equal or hold NaN, or `components` is not from 1 to d.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> basis = lt.directions.principal_directions(torch.randn(500, 3) * torch.tensor([1.0, 9.0, 1.0]))
+        >>> basis.vectors[0].abs().argmax()
+        tensor(1)
     """
     batches = (part.detach() for part in (codes.split(4096) if isinstance(codes, Tensor) else codes))
     first = next(batches, None)
@@ -110,6 +116,13 @@ def activation_directions(
 
     Raises:
         ValueError: The layer has more than 4096 activations or fewer that vary than `components`, or a number is below 2.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> prior = lt.priors.Normal(3)
+        >>> basis = lt.directions.activation_directions(lambda z: z * torch.tensor([1.0, 9.0, 2.0]), prior, samples=500)
+        >>> basis.vectors[0].abs().argmax()
+        tensor(1)
     """
     if samples < 2 or batch_size < 2:
         raise ValueError(f"expected samples and batch_size >= 2, got {samples} and {batch_size}")
@@ -162,6 +175,12 @@ def first_weight_directions(
 
     Raises:
         ValueError: There is no such layer, or its matrix is for codes of another length.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> basis = lt.directions.first_weight_directions(torch.diag(torch.tensor([1.0, 3.0])), lt.priors.Normal(2))
+        >>> basis.vectors[0].abs().argmax()
+        tensor(1)
     """
     matrix = _first_matrix(weights) if isinstance(weights, nn.Module) else weights
     if matrix.ndim != 2 or matrix.shape[1] != prior.latent_dim:
@@ -187,6 +206,12 @@ def random_directions(
         prior: Distribution of the codes.
         components: How many; all by default.
         rng: Source of randomness, on the CPU.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> basis = lt.directions.random_directions(lt.priors.Normal(8), components=3)
+        >>> basis.vectors.shape, basis.orthogonal
+        (torch.Size([3, 8]), True)
     """
     d = prior.latent_dim
     q, r = torch.linalg.qr(torch.randn(d, d, dtype=torch.float64, generator=rng))
@@ -209,6 +234,14 @@ def match_labels(basis: QuasiEigenbasis, z: Float[Tensor, "n d"], y: Int[Tensor,
 
     Raises:
         ValueError: There are fewer rows than labels, a label has no codes, or codes and labels do not fit.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> y = torch.arange(200) % 2
+        >>> z = torch.randn(200, 4) + 5 * torch.eye(4)[y]
+        >>> basis = lt.directions.random_directions(lt.priors.Normal(4))
+        >>> lt.directions.match_labels(basis, z, y).num_labels
+        2
     """
     labelled = labelled_by(z, y)
     labelled.check(1, len(z))

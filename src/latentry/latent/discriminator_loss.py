@@ -31,6 +31,12 @@ class DiscriminatorLoss:
 
     The generator runs once more in each step for it: a regularizer is given the codes alone. Both networks are held in eval
     mode meanwhile.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> loss = lt.regularizers.DiscriminatorLoss(lambda z: 2 * z, lambda x: x.mean(1))
+        >>> loss(torch.tensor([[0.5, 0.5], [2.0, 2.0]]), lt.priors.Normal(2))  # scores 1 and 4
+        tensor([0., 9.])
     """
 
     generator: Generator

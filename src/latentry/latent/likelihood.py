@@ -39,6 +39,13 @@ class NegativeLogPrior:
 
     Raises:
         ValueError: The prior has no density.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> penalty, prior = lt.regularizers.NegativeLogPrior(), lt.priors.Normal(2)
+        >>> near, far = penalty(torch.tensor([[0.0, 0.0], [3.0, 3.0]]), prior)
+        >>> bool(near < far)
+        True
     """
 
     @checked(differentiable=True, any_value=("z",))
@@ -53,6 +60,13 @@ class NormShell:
     Raises:
         ValueError: The prior has neither independent coordinates of one distribution nor a distribution of the norm nor
             normal components.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> shell = lt.regularizers.NormShell()
+        >>> on, off = shell(torch.stack([torch.ones(64), torch.zeros(64)]), lt.priors.Normal(64))
+        >>> bool(on < off)
+        True
     """
 
     @checked(differentiable=True, any_value=("z",))

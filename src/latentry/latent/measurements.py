@@ -34,6 +34,11 @@ class Downsample:
 
     Raises:
         ValueError: `factor` is below 1, or, when called, does not divide both sides of the images.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> lt.measurements.Downsample(2)(torch.tensor([[[0.0, 2.0], [4.0, 6.0]]]))
+        tensor([[[3.]]])
     """
 
     factor: int
@@ -59,6 +64,13 @@ class Blur:
 
     Raises:
         ValueError: `sigma` is not above 0, or not finite.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> point = torch.zeros(1, 5, 5)
+        >>> point[0, 2, 2] = 1
+        >>> lt.measurements.Blur(0.5)(point)[0, 2].round(decimals=2)
+        tensor([0.0000, 0.0800, 0.6200, 0.0800, 0.0000])
     """
 
     sigma: float
@@ -97,6 +109,12 @@ class RandomProjection:
 
     Raises:
         ValueError: `k` or a side of `shape` is below 1, or, when called, data have another shape.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> measure = lt.measurements.RandomProjection(10, (1, 28, 28), seed=3)
+        >>> measure(torch.zeros(5, 1, 28, 28)).shape
+        torch.Size([5, 10])
     """
 
     k: int
@@ -136,6 +154,13 @@ def keep_box(shape: Sequence[int], rows: tuple[int, int], columns: tuple[int, in
 
     Raises:
         ValueError: The data have fewer than two axes, or the box is empty or leaves the image.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> lt.measurements.keep_box((3, 4), rows=(0, 2), columns=(1, 3))
+        tensor([[0., 1., 1., 0.],
+                [0., 1., 1., 0.],
+                [0., 0., 0., 0.]])
     """
     _check_shape(shape)
     if len(shape) < 2:
@@ -152,7 +177,15 @@ def keep_box(shape: Sequence[int], rows: tuple[int, int], columns: tuple[int, in
 
 @checked()
 def hide_box(shape: Sequence[int], rows: tuple[int, int], columns: tuple[int, int]) -> Float[Tensor, "*s"]:
-    """Mask that is 0 in a box of the last two axes, 1 around it: what inpainting fills. Arguments as of `keep_box`."""
+    """Mask that is 0 in a box of the last two axes, 1 around it: what inpainting fills. Arguments as of `keep_box`.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> lt.measurements.hide_box((3, 4), rows=(0, 2), columns=(1, 3))
+        tensor([[1., 0., 0., 1.],
+                [1., 0., 0., 1.],
+                [1., 1., 1., 1.]])
+    """
     return 1 - keep_box(shape, rows, columns)
 
 
@@ -167,6 +200,12 @@ def keep_share(shape: Sequence[int], share: float, *, rng: torch.Generator | Non
 
     Raises:
         ValueError: The share is outside (0, 1].
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> mask = lt.measurements.keep_share((1, 28, 28), 0.25)
+        >>> mask.sum()  # a quarter of 784 elements
+        tensor(196.)
     """
     _check_shape(shape)
     if not 0 < share <= 1:

@@ -32,6 +32,11 @@ def quantile_projection(z: Float[Tensor, "*n d"], prior: SampledPrior) -> Float[
 
     Raises:
         ValueError: The prior has neither independent coordinates of one distribution nor normal ones.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> lt.solvers.quantile_projection(torch.tensor([[5.0, -7.0, 0.1, 0.2]]), lt.priors.Uniform(4))
+        tensor([[ 0.7500, -0.7500, -0.2500,  0.2500]])
     """
     known = as_prior(prior)
     coordinates, distribution = known.iid_coordinates(z.detach())

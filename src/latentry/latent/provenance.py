@@ -76,7 +76,15 @@ class Recovered(Protocol):
 
 @dataclass(frozen=True, repr=False)
 class Provenance(Shown):
-    """Whether images can be told from a generator's own."""
+    """Whether images can be told from a generator's own.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> matrix = torch.randn(3, 8)
+        >>> found = lt.is_from(lambda z: z @ matrix, torch.randn(2, 8), lt.priors.Normal(3), restarts=1)
+        >>> found.p_value, found.own_scores.shape
+        (tensor([0.0100, 0.0100]), torch.Size([99]))
+    """
 
     score: Float[Tensor, "n"]
     """Logarithm of the reconstruction error: low for own images, infinite where the generator gave NaN."""
@@ -180,6 +188,13 @@ def is_from(
     Raises:
         ValueError: The data are none, in another range or of another shape than the treated own samples, there are too few
             of these, or images to be rounded leave the generator's range.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> matrix = torch.randn(3, 8)
+        >>> own, foreign = torch.randn(1, 3) @ matrix, torch.randn(1, 8)
+        >>> is_from(lambda z: z @ matrix, foreign, lt.priors.Normal(3), calibration=19, restarts=1).p_value
+        tensor([0.0500])
     """
     if x.ndim < 2 or len(x) == 0:
         raise ValueError(f"expected data of shape (n, ...), n >= 1, got {tuple(x.shape)}; add a batch axis with x[None]")

@@ -44,7 +44,16 @@ _TENSORS, _NOTES = "basis.safetensors", "basis.json"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class QuasiEigenbasis(Shown):
-    """Named directions of a latent space."""
+    """Named directions of a latent space.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> z, y = torch.randn(100, 4), torch.arange(100) % 2
+        >>> basis = lt.directions.basis_from_codes(z, y)
+        >>> c = basis.coefficients(z)
+        >>> c.shape, torch.allclose(basis.reconstruct(c), z, atol=1e-5)
+        (torch.Size([100, 4]), True)
+    """
 
     vectors: Float[Tensor, "m d"]
     """Rows, each of the norm of a typical code: those of labels 0 to k - 1 first, then the others."""
@@ -208,6 +217,14 @@ def spectral_labels(
         z: Codes.
         signed: Whether to take the largest coefficient; False takes the largest by size, as Toledo-Marín and Glazier (2023).
         labels_only: Whether only labelled rows compete.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> y = torch.arange(100) % 2
+        >>> z = 5.0 * torch.eye(4)[y] + torch.randn(100, 4)
+        >>> basis = lt.directions.basis_from_codes(z, y)
+        >>> (lt.directions.spectral_labels(basis, z) == y).float().mean() > 0.9
+        tensor(True)
     """
     scores = _scores(basis, z, signed)
     return (scores[:, : basis.num_labels] if labels_only else scores).argmax(1)
@@ -227,6 +244,14 @@ def label_ranks(
 
     Raises:
         ValueError: There is not one label for each code, or it is none of the basis.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> y = torch.arange(100) % 2
+        >>> z = 5.0 * torch.eye(4)[y] + torch.randn(100, 4)
+        >>> basis = lt.directions.basis_from_codes(z, y)
+        >>> lt.directions.label_ranks(basis, z, y).median()
+        tensor(1)
     """
     if y.shape != z.shape[:1]:
         raise ValueError(f"expected one label for each of {len(z)} codes, got shape {tuple(y.shape)}")
@@ -240,7 +265,15 @@ def label_ranks(
 
 @checked()
 def energy_share(basis: QuasiEigenbasis, z: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
-    """Share of each code's squared length, after the offset, in the span of the labelled rows; k / d on average of noise."""
+    """Share of each code's squared length, after the offset, in the span of the labelled rows; k / d on average of noise.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> z, y = torch.randn(500, 10), torch.arange(500) % 2
+        >>> basis = lt.directions.basis_from_codes(z, y)
+        >>> 0.15 < lt.directions.energy_share(basis, z).mean() < 0.25  # 2 of 10 dimensions
+        tensor(True)
+    """
     basis._check_codes(z)
     centred = z.double() - basis.offset.to(z.device, torch.float64)
     rows = torch.linalg.pinv(basis.vectors[: basis.num_labels].to(centred), rtol=1e-5)
@@ -249,7 +282,17 @@ def energy_share(basis: QuasiEigenbasis, z: Float[Tensor, "n d"]) -> Float[Tenso
 
 
 def save_basis(folder: str | Path, basis: QuasiEigenbasis) -> None:
-    """Write `basis.safetensors` and `basis.json`, in a folder of their own or beside the generator's files."""
+    """Write `basis.safetensors` and `basis.json`, in a folder of their own or beside the generator's files.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> from tempfile import TemporaryDirectory
+        >>> basis = lt.directions.basis_from_codes(torch.randn(20, 3), torch.arange(20) % 2)
+        >>> with TemporaryDirectory() as folder:
+        ...     lt.save_basis(folder, basis)
+        ...     torch.equal(lt.load_basis(folder).vectors, basis.vectors)
+        True
+    """
     tensors = {
         "vectors": basis.vectors,
         "offset": basis.offset,
@@ -277,6 +320,15 @@ def load_basis(folder: str | Path, generator: Generator | None = None) -> QuasiE
 
     Raises:
         ValueError: The folder lacks a file, or holds a basis of another version or generator.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> from tempfile import TemporaryDirectory
+        >>> basis = lt.directions.basis_from_codes(torch.randn(20, 3), torch.arange(20) % 2)
+        >>> with TemporaryDirectory() as folder:
+        ...     lt.save_basis(folder, basis)
+        ...     lt.load_basis(folder).num_labels
+        2
     """
     folder = user_path(folder)
     notes = read_json(folder / _NOTES)

@@ -117,6 +117,13 @@ def recover_codes(
         ValueError: The data do not fit the generator, are in another range or hold NaN, a number is outside its range, the
             solver is none, the prior is none or of another length than the generator's codes, or the generator is
             stochastic, depends on its batch or has no gradient.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> matrix, z = torch.randn(3, 8), torch.randn(5, 3)
+        >>> found = lt.recover_codes(lambda z: z @ matrix, z @ matrix, lt.priors.Normal(3))
+        >>> bool(found.met.all()), torch.allclose(found.z, z, atol=1e-3)
+        (True, True)
     """
     difference = difference if isinstance(difference, Difference) else Difference(difference)
     _check_numbers(weight, unit, restarts, met, batch_size)

@@ -21,7 +21,18 @@ _AGREE = 1e-2
 
 @dataclass(frozen=True, repr=False)
 class Recovery(Shown):
-    """What `recover_codes` found for each data point."""
+    """What `recover_codes` found for each data point.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> found = lt.recover_codes(lambda z: 2 * z, torch.ones(5, 3), lt.priors.Normal(3))
+        >>> print(found)
+        Recovery of 5 codes with 3 elements
+          made again up to rounding (met)  5 of 5
+        ...
+        >>> found.z.shape, found.converged.sum()
+        (torch.Size([5, 3]), tensor(5))
+    """
 
     z: Float[Tensor, "n d"]
     """Recovered codes, of the best start each."""

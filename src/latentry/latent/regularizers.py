@@ -50,7 +50,13 @@ Distance = Literal["wasserstein", "wasserstein2", "energy", "cramer-von-mises", 
 
 @dataclass(frozen=True)
 class L2:
-    """Mean square of a code's elements, whatever the prior."""
+    """Mean square of a code's elements, whatever the prior.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> lt.regularizers.L2()(torch.tensor([[1.0, 3.0]]), lt.priors.Normal(2))
+        tensor([5.])
+    """
 
     @checked(differentiable=True, any_value=("z",))
     def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
@@ -62,6 +68,11 @@ class AbsoluteValue:
     """Mean absolute value of a code's elements, whatever the prior.
 
     Reference: Cho (2020), among the losses compared.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> lt.regularizers.AbsoluteValue()(torch.tensor([[1.0, -3.0]]), lt.priors.Normal(2))
+        tensor([2.])
     """
 
     @checked(differentiable=True, any_value=("z",))
@@ -78,6 +89,13 @@ class StatisticalDistance:
 
     Raises:
         ValueError: There is no such distance, or the prior has neither independent nor normal coordinates.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> distance, prior = lt.StatisticalDistance("wasserstein"), lt.priors.Normal(64)
+        >>> near, far = distance(torch.stack([torch.randn(64), torch.zeros(64)]), prior)
+        >>> bool(near < far)
+        True
     """
 
     distance: Distance = "wasserstein"
@@ -102,6 +120,13 @@ class ComponentDistance:
 
     Raises:
         ValueError: There is no such distance or label, or the prior has no labels.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> prior = lt.priors.NormalMixture(torch.tensor([[0.0], [3.0]]).expand(2, 64), torch.ones(2, 64))
+        >>> penalty, z = lt.regularizers.ComponentDistance(label=1), prior.sample((), torch.tensor([1]))
+        >>> bool(penalty(z, prior) < penalty(z + 9, prior))
+        True
     """
 
     label: int | None = None
@@ -130,7 +155,14 @@ class ComponentDistance:
 
 @dataclass(frozen=True)
 class WeightedSum:
-    """Several regularizers at once, as in `WeightedSum(((L2(), 0.1), (StatisticalDistance(), 1.0)))`."""
+    """Several regularizers at once, as in `WeightedSum(((L2(), 0.1), (StatisticalDistance(), 1.0)))`.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> both = lt.regularizers.WeightedSum(((lt.regularizers.L2(), 2.0), (lt.regularizers.AbsoluteValue(), 1.0)))
+        >>> both(torch.tensor([[1.0, 3.0]]), lt.priors.Normal(2))
+        tensor([12.])
+    """
 
     terms: tuple[tuple[Regularizer, float], ...]
     """Each regularizer with its weight; one at least."""

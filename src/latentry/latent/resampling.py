@@ -45,6 +45,12 @@ class BoundaryResampling:
 
     Raises:
         ValueError: A number is out of its range.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> replaced = lt.solvers.BoundaryResampling(1.0)(torch.tensor([[0.5, 9.0]]), lt.priors.Normal(2))
+        >>> replaced[0, 0], replaced[0, 1] < 9
+        (tensor(0.5000), tensor(True))
     """
 
     bound: float
@@ -71,6 +77,12 @@ class LogisticResampling:
 
     Raises:
         ValueError: A number is out of its range.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> replaced = lt.solvers.LogisticResampling(slope=50.0)(torch.tensor([[0.5, 9.0]]), lt.priors.Normal(2))
+        >>> replaced[0, 0], replaced[0, 1] < 9
+        (tensor(0.5000), tensor(True))
     """
 
     slope: float
@@ -99,6 +111,12 @@ class TruncatedNormalResampling:
 
     Raises:
         ValueError: A number is out of its range.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> replaced = lt.solvers.TruncatedNormalResampling(9.0)(torch.tensor([[0.5, 9.0]]), lt.priors.Normal(2))
+        >>> replaced[0, 0], replaced[0, 1] < 9
+        (tensor(0.5000), tensor(True))
     """
 
     cutoff: float

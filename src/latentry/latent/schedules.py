@@ -25,6 +25,12 @@ class Annealed:
 
     Raises:
         ValueError: A weight is not above 0, or `over` is not in (0, 1].
+
+    Example:
+        >>> import latentry as lt
+        >>> weight = lt.regularizers.Annealed(1.0, 0.01)
+        >>> [round(weight(share), 3) for share in (0.0, 0.5, 1.0)]
+        [1.0, 0.1, 0.01]
     """
 
     start: float

@@ -126,6 +126,13 @@ def quasi_eigenvectors(
     Raises:
         ValueError: A label has too few codes or is never predicted, there are more labels than dimensions, only one of
             encoder and data is given, the logits are no such, or a number is outside its range.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> prior = lt.priors.Normal(4)
+        >>> basis = lt.quasi_eigenvectors(torch.tanh, lambda x: 9 * x[:, :3], prior, per_label=100)
+        >>> basis.vectors.shape, basis.num_labels
+        (torch.Size([4, 4]), 3)
     """
     _check_options(orthogonalization, complement, get_args(Complement), blocks)
     if weighting not in get_args(Weighting):
@@ -191,6 +198,13 @@ def quasi_eigenvectors_toledo2023(
     that are there, not over zeros. Arguments and errors are those of `quasi_eigenvectors`.
 
     Reference: Toledo-Marín and Glazier (2023).
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> prior = lt.priors.Normal(4)
+        >>> basis = lt.directions.quasi_eigenvectors_toledo2023(torch.tanh, lambda x: 9 * x[:, :2], prior, per_label=100)
+        >>> basis.method, basis.num_labels
+        ('gram-schmidt', 2)
     """
     return quasi_eigenvectors(
         generator,
@@ -242,6 +256,13 @@ def basis_from_codes(
 
     Raises:
         ValueError: A label has too few codes, there are more labels than dimensions, or codes and labels do not fit.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> z, y = torch.randn(300, 5), torch.arange(300) % 3
+        >>> basis = lt.directions.basis_from_codes(z, y)
+        >>> basis.vectors.shape, basis.num_labels, basis.orthogonal
+        (torch.Size([5, 5]), 3, True)
     """
     _check_options(orthogonalization, complement, ("principal", "noise"), None)
     labelled = labelled_by(z, y)

@@ -54,6 +54,14 @@ class Adam:
 
     Raises:
         ValueError: A number is outside its range, or there is no such schedule.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> solver, z = lt.solvers.Adam(steps=300), torch.ones(2, 3)
+        >>> found = lt.recover_codes(lambda z: 2 * z, 2 * z, lt.priors.Normal(3), solver=solver)
+        >>> found.z.round(decimals=2)
+        tensor([[1., 1., 1.],
+                [1., 1., 1.]])
     """
 
     steps: int = 200

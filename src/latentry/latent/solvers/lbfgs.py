@@ -112,6 +112,13 @@ class LBFGS:
 
     Raises:
         ValueError: A number is outside its range.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> solver, z = lt.solvers.LBFGS(steps=20), torch.ones(2, 3)
+        >>> found = lt.recover_codes(lambda z: 2 * z, 2 * z, lt.priors.Normal(3), solver=solver)
+        >>> found.met
+        tensor([True, True])
     """
 
     steps: int = 100

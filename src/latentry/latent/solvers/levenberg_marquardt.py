@@ -117,6 +117,13 @@ class LevenbergMarquardt:
 
     Raises:
         ValueError: A number is outside its range.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> solver, z = lt.solvers.LevenbergMarquardt(steps=20), torch.ones(2, 3)
+        >>> found = lt.recover_codes(torch.tanh, z.tanh(), lt.priors.Normal(3), solver=solver)
+        >>> found.met
+        tensor([True, True])
     """
 
     steps: int = 40
