@@ -187,23 +187,12 @@ def _with_reconstructions(settings: SemanticsSettings, table: pd.DataFrame) -> d
     """Scores by data set and model, with those of the training of each."""
     stage_one, stage_two = measured(table, "stage-1"), measured(table, "stage-2")
     lengths = {Path(data).stem: str(d) for data, d in zip(settings.data, settings.latent_dims, strict=True)}
-    return {
-        data: {
-            name: Measured(name, {**row.measures, **_training(stage_one, stage_two, data, name, lengths[data]).measures})
-            for name, row in rows.items()
-        }
-        for data, rows in measured(table, "scores").items()
-    }
-
-
-def _training(
-    stage_one: Mapping[str, Mapping[str, Measured]],
-    stage_two: Mapping[str, Mapping[str, Measured]],
-    data: str,
-    name: str,
-    latent_dim: str,
-) -> Measured:
-    return stage_one[data][latent_dim] if name == VAE else stage_two[data][name]
+    found: dict[str, dict[str, Measured]] = {}
+    for data, rows in measured(table, "scores").items():
+        for name, row in rows.items():
+            training = stage_one[data][lengths[data]] if name == VAE else stage_two[data][name]
+            found.setdefault(data, {})[name] = Measured(name, {**row.measures, **training.measures})
+    return found
 
 
 def _lengths(settings: SemanticsSettings, table: pd.DataFrame) -> Table:

@@ -115,7 +115,7 @@ class Model:
         return torch.stack([self._whole(posterior.sample(rng=rng), y) for _ in range(count)])
 
     def _posterior(self, x: Tensor, y: Tensor) -> DiagonalNormal:
-        assert self.encoder is not None, "only models with an encoder are asked for codes"
+        assert self.encoder is not None, "only models with an encoder give codes"
         batches = zip(x.split(_AT_ONCE), y.split(_AT_ONCE), strict=True)
         with evaluated(self.encoder), torch.no_grad():
             return normal_posterior(

@@ -49,7 +49,7 @@ def test_the_rehearsal_leaves_a_page_and_numbers(rehearsed: tuple[Path, dict[str
     ours = cell(out, "scores-digits-ours-0")["result"]
     assert set(ours["leak_of_draws"]["by_probe"]) == {"logistic", "neighbours", "perceptron", "deep perceptron", "trees"}
     assert 0 <= ours["swap"]["success"]["value"] <= 1
-    assert "accuracy" not in cell(out, "scores-digits-cvae-0")["result"]  # which is told the labels
+    assert "accuracy" not in cell(out, "scores-digits-cvae-0")["result"]  # which is given the labels
     page = (out / "index.html").read_text()
     assert all(text in page for text in ("label split, ours", "Three moons", "z_s in clusters"))
     assert len(content["result"]["verdicts"]) == 1
