@@ -26,7 +26,6 @@ from latentry.storage import write_json
 from latentry.tasks.runs import RESULTS
 from latentry.tasks.train import train_gan
 from latentry.tasks.train_settings import TrainGANSettings
-from latentry.training.settings import LoopSettings
 
 FOUND = 1e-2
 
@@ -35,11 +34,11 @@ def trained(seed: int, work: Path, iterations: int) -> GenerativeModel:
     """The generator of this seed, trained unless it lies there."""
     home = work / f"digits-{seed}"
     if not (home / RESULTS).exists():
-        loop = LoopSettings(steps=iterations, batch_size=16, schedule="cosine", checkpoint_every=-(-iterations // 3))
         train_gan(
             TrainGANSettings(
                 out=str(home), seed=seed, device="cpu", data="digits", latent_dim=100, width=24, discriminator_width=24,
-                r1=0.5, r1_every=8, generator_lr=0.002, discriminator_lr=0.002, betas=(0.0, 0.99), ema=0.995, loop=loop,
+                r1=0.5, r1_every=8, generator_learning_rate=0.002, discriminator_learning_rate=0.002, betas=(0.0, 0.99),
+                ema=0.995, steps=iterations, batch_size=16, schedule="cosine", checkpoint_every=-(-iterations // 3),
             )
         )  # fmt: skip
     return lt.load_model(home / "model", GenerativeModel)

@@ -21,14 +21,14 @@ from timing import paired, processor_seconds
 from torch import Tensor, nn
 
 from latentry.data.sources import load_dataset
+from latentry.models.label_split_training import label_split_training
 from latentry.models.pretrained import installed_versions
+from latentry.models.settings import LabelSplitSettings
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_json
-from latentry.tasks.train_label_split import label_split_of
-from latentry.tasks.train_settings import TrainLabelSplitSettings
+from latentry.training.batches import square_images
 from latentry.training.loop import optimizer_update
 from latentry.training.memory import keep_freed_memory
-from latentry.training.settings import LoopSettings
 
 
 def back(output: Tensor, *into: Any, keep: bool = False) -> None:
@@ -69,9 +69,9 @@ def bare_passes(networks: dict[str, nn.Module], x: Tensor, y: Tensor, latent_dim
 def cost(gan: bool, batch: int, width: int, runs: int) -> tuple[float, float, float]:
     """Seconds of an iteration and of its bare passes, and the median ratio."""
     data = load_dataset("digits").split("train")
-    settings = TrainLabelSplitSettings(gan=gan, width=width, loop=LoopSettings(batch_size=batch))
+    settings = LabelSplitSettings(gan=gan, width=width, batch_size=batch)
     torch.manual_seed(0)
-    model = label_split_of(settings, data, torch.bincount(data.labels), len(data))
+    model = label_split_training(settings, torch.bincount(data.labels), *square_images(data))
     x, y = data.images(range(batch)), data.labels[:batch]
     rng, update = torch.Generator().manual_seed(0), optimizer_update(model.optimizers)
     bare = bare_passes(model.networks, x, y, settings.label_dim + settings.style_dim, settings.style_dim)

@@ -231,7 +231,7 @@ READERS: dict[str, Reader] = {
     "hashes of a checkpoint": Reader(_checkpoint, _whole),
     "history": Reader(
         _history,
-        lambda f: History(f / "h.json", dict).of("step"),
+        lambda f: History(f / "h.json").of("step"),
     ),
     "codes": Reader(_codes, load_codes),
     "prior": Reader(lambda f: save_prior(f / "p.json", Tabulated(4, [0.2, 0.6, 0.2])), lambda f: load_prior(f / "p.json")),

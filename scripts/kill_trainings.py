@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ import numpy as np
 import torch
 
 from latentry.models.pretrained import save_network
+from latentry.models.settings import SemanticGANSettings, SemanticVAESettings
 from latentry.networks import DCGANGenerator
 from latentry.priors import Normal
 from latentry.reports.pictures import write_png
@@ -38,8 +38,6 @@ from latentry.tasks.train_inverse import train_inverse
 from latentry.tasks.train_label_split import train_label_split
 from latentry.tasks.train_semantic import train_semantic
 from latentry.tasks.train_settings import (
-    SemanticGANSettings,
-    SemanticVAESettings,
     TrainClassifierSettings,
     TrainEncoderSettings,
     TrainGANSettings,
@@ -47,7 +45,6 @@ from latentry.tasks.train_settings import (
     TrainLabelSplitSettings,
     TrainSemanticSettings,
 )
-from latentry.training.settings import LoopSettings
 
 KILLED = 137
 _CALLS = ("replace", "rename", "open", "fsync", "mkdir", "unlink", "rmdir")
@@ -70,18 +67,16 @@ def commands(place: Path) -> dict[str, Run]:
     for index in range(5):
         write_png(place / "images" / f"{index}.png", torch.rand(1, 28, 28) * 2 - 1)
     common: dict[str, Any] = {"out": str(place / "out"), "device": "cpu", "json": True}
-    loop = LoopSettings(4, 8, checkpoint_every=2, checkpoint_seconds=0.0)
+    loop: dict[str, Any] = {"steps": 4, "batch_size": 8, "checkpoint_every": 2, "checkpoint_seconds": 0.0}
     return {
         "gan": (
             train_gan,
-            TrainGANSettings(data=data, width=2, discriminator_width=2, latent_dim=4, loop=loop, **common),
+            TrainGANSettings(data=data, width=2, discriminator_width=2, latent_dim=4, **loop, **common),
         ),
-        "classifier": (train_classifier, TrainClassifierSettings(data=data, width=2, loop=loop, **common)),
+        "classifier": (train_classifier, TrainClassifierSettings(data=data, width=2, **loop, **common)),
         "label-split": (
             train_label_split,
-            TrainLabelSplitSettings(
-                data=data, width=2, label_dim=2, style_dim=3, flow_steps=4, gan=True, loop=loop, **common
-            ),
+            TrainLabelSplitSettings(data=data, width=2, label_dim=2, style_dim=3, flow_steps=4, gan=True, **loop, **common),
         ),
         "semantic": (
             train_semantic,
@@ -89,8 +84,8 @@ def commands(place: Path) -> dict[str, Run]:
                 data=data,
                 width=2,
                 latent_dim=5,
-                vae=SemanticVAESettings(loop=loop),
-                gan=SemanticGANSettings(loop=replace(loop, steps=3)),
+                vae=SemanticVAESettings(**loop),
+                gan=SemanticGANSettings(**{**loop, "steps": 3}),
                 **common,
             ),
         ),

@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 import latentry as lt
+from latentry.latent.settings import EncoderSettings, InverseSettings
 
 N, D, K = 8, 4, 3
 
@@ -60,7 +61,7 @@ def classifier(x: Tensor) -> Tensor:
 BASIS = lt.directions.basis_from_codes(CODES, LABELS)
 SPLIT = lt.LabelSplit(torch.nn.Linear(D, 6), MIXTURE, torch.nn.Linear(6, 2), torch.nn.Linear(6, 4), 2)
 SEMANTIC = lt.SemanticModel(torch.nn.Linear(D, 6), PLACEMENT, torch.nn.Linear(6, 2 * D))
-INVERSE = lt.fit_inverse(generator, NORMAL, steps=1, batch_size=2, width=2, rng=seeded())
+INVERSE = lt.fit_inverse(generator, NORMAL, InverseSettings(steps=1, batch_size=2, width=2), rng=seeded())
 CLASSIFIER = lt.directions.fit_linear_classifier(CODES, LABELS)
 ATTRIBUTES = torch.stack([2 * (CODES[:, 0] > 0) - 1, 2 * (CODES[:, 1] > 0) - 1], 1)
 
@@ -185,13 +186,18 @@ CALLS: dict[str, Call] = {
         generator=generator,
         prior=NORMAL,
         x=drawn(N, 6),
-        steps=2,
-        batch_size=4,
-        width=2,
+        settings=EncoderSettings(steps=2, batch_size=4, width=2),
         rng=seeded,
     ),
     "fit_inverse": call(
-        lt.fit_inverse, False, False, 4, generator=generator, prior=NORMAL, steps=2, batch_size=4, width=2, rng=seeded
+        lt.fit_inverse,
+        False,
+        False,
+        4,
+        generator=generator,
+        prior=NORMAL,
+        settings=InverseSettings(steps=2, batch_size=4, width=2),
+        rng=seeded,
     ),
     "fit_linear_classifier": call(lt.directions.fit_linear_classifier, z=CODES, y=LABELS),
     "fit_linear_classifier (margin)": call(CLASSIFIER.margin, z=Z, y=Y),
@@ -335,10 +341,11 @@ FILES = {
 }  # fmt: skip
 """Readers and writers, whose inputs are files: `test_fuzz` is theirs."""
 SETTINGS = {
+    "fit_classifier", "fit_gan", "fit_label_split", "fit_semantic",
     "priors.Designed", "priors.Moment", "priors.TrainedMixture",
     "priors.IIDPrior", "priors.redesign_singh2019",
 }  # fmt: skip
-"""Numbers alone, or what other names of the table stand for."""
+"""Numbers alone, what other names of the table stand for, and trainings, which are those of `test_fitting`."""
 NO_CALLABLES = {
     "priors.Combination",
     "priors.Constraint",

@@ -8,7 +8,7 @@ NAMESPACES = ("directions", "measurements", "metrics", "operators", "regularizer
 
 
 def public_names() -> dict[str, Any]:
-    """What `latentry` offers, by bare names, but for data and priors, which are packages of their own."""
-    top = [name for name in lt.__all__ if name not in {*NAMESPACES, "data", "priors"}]
+    """What `latentry` offers, by bare names, but for data and priors, which are packages, and for settings."""
+    top = [name for name in lt.__all__ if name not in {*NAMESPACES, "data", "priors", "settings"}]
     inner = {name: getattr(space, name) for space in (getattr(lt, space) for space in NAMESPACES) for name in space.__all__}
     return {name: getattr(lt, name) for name in top} | inner

@@ -38,6 +38,7 @@ FLOORS = {
     "operators": 7,
     "regularizers": 7,
     "results": 7,
+    "settings": 7,
     "solvers": 7,
     "web": 7,
     "cli": 8,
@@ -45,7 +46,9 @@ FLOORS = {
 }
 SETTINGS = (
     "ranges",
-    "models.label_split_weights",
+    "settings",
+    "latent.settings",
+    "models.settings",
     "tasks.coding.settings",
     "tasks.decompose.settings",
     "tasks.edit.settings",

@@ -16,6 +16,7 @@ from latentry.data.labels import classes
 from latentry.latent.inverse import fit_inverse, save_inverse
 from latentry.latent.operators import rotate
 from latentry.latent.quasi_eigenbasis import load_basis
+from latentry.latent.settings import InverseSettings
 from latentry.models.classifier import Classifier
 from latentry.models.generative import GenerativeModel
 from latentry.models.pretrained import save_network
@@ -54,7 +55,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert isinstance(shipped.prior, Normal)
     save_inverse(
         folder / "inverse",
-        fit_inverse(shipped.generator, shipped.prior, steps=20, batch_size=16, width=4, checkpoint_every=20),
+        fit_inverse(
+            shipped.generator, shipped.prior, InverseSettings(steps=20, batch_size=16, width=4, checkpoint_every=20)
+        ),
     )
     return folder
 

@@ -9,6 +9,7 @@ from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 from torch.testing import assert_close
 
 from latentry.models.classifier import ClassifierTraining, jitter, predict_labels
+from latentry.models.settings import ClassifierSettings
 from latentry.networks import PlainClassifier
 
 
@@ -103,7 +104,7 @@ def logits_of_pixels() -> nn.Module:
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_a_step_without_jitter_is_the_smoothed_cross_entropy(smoothing: float, rng: torch.Generator) -> None:
     network, x, y = logits_of_pixels(), pictures(6), torch.tensor([0, 1, 2, 0, 1, 2])
-    model = ClassifierTraining(network, label_smoothing=smoothing, degrees=0.0, scale=0.0, shift=0.0)
+    model = ClassifierTraining(network, ClassifierSettings(label_smoothing=smoothing, degrees=0.0, scale=0.0, shift=0.0))
     state, losses = rng.get_state(), {}
     shown = model.step((x, y), rng, losses.update)
     log_p = network(x).log_softmax(1)
@@ -115,7 +116,7 @@ def test_a_step_without_jitter_is_the_smoothed_cross_entropy(smoothing: float, r
 
 def test_a_step_with_jitter_sees_jittered_images() -> None:
     network, x, y = logits_of_pixels(), pictures(3), torch.tensor([0, 1, 2])
-    model = ClassifierTraining(network, label_smoothing=0.0, degrees=10.0, scale=0.0, shift=0.1)
+    model = ClassifierTraining(network, ClassifierSettings(label_smoothing=0.0, degrees=10.0, scale=0.0, shift=0.1))
     shown = model.step((x, y), torch.Generator().manual_seed(3), lambda losses: None)
     seen = jitter(x, 10.0, 0.0, 0.1, torch.Generator().manual_seed(3))
     assert_close(shown["classifier"], cross_entropy(network(seen), y))

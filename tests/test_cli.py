@@ -20,7 +20,7 @@ from latentry.storage import read_json, read_tensors
 
 TINY_GAN = ["--width=2", "--discriminator_width=2", "--latent_dim=4", "--device=cpu"]
 TINY_RECOVERY = ["--solver=adam", "--steps=3", "--restarts=2", "--self_check=0"]
-TINY_LOOP = ["--loop.batch_size=8", "--loop.checkpoint_every=2"]
+TINY_LOOP = ["--batch_size=8", "--checkpoint_every=2"]
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def run(*arguments: object) -> int:
 
 def test_train_sample_and_recover_work_on_one_anothers_results(tmp_path: Path, images: Path) -> None:
     gan = tmp_path / "gan"
-    assert run("train", "gan", *TINY_GAN, *TINY_LOOP, "--loop.steps=4", "--out", gan) == 0
+    assert run("train", "gan", *TINY_GAN, *TINY_LOOP, "--steps=4", "--out", gan) == 0
     assert {"results.json", "model", "checkpoints", "previews"} <= {path.name for path in gan.iterdir()}
     assert len(list((gan / "previews").glob("*.png"))) == 2
     model = load_network(gan / "model")
@@ -79,7 +79,7 @@ def test_a_classifier_keeps_its_best_checkpoint_and_is_scored_on_held_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "classifier"
-    arguments = ["--width=4", "--fold=[1,8]", *TINY_LOOP, "--loop.steps=4", "--device=cpu", "--out", out]
+    arguments = ["--width=4", "--fold=[1,8]", *TINY_LOOP, "--steps=4", "--device=cpu", "--out", out]
     assert run("train", "classifier", *arguments) == 0
     metrics = load_network(out / "model").card["metrics"]
     assert metrics["validation"]["trials"] == metrics["held-out"]["trials"] == 1000
@@ -121,12 +121,12 @@ def test_training_resumes_where_it_was_and_refuses_other_settings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert run("train", "gan", *TINY_GAN, *TINY_LOOP, "--loop.steps=4", "--out", whole) == 0
-    assert run("train", "gan", *TINY_GAN, *TINY_LOOP, "--loop.steps=2", "--out", broken) == 0
+    assert run("train", "gan", *TINY_GAN, *TINY_LOOP, "--steps=4", "--out", whole) == 0
+    assert run("train", "gan", *TINY_GAN, *TINY_LOOP, "--steps=2", "--out", broken) == 0
     (broken / "results.json").unlink()  # as if it had been killed before the end
-    assert run("train", "gan", *TINY_GAN, *TINY_LOOP, "--loop.steps=4", "--latent_dim=5", "--out", broken) == 2
+    assert run("train", "gan", *TINY_GAN, *TINY_LOOP, "--steps=4", "--latent_dim=5", "--out", broken) == 2
     assert "other settings (latent_dim" in capsys.readouterr().err
-    assert run("train", "gan", *TINY_GAN, *TINY_LOOP, "--loop.steps=4", "--out", broken) == 0
+    assert run("train", "gan", *TINY_GAN, *TINY_LOOP, "--steps=4", "--out", broken) == 0
     weights = [load_model(out / "model").fingerprint for out in (whole, broken)]
     assert weights[0] == weights[1]
 
@@ -248,7 +248,7 @@ def test_equal_seeds_give_equal_results(tmp_path: Path, generator: Path, images:
         (["train", "inverse", "--generator", "{generator}", "--batch_size=1"], "batch_size >= 2"),
         (["train", "gan", "--data", "{empty}"], "{empty}"),
         (["train", "gan", "--prior=banana"], "banana"),
-        (["train", "gan", "--loop.steps=0"], "steps >= 1"),
+        (["train", "gan", "--steps=0"], "steps >= 1"),
         (["train", "gan", "--config", "missing.yaml"], "missing.yaml"),
         (["train", "gan", "--image_size=50"], "50"),
         (["no-such-verb"], "no-such-verb"),

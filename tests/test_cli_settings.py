@@ -45,11 +45,11 @@ def from_file(tmp_path: Path, text: str | bytes) -> str:
 
 
 def test_words_of_a_file_are_words(tmp_path: Path, caught: Caught) -> None:
-    text = "loop: {precision: no, steps: 3}\nprior: off\ndata: 2024-01-02\nout: 3:8:45\nr1: 1e-3\njson: yes\nforce: no"
+    text = "precision: no\nsteps: 3\nprior: off\ndata: 2024-01-02\nout: 3:8:45\nr1: 1e-3\njson: yes\nforce: no"
     text += "\nseed: 010"
     assert main(["train", "gan", from_file(tmp_path, text)]) == 0
     found = caught.settings
-    assert (found.loop.precision, found.loop.steps, found.prior) == ("no", 3, "off")
+    assert (found.precision, found.steps, found.prior) == ("no", 3, "off")
     assert (found.data, found.out, found.r1, found.seed) == ("2024-01-02", "3:8:45", 1e-3, 10)
     assert (found.json, found.force) == (True, False)
 
@@ -60,14 +60,14 @@ REFUSED: dict[str | bytes, str] = {
     b"out: \xff\xfe": "expected text in UTF-8",
     "a: [1": "given.yaml",
     "bogus: 1": "expected settings of `latentry train gan`, got 'bogus'",
-    "loop: {step: 1}": "got 'loop.step'; did you mean 'loop.steps'?",
-    "loop: {steps: many}": "--loop.steps: expected a whole number, got many",
+    "step: 1": "got 'step'; did you mean 'steps'?",
+    "steps: many": "--steps: expected a whole number, got many",
     "betas: 0.5": "--betas: expected a list in brackets, as [ONE,TWO], got 0.5",
     "betas: [0.5]": "--betas: expected a list of 2 in brackets, as [ONE,TWO], got [0.5]",
     "device: null": "--device: expected a value, got null",
-    "loop: {schedule: null}": "--loop.schedule: expected a value, got null",
+    "schedule: null": "--schedule: expected a value, got null",
     "objective: hing": "expected non-saturating or hinge or least-squares, got hing",
-    "seed: 1\nloop: {steps: 2, steps: 3}": "expected each setting once, got 'steps' again in line 2",
+    "seed: 1\nsteps: 2\nsteps: 3": "expected each setting once, got 'steps' again in line 3",
     "seed: 1\nseed: 2": "expected each setting once, got 'seed' again in line 2",
     "out: " + "[" * 500 + "]" * 500: "got hundreds of levels within each other",
     "a: " + "{b: " * 500 + "1" + "}" * 500: "got hundreds of levels within each other",
@@ -87,13 +87,30 @@ def test_what_a_file_says_wrong_is_told_in_one_sentence(
 
 
 @pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("weights: {pul: 1}", "got 'weights.pul'; did you mean 'weights.pull'?"),
+        ("weights: {pull: many}", "--weights.pull: expected a number, got many"),
+        ("weights: {pull: null}", "--weights.pull: expected a value, got null"),
+        ("weights: {pull: 2, pull: 3}", "expected each setting once, got 'pull' again in line 1"),
+    ],
+)
+def test_settings_within_settings_are_told_as_well(
+    text: str, said: str, tmp_path: Path, caught: Caught, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "label-split", from_file(tmp_path, text)]) == 2
+    assert said in capsys.readouterr().err
+    assert caught.settings is None
+
+
+@pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"LATENTRY_TRAIN__GAN__LOOP__STEPSS": "3"}, "did you mean 'LATENTRY_TRAIN__GAN__LOOP__STEPS'?"),
-        ({"LATENTRY_TRAIN__GAN__LOOP__STEPS": "x"}, "--loop.steps: expected a whole number, got x"),
+        ({"LATENTRY_TRAIN__GAN__STEPSS": "3"}, "did you mean 'LATENTRY_TRAIN__GAN__STEPS'?"),
+        ({"LATENTRY_TRAIN__GAN__STEPS": "x"}, "--steps: expected a whole number, got x"),
         ({"LATENTRY_TRAIN__GAN__CONFIG": "/no/such.yaml"}, "/no/such.yaml"),
         ({"LATENTRY_TRAIN__GAN__IMAGE_SIZE": ""}, "--image_size: expected a whole number or null, got nothing"),
-        ({"LATENTRY_TRAIN__GAN__LOOP__PRECISION": "no", "LATENTRY_SAMPLE__COUNTS": "of another verb"}, ""),
+        ({"LATENTRY_TRAIN__GAN__PRECISION": "no", "LATENTRY_SAMPLE__COUNTS": "of another verb"}, ""),
     ],
 )
 def test_a_variable_of_the_environment_is_a_setting_or_refused(
@@ -130,8 +147,8 @@ def test_a_flag_of_true_or_false_alone_means_true(caught: Caught, monkeypatch: p
     ):
         assert main(["edit", *words]) == 0
         assert (caught.settings.swap, caught.settings.images) == (swap, images)
-    assert main(["train", "gan", "--loop.tensorboard", "--loop.steps=3"]) == 0
-    assert (caught.settings.loop.tensorboard, caught.settings.loop.steps) == (True, 3)
+    assert main(["train", "gan", "--tensorboard", "--steps=3"]) == 0
+    assert (caught.settings.tensorboard, caught.settings.steps) == (True, 3)
 
 
 def test_home_is_expanded_in_a_flag(tmp_path: Path, caught: Caught, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +172,7 @@ def test_help_fits_on_a_screen_and_the_whole_is_to_be_had(
     for word in ("LATENTRY", "SUPPRESS", "MISSING", "ENV:"):
         assert word not in short + whole
     assert len(whole) > len(short)
-    assert ("--loop.steps STEPS" in whole) == ("--loop.steps=" in short)
+    assert ("--vae.steps STEPS" in whole) == ("--vae.steps=" in short)
 
 
 def test_completion_and_version_import_no_torch() -> None:

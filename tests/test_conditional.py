@@ -88,7 +88,7 @@ def test_scores_of_images_teach_the_decoder_alone() -> None:
 
 @pytest.mark.parametrize("kind", ["cvae", "cgan", "cvae-gan"])
 def test_samples_bear_their_label_after_a_short_training(kind: str, rng: torch.Generator) -> None:
-    trained = model(kind, lr=1e-2, betas=(0.5, 0.9))
+    trained = model(kind, learning_rate=1e-2, betas=(0.5, 0.9))
     update = optimizer_update(trained.optimizers)
     for _ in range(300):
         trained.step(batch(rng), rng, update)

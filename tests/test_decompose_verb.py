@@ -13,6 +13,7 @@ import latentry as lt
 from latentry.cli import main
 from latentry.latent.inverse import fit_inverse, save_inverse
 from latentry.latent.quasi_eigenbasis import load_basis
+from latentry.latent.settings import InverseSettings
 from latentry.models.pretrained import save_network
 from latentry.networks import DCGANGenerator
 from latentry.priors import Normal
@@ -43,7 +44,9 @@ def place(tmp_path_factory: pytest.TempPathFactory, shipped: lt.GenerativeModel)
     """A quick inverse of the shipped generator, another generator in `other`, and six digits decomposed in `done`."""
     folder = tmp_path_factory.mktemp("decompose")
     assert isinstance(shipped.prior, Normal)
-    quick = fit_inverse(shipped.generator, shipped.prior, steps=20, batch_size=16, width=4, checkpoint_every=20)
+    quick = fit_inverse(
+        shipped.generator, shipped.prior, InverseSettings(steps=20, batch_size=16, width=4, checkpoint_every=20)
+    )
     save_inverse(folder / "inverse", quick)
     torch.manual_seed(1)
     save_network(folder / "other", DCGANGenerator(64, width=4).eval(), Normal(64), {})

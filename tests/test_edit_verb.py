@@ -14,6 +14,7 @@ from latentry.cli import main
 from latentry.latent.inverse import fit_inverse, save_inverse
 from latentry.latent.operators import rotate
 from latentry.latent.quasi_eigenbasis import load_basis, save_basis
+from latentry.latent.settings import InverseSettings
 from latentry.latent.spectral import quasi_eigenvectors
 from latentry.models.pretrained import save_network
 from latentry.networks import DCGANGenerator
@@ -37,7 +38,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("edit")
     shipped, guide = lt.load_model("digits-generator"), lt.load_model("digits-guide")
     assert isinstance(shipped.prior, Normal)
-    quick = fit_inverse(shipped.generator, shipped.prior, steps=20, batch_size=16, width=4, checkpoint_every=20)
+    quick = fit_inverse(
+        shipped.generator, shipped.prior, InverseSettings(steps=20, batch_size=16, width=4, checkpoint_every=20)
+    )
     save_inverse(folder / "inverse", quick)
     save_basis(folder / "basis", quasi_eigenvectors(shipped.generator, guide.network, shipped.prior, per_label=40))
     torch.manual_seed(1)

@@ -11,7 +11,7 @@ from latentry.reports.pictures import write_png
 from latentry.storage import read_json
 from latentry.tasks.runs import claim_folder, command
 
-FEW = "--loop.batch_size=2"
+FEW = "--batch_size=2"
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from latentry.models.gan import GANTraining, Objective, discriminator_loss, generator_loss, r1_penalty
+from latentry.models.settings import GANSettings
 from latentry.networks import DCGANDiscriminator, DCGANGenerator
 from latentry.priors import Normal
 from latentry.training.loop import Update, optimizer_update, train
@@ -24,8 +26,8 @@ def linear_scores(features: int = 4) -> nn.Module:
     return nn.Sequential(nn.Linear(features, 1), nn.Flatten(0))
 
 
-def linear_gan(**settings: object) -> GANTraining:
-    return GANTraining(nn.Linear(2, 4), linear_scores(), Normal(2), **settings)
+def linear_gan(**settings: Any) -> GANTraining:
+    return GANTraining(nn.Linear(2, 4), linear_scores(), Normal(2), GANSettings(**{"r1_every": 1, **settings}))
 
 
 def snapshot(network: nn.Module) -> list[Tensor]:
@@ -115,7 +117,12 @@ class Pictures:
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_each_update_moves_the_parameters_of_its_own_network_alone(objective: Objective, tmp_path: Path) -> None:
-    gan = GANTraining(DCGANGenerator(2, width=1), DCGANDiscriminator(width=1), Normal(2), objective=objective, r1=1.0)
+    gan = GANTraining(
+        DCGANGenerator(2, width=1),
+        DCGANDiscriminator(width=1),
+        Normal(2),
+        GANSettings(objective=objective, r1=1.0, r1_every=1),
+    )
     before = {name: snapshot(network) for name, network in gan.networks.items()}
     order: list[str] = []
     play = gan.step
@@ -132,13 +139,20 @@ def test_each_update_moves_the_parameters_of_its_own_network_alone(objective: Ob
         return play(batch, rng, watch)
 
     gan.step = watched
-    settings = LoopSettings(steps=2, batch_size=4)
-    train(gan, Pictures(), settings, tmp_path, seed=1, accelerator=Accelerator(cpu=True), identity={})
+    train(
+        gan,
+        Pictures(),
+        LoopSettings(steps=2, batch_size=4),
+        tmp_path,
+        seed=1,
+        accelerator=Accelerator(cpu=True),
+        identity={},
+    )
     assert order == ["discriminator", "generator"] * 2
 
 
 def test_a_step_shows_the_losses_of_the_game_it_played(rng: torch.Generator) -> None:
-    gan = linear_gan(generator_lr=0.0, discriminator_lr=0.0)
+    gan = linear_gan(generator_learning_rate=0.0, discriminator_learning_rate=0.0)
     x = torch.randn(16, 4)
     shown = gan.step((x, torch.zeros(16)), torch.Generator().manual_seed(3), optimizer_update(gan.optimizers))
     z = torch.randn(16, 2, generator=torch.Generator().manual_seed(3))
@@ -151,7 +165,7 @@ def test_a_step_shows_the_losses_of_the_game_it_played(rng: torch.Generator) -> 
 
 @pytest.mark.parametrize("every", [1, 3])
 def test_lazy_r1_comes_every_so_often_with_as_much_more_weight(every: int, rng: torch.Generator) -> None:
-    gan = linear_gan(r1=4.0, r1_every=every, generator_lr=0.0, discriminator_lr=0.0)
+    gan = linear_gan(r1=4.0, r1_every=every, generator_learning_rate=0.0, discriminator_learning_rate=0.0)
     squared = gan.networks["discriminator"][0].weight.detach().square().sum()
     penalties: list[Tensor] = []
 

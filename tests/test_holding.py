@@ -23,11 +23,13 @@ from latentry.evaluation.monotonicity import monotonicity
 from latentry.evaluation.operators import evaluate_operator
 from latentry.evaluation.samples import evaluate_samples
 from latentry.holding import check_generator, evaluated, modules_behind, tried, weights_like
+from latentry.latent.settings import EncoderSettings, InverseSettings
 
 Way = Callable[[nn.Module], Any]
 
 D = 4
 PRIOR = lt.priors.Normal(D)
+ONE_STEP = InverseSettings(steps=1, width=1, batch_size=4)
 NETWORKS: dict[int, Any] = {}
 namespace: Any = ModuleType("networks_of_a_user")
 namespace.decoders = []
@@ -324,16 +326,14 @@ def test_the_results_are_those_of_the_module_in_eval_mode(function: Callable[[Wa
 def test_the_frozen_networks_of_a_training_come_back_too(way: str) -> None:
     inner, classifier = network(), network(2)
     before = state(inner), state(classifier)
-    inverse = lt.fit_inverse(WAYS[way](inner), PRIOR, steps=2, batch_size=8, width=1, rng=rng())
+    inverse = lt.fit_inverse(WAYS[way](inner), PRIOR, InverseSettings(steps=2, batch_size=8, width=1), rng=rng())
     encoder = lt.fit_encoder(
         WAYS[way](inner),
-        PRIOR,
         torch.randn(8, D),
+        PRIOR,
+        EncoderSettings(steps=2, batch_size=8, width=1),
         classifier=WAYS[way](classifier),
         start=inverse,
-        steps=2,
-        batch_size=8,
-        width=1,
         rng=rng(),
     )
     assert encoder.report.data is not None
@@ -376,8 +376,8 @@ class TurnsItself(nn.Module):
         lambda f: lt.evaluate_paths(f, PRIOR, None, metric=lambda x, _: 0.0, n=4),
         lambda f: label_map(torch.eye(D), f),
         lambda f: monotonicity(f, lambda x: x[:, 0], torch.randn(4, D), torch.ones(D)),
-        lambda f: lt.fit_inverse(f, PRIOR, steps=1),
-        lambda f: lt.fit_encoder(lambda z: z, PRIOR, torch.randn(4, D), classifier=f, steps=1),
+        lambda f: lt.fit_inverse(f, PRIOR, InverseSettings(steps=1)),
+        lambda f: lt.fit_encoder(lambda z: z, torch.randn(4, D), PRIOR, EncoderSettings(steps=1), classifier=f),
     ],
 )
 def test_what_cannot_be_held_is_refused_before_it_changes(use: Callable[[Any], Any], hide: Way) -> None:
@@ -521,7 +521,9 @@ ON_CODES = {
     ),
     "label_map": lambda g: label_map(torch.eye(D), lambda z: g(z).flatten(1)).probability,
     "monotonicity": lambda g: monotonicity(g, lambda x: x.mean((1, 2, 3)), torch.eye(D), torch.ones(D)).values,
-    "fit_inverse": lambda g: torch.tensor(lt.fit_inverse(g, PRIOR, steps=1, width=1, batch_size=4).report.code_error),
+    "fit_inverse": lambda g: torch.tensor(
+        lt.fit_inverse(g, PRIOR, InverseSettings(steps=1, width=1, batch_size=4)).report.code_error
+    ),
 }
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 import latentry as lt
+from latentry.latent.settings import EncoderSettings
 from latentry.numerics.inputs import as_attributes
 
 PLANE = torch.eye(4)[[0, 2]]
@@ -125,7 +126,7 @@ MEETINGS: dict[str, Callable[[Tensor], object]] = {
     "recover_codes": lambda x: lt.recover_codes(pictures, x, PRIOR, restarts=1),
     "is_from": lambda x: lt.is_from(pictures, x, PRIOR, calibration=19, restarts=1),
     "evaluate_paths": lambda x: lt.evaluate_paths(pictures, PRIOR, x, metric=lambda made, reference: 0.0, n=8, t=(0.5,)),
-    "fit_encoder": lambda x: lt.fit_encoder(pictures, PRIOR, x, steps=1, batch_size=2, width=2),
+    "fit_encoder": lambda x: lt.fit_encoder(pictures, x, PRIOR, EncoderSettings(steps=1, batch_size=2, width=2)),
     "quasi_eigenvectors": lambda x: lt.quasi_eigenvectors(
         pictures, lambda x: x.flatten(1)[:, :2], PRIOR, encoder=codes_of, x=x, fewest=1
     ),

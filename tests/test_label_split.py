@@ -15,12 +15,10 @@ from latentry.evaluation.codes import goodness_of_fit
 from latentry.holding import check_generator
 from latentry.interfaces import LabelledPrior
 from latentry.latent.recovery import recover_codes
-from latentry.models.label_split import (
-    LabelSplit,
-    LabelSplitTraining,
-)
-from latentry.models.label_split_weights import LabelSplitWeights
+from latentry.models.label_split import LabelSplit
+from latentry.models.label_split_training import LabelSplitTraining
 from latentry.models.saving import load_model, save_model
+from latentry.models.settings import LabelSplitSettings, LabelSplitWeights
 from latentry.networks import Perceptron
 from latentry.priors import NormalMixture, TrainedMixture, combine
 from latentry.training.loop import optimizer_update, train
@@ -41,16 +39,16 @@ class Judge(nn.Module):
         return self.score(x)[:, 0] + (self.label(y) * x).sum(1)
 
 
-def training(*, gan: bool = False, stochastic: bool = False, **more: Any) -> LabelSplitTraining:
+def training(*, gan: bool = False, stochastic: bool = False, precision_every: int = 0, **more: Any) -> LabelSplitTraining:
     return LabelSplitTraining(
         Perceptron(M, 2 * S if stochastic else S, (8,)),
         Perceptron(M, 2 * U, (8,)),
         Perceptron(S + U, M, (8,)),
         TrainedMixture(K, S),
         Perceptron(U, K, (8,)),
-        U,
         Judge() if gan else None,
-        **more,
+        LabelSplitSettings(style_dim=U, stochastic=stochastic, **more),
+        precision_every=precision_every,
     )
 
 
@@ -147,7 +145,7 @@ def test_blobs_are_told_apart_by_z_s_after_a_short_training(stochastic: bool, tm
 
         x, y = batch(rng, 120)
 
-    model = training(stochastic=stochastic, lr=1e-2, precision_every=50, adversary_sees="means")
+    model = training(stochastic=stochastic, learning_rate=1e-2, precision_every=50, adversary_sees="means")
     settings = LoopSettings(steps=100, batch_size=40)
     train(model, Blobs(), settings, tmp_path, seed=1, accelerator=Accelerator(cpu=True), identity={})
     split = model.split()
@@ -241,7 +239,7 @@ def test_another_model_is_no_split(tmp_path: Path) -> None:
     [
         ({"placements": 0}, "placements and adversary_steps >= 1"),
         ({"adversary_steps": 0}, "placements and adversary_steps >= 1"),
-        ({"precision_every": -1}, "precision_every >= 0"),
+        ({"precision_epochs": -1.0}, "precision_epochs >= 0"),
     ],
 )
 def test_bad_numbers_are_refused(more: dict[str, Any], said: str) -> None:

@@ -37,7 +37,7 @@ def leaking_posteriors(n: int, seed: int) -> tuple[EncodedData, torch.Tensor]:
 @pytest.fixture(scope="module")
 def flow(tmp_path_factory: pytest.TempPathFactory) -> ConditionalFlow:
     torch.manual_seed(0)
-    model = FlowTraining(leaking_posteriors(3000, 1)[0], 0.0, lr=1e-2, transforms=2, common=1, hidden=(32, 32))
+    model = FlowTraining(leaking_posteriors(3000, 1)[0], 0.0, learning_rate=1e-2, transforms=2, common=1, hidden=(32, 32))
     folder = tmp_path_factory.mktemp("flow")
     settings = LoopSettings(400, 256, "cosine")
     train(model, leaking_posteriors(3000, 1)[0], settings, folder, seed=1, accelerator=Accelerator(cpu=True), identity={})

@@ -73,7 +73,7 @@ class Bars:
 def test_a_reader_reads_what_is_drawn(shift: float, tmp_path: Path) -> None:
     torch.manual_seed(0)
     heads, bars = LevelHeads(("wide", "up", "lying"), ("up", "lying")), Bars()
-    model = LevelReaderTraining(PlainClassifier(heads.outputs, 1, 4), heads, lr=1e-2, shift=shift, ema=0.8)
+    model = LevelReaderTraining(PlainClassifier(heads.outputs, 1, 4), heads, learning_rate=1e-2, shift=shift, ema=0.8)
     loop = LoopSettings(60, 30, checkpoint_every=60)
     train(model, bars, loop, tmp_path, seed=0, accelerator=Accelerator(cpu=True), identity={}, progress=max)
     assert_close(read_levels(model.averaged_reader(bars.x), heads, bars.x), bars.a)

@@ -60,8 +60,8 @@ def test_a_design_is_written_with_its_report_and_can_be_trained_with(
         "--width=2",
         "--discriminator_width=2",
         "--latent_dim=4",
-        "--loop.batch_size=8",
-        "--loop.steps=1",
+        "--batch_size=8",
+        "--steps=1",
         "--device=cpu",
     ]
     assert run("train", "gan", *tiny, "--prior", tmp_path / "prior" / "prior.json", "--out", tmp_path / "gan") == 0

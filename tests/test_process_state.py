@@ -16,6 +16,7 @@ from latentry.evaluation.monotonicity import monotonicity
 from latentry.evaluation.operators import prior_kept
 from latentry.evaluation.probes import probe_accuracy
 from latentry.evaluation.subspace import subspace_capture
+from latentry.latent.settings import InverseSettings
 from latentry.models.pretrained import load_network, save_network, shipped_models
 from latentry.models.saving import load_model
 from latentry.networks import DCGANGenerator
@@ -75,7 +76,7 @@ WITH_RNG: dict[str, Callable[[torch.Generator], Any]] = {
     "probe_accuracy": lambda rng: probe_accuracy(codes(), labels(), folds=3, rng=rng).accuracy.value,
     "subspace_capture": lambda rng: subspace_capture(codes(), torch.eye(D, dtype=torch.float32)[:1], rng=rng).variance.value,
     "keep_share": lambda rng: lt.measurements.keep_share((4, 4), 0.5, rng=rng).bool(),
-    "fit_inverse": lambda rng: lt.fit_inverse(generator, PRIOR, steps=2, batch_size=4, width=1, rng=rng)(
+    "fit_inverse": lambda rng: lt.fit_inverse(generator, PRIOR, InverseSettings(steps=2, batch_size=4, width=1), rng=rng)(
         generator(codes(2))
     ),
 }
@@ -156,7 +157,7 @@ def test_a_saved_network_keeps_its_digits(dtype: torch.dtype, tmp_path: Path) ->
 def test_the_library_leaves_the_allocator_alone_and_the_command_line_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: asked.append("mallopt"))
-    lt.fit_inverse(nn.Linear(D, 2), PRIOR, steps=1, width=1)
+    lt.fit_inverse(nn.Linear(D, 2), PRIOR, InverseSettings(steps=1, width=1))
     assert asked == []
     monkeypatch.setattr(cli, "keep_freed_memory", lambda: asked.append("train"))
     with warnings.catch_warnings():

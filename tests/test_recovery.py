@@ -18,7 +18,7 @@ from latentry.latent.solvers.adam import Adam
 from latentry.latent.solvers.lbfgs import LBFGS
 from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
 from latentry.latent.solvers.solver import Solver
-from latentry.models.pretrained import load_network
+from latentry.models.saving import load_model
 from latentry.numerics.distances import energy_distance
 from latentry.priors import (
     GammaRadius,
@@ -460,13 +460,13 @@ def test_bad_input_is_named(change: dict[str, object], message: str) -> None:
 
 def test_codes_that_are_called_met_are_exact_and_what_is_left_open_is_their_error() -> None:
     """Of the shipped digits, in single precision: a polish in double precision tells right codes from near ones."""
-    shipped = load_network("digits-generator")
+    shipped = load_model("digits-generator")
     prior = shipped.prior
     assert prior is not None
     z = prior.sample(8, rng=torch.Generator().manual_seed(5))
     with torch.no_grad():
-        x = shipped.network.eval()(z)
-    found = recover_codes(shipped.network, x, prior, rng=torch.Generator().manual_seed(1))
+        x = shipped.generator.eval()(z)
+    found = recover_codes(shipped.generator, x, prior, rng=torch.Generator().manual_seed(1))
     error = (found.z - z).square().mean(1)
     assert found.met.sum() >= 7
     assert found.converged[found.met].all()

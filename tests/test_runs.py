@@ -14,6 +14,7 @@ import torch
 from latentry import storage
 from latentry.cli import main
 from latentry.models.pretrained import save_network
+from latentry.models.settings import SemanticVAESettings
 from latentry.networks import DCGANGenerator
 from latentry.priors import Normal, Tabulated, save_prior
 from latentry.storage import read_json, write_text
@@ -23,8 +24,7 @@ from latentry.tasks.sample import run as sampling
 from latentry.tasks.sample.settings import SampleSettings
 from latentry.tasks.study.settings import StudySettings
 from latentry.tasks.train import train_gan
-from latentry.tasks.train_settings import SemanticVAESettings, TrainGANSettings
-from latentry.training.settings import LoopSettings
+from latentry.tasks.train_settings import TrainGANSettings
 
 
 @pytest.fixture(scope="module")
@@ -217,9 +217,9 @@ def toys(path: Path, seed: int) -> Path:
 
 
 def gan(place: Path, **changes: Any) -> TrainGANSettings:
-    loop = LoopSettings(changes.pop("steps", 2), 8, checkpoint_every=1)
     given: dict[str, Any] = {"data": str(place / "data" / "toys.npz"), "latent_dim": 4, "width": 2, "discriminator_width": 2}
-    return TrainGANSettings(out=str(place / "out"), loop=loop, device="cpu", json=True, **{**given, **changes})
+    given |= {"steps": 2, "batch_size": 8, "checkpoint_every": 1}
+    return TrainGANSettings(out=str(place / "out"), device="cpu", json=True, **{**given, **changes})
 
 
 def test_other_data_or_another_prior_under_the_same_name_are_noticed(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_other_data_or_another_prior_under_the_same_name_are_noticed(tmp_path: P
     with pytest.raises(ValueError, match=r"other settings \(prior\)"):
         train_gan(settings)
     save_prior(tmp_path / "prior.json", Tabulated(4, [0.2, 0.6, 0.2]))
-    with pytest.raises(ValueError, match="2 steps behind it, more than the 1 that are asked for; pass 2 steps or more"):
+    with pytest.raises(ValueError, match="2 steps behind it, more than the 1 of the settings; set 2 steps or more"):
         train_gan(gan(tmp_path, prior=str(tmp_path / "prior.json"), steps=1))
     train_gan(settings)
 

@@ -11,14 +11,15 @@ from torch.distributions import Normal
 from torch.testing import assert_close
 
 from latentry.models.saving import load_model, model_kind, save_model
-from latentry.models.semantic import (
+from latentry.models.semantic import SemanticModel
+from latentry.models.semantic_training import (
     SemanticGANTraining,
-    SemanticModel,
     SemanticVAETraining,
     code_error,
     levels_error,
     reconstruction_error,
 )
+from latentry.models.settings import SemanticGANSettings, SemanticVAESettings
 from latentry.networks import Perceptron, Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder
 from latentry.priors import DiagonalNormal, NormalMixture, SemanticPlacement
 from latentry.training.loop import optimizer_update, train
@@ -65,14 +66,20 @@ def test_errors_are_negative_log_densities_but_for_constants() -> None:
 def vae(**more: Any) -> SemanticVAETraining:
     torch.manual_seed(0)
     toys = PLACED.observed(Toys().a)
-    return SemanticVAETraining(Perceptron(X, 2 * D, (32,)), Perceptron(D, X, (32,)), toys, deviation=0.3, lr=5e-3, **more)
+    return SemanticVAETraining(
+        Perceptron(X, 2 * D, (32,)),
+        Perceptron(D, X, (32,)),
+        toys,
+        SemanticVAESettings(**{"deviation": 0.3, "warm_up": 0, "learning_rate": 5e-3, **more}),
+    )
 
 
 def gan(first: SemanticVAETraining, **more: Any) -> SemanticGANTraining:
     torch.manual_seed(1)
     parts = first.networks
-    told = 3 if more.get("sees_levels", True) else 0
-    return SemanticGANTraining(parts["decoder"], Scorer(told), parts["encoder"], first.placement, ema=0.9, **more)
+    settings = SemanticGANSettings(**{"ema": 0.9, **more})
+    scorer = Scorer(3 if settings.discriminator_sees == "levels" else 0)
+    return SemanticGANTraining(parts["decoder"], scorer, parts["encoder"], first.placement, settings)
 
 
 class Scorer(nn.Module):
@@ -139,7 +146,7 @@ def test_unknown_levels_teach_too(tmp_path: Path) -> None:
     "more",
     [
         {},
-        {"sees_levels": False, "consistency": "distribution", "objective": "hinge", "r1": 0.0},
+        {"discriminator_sees": "images", "consistency": "distribution", "objective": "hinge", "r1": 0.0},
         {"reversed_share": 0.5, "r1_every": 2, "consistency": "levels"},
         {"train_encoder": True},
         {"consistency_weight": 0.0},
@@ -205,4 +212,4 @@ def test_numbers_outside_their_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         gan(vae(), **wrong)
     with pytest.raises(ValueError, match="deviation > 0"):
-        SemanticVAETraining(Perceptron(X, 2 * D, ()), Perceptron(D, X, ()), PLACED, deviation=0.0)
+        SemanticVAETraining(Perceptron(X, 2 * D, ()), Perceptron(D, X, ()), PLACED, SemanticVAESettings(deviation=0.0))

@@ -15,6 +15,7 @@ from latentry.data.images import from_pixels
 from latentry.data.sources import load_dataset
 from latentry.latent.encoding import fit_encoder
 from latentry.latent.inverse import fit_inverse, load_inverse, save_inverse
+from latentry.latent.settings import EncoderSettings, InverseSettings
 from latentry.latent.spectral import basis_from_codes, load_basis, save_basis
 from latentry.models.pretrained import load_network, save_network
 from latentry.networks import DCGANGenerator, PlainClassifier
@@ -22,7 +23,7 @@ from latentry.priors import Normal
 from latentry.storage import read_json, read_tensors
 from latentry.tasks.coding.codes import coded_images, read_images
 from latentry.tasks.coding.settings import CodedImagesSettings
-from latentry.tasks.train_encoder import Jitter, _some, label_scores, recipe
+from latentry.tasks.train_encoder import Jitter, _some, augmentation, label_scores
 from latentry.tasks.train_settings import TrainEncoderSettings
 
 LABELS, D = 3, 8
@@ -52,7 +53,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_network(folder / "classifier", PlainClassifier(LABELS, width=2), None, {})
     save_network(folder / "colour", PlainClassifier(LABELS, channels=3, width=2), None, {})
     generator = load_network(folder / "generator").network
-    save_inverse(folder / "inverse", fit_inverse(generator, Normal(D), **{**TINY, "width": 3}))
+    save_inverse(folder / "inverse", fit_inverse(generator, Normal(D), InverseSettings(**{**TINY, "width": 3})))
     z = Normal(D).sample(60, rng=torch.Generator().manual_seed(2))
     basis = basis_from_codes(z, torch.arange(60) % LABELS, generator=generator)
     save_basis(folder / "basis", basis)
@@ -98,14 +99,16 @@ def test_the_verb_does_what_the_function_does_and_writes_what_the_record_says(
     train, validation = data.split("train"), data.split("validation")
     same = fit_encoder(
         model.network,
-        Normal(D),
         train.images(),
+        Normal(D),
+        EncoderSettings(**TINY),
         y=train.labels,
         classifier=load_network(place / "classifier").network,
         start=load_inverse(place / "inverse"),
         validation=(validation.images(), validation.labels),
         rng=torch.Generator().manual_seed(4),
-        **recipe(TrainEncoderSettings(**TINY), load_basis(place / "basis")),
+        scores=label_scores(load_basis(place / "basis")),
+        augment=augmentation(TrainEncoderSettings(**TINY)),
     )
     x = from_pixels(torch.randint(0, 256, (5, 1, 28, 28), dtype=torch.uint8))
     assert_close(encoder(x), same(x))

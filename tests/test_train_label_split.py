@@ -20,7 +20,7 @@ from latentry.storage import read_json, read_tensors
 from latentry.tasks.train_label_split import collapse_signs
 
 TINY = [
-    "--width=2", "--label_dim=3", "--style_dim=4", "--loop.steps=4", "--loop.batch_size=9", "--loop.checkpoint_every=2",
+    "--width=2", "--label_dim=3", "--style_dim=4", "--steps=4", "--batch_size=9", "--checkpoint_every=2",
     "--flow_steps=3", "--json", "--device=cpu",
 ]  # fmt: skip
 
@@ -67,7 +67,7 @@ def test_it_leaves_a_model_pictures_and_numbers(data: Path, more: tuple[str, ...
 def test_a_run_that_stopped_goes_on_as_if_it_had_not(data: Path, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert run("--data", data, "--out", whole, *TINY, "--gan=true") == 0
-    assert run("--data", data, "--out", parts, *TINY, "--gan=true", "--loop.steps=2") == 0
+    assert run("--data", data, "--out", parts, *TINY, "--gan=true", "--steps=2") == 0
     (parts / "results.json").unlink()
     assert run("--data", data, "--out", parts, *TINY, "--gan=true") == 0
     a, b = (load_model(folder / "model") for folder in (whole, parts))
@@ -110,7 +110,7 @@ def test_collapse_is_told_by_its_signs() -> None:
     [
         (np.r_[np.arange(90) % 3, 3], (), "two training images or more of each class"),
         (np.zeros(60, dtype=int), (), "two classes or more"),
-        (np.arange(90) % 6, (), "--label_dim of at least 5, got 3"),
+        (np.arange(90) % 6, (), "a label_dim of at least 5, got 3"),
         (np.arange(90) % 3, ("--style_dim=0",), "at least 1, got 3 and 0"),
         (np.arange(90) % 3, ("--weights.confusion=-1",), "weights of at least 0"),
         (np.arange(90) % 3, ("--least_deviation=1",), "from 0 to below the prior's 1"),

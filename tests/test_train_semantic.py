@@ -19,8 +19,8 @@ from latentry.priors import SemanticPlacement, save_prior
 from latentry.storage import read_json, read_tensors
 
 TINY = [
-    "--width=2", "--latent_dim=6", "--vae.loop.steps=4", "--vae.loop.batch_size=9", "--vae.loop.checkpoint_every=2",
-    "--gan.loop.steps=4", "--gan.loop.batch_size=9", "--gan.loop.checkpoint_every=2", "--json", "--device=cpu",
+    "--width=2", "--latent_dim=6", "--vae.steps=4", "--vae.batch_size=9", "--vae.checkpoint_every=2",
+    "--gan.steps=4", "--gan.batch_size=9", "--gan.checkpoint_every=2", "--json", "--device=cpu",
 ]  # fmt: skip
 
 
@@ -74,11 +74,11 @@ def test_it_leaves_both_stages_films_and_numbers(model: Path) -> None:
     assert not same(first.generator, second.generator)
 
 
-@pytest.mark.parametrize("stopped", ["--vae.loop.steps=2", "--gan.loop.steps=2"])
+@pytest.mark.parametrize("stopped", ["--vae.steps=2", "--gan.steps=2"])
 def test_a_run_that_stopped_in_either_stage_goes_on_as_if_it_had_not(
     model: Path, data: Path, stopped: str, tmp_path: Path
 ) -> None:
-    more = ("--data", data, "--held_out=thick=-1", "--vae.loop.schedule=constant", "--gan.loop.schedule=constant", *TINY)
+    more = ("--data", data, "--held_out=thick=-1", "--vae.schedule=constant", "--gan.schedule=constant", *TINY)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert run("train", "semantic", "--out", whole, *more) == 0
     assert run("train", "semantic", "--out", parts, *more, stopped) == 0

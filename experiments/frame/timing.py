@@ -9,7 +9,7 @@ from torch import nn
 
 from latentry.data.sources import load_dataset
 from latentry.networks import Zheng2019Decoder, Zheng2019Encoder, channels_last
-from latentry.tasks.trainings import square_shape
+from latentry.training.batches import square_images
 
 __all__ = ["best_of", "forward_seconds", "seconds_of_passes"]
 
@@ -32,7 +32,7 @@ def forward_seconds(network: nn.Module, x: torch.Tensor) -> float:
 
 def seconds_of_passes(data: str, latent_dim: int, width: int, batch_size: int, device: str) -> float:
     """Seconds of a pass forward and back through an encoder and a decoder of Zheng and Sun (2019)."""
-    side, channels = square_shape(load_dataset(data))
+    side, channels = square_images(load_dataset(data))
     encoder = channels_last(Zheng2019Encoder(latent_dim, side, channels, width)).to(device)
     decoder = channels_last(Zheng2019Decoder(latent_dim, side, channels, width)).to(device)
     x = torch.zeros(batch_size, channels, side, side, device=device)

@@ -42,7 +42,6 @@ from latentry.reports.pictures import grid, write_png
 from latentry.tasks.runs import RESULTS, load_generator, named_prior
 from latentry.tasks.train import train_gan
 from latentry.tasks.train_settings import TrainGANSettings
-from latentry.training.settings import LoopSettings
 
 __all__ = ["DESIGNS", "PART", "TABLE", "TRADE_OFF", "PriorCell", "fingerprint", "kept_priors"]
 
@@ -194,9 +193,10 @@ class PriorCell(Cell):
                 TrainGANSettings(
                     out=str(home), seed=self.seed, device=place.device, json=True, data=self.data,
                     prior=str(_file(place, self.prior)), latent_dim=self.latent_dim, width=self.width,
-                    discriminator_width=self.width, r1=0.5, r1_every=8, generator_lr=self.learning_rate,
-                    discriminator_lr=self.learning_rate, betas=(0.0, 0.99), ema=0.995,
-                    loop=LoopSettings(self.steps, self.batch_size, "cosine", checkpoint_every=max(2, -(-self.steps // 3))),
+                    discriminator_width=self.width, r1=0.5, r1_every=8, generator_learning_rate=self.learning_rate,
+                    discriminator_learning_rate=self.learning_rate, betas=(0.0, 0.99), ema=0.995,
+                    steps=self.steps, batch_size=self.batch_size, schedule="cosine",
+                    checkpoint_every=max(2, -(-self.steps // 3)),
                 )
             )  # fmt: skip
         model, prior = load_generator(str(home / "model"))

@@ -25,6 +25,7 @@ from latentry.latent.inverse import Inverse, fit_inverse, load_inverse, save_inv
 from latentry.latent.known_codes import FOUND, code_errors, identifiable_errors
 from latentry.latent.provenance import is_from
 from latentry.latent.recovery import recover_codes
+from latentry.latent.settings import InverseSettings
 from latentry.latent.solvers.adam import Adam
 from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
 from latentry.numerics.ranks import roc_auc
@@ -86,12 +87,14 @@ class InverseCell(Cell):
     def work(self, place: Place) -> dict[str, Any]:
         inverse = fit_inverse(
             *_generator(place, self.generator),
-            steps=self.steps,
-            batch_size=self.batch_size,
-            width=self.width,
+            InverseSettings(
+                steps=self.steps,
+                batch_size=self.batch_size,
+                width=self.width,
+                checkpoint_every=max(1, min(250, self.steps // 2)),
+            ),
             rng=torch.Generator().manual_seed(self.seed),
-            folder=place.home(self.name),
-            checkpoint_every=max(1, min(250, self.steps // 2)),
+            checkpoint=place.home(self.name),
             progress=no_progress,
         )
         save_inverse(place.home(self.name), inverse)

@@ -31,6 +31,7 @@ from latentry.models.gan import GANTraining
 from latentry.models.generative import GenerativeModel
 from latentry.models.pretrained import load_network, save_network
 from latentry.models.saving import load_model, save_model
+from latentry.models.settings import GANSettings
 from latentry.networks import Cho2020Discriminator, Cho2020Generator, DCGANDiscriminator, DCGANGenerator, channels_last
 from latentry.priors import IIDPrior, UnlabelledPrior
 from latentry.reports.pictures import grid as sheet
@@ -95,8 +96,8 @@ class LeastSquaresGANCell(Cell):
         """The untrained networks and how they will be trained: as the shipped generator was, or as the paper's were."""
         channels, side, _ = load_dataset(self.data).shape
         rates: dict[str, Any] = {
-            "generator_lr": self.learning_rate,
-            "discriminator_lr": self.learning_rate,
+            "generator_learning_rate": self.learning_rate,
+            "discriminator_learning_rate": self.learning_rate,
             "objective": "least-squares",
         }
         if self.network == "cho2020":
@@ -107,7 +108,7 @@ class LeastSquaresGANCell(Cell):
             generator = DCGANGenerator(self.latent_dim, side, channels, self.width)
             discriminator = DCGANDiscriminator(side, channels, self.width, "none")
             rates |= {"betas": (0.0, 0.99), "ema": 0.995, "r1": self.r1, "r1_every": 8}
-        return GANTraining(channels_last(generator), channels_last(discriminator), prior, **rates)
+        return GANTraining(channels_last(generator), channels_last(discriminator), prior, GANSettings(**rates))
 
     @torch.random.fork_rng()
     def work(self, place: Place) -> dict[str, Any]:

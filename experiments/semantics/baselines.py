@@ -13,10 +13,11 @@ from torch import nn
 
 from latentry.data.features import FeaturedImages
 from latentry.models.gan import GANTraining
-from latentry.models.semantic import SemanticGANTraining
+from latentry.models.semantic_training import SemanticGANTraining
+from latentry.models.settings import GANSettings, SemanticGANSettings
 from latentry.networks import DCGANGenerator, Zheng2019Discriminator, channels_last
 from latentry.priors import Normal, SemanticPlacement
-from latentry.tasks.trainings import square_shape
+from latentry.training.batches import square_images
 
 __all__ = ["RECIPE", "conditional_gan", "plain_gan"]
 
@@ -32,7 +33,8 @@ def plain_gan(
     """An untrained GAN that ignores levels."""
     generator, discriminator = _networks(images, latent_dim, width, levels=0)
     prior = Normal(latent_dim).to(device)
-    return GANTraining(generator, discriminator, prior, generator_lr=learning_rate, discriminator_lr=learning_rate, **RECIPE)
+    settings = GANSettings(generator_learning_rate=learning_rate, discriminator_learning_rate=learning_rate, **RECIPE)
+    return GANTraining(generator, discriminator, prior, settings)
 
 
 def conditional_gan(
@@ -41,14 +43,14 @@ def conditional_gan(
     """An untrained GAN whose discriminator alone knows the levels; codes are from the placement of the semantic models."""
     generator, discriminator = _networks(images, latent_dim, width, levels=len(images.features))
     placement = SemanticPlacement(images.features, latent_dim, exclusive=images.exclusive, separation=separation)
-    return SemanticGANTraining(
-        generator, discriminator, nn.Identity(), placement.observed(images.a).to(device),
-        consistency_weight=0.0, generator_lr=learning_rate, discriminator_lr=learning_rate, **RECIPE,
-    )  # fmt: skip
+    settings = SemanticGANSettings(
+        consistency_weight=0.0, generator_learning_rate=learning_rate, discriminator_learning_rate=learning_rate, **RECIPE
+    )
+    return SemanticGANTraining(generator, discriminator, nn.Identity(), placement.observed(images.a).to(device), settings)
 
 
 def _networks(images: FeaturedImages, latent_dim: int, width: int, levels: int) -> tuple[nn.Module, nn.Module]:
-    side, channels = square_shape(images.images)
+    side, channels = square_images(images)
     return (
         channels_last(DCGANGenerator(latent_dim, side, channels, 2 * width)),
         channels_last(Zheng2019Discriminator(levels, side, channels, width, norm="none")),

@@ -26,11 +26,12 @@ from latentry.models.generative import GenerativeModel
 from latentry.models.level_reader import LevelHeads, LevelReaderTraining, read_levels
 from latentry.models.pretrained import load_network, save_network
 from latentry.models.saving import load_model, save_model
+from latentry.models.settings import SemanticGANSettings, SemanticVAESettings
 from latentry.networks import PlainClassifier, channels_last
 from latentry.storage import read_json, write_json
 from latentry.tasks.runs import RESULTS
 from latentry.tasks.train_semantic import train_semantic
-from latentry.tasks.train_settings import SemanticGANSettings, SemanticVAESettings, TrainSemanticSettings
+from latentry.tasks.train_settings import TrainSemanticSettings
 from latentry.training.loop import train
 from latentry.training.settings import LoopSettings
 
@@ -185,7 +186,9 @@ class VAECell(Cell):
 
     def settings(self, home: Path, device: str, gan: SemanticGANSettings) -> TrainSemanticSettings:
         """What both stages are trained with."""
-        vae = SemanticVAESettings(deviation=self.deviation, warm_up=self.steps // 4, loop=loop(self.steps, self.batch_size))
+        vae = SemanticVAESettings(
+            deviation=self.deviation, warm_up=self.steps // 4, **vars(loop(self.steps, self.batch_size))
+        )
         return TrainSemanticSettings(
             out=str(home), seed=self.seed, device=device, json=True, data=self.data, held_out=self.held_out,
             latent_dim=self.latent_dim, separation=self.separation, width=self.width, gan=gan, vae=vae,
@@ -247,9 +250,10 @@ class GeneratorCell(Cell):
 
     def settings(self, home: Path, device: str) -> TrainSemanticSettings:
         """What a second stage is trained with."""
-        generator_lr, discriminator_lr = self.learning_rates
+        generator_rate, discriminator_rate = self.learning_rates
         gan = SemanticGANSettings(
-            generator_lr=generator_lr, discriminator_lr=discriminator_lr, loop=loop(self.steps, self.vae.batch_size),
+            generator_learning_rate=generator_rate, discriminator_learning_rate=discriminator_rate,
+            **vars(loop(self.steps, self.vae.batch_size)),
             **STAGE_TWO[self.model],
         )  # fmt: skip
         return self.vae.settings(home, device, gan)

@@ -12,6 +12,7 @@ from experiments.spectrum.denoising import Kind, compare_denoisers
 from experiments.spectrum.spaces import SHOWN, EncoderCell, evaluation_classifier
 from latentry.data.corruptions import OneOf
 from latentry.latent.inverse import fit_inverse, load_inverse, save_inverse
+from latentry.latent.settings import InverseSettings
 from latentry.reports.pictures import write_sheet
 
 __all__ = ["DenoiserCell", "DenoisingCell"]
@@ -44,13 +45,15 @@ class DenoiserCell(Cell):
         denoiser = fit_inverse(
             space.generator,
             space.prior,
-            steps=self.steps,
-            batch_size=self.encoder.batch_size,
-            noise=1 / 255,  # images went through 8 bits
+            InverseSettings(
+                steps=self.steps,
+                batch_size=self.encoder.batch_size,
+                noise=1 / 255,  # images went through 8 bits
+                checkpoint_every=max(1, min(250, self.steps // 2)),
+            ),
             corrupt=OneOf(tuple(each for kind in self.corruptions for each in STRENGTHS[kind][-self.strengths :])),
             rng=torch.Generator().manual_seed(self.encoder.space.seed),
-            folder=home,
-            checkpoint_every=max(1, min(250, self.steps // 2)),
+            checkpoint=home,
             progress=no_progress,
         )
         save_inverse(home, denoiser)

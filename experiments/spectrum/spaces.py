@@ -23,6 +23,7 @@ from latentry.data.sources import load_dataset
 from latentry.holding import evaluated
 from latentry.latent.encoding import fit_encoder
 from latentry.latent.inverse import Inverse, fit_inverse, load_inverse, save_inverse
+from latentry.latent.settings import InverseSettings
 from latentry.latent.spectral import QuasiEigenbasis, load_basis, quasi_eigenvectors, save_basis
 from latentry.models.classifier import Classifier
 from latentry.models.generative import GenerativeModel
@@ -33,9 +34,8 @@ from latentry.reports.pictures import write_sheet
 from latentry.storage import read_json
 from latentry.tasks.runs import RESULTS
 from latentry.tasks.train import train_classifier, train_gan
-from latentry.tasks.train_encoder import recipe
+from latentry.tasks.train_encoder import augmentation, label_scores
 from latentry.tasks.train_settings import TrainClassifierSettings, TrainEncoderSettings, TrainGANSettings
-from latentry.training.settings import LoopSettings
 
 __all__ = [
     "SHOWN",
@@ -106,8 +106,9 @@ class SpaceCell(Cell):
         return TrainGANSettings(
             out=str(home), seed=self.seed, device=device, json=True, data=self.data, prior="normal",
             latent_dim=self.latent_dim, width=self.width, discriminator_width=self.width, r1=0.5, r1_every=8,
-            generator_lr=self.learning_rate, discriminator_lr=self.learning_rate, betas=(0.0, 0.99), ema=0.995,
-            loop=LoopSettings(self.steps, self.batch_size, "cosine", checkpoint_every=max(2, -(-self.steps // 3))),
+            generator_learning_rate=self.learning_rate, discriminator_learning_rate=self.learning_rate, betas=(0.0, 0.99),
+            ema=0.995, steps=self.steps, batch_size=self.batch_size, schedule="cosine",
+            checkpoint_every=max(2, -(-self.steps // 3)),
         )  # fmt: skip
 
 
@@ -132,11 +133,10 @@ class GuideCell(Cell):
     def work(self, place: Place) -> dict[str, Any]:
         home = place.home(self.name)
         if not (home / RESULTS).exists():
-            loop = LoopSettings(self.steps, 64, "cosine", checkpoint_every=max(1, self.steps // 6))
             train_classifier(
                 TrainClassifierSettings(
                     out=str(home), seed=101, device=place.device, json=True, data=self.data, fold=(0, 2), degrees=6.0,
-                    loop=loop,
+                    steps=self.steps, checkpoint_every=max(1, self.steps // 6),
                 )
             )  # fmt: skip
         accuracy: dict[str, Any] = read_json(home / RESULTS)["result"]["accuracy"]
@@ -188,15 +188,19 @@ class EncoderCell(Cell):
         basis = quasi_eigenvectors(space.generator, space.guide, space.prior, per_label=self.per_label, rng=rng())
         save_basis(home / "basis", basis)
         inverse = fit_inverse(
-            space.generator, space.prior, steps=self.inverse_steps, batch_size=self.batch_size, rng=rng(),
-            folder=home / "inverse", checkpoint_every=_every(self.inverse_steps), **given,
+            space.generator, space.prior,
+            InverseSettings(
+                steps=self.inverse_steps, batch_size=self.batch_size, checkpoint_every=_every(self.inverse_steps)
+            ),
+            rng=rng(), checkpoint=home / "inverse", **given,
         )  # fmt: skip
         save_inverse(home / "inverse", inverse)
         settings = TrainEncoderSettings(steps=self.steps, batch_size=self.batch_size, checkpoint_every=_every(self.steps))
         train, validation = space.images("train", self.images), space.images("validation", min(1000, self.images))
         encoder = fit_encoder(
-            space.generator, space.prior, train.x, y=train.y, classifier=space.guide, start=inverse,
-            validation=(validation.x, validation.y), rng=rng(), folder=home / "encoder", **given, **recipe(settings, basis),
+            space.generator, train.x, space.prior, settings, y=train.y, classifier=space.guide, start=inverse,
+            scores=label_scores(basis), augment=augmentation(settings), validation=(validation.x, validation.y), rng=rng(),
+            checkpoint=home / "encoder", **given,
         )  # fmt: skip
         save_inverse(home / "encoder", encoder)
         assert encoder.report.data is not None

@@ -21,17 +21,17 @@ from latentry.data.sources import load_dataset
 from latentry.holding import evaluated
 from latentry.models.conditional import ConditionalTraining
 from latentry.models.label_split import LabelSplit
-from latentry.models.label_split_weights import LabelSplitWeights
 from latentry.models.posteriors import normal_posterior
 from latentry.models.pretrained import load_network, save_network
 from latentry.models.saving import load_model
+from latentry.models.settings import LabelSplitWeights
 from latentry.networks import Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
 from latentry.priors import DiagonalNormal, NormalMixture
 from latentry.storage import read_json, write_json
 from latentry.tasks.runs import RESULTS
 from latentry.tasks.train_label_split import train_label_split
 from latentry.tasks.train_settings import TrainLabelSplitSettings
-from latentry.tasks.trainings import square_shape
+from latentry.training.batches import square_images
 from latentry.training.loop import train
 from latentry.training.settings import LoopSettings
 
@@ -193,13 +193,16 @@ class ModelCell(Cell):
         given: dict[str, Any] = {"flow_steps": self.flow_steps, **recipe, **jitter}
         return TrainLabelSplitSettings(
             out=out, seed=self.seed, device=device, json=True, data=self.data, label_dim=self.label_dim,
-            style_dim=self.style_dim, width=self.width, weights=LabelSplitWeights(**weights), lr=self.learning_rate,
-            betas=_BETAS, loop=self._loop, **given,
+            style_dim=self.style_dim, width=self.width, weights=LabelSplitWeights(**weights),
+            learning_rate=self.learning_rate, betas=_BETAS, **self._loop, **given,
         )  # fmt: skip
 
     @property
-    def _loop(self) -> LoopSettings:
-        return LoopSettings(self.steps, self.batch_size, "cosine", checkpoint_every=max(2, -(-self.steps // 3)))
+    def _loop(self) -> dict[str, Any]:
+        every = max(2, -(-self.steps // 3))
+        return {
+            "steps": self.steps, "batch_size": self.batch_size, "schedule": "cosine", "checkpoint_every": every
+        }  # fmt: skip
 
     @torch.random.fork_rng()
     def _train_conditional(self, home: Path, device: str) -> dict[str, Any]:
@@ -209,7 +212,7 @@ class ModelCell(Cell):
         model = self._conditional(data)
         accelerator = Accelerator(cpu=device == "cpu")
         done = train(
-            model, training, self._loop, home, seed=self.seed, accelerator=accelerator, identity=vars(self),
+            model, training, LoopSettings(**self._loop), home, seed=self.seed, accelerator=accelerator, identity=vars(self),
             progress=no_progress,
         )  # fmt: skip
         counts = torch.bincount(training.labels, minlength=training.num_classes)
@@ -221,7 +224,7 @@ class ModelCell(Cell):
     def _conditional(self, data: LabelledImages) -> ConditionalTraining:
         """Untrained networks; without labels z_u has the length of the whole code."""
         labelled, encodes, adversarial = CONDITIONAL[self.model]
-        side, channels = square_shape(data)
+        side, channels = square_images(data)
         k = data.num_classes if labelled else 0
         style_dim = self.style_dim if labelled else self.label_dim + self.style_dim
         encoder = Zheng2019Encoder(2 * style_dim, side, channels, self.width, num_classes=k) if encodes else None
@@ -233,6 +236,6 @@ class ModelCell(Cell):
             None if encoder is None else channels_last(encoder),
             None if discriminator is None else channels_last(discriminator),
             weights=LabelSplitWeights(**_WEIGHTS),
-            lr=self.learning_rate,
+            learning_rate=self.learning_rate,
             betas=_BETAS,
         )

@@ -17,9 +17,9 @@ from torch.nn.functional import one_hot
 from experiments.frame.cell import Cell, Place, Row, no_progress
 from latentry.data.toys import three_moons
 from latentry.models.conditional import ConditionalTraining
-from latentry.models.label_split import LabelSplitTraining
 from latentry.models.label_split_flow import EncodedData, settled
-from latentry.models.label_split_weights import LabelSplitWeights
+from latentry.models.label_split_training import LabelSplitTraining
+from latentry.models.settings import LabelSplitSettings, LabelSplitWeights
 from latentry.networks import Perceptron
 from latentry.priors import TrainedMixture
 from latentry.reports.figures import classes_figure
@@ -30,7 +30,7 @@ from latentry.training.settings import LoopSettings
 __all__ = ["MoonsCell"]
 
 _CLASSES, _HIDDEN, _NOISE, _BATCH = 3, (64, 64), 0.15, 128
-_ADAM: dict[str, Any] = {"lr": 1e-3, "betas": (0.5, 0.9)}
+_ADAM: dict[str, Any] = {"learning_rate": 1e-3, "betas": (0.5, 0.9)}
 _WEIGHTS = LabelSplitWeights(likelihood=0.01, pull=0.01, divergence=0.1, adversarial=0.1)
 
 
@@ -71,8 +71,10 @@ class MoonsCell(Cell):
         torch.manual_seed(self.seed)
         split_training = LabelSplitTraining(
             Perceptron(2, 4, _HIDDEN, 0.1), Perceptron(2, 4, _HIDDEN, 0.1), Perceptron(4, 2, _HIDDEN, 0.1),
-            TrainedMixture(_CLASSES, 2), Perceptron(2, _CLASSES, (64,), 0.1), 2, _OfPointsAndLabels(1),
-            weights=_WEIGHTS, least_deviation=_NOISE, sampled_styles="others", **_ADAM,
+            TrainedMixture(_CLASSES, 2), Perceptron(2, _CLASSES, (64,), 0.1), _OfPointsAndLabels(1),
+            LabelSplitSettings(
+                style_dim=2, weights=_WEIGHTS, least_deviation=_NOISE, sampled_styles="others", **_ADAM
+            ),
         )  # fmt: skip
         conditional = ConditionalTraining(
             Perceptron(_CLASSES + 2, 2, _HIDDEN, 0.1), 2, _CLASSES, _OfPointsAndLabels(4), _OfPointsAndLabels(1),

@@ -8,6 +8,7 @@ from . import operators as operators
 from . import priors as priors
 from . import regularizers as regularizers
 from . import results as results
+from . import settings as settings
 from . import solvers as solvers
 from .data.recovered import load_codes as load_codes
 from .data.sources import load_dataset as load_dataset
@@ -28,11 +29,15 @@ from .latent.recovery import recover_codes as recover_codes
 from .latent.regularizers import StatisticalDistance as StatisticalDistance
 from .latent.spectral import quasi_eigenvectors as quasi_eigenvectors
 from .models.classifier import Classifier as Classifier
+from .models.classifier import fit_classifier as fit_classifier
+from .models.gan import fit_gan as fit_gan
 from .models.generative import GenerativeModel as GenerativeModel
 from .models.label_split import LabelSplit as LabelSplit
+from .models.label_split_training import fit_label_split as fit_label_split
 from .models.saving import load_model as load_model
 from .models.saving import save_model as save_model
 from .models.semantic import SemanticModel as SemanticModel
+from .models.semantic_training import fit_semantic as fit_semantic
 from .priors.interpolation import interpolate as interpolate
 from .priors.mismatch import mismatch as mismatch
 

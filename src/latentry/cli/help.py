@@ -8,6 +8,8 @@ from typing import Any
 
 from jsonargparse import DefaultHelpFormatter
 
+from latentry.training.settings import BOOKKEEPING
+
 __all__ = ["FullHelp", "ShortHelp"]
 
 _METAVARS = {"int": "INT", "float": "NUMBER", "tuple": "LIST", "list": "LIST"}
@@ -35,17 +37,20 @@ class FullHelp(DefaultHelpFormatter):
 
 
 class ShortHelp(FullHelp):
-    """The first sentence on each setting; of settings within settings their defaults alone."""
+    """The first sentence on each setting; of settings within settings, and of bookkeeping, their defaults alone."""
 
     def __init__(self, prog: str, **options: Any) -> None:
         super().__init__(prog, **{"max_help_position": 30, **options})
 
     def add_arguments(self, actions: Iterable[argparse.Action]) -> None:
         actions = [action for action in actions if action.option_strings != ["--print_config"]]
-        if any("." in action.dest for action in actions):
-            self._add_item(self._told_together, [actions])
-        else:
-            super().add_arguments(actions)
+        brief = [
+            action for action in actions if "." in action.dest or action.dest in (*BOOKKEEPING, "precision", "schedule")
+        ]
+        if full := [action for action in actions if action not in brief]:
+            super().add_arguments(full)
+        if brief:
+            self._add_item(self._told_together, [brief])
 
     def _told_together(self, actions: Sequence[argparse.Action]) -> str:
         inner = [action for action in actions if action.default != argparse.SUPPRESS]  # all but the files of a whole group

@@ -68,7 +68,7 @@ VERBS: dict[str, Any] = {
 LATENTRY = Program(
     "latentry",
     "Latent spaces of generative models: priors, recovery of codes, directions, and their evaluation.",
-    "A setting comes from its default, the environment (LATENTRY_TRAIN__GAN__LOOP__STEPS=10 for --loop.steps of "
+    "A setting comes from its default, the environment (LATENTRY_TRAIN__GAN__STEPS=10 for --steps of "
     "`latentry train gan`), a file (--config) or its flag; the later beats the earlier.",
     VERBS,
     "latentry.tasks",

@@ -18,6 +18,7 @@ from torch.nn.functional import one_hot
 from latentry.data.images import LabelledImages
 from latentry.memory import check_memory
 from latentry.names import feature_index
+from latentry.storage import fingerprint
 
 __all__ = ["Absent", "FeaturedImages", "featured"]
 
@@ -44,6 +45,10 @@ class FeaturedImages:
     def __getitems__(self, positions: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Images and levels at these positions."""
         return self.images.images(positions), self.a[torch.as_tensor(positions, dtype=torch.int64)]
+
+    def fingerprint(self) -> str:
+        """Hash of images and levels."""
+        return fingerprint({"images": torch.tensor([*self.images.fingerprint().encode()]), "a": self.a})
 
     def without(self, levels: Mapping[str, int | float]) -> "FeaturedImages":
         """The images that have none of these levels: the first part of `parted`."""

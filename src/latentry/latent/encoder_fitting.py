@@ -1,13 +1,9 @@
 """What trainings of an encoder share, whether it learns from endless pairs (`inverse`) or from data (`encoding`).
 
-A network for the shape of the data, pairs of a code and what the generator makes of it, an optimiser that begins gently,
-and a folder for its checkpoints.
+A network for the shape of the data, pairs of a code and what the generator makes of it, and an optimiser that begins gently.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -24,7 +20,7 @@ from latentry.priors import files as prior_files
 from latentry.priors.frame import Standardization
 from latentry.priors.strangers import draw
 
-__all__ = ["Pairs", "code_error", "deviations", "encode", "encoder_for", "gentle_adam", "prior_record", "run_folder"]
+__all__ = ["Pairs", "code_error", "deviations", "encode", "encoder_for", "gentle_adam", "prior_record"]
 
 AT_ONCE = 256
 """Codes or data in memory at once where no gradient is asked for."""
@@ -71,16 +67,6 @@ class Pairs:
             return rng
         seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
         return torch.Generator(self.prior_device).manual_seed(seed)
-
-
-@contextmanager
-def run_folder(folder: str | Path | None) -> Iterator[Path]:
-    """The folder of a run, or one that goes when the block ends."""
-    if folder is not None:
-        yield Path(folder)
-        return
-    with TemporaryDirectory() as temporary:
-        yield Path(temporary)
 
 
 def prior_record(prior: SampledPrior) -> dict[str, Any] | None:

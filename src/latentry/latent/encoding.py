@@ -33,22 +33,21 @@ References: Toledo-Marin and Glazier, "Using deep LSD to build operators in GANs
 2023 (hinge, classifier and divergence with frozen G and C); Kingma and Welling, "Auto-encoding variational Bayes", 2014.
 """
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
+from torch.distributions import kl_divergence
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from latentry.answers import logits_of
-from latentry.display.progress import Progress, reported
-from latentry.holding import check_generator, evaluated, tried
+from latentry.display.progress import Progress
+from latentry.holding import check_generator, evaluated, tried, weights_like
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.encoder_fitting import (
     AT_ONCE,
@@ -59,26 +58,27 @@ from latentry.latent.encoder_fitting import (
     encoder_for,
     gentle_adam,
     prior_record,
-    run_folder,
 )
 from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.inverse import DataReport, Inverse, InverseReport
+from latentry.latent.settings import EncoderSettings, Reconstruction
 from latentry.networks import ConvolutionalEncoder, VectorEncoder
 from latentry.networks import files as network_files
 from latentry.numerics.batches import in_batches
 from latentry.numerics.data_range import check_range
 from latentry.numerics.inputs import checked
+from latentry.priors import DiagonalNormal, Normal
 from latentry.priors.frame import Standardization
 from latentry.priors.strangers import as_prior
 from latentry.storage import fingerprint
+from latentry.training.fitting import Randomness, training_run
 from latentry.training.history import History
-from latentry.training.loop import Update, train
-from latentry.training.settings import LoopSettings
+from latentry.training.loop import Update
+from latentry.training.settings import settings_identity
 
-__all__ = ["Reconstruction", "fit_encoder"]
+__all__ = ["fit_encoder"]
 
-Reconstruction = Literal["l2", "l1", "hinge"]
-
+_DEFAULTS = EncoderSettings()
 _TRIAL_CODES = 3
 _VALIDATION_CODES = 1024
 _VALIDATION_DATA = 1024
@@ -87,31 +87,23 @@ _LEAST_VARIANCE = 1e-6
 """Below this a batch counts as constant, so that the logarithm stays finite."""
 
 
-@checked(any_value=("x", "class_weight", "score_weight", "prior_weight", "learning_rate"))
+@checked(any_value=("x",))
 def fit_encoder(
     generator: Generator,
-    prior: SampledPrior,
     x: Shaped[Tensor, "n *s"],
+    prior: SampledPrior,
+    settings: EncoderSettings = _DEFAULTS,
     *,
     y: Shaped[Tensor, "m"] | None = None,
     classifier: Callable[[Tensor], Tensor] | None = None,
     scores: Callable[[Tensor], Tensor] | None = None,
     start: Inverse | None = None,
-    variational: bool = False,
-    difference: Reconstruction = "l2",
-    class_weight: float = 0.5,
-    score_weight: float = 0.5,
-    prior_weight: float = 0.02,
     augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
     validation: tuple[Tensor, Tensor | None] | None = None,
-    steps: int = 2500,
-    batch_size: int = 64,
-    width: int = 32,
-    learning_rate: float = 4e-3,
-    rng: torch.Generator | None = None,
-    folder: str | Path | None = None,
-    checkpoint_every: int = 250,
+    rng: Randomness = None,
     progress: Progress = True,
+    callback: Callable[[int, Inverse], None] | None = None,
+    checkpoint: str | Path | None = None,
 ) -> Inverse:
     """Train an encoder of data, with generator and classifier frozen.
 
@@ -119,128 +111,95 @@ def fit_encoder(
 
     Args:
         generator: Any differentiable, deterministic callable z -> x; modules behind it are held in eval mode meanwhile.
-        prior: Distribution of the codes.
         x: Training data, in the units of the generator's output.
-        y: Their labels; by default what the classifier takes them for.
+        prior: Distribution of the codes.
+        settings: Losses, length, width, rate.
+        y: Labels of the data; by default what the classifier takes them for.
         classifier: C, data to logits; without it the label of G(E(x)) has no say.
         scores: Codes to one logit for each row of a basis, the row of label l in place l, the complement after the labels:
             `lambda z: 4 * math.sqrt(d) * basis.coefficients(z)` gives coordinates in a basis of codes a sharpness of 4.
         start: Where to begin: an inverse of the same generator, whose width then counts; random weights by default.
-        variational: Whether each datum gets a distribution of its codes; else one code.
-        difference: Mean squared (`l2`) or absolute (`l1`) difference of elements, or the paper's `hinge`
-            for data in [-1, 1].
-        class_weight: Weight a of the classifier's cross entropy.
-        score_weight: Weight b of the scores' cross entropy.
-        prior_weight: Weight c of the divergence from the prior.
         augment: Data changed at random, such as shifted a little, as `augment(x, rng)`; the changed data are what is encoded
             and what is to come out. A resumed run knows a dataclass by its `repr`, and of others only that there is one.
         validation: Data held back and their labels (or None), for the report alone; else it is on training data.
-        steps: Optimiser iterations; the learning rate falls along a cosine over all of them.
-        batch_size: Data of one iteration.
-        width: Channels of the encoder's first hidden layer.
-        learning_rate: Full learning rate of Adam, reached after 50 iterations.
-        rng: Source of the seed of all random choices; torch's global one by default.
-        folder: Where to keep checkpoints; a run that was stopped goes on from the last one and ends as if it had not been.
-        checkpoint_every: Iterations between two checkpoints and validations.
-        progress: Called as `progress(done, total)` after each iteration; by default a bar is shown on a terminal.
+        rng, progress, callback, checkpoint: As for `fit_inverse`.
 
     Returns:
         An `Inverse` whose `report.data` tells how it does on data.
 
     Raises:
-        ValueError: A number is outside its range, labels lack a use, a source or a logit, the data do not fit the generator,
-            `start` is of another generator, the generator is stochastic, depends on its batch or has no gradient, or the
-            checkpoints belong to another run.
+        ValueError: Labels lack a use, a source or a logit, the data do not fit the generator, `start` is of another
+            generator, the generator is stochastic, depends on its batch or has no gradient, or the checkpoints belong to
+            another run.
         TrainingDivergedError: A loss or a weight became NaN or infinite.
-    """
-    from accelerate.accelerator import Accelerator
 
-    settings = LoopSettings(steps, batch_size, "cosine", checkpoint_every)
-    weights = _Weights(class_weight, score_weight, prior_weight)
-    _check_choices(batch_size, width, learning_rate, difference)
-    seed = int(torch.randint(2**31, (), generator=rng, device=rng.device if rng is not None else None))
+    Example:
+        >>> import torch, latentry as lt
+        >>> from latentry.latent.settings import EncoderSettings
+        >>> x, short = torch.randn(20, 3), EncoderSettings(steps=2, batch_size=8, width=1)
+        >>> encoder = lt.fit_encoder(lambda z: 2 * z, x, lt.priors.Normal(3), short, rng=0)
+        >>> encoder(x).shape
+        torch.Size([20, 3])
+    """
     scale = as_prior(prior).standardization()
     with (
         evaluated(generator, classifier, scores, augment, prior),
-        torch.random.fork_rng(),
-        run_folder(folder) as place,
-        reported(progress, "training an encoder") as tell,
+        training_run(settings, weights_like(generator, prior.sample(0)).device, rng, checkpoint) as run,
     ):
-        torch.manual_seed(seed)
         pairs = Pairs(generator, prior)
         check_generator(generator, pairs.for_generator(pairs.codes(_TRIAL_CODES, torch.Generator().manual_seed(0))))
         z, made = pairs.draw(_TRIAL_CODES, torch.Generator().manual_seed(0))
-        data = _labelled(x, y, classifier, scores, z, made, difference)
+        data = _labelled(x, y, classifier, scores, z, made, settings.difference)
         shown = data.first(_VALIDATION_DATA)
         if validation is not None:
-            shown = _labelled(*validation, classifier, scores, z, made, difference)
-        encoder = _encoder(tuple(made.shape[1:]), prior.latent_dim, variational, width, start, fingerprint_of(generator))
+            shown = _labelled(*validation, classifier, scores, z, made, settings.difference)
+        weights = fingerprint_of(generator)
+        encoder = _encoder(tuple(made.shape[1:]), prior.latent_dim, settings.variational, settings.width, start, weights)
         if start is None:
             encoder.calibrate(data.x)
-        accelerator = Accelerator(cpu=made.device.type == "cpu")
         fresh = pairs.draw(_VALIDATION_CODES, torch.Generator().manual_seed(1))
         outcome = _Outcome(pairs, scale, classifier, scores, prior.latent_dim)
+        history = History(run.folder / "course.json")
 
         def measure() -> DataReport:
             return outcome.report(encoder, shown, held_back=validation is not None)
 
-        def validate() -> dict[str, float | None]:
-            return {"code_error": code_error(encoder, scale, *fresh), **asdict(measure())}
+        def inverse(step: int) -> Inverse:
+            report = InverseReport(
+                code_error=code_error(encoder, scale, *fresh),
+                course=history.of("code_error"),
+                forwards=_VALIDATION_CODES + step * settings.batch_size + len(history.entries) * len(shown),
+                seconds=history.seconds(),
+                data=measure(),
+            )
+            shape = tuple(made.shape[1:])
+            return Inverse(encoder.eval(), prior, shape, weights, report, settings.variational)
 
-        course = History(place / "course.json", validate)
-        identity = {
-            "steps": steps,
-            "batch_size": batch_size,
-            "width": encoder.arguments["width"],
-            "learning_rate": learning_rate,
-            "variational": variational,
-            "difference": difference,
-            "class_weight": class_weight,
-            "score_weight": score_weight,
-            "prior_weight": prior_weight,
-            "latent_dim": prior.latent_dim,
-            "prior": prior_record(prior),
-            "generator": fingerprint_of(generator),
-            "classifier": None if classifier is None else _trace(classifier, made),
-            "scores": None if scores is None else _trace(scores, z.to(made)),
-            "start": None if start is None else fingerprint_of(start.encoder),
-            "augmented": repr(augment) if is_dataclass(augment) else augment is not None,
-            "data": data.fingerprint(),
-        }
-        train(
-            _Training(encoder, outcome, weights, difference, variational, augment, learning_rate),
+        def at_checkpoint(step: int) -> None:
+            history.note(step, lambda: {"code_error": code_error(encoder, scale, *fresh), **asdict(measure())})
+            if callback is not None:
+                callback(step, inverse(step))
+
+        run.train(
+            _Training(encoder, outcome, settings, augment),
             data,
             settings,
-            place,
-            seed=seed,
-            accelerator=accelerator,
-            identity=identity,
-            at_checkpoint=course.note,
-            progress=tell or (lambda done, total: None),
+            identity={
+                **settings_identity(settings, EncoderSettings),
+                "width": encoder.arguments["width"],
+                "latent_dim": prior.latent_dim,
+                "prior": prior_record(prior),
+                "generator": weights,
+                "classifier": None if classifier is None else _trace(classifier, made),
+                "scores": None if scores is None else _trace(scores, z.to(made)),
+                "start": None if start is None else fingerprint_of(start.encoder),
+                "augmented": repr(augment) if is_dataclass(augment) else augment is not None,
+                "data": data.fingerprint(),
+            },
+            at_checkpoint=at_checkpoint,
+            progress=progress,
         )
-        reached, error = measure(), code_error(encoder, scale, *fresh)
-    report = InverseReport(
-        code_error=error,
-        course=course.of("code_error"),
-        forwards=_VALIDATION_CODES + steps * batch_size + len(course.entries) * len(shown),
-        seconds=course.seconds(),
-        data=reached,
-    )
-    return Inverse(encoder.eval(), prior, tuple(made.shape[1:]), fingerprint_of(generator), report, variational)
-
-
-@dataclass(frozen=True)
-class _Weights:
-    """What the terms beside the reconstruction count."""
-
-    classes: float
-    scores: float
-    prior: float
-
-    def __post_init__(self) -> None:
-        weights = (self.classes, self.scores, self.prior)
-        if not all(0 <= weight < math.inf for weight in weights):
-            raise ValueError(f"expected finite weights >= 0 of classifier, scores and prior, got {weights}")
+        return inverse(settings.steps)
 
 
 class _LabelledData:
@@ -310,18 +269,13 @@ class _Training:
         self,
         encoder: nn.Module,
         outcome: _Outcome,
-        weights: _Weights,
-        difference: Reconstruction,
-        variational: bool,
+        settings: EncoderSettings,
         augment: Callable[[Tensor, torch.Generator], Tensor] | None,
-        learning_rate: float,
     ) -> None:
-        self.encoder, self.outcome, self.weights = encoder, outcome, weights
-        self.difference: Reconstruction = difference
-        self.variational, self.augment = variational, augment
+        self.encoder, self.outcome, self.settings, self.augment = encoder, outcome, settings, augment
         self.networks = {"encoder": encoder}
         self.averages: dict[str, AveragedModel] = {}
-        self.optimizers: dict[str, Optimizer] = {"encoder": gentle_adam(encoder, learning_rate)}
+        self.optimizers: dict[str, Optimizer] = {"encoder": gentle_adam(encoder, settings.learning_rate)}
 
     def step(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
         """One update on a batch of data and labels."""
@@ -329,27 +283,23 @@ class _Training:
         if self.augment is not None:
             x = self.augment(x, rng)
         units = self.encoder(x)
-        if self.variational:
+        if self.settings.variational:
             mean, raw = units.chunk(2, 1)
-            deviation = deviations(raw)
-            units = mean + deviation * torch.randn(mean.shape, generator=rng, device=rng.device).to(mean)
-            divergence = _divergence(mean, deviation.square())
-        else:
-            divergence = _divergence(units.mean(0), units.var(0).clamp(min=_LEAST_VARIANCE))
+            q = DiagonalNormal(mean, deviations(raw))
+            units = q.rsample(rng=rng)
+        else:  # all codes of the batch together
+            q = DiagonalNormal(units.mean(0), units.var(0).clamp(min=_LEAST_VARIANCE).sqrt())
+        divergence = kl_divergence(q, Normal(q.event_shape[0]).to(units)()).mean() / q.event_shape[0]
         x_hat, classes, scores = self.outcome(units)
-        losses = {"reconstruction": _difference(x_hat, x, self.difference), "prior": divergence}
-        total = losses["reconstruction"] + self.weights.prior * divergence
-        for name, logits, weight in (("class", classes, self.weights.classes), ("score", scores, self.weights.scores)):
+        losses = {"reconstruction": _difference(x_hat, x, self.settings.difference), "prior": divergence}
+        total = losses["reconstruction"] + self.settings.prior_weight * divergence
+        weights = {"class": self.settings.class_weight, "score": self.settings.score_weight}
+        for name, logits in (("class", classes), ("score", scores)):
             if logits is not None:
                 losses[name] = cross_entropy(logits, y)
-                total = total + weight * losses[name]
+                total = total + weights[name] * losses[name]
         update({"encoder": total})
         return losses
-
-
-def _divergence(mean: Tensor, variance: Tensor) -> Float[Tensor, ""]:
-    """Mean divergence KL(N(mean, variance) || N(0, 1)) of an element."""
-    return 0.5 * (mean.square() + variance - 1 - variance.log()).mean()
 
 
 def _difference(x_hat: Tensor, x: Tensor, kind: Reconstruction) -> Float[Tensor, ""]:
@@ -454,13 +404,3 @@ def _logits(function: Callable[[Tensor], Tensor], trial: Tensor, name: str) -> T
             f"expected {name} to give ({len(trial)}, k) logits for {len(trial)} rows, got {tuple(logits.shape)}; wrap it"
         )
     return logits
-
-
-def _check_choices(batch_size: int, width: int, learning_rate: float, difference: str) -> None:
-    if batch_size < 2 or width < 1 or not 0 < learning_rate < math.inf:
-        raise ValueError(
-            f"expected batch_size >= 2, width >= 1 and a finite learning_rate > 0, got {batch_size}, {width} and "
-            f"{learning_rate}"
-        )
-    if difference not in get_args(Reconstruction):
-        raise ValueError(f"expected one of {get_args(Reconstruction)} as difference, got {difference!r}")

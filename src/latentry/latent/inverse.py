@@ -23,7 +23,6 @@ of an optimisation).
 """
 
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,8 +35,8 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from latentry.display import Facts, Shown, Told, number, percent
-from latentry.display.progress import Progress, reported
-from latentry.holding import check_generator, evaluated, tried
+from latentry.display.progress import Progress
+from latentry.holding import check_generator, evaluated, tried, weights_like
 from latentry.interfaces import Generator, SampledPrior
 from latentry.latent.encoder_fitting import (
     Pairs,
@@ -47,9 +46,9 @@ from latentry.latent.encoder_fitting import (
     encoder_for,
     gentle_adam,
     prior_record,
-    run_folder,
 )
 from latentry.latent.fingerprints import fingerprint_of
+from latentry.latent.settings import InverseSettings
 from latentry.networks import channels_last
 from latentry.networks import files as network_files
 from latentry.numerics.inputs import checked
@@ -58,12 +57,14 @@ from latentry.priors import files as prior_files
 from latentry.priors.frame import Standardization
 from latentry.priors.strangers import as_prior
 from latentry.storage import read_json, read_tensors, write_json, write_tensors
+from latentry.training.fitting import Randomness, training_run
 from latentry.training.history import History
-from latentry.training.loop import Update, train
-from latentry.training.settings import LoopSettings
+from latentry.training.loop import Update
+from latentry.training.settings import settings_identity
 
 __all__ = ["DataReport", "Inverse", "InverseReport", "fit_inverse", "load_inverse", "save_inverse"]
 
+_DEFAULTS = InverseSettings()
 _TRIAL_CODES = 3
 _CALIBRATION_CODES = 1024
 _VALIDATION_CODES = 1024
@@ -196,21 +197,16 @@ class Inverse(Shown):
             raise ValueError(f"expected floating-point data, got {x.dtype}; scale images as the generator does")
 
 
-@checked(any_value=("learning_rate", "noise"))
 def fit_inverse(
     generator: Generator,
     prior: SampledPrior,
+    settings: InverseSettings = _DEFAULTS,
     *,
-    steps: int = 4000,
-    batch_size: int = 64,
-    width: int = 32,
-    learning_rate: float = 6e-3,
-    noise: float = 0.0,
     corrupt: Callable[[Tensor, torch.Generator], Tensor] | None = None,
-    rng: torch.Generator | None = None,
-    folder: str | Path | None = None,
-    checkpoint_every: int = 250,
+    rng: Randomness = None,
     progress: Progress = True,
+    callback: Callable[[int, Inverse], None] | None = None,
+    checkpoint: str | Path | None = None,
 ) -> Inverse:
     """Train an encoder on endless pairs (z, G(z)), so that recovery has a start near the code.
 
@@ -220,82 +216,73 @@ def fit_inverse(
         generator: Any differentiable, deterministic callable z -> x of images `(n, c, h, w)`, signals `(n, c, length)` or
             vectors `(n, m)`. The modules behind it are held in eval mode with frozen parameters meanwhile.
         prior: Distribution of the codes.
-        steps: Optimiser iterations; the learning rate falls along a cosine over all of them.
-        batch_size: Pairs of one iteration.
-        width: Channels of the encoder's first hidden layer.
-        learning_rate: Full learning rate of Adam, reached after 50 iterations.
-        noise: Standard deviation of normal noise on the data the encoder sees, in their units. 1/255 makes it fit for images
-            in [-1, 1] that went through 8 bits; at 0 it also reads what rounding destroys.
-        corrupt: What is done to the generator's data before that, `(x, rng)` to data of any one shape, as in
-            `latentry.data.corruptions`; the encoder then finds the codes of data corrupted like this. A run that is resumed
-            knows it by its `repr`.
-        rng: Source of the seed of all random choices; torch's global one by default.
-        folder: Where to keep checkpoints; a run that was stopped goes on from the last one and ends as if it had not been.
-        checkpoint_every: Iterations between two checkpoints and validations.
-        progress: Called as `progress(done, total)` after each iteration; by default a bar is shown on a terminal.
+        settings: Length, width, rate, noise.
+        corrupt: What is done to the generator's data before the encoder sees them, `(x, rng)` to data of any one shape, as
+            in `latentry.data.corruptions`; the encoder then finds the codes of data corrupted like this. A run that is
+            resumed knows it by its `repr`.
+        rng: Seed of all random choices, or the source that draws it; torch's default generator if None.
+        progress: Called as `progress(done, total)` after each iteration; by default a bar on a terminal.
+        callback: Called as `callback(step, inverse)` at each checkpoint.
+        checkpoint: Folder for checkpoints. A run that was stopped goes on from the last one and ends bit for bit as if it
+            had not been. None keeps nothing.
 
     Raises:
-        ValueError: A number is outside its range, the prior has no variance, the generator is stochastic, depends on its
-            batch, has no gradient or makes data of another kind, or the checkpoints belong to another run.
+        ValueError: The prior has no variance, the generator is stochastic, depends on its batch, has no gradient or makes
+            data of another kind, or the checkpoints belong to another run.
         TrainingDivergedError: A loss or a weight became NaN or infinite.
-    """
-    from accelerate.accelerator import Accelerator
 
-    settings = LoopSettings(steps, batch_size, "cosine", checkpoint_every)
-    if batch_size < 2 or width < 1 or not (learning_rate > 0 and 0 <= noise < math.inf):
-        raise ValueError(
-            "expected batch_size >= 2, width >= 1, learning_rate > 0 and a finite noise >= 0, "
-            f"got {batch_size}, {width}, {learning_rate} and {noise}"
-        )
-    seed = int(torch.randint(2**31, (), generator=rng, device=rng.device if rng is not None else None))
+    Example:
+        >>> import torch, latentry as lt
+        >>> from latentry.latent.settings import InverseSettings
+        >>> inverse = lt.fit_inverse(lambda z: 2 * z, lt.priors.Normal(3), InverseSettings(steps=2, width=1), rng=0)
+        >>> inverse(torch.zeros(5, 3)).shape
+        torch.Size([5, 3])
+    """
     scale = as_prior(prior).standardization()
     with (
         evaluated(generator, prior, corrupt),
-        torch.random.fork_rng(),
-        run_folder(folder) as place,
-        reported(progress, "training an inverse") as tell,
+        training_run(settings, weights_like(generator, prior.sample(0)).device, rng, checkpoint) as run,
     ):
-        torch.manual_seed(seed)
-        pairs = Pairs(generator, prior, noise, corrupt)
+        pairs = Pairs(generator, prior, settings.noise, corrupt)
         check_generator(generator, pairs.for_generator(pairs.codes(_TRIAL_CODES, torch.Generator().manual_seed(0))))
-        _, x = pairs.draw(_CALIBRATION_CODES, torch.Generator().manual_seed(seed))
-        encoder = encoder_for(tuple(x.shape[1:]), prior.latent_dim, width)
-        encoder.calibrate(x, noise)
+        _, x = pairs.draw(_CALIBRATION_CODES, torch.Generator().manual_seed(run.seed))
+        encoder = encoder_for(tuple(x.shape[1:]), prior.latent_dim, settings.width)
+        encoder.calibrate(x, settings.noise)
         weights = fingerprint_of(generator)
-        accelerator = Accelerator(cpu=x.device.type == "cpu")
         # the same after a resume, whatever the seed
         validation = pairs.draw(_VALIDATION_CODES, torch.Generator().manual_seed(1))
-        course = History(place / "course.json", lambda: {"code_error": code_error(encoder, scale, *validation)})
-        train(
-            _Training(encoder, pairs, scale, learning_rate),
-            _Turns(batch_size),
+        history = History(run.folder / "course.json")
+
+        def inverse(forwards: int) -> Inverse:
+            report = InverseReport(
+                code_error=code_error(encoder, scale, *validation),
+                course=history.of("code_error"),
+                forwards=_CALIBRATION_CODES + _VALIDATION_CODES + forwards,
+                seconds=history.seconds(),
+            )
+            return Inverse(encoder.eval(), prior, tuple(x.shape[1:]), weights, report)
+
+        def at_checkpoint(step: int) -> None:
+            history.note(step, lambda: {"code_error": code_error(encoder, scale, *validation)})
+            if callback is not None:
+                callback(step, inverse(step * settings.batch_size))
+
+        run.train(
+            _Training(encoder, pairs, scale, settings.learning_rate),
+            _Turns(settings.batch_size),
             settings,
-            place,
-            seed=seed,
-            accelerator=accelerator,
             identity={
-                "steps": steps,
-                "batch_size": batch_size,
-                "width": width,
-                "learning_rate": learning_rate,
-                "noise": noise,
+                **settings_identity(settings, InverseSettings),
                 "corrupt": repr(corrupt),
                 "latent_dim": prior.latent_dim,
                 "prior": prior_record(prior),
                 "data_shape": x.shape[1:],
                 "generator": weights,
             },
-            at_checkpoint=course.note,
-            progress=tell or (lambda done, total: None),
+            at_checkpoint=at_checkpoint,
+            progress=progress,
         )
-        reached = code_error(encoder, scale, *validation)
-    report = InverseReport(
-        code_error=reached,
-        course=course.of("code_error"),
-        forwards=_CALIBRATION_CODES + _VALIDATION_CODES + steps * batch_size,
-        seconds=course.seconds(),
-    )
-    return Inverse(encoder.eval(), prior, tuple(x.shape[1:]), weights, report)
+        return inverse(settings.steps * settings.batch_size)
 
 
 def save_inverse(folder: str | Path, inverse: Inverse) -> None:

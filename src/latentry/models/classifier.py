@@ -1,24 +1,41 @@
 """A classifier of images, trained with label smoothing and small random affine changes."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 
 from latentry.answers import logits_of
 from latentry.display import Facts, Told
+from latentry.display.progress import Progress
 from latentry.holding import evaluated
+from latentry.models.pretrained import load_network, save_network
+from latentry.models.settings import ClassifierSettings
+from latentry.networks import PlainClassifier, ResidualClassifier, channels_last
 from latentry.numerics.batches import in_batches
 from latentry.storage import fingerprint
 from latentry.training.averaging import averaged_copy, settle_batch_norm
+from latentry.training.batches import LabelledData, training_data
+from latentry.training.fitting import Fitted, Randomness, device_of, training_run
 from latentry.training.loop import Update
+from latentry.training.settings import settings_identity
 
-__all__ = ["Classifier", "ClassifierTraining", "jitter", "predict_labels"]
+__all__ = ["Classifier", "ClassifierTraining", "fit_classifier", "jitter", "predict_labels"]
+
+_DEFAULTS = ClassifierSettings()
+_SETTLED = 2000
+"""Training images that the batch statistics of the average are computed on."""
+_READ = 1000
+"""Images that are read at once."""
+_BEST = "best"
+"""Folder of the classifier that did best on validation."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -91,37 +108,24 @@ class ClassifierTraining:
 
     Args:
         network: Images to logits.
-        lr: Learning rate of AdamW.
-        weight_decay: Its weight decay.
-        label_smoothing: Share of each target spread over all classes.
-        degrees, scale, shift: Extent of `jitter`; zeros leave it out.
-        ema: Decay of the weights' moving average.
+        settings: Rates, smoothing, extent of `jitter` (zeros leave it out) and averaging; those of network and loop are not
+            looked at.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        *,
-        lr: float = 2e-3,
-        weight_decay: float = 1e-2,
-        label_smoothing: float = 0.05,
-        degrees: float = 12.0,
-        scale: float = 0.12,
-        shift: float = 0.08,
-        ema: float = 0.995,
-    ) -> None:
-        self.label_smoothing = label_smoothing
-        self.extent = {"degrees": degrees, "scale": scale, "shift": shift}
+    def __init__(self, network: nn.Module, settings: ClassifierSettings = _DEFAULTS) -> None:
+        self.settings = settings
+        self.extent = {"degrees": settings.degrees, "scale": settings.scale, "shift": settings.shift}
         self.networks = {"classifier": network}
-        self.averages = {"classifier": averaged_copy(network, ema)}
-        self.optimizers = {"classifier": AdamW(network.parameters(), lr=lr, weight_decay=weight_decay, fused=True)}
+        self.averages = {"classifier": averaged_copy(network, settings.ema)}
+        adam = AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+        self.optimizers: dict[str, Optimizer] = {"classifier": adam}
 
     def step(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
         """One update on jittered images."""
         x, y = batch
         if any(self.extent.values()):
             x = jitter(x, **self.extent, rng=rng)
-        loss = cross_entropy(self.networks["classifier"](x), y, label_smoothing=self.label_smoothing)
+        loss = cross_entropy(self.networks["classifier"](x), y, label_smoothing=self.settings.label_smoothing)
         update({"classifier": loss})
         return {"classifier": loss}
 
@@ -130,3 +134,84 @@ class ClassifierTraining:
         average = self.averages["classifier"].module
         settle_batch_norm(average, x.split(250))
         return average.eval()
+
+
+def fit_classifier(
+    x: Float[Tensor, "n c h w"] | LabelledData,
+    settings: ClassifierSettings = _DEFAULTS,
+    *,
+    y: Int[Tensor, "m"] | None = None,
+    validation: LabelledData | tuple[Tensor, Tensor] | None = None,
+    device: torch.device | str | None = None,
+    rng: Randomness = None,
+    progress: Progress = True,
+    callback: Callable[[int, Classifier], None] | None = None,
+    checkpoint: str | Path | None = None,
+) -> Fitted[Classifier]:
+    """Train a small image classifier; with validation data the checkpoint that does best on them is the model.
+
+    Args:
+        x: Images in [-1, 1]: a tensor, or data such as `lt.load_dataset` gives.
+        settings: Network, rates, augmentation, length.
+        y: Classes of a tensor of images, from 0 on.
+        validation: Images and classes that choose the checkpoint; without them it is the last one.
+        device, rng, progress, callback, checkpoint: As for `fit_gan`.
+
+    Returns:
+        The classifier. With validation data `reached` has its accuracy on them (`validation`) and its `step`.
+
+    Raises:
+        ValueError: There are fewer images than one batch, labels are missing, or the checkpoints belong to another run.
+        TrainingDivergedError: A loss or a weight became NaN or infinite.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> from latentry.models.settings import ClassifierSettings
+        >>> x, y = torch.rand(16, 1, 28, 28), torch.arange(16) % 2
+        >>> found = lt.fit_classifier(x, ClassifierSettings(steps=2, batch_size=8, width=2), y=y, rng=0)
+        >>> found.model.network(x).shape
+        torch.Size([16, 2])
+    """
+    data = training_data(x, y)
+    held_back = training_data(*validation) if isinstance(validation, tuple) else validation
+    channels = data.__getitems__([0])[0].shape[1]
+    with training_run(settings, device_of(data, device), rng, checkpoint) as run:
+        kind = PlainClassifier if settings.network == "plain" else ResidualClassifier
+        training = ClassifierTraining(channels_last(kind(data.num_classes, channels, settings.width)), settings)
+        best = run.folder / _BEST
+
+        def model() -> Classifier:
+            settled, _ = data.__getitems__(range(min(_SETTLED, len(data))))
+            return Classifier(training.averaged_classifier(settled.to(run.device)))
+
+        def at_checkpoint(step: int) -> None:
+            if held_back is None and callback is None:
+                return
+            found = model()
+            if held_back is not None:
+                accuracy = _accuracy(found.network, held_back)
+                if not best.exists() or accuracy > load_network(best).card["accuracy"]:
+                    save_network(best, found.network, None, {"step": step, "accuracy": accuracy})
+            if callback is not None:
+                callback(step, found)
+
+        identity = {**settings_identity(settings, ClassifierSettings), "data": data.fingerprint()}
+        if held_back is not None:
+            identity["validation"] = held_back.fingerprint()
+        done = run.train(training, data, settings, identity=identity, progress=progress, at_checkpoint=at_checkpoint)
+        run.accelerator.wait_for_everyone()  # the last validation is written by the first process
+        if held_back is None:
+            return Fitted(model(), {"classifier": done})
+        kept = load_network(best)
+        network = kept.network.to(run.device)
+        reached = {"step": float(kept.card["step"]), "validation": float(kept.card["accuracy"])}
+        return Fitted(Classifier(network), {"classifier": done}, reached)
+
+
+def _accuracy(network: nn.Module, data: LabelledData) -> float:
+    device = next(network.parameters()).device
+    right = 0
+    for start in range(0, len(data), _READ):
+        x, y = data.__getitems__(range(start, min(start + _READ, len(data))))
+        right += int((predict_labels(network, x.to(device))[0] == y.to(device)).sum())
+    return right / len(data)

@@ -30,8 +30,8 @@ from torch.optim import Adam
 
 from latentry.models.gan import discriminator_loss
 from latentry.models.label_split_losses import three_term_hinge
-from latentry.models.label_split_weights import LabelSplitWeights
 from latentry.models.posteriors import normal_posterior, standard_normal
+from latentry.models.settings import LabelSplitWeights
 from latentry.priors import NormalMixture
 from latentry.training.loop import Update
 
@@ -51,7 +51,7 @@ class ConditionalTraining:
         encoder: Data, and labels if there are any, to mean and log variance of z_u.
         discriminator: Data and labels to scores.
         weights: Of the losses; those of reconstruction, divergence and adversarial are used.
-        lr: Learning rate of Adam.
+        learning_rate: Learning rate of Adam.
         betas: Adam's decay rates.
 
     Raises:
@@ -67,7 +67,7 @@ class ConditionalTraining:
         discriminator: nn.Module | None = None,
         *,
         weights: LabelSplitWeights = LabelSplitWeights(),  # noqa: B008  # frozen
-        lr: float = 5e-4,
+        learning_rate: float = 5e-4,
         betas: tuple[float, float] = (0.0, 0.9),
     ) -> None:
         if encoder is None and discriminator is None:
@@ -79,7 +79,7 @@ class ConditionalTraining:
         self.networks: dict[str, nn.Module] = {name: part for name, part in parts.items() if part is not None}
         self.averages: dict[str, Any] = {}
         self.optimizers: dict[str, Any] = {
-            name: Adam(part.parameters(), lr=lr, betas=betas, fused=True) for name, part in self.networks.items()
+            name: Adam(part.parameters(), lr=learning_rate, betas=betas, fused=True) for name, part in self.networks.items()
         }
 
     def step(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:

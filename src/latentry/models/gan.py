@@ -16,7 +16,9 @@ squares generative adversarial networks", 2017; Mescheder, Geiger, Nowozin, "Whi
 converge?", 2018 (R1).
 """
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -25,21 +27,31 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 from torch.optim import Adam, Optimizer
 
+from latentry.display.progress import Progress
 from latentry.interfaces import SampledPrior
+from latentry.models.generative import GenerativeModel
+from latentry.models.settings import GANSettings
+from latentry.networks import DCGANDiscriminator, DCGANGenerator, channels_last
+from latentry.priors import Normal
 from latentry.training.averaging import averaged_copy, settle_batch_norm
+from latentry.training.batches import TrainingData, square_images, training_data
+from latentry.training.fitting import Fitted, Randomness, device_of, prior_identity, training_run
 from latentry.training.loop import Update
+from latentry.training.settings import settings_identity
 
 __all__ = [
     "GANTraining",
     "Objective",
     "discriminator_loss",
     "discriminator_losses",
+    "fit_gan",
     "generator_loss",
     "iterations",
     "r1_penalty",
 ]
 
 Objective = Literal["non-saturating", "hinge", "least-squares"]
+_DEFAULTS = GANSettings()
 
 
 def discriminator_loss(real: Float[Tensor, "n"], generated: Float[Tensor, "m"], objective: Objective) -> Float[Tensor, ""]:
@@ -107,55 +119,38 @@ class GANTraining:
         generator: Codes to data.
         discriminator: Data to one score each.
         prior: Distribution of the codes.
-        objective: Which losses.
-        r1: Weight gamma of the R1 penalty (gamma / 2 on the mean squared gradient norm); 0 leaves it out.
-        r1_every: Iterations between two penalties, each weighted by their number (lazy regularisation).
-        generator_lr, discriminator_lr: Learning rates of Adam.
-        betas: Adam's decay rates.
-        ema: Decay of the generator's moving average.
+        settings: Losses, penalty, rates and averaging; those of networks and loop are not looked at.
 
     Raises:
-        ValueError: A rate or a weight is outside its range.
+        ValueError: The decay of the average is outside its range.
     """
 
     def __init__(
-        self,
-        generator: nn.Module,
-        discriminator: nn.Module,
-        prior: SampledPrior,
-        *,
-        objective: Objective = "non-saturating",
-        r1: float = 0.0,
-        r1_every: int = 1,
-        generator_lr: float = 2e-4,
-        discriminator_lr: float = 2e-4,
-        betas: tuple[float, float] = (0.5, 0.99),
-        ema: float = 0.999,
+        self, generator: nn.Module, discriminator: nn.Module, prior: SampledPrior, settings: GANSettings = _DEFAULTS
     ) -> None:
-        if r1 < 0 or r1_every < 1:
-            raise ValueError(f"expected r1 >= 0 and r1_every >= 1, got {r1} and {r1_every}")
-        self.prior = prior
-        self.objective: Objective = objective
-        self.r1, self.r1_every = r1, r1_every
+        self.prior, self.settings = prior, settings
         self.networks = {"generator": generator, "discriminator": discriminator}
-        self.averages = {"generator": averaged_copy(generator, ema)}
-        self.optimizers = {
-            "generator": Adam(generator.parameters(), lr=generator_lr, betas=betas, fused=True),
-            "discriminator": Adam(discriminator.parameters(), lr=discriminator_lr, betas=betas, fused=True),
+        self.averages = {"generator": averaged_copy(generator, settings.ema)}
+        self.optimizers: dict[str, Optimizer] = {
+            name: Adam(network.parameters(), lr=rate, betas=settings.betas, fused=True)
+            for name, network, rate in (
+                ("generator", generator, settings.generator_learning_rate),
+                ("discriminator", discriminator, settings.discriminator_learning_rate),
+            )
         }
 
     def step(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
         """One update of the discriminator, then one of the generator on the same codes."""
-        generator, discriminator = self.networks["generator"], self.networks["discriminator"]
+        generator, discriminator, settings = self.networks["generator"], self.networks["discriminator"], self.settings
         x = batch[0]
         z = self.prior.sample(len(x), rng=rng).to(x)
         generated = generator(z)
 
-        penalised = self.r1 > 0 and iterations(self.optimizers["discriminator"]) % self.r1_every == 0
-        loss, penalty = discriminator_losses(discriminator, (x,), (generated,), self.objective, penalised=penalised)
-        update({"discriminator": loss + self.r1 / 2 * self.r1_every * penalty})
+        penalised = settings.r1 > 0 and iterations(self.optimizers["discriminator"]) % settings.r1_every == 0
+        loss, penalty = discriminator_losses(discriminator, (x,), (generated,), settings.objective, penalised=penalised)
+        update({"discriminator": loss + settings.r1 / 2 * settings.r1_every * penalty})
 
-        loss_of_generator = generator_loss(discriminator(generated), self.objective)
+        loss_of_generator = generator_loss(discriminator(generated), settings.objective)
         update({"generator": loss_of_generator})
         return {"discriminator": loss, "generator": loss_of_generator, "r1": penalty}
 
@@ -166,3 +161,70 @@ class GANTraining:
         batches = (self.prior.sample(256, rng=rng).to(device) for _ in range(max(1, codes // 256)))
         settle_batch_norm(average, batches)
         return average.eval()
+
+
+def fit_gan(
+    x: Float[Tensor, "n c h w"] | TrainingData,
+    prior: SampledPrior | None = None,
+    settings: GANSettings = _DEFAULTS,
+    *,
+    device: torch.device | str | None = None,
+    rng: Randomness = None,
+    progress: Progress = True,
+    callback: Callable[[int, GenerativeModel], None] | None = None,
+    checkpoint: str | Path | None = None,
+) -> Fitted[GenerativeModel]:
+    """Train a DCGAN; the moving average of its generator is the model.
+
+    Reference: Radford, Metz, Chintala, "Unsupervised representation learning with deep convolutional GANs", 2016.
+
+    Args:
+        x: Square images in [-1, 1] of 28, 32, 64 or 128 pixels: a tensor, or data such as `lt.load_dataset` gives.
+        prior: Distribution of the codes; N(0, I) of `settings.latent_dim` by default.
+        settings: Networks, losses, rates, length.
+        device: Where to train; by default where the data are.
+        rng: Seed of all random choices, or the source that draws it.
+        progress: Called as `progress(done, total)` after each iteration; by default a bar on a terminal.
+        callback: Called as `callback(step, model)` at each checkpoint.
+        checkpoint: Folder for checkpoints. A run that was stopped goes on from the last one and ends bit for bit as if it
+            had not been. None keeps nothing.
+
+    Returns:
+        The model, and its losses in `stages["gan"]`.
+
+    Raises:
+        ValueError: The images do not fit the networks, there are fewer than one batch, or the checkpoints belong to another
+            run.
+        TrainingDivergedError: A loss or a weight became NaN or infinite.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> from latentry.models.settings import GANSettings
+        >>> tiny = GANSettings(steps=2, batch_size=4, width=2, discriminator_width=2, latent_dim=3)
+        >>> found = lt.fit_gan(torch.zeros(8, 1, 28, 28), settings=tiny, rng=0)
+        >>> found.model.decode(found.model.prior.sample(5)).shape
+        torch.Size([5, 1, 28, 28])
+    """
+    data = training_data(x)
+    side, channels = square_images(data)
+    with training_run(settings, device_of(data, device), rng, checkpoint) as run:
+        prior = Normal(settings.latent_dim) if prior is None else prior
+        known = prior_identity(prior)
+        if isinstance(prior, nn.Module):
+            prior = copy.deepcopy(prior).to(run.device)
+        training = GANTraining(
+            channels_last(DCGANGenerator(prior.latent_dim, side, channels, settings.width)),
+            channels_last(DCGANDiscriminator(side, channels, settings.discriminator_width, settings.discriminator_norm)),
+            prior,
+            settings,
+        )
+
+        def model() -> GenerativeModel:
+            return GenerativeModel(training.averaged_generator(run.rng()), prior)
+
+        identity = {**settings_identity(settings, GANSettings), "data": data.fingerprint(), "prior": known}
+        done = run.train(
+            training, data, settings, identity=identity, progress=progress,
+            at_checkpoint=lambda step: callback(step, model()) if callback is not None else None,
+        )  # fmt: skip
+        return Fitted(model(), {"gan": done})

@@ -30,7 +30,7 @@ training); the decomposition: Hoffman and Johnson, "ELBO surgery", 2016.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from latentry.display.progress import Progress
 from latentry.models.label_split import LabelSplit
 from latentry.models.posteriors import Delta, Posterior, parameters, selected
 from latentry.networks import ConditionalFlow, FlowDecoder
@@ -78,14 +79,14 @@ class FlowTraining:
     Args:
         data: All posteriors of the training data, whose moments the flow takes as its own.
         displacement: Price of what z_s displaces, in nats per squared deviation, not negative.
-        lr: Learning rate of Adam.
+        learning_rate: Learning rate of Adam.
         sizes: Of `ConditionalFlow`.
 
     Raises:
         ValueError: The price is negative.
     """
 
-    def __init__(self, data: EncodedData, displacement: float = 0.03, lr: float = 3e-3, **sizes: Any) -> None:
+    def __init__(self, data: EncodedData, displacement: float = 0.03, learning_rate: float = 3e-3, **sizes: Any) -> None:
         if displacement < 0:
             raise ValueError(f"expected a price of displacements of 0 or more, got {displacement}")
         self.displacement = displacement
@@ -94,7 +95,7 @@ class FlowTraining:
         flow.standardise_(data.style.sample(rng=rng).cpu(), data.label.sample(rng=rng).cpu())
         self.networks: dict[str, nn.Module] = {"flow": flow}
         self.averages: dict[str, Any] = {}
-        self.optimizers: dict[str, Any] = {"flow": Adam(flow.parameters(), lr=lr, fused=True)}
+        self.optimizers: dict[str, Any] = {"flow": Adam(flow.parameters(), lr=learning_rate, fused=True)}
 
     def step(self, batch: tuple[Tensor, ...], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
         """One iteration: the mean negative log-likelihood of z_u given z_s, in nats, and what z_s displaces."""
@@ -117,7 +118,7 @@ def settled(
     seed: int,
     accelerator: Accelerator,
     identity: Mapping[str, Any],
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = True,
 ) -> LabelSplit:
     """A trained split behind a flow fitted to the posteriors of its training data, with its mixture fitted anew.
 

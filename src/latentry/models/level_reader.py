@@ -96,7 +96,7 @@ class LevelReaderTraining:
     Args:
         network: Images to as many logits as the heads have outputs.
         heads: Which logit is whose.
-        lr: Learning rate of AdamW.
+        learning_rate: Learning rate of AdamW.
         weight_decay: Its weight decay.
         label_smoothing: Share of each target spread over all levels.
         shift: Largest random shift of images, as a share of the side; nothing that could be a feature is changed.
@@ -108,7 +108,7 @@ class LevelReaderTraining:
         network: nn.Module,
         heads: LevelHeads,
         *,
-        lr: float = 2e-3,
+        learning_rate: float = 2e-3,
         weight_decay: float = 1e-2,
         label_smoothing: float = 0.02,
         shift: float = 0.05,
@@ -118,7 +118,7 @@ class LevelReaderTraining:
         self.networks: dict[str, nn.Module] = {"reader": network}
         self.averages = {"reader": averaged_copy(network, ema)}
         self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "reader": AdamW(network.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
+            "reader": AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
         }
 
     def step(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:

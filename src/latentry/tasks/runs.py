@@ -5,7 +5,7 @@ import functools
 import json
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
@@ -97,12 +97,20 @@ def command(verb: Callable[[Settings], dict[str, Any]]) -> Callable[[Settings], 
     @functools.wraps(verb)
     def run(settings: Settings) -> dict[str, Any]:
         _refuse_finished(settings)
-        with ExitStack() as claims:
-            token = _CLAIMS.set(claims)
-            try:
-                return verb(settings)
-            finally:
-                _CLAIMS.reset(token)
+        folder = out_folder(settings)
+        new = not folder.exists()
+        try:
+            with ExitStack() as claims:
+                token = _CLAIMS.set(claims)
+                try:
+                    return verb(settings)
+                finally:
+                    _CLAIMS.reset(token)
+        except Exception:
+            if new:
+                with suppress(OSError):  # it holds something
+                    folder.rmdir()
+            raise
 
     return run
 

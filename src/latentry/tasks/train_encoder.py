@@ -26,7 +26,7 @@ from latentry.tasks.runs import claim_folder, command, load_generator, pick_devi
 from latentry.tasks.train_settings import TrainEncoderSettings
 from latentry.tasks.trainings import check_enough
 
-__all__ = ["Jitter", "label_scores", "recipe", "train_encoder"]
+__all__ = ["Jitter", "augmentation", "label_scores", "train_encoder"]
 
 _SHARPNESS = 4.0
 """Factor on coordinates of a code in the basis that makes them logits."""
@@ -63,22 +63,9 @@ def label_scores(basis: QuasiEigenbasis) -> Callable[[Tensor], Tensor]:
     return lambda z: scale * basis.coefficients(z)
 
 
-def recipe(settings: TrainEncoderSettings, basis: QuasiEigenbasis | None) -> dict[str, Any]:
-    """Arguments of `fit_encoder` that settings and a basis stand for, whatever the networks and the data."""
-    return {
-        "scores": None if basis is None else label_scores(basis),
-        "variational": settings.variational,
-        "difference": settings.difference,
-        "class_weight": settings.class_weight,
-        "score_weight": settings.score_weight,
-        "prior_weight": settings.prior_weight,
-        "augment": Jitter(settings.degrees, settings.scale, settings.shift) if settings.jitter else None,
-        "steps": settings.steps,
-        "batch_size": settings.batch_size,
-        "width": settings.width,
-        "learning_rate": settings.learning_rate,
-        "checkpoint_every": settings.checkpoint_every,
-    }
+def augmentation(settings: TrainEncoderSettings) -> Jitter | None:
+    """How training images are moved at random, where they are."""
+    return Jitter(settings.degrees, settings.scale, settings.shift) if settings.jitter else None
 
 
 @command
@@ -96,7 +83,7 @@ def train_encoder(settings: TrainEncoderSettings) -> dict[str, Any]:
         reader = fitting(settings.classifier, made, "--classifier", device)
     basis = None if settings.basis is None else load_basis(settings.basis, generator)
     start = None if settings.inverse is None else load_inverse(settings.inverse, generator, prior)
-    arguments = recipe(settings, basis)
+    augment = augmentation(settings)
     data = load_dataset(settings.data, image_size=settings.image_size, channels=settings.channels)
     _check_format(data, channels, side)
     read = reader is not None or basis is not None
@@ -111,16 +98,18 @@ def train_encoder(settings: TrainEncoderSettings) -> dict[str, Any]:
     with progress_bar(quiet=settings.json) as track:
         encoder = fit_encoder(
             generator,
-            prior,
             x,
+            prior,
+            settings,
             y=y,
             classifier=None if reader is None else reader.network,
+            scores=None if basis is None else label_scores(basis),
             start=start,
+            augment=augment,
             validation=validation,
             rng=torch.Generator().manual_seed(settings.seed),
-            folder=folder,
             progress=track(f"training an encoder of {training.name}"),
-            **arguments,
+            checkpoint=folder,
         )
     shown = validation[0][:PAIRS].to(device)
     x_hat = there_and_back(generator, encoder, shown)

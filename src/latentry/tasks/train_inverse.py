@@ -28,15 +28,10 @@ def train_inverse(settings: TrainInverseSettings) -> dict[str, Any]:
         inverse = fit_inverse(
             generator,
             prior,
-            steps=settings.steps,
-            batch_size=settings.batch_size,
-            width=settings.width,
-            learning_rate=settings.learning_rate,
-            noise=settings.noise,
+            settings,
             rng=torch.Generator().manual_seed(settings.seed),
-            folder=folder,
-            checkpoint_every=settings.checkpoint_every,
             progress=track(f"training an encoder of {prior.latent_dim} latents"),
+            checkpoint=folder,
         )
     rng = torch.Generator().manual_seed(settings.seed)
     with evaluated(generator), torch.no_grad():

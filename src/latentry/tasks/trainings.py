@@ -1,21 +1,17 @@
 """What every training verb does: claim its folder, train with resumable checkpoints, close with a table."""
 
-import dataclasses
-import hashlib
-import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.accelerator import Accelerator
+from accelerate.state import PartialState
 
 from latentry.data import LabelledImages
 from latentry.names import printable
 from latentry.paths import user_path
-from latentry.priors import SavedPrior
-from latentry.priors import files as prior_files
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.figures import curves_figure
 from latentry.reports.page import Picture, write_page
@@ -23,38 +19,39 @@ from latentry.reports.tables import Table, print_table
 from latentry.storage import write_text
 from latentry.tasks.runs import claim_folder, out_folder, pick_device, record, settings_record
 from latentry.tasks.settings import CommonSettings
-from latentry.training.loop import Trained, train
-from latentry.training.settings import LoopSettings
+from latentry.training.loop import Trained
 
 __all__ = [
-    "accelerator_of",
     "check_classes",
     "check_enough",
     "claim_training",
     "finish_training",
-    "identity_of",
-    "loop_identity",
-    "losses_by_step",
+    "is_main_process",
     "model_card",
     "previews",
-    "run_identity",
-    "run_training",
-    "square_shape",
 ]
 
 _PARTS = ("index.html", "log.txt", "checkpoints", "previews", "model", "tensorboard", "history.json")
 
 
-def accelerator_of(settings: CommonSettings, loop: LoopSettings) -> Accelerator:
-    """Device, precision and processes of a training."""
+def is_main_process() -> bool:
+    """Whether this is the process that writes, of those of `accelerate launch`."""
+    return PartialState().is_main_process
+
+
+def claim_training(settings: CommonSettings, precision: str, *parts: str) -> tuple[torch.device, Path]:
+    """Device and folder of a training, the folder claimed by the main process.
+
+    Args:
+        settings: Of the verb.
+        precision: Mixed precision of the training.
+        parts: What the folder holds beside the usual.
+    """
     device = pick_device(settings.device)
-    return Accelerator(cpu=device.type == "cpu", mixed_precision=loop.precision)
-
-
-def claim_training(accelerator: Accelerator, settings: CommonSettings, *parts: str) -> Path:
-    """The folder for a training, claimed by the main process; `parts` are what it holds beside the usual."""
+    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
     with accelerator.main_process_first():
-        return claim_folder(settings, *_PARTS, *parts) if accelerator.is_main_process else out_folder(settings)
+        folder = claim_folder(settings, *_PARTS, *parts) if accelerator.is_main_process else out_folder(settings)
+    return device, folder
 
 
 def model_card(settings: CommonSettings, training: LabelledImages) -> dict[str, Any]:
@@ -79,18 +76,6 @@ def _without_folders(content: Any) -> Any:
         return {name: _without_folders(value) for name, value in content.items()}
     local = isinstance(content, str) and not content.startswith("hf:") and os.sep in content
     return user_path(content).name or content if local else content
-
-
-def square_shape(data: LabelledImages) -> tuple[int, int]:
-    """Side and channels of square images.
-
-    Raises:
-        ValueError: The images are not square.
-    """
-    channels, height, width = data.shape
-    if height != width:
-        raise ValueError(f"expected square images, got {height} x {width}; pass --image_size")
-    return height, channels
 
 
 def check_enough(data: LabelledImages, training: int, batch_size: int, *splits: str) -> None:
@@ -145,64 +130,13 @@ def _without(part: LabelledImages, names: Sequence[str]) -> str:
     return ", ".join(printable(names[label]) for label in (counts == 0).nonzero()[:, 0].tolist())
 
 
-def run_training(
-    model: Any,
-    data: LabelledImages,
-    settings: Any,
-    folder: Path,
-    accelerator: Accelerator,
-    at_checkpoint: Callable[[int], None],
-    identity: Mapping[str, Any],
-) -> Trained:
-    """The loop, from the last checkpoint if there is one."""
-    return train(
-        model,
-        data,
-        settings.loop,
-        folder,
-        seed=settings.seed,
-        accelerator=accelerator,
-        identity=identity,
-        at_checkpoint=at_checkpoint,
-    )
-
-
-def run_identity(settings: Any, card: Mapping[str, Any], *apart: str, **files: str) -> dict[str, Any]:
-    """The settings that decide the weights: a run may resume with more steps, another device or other bookkeeping.
-
-    Args:
-        settings: Of the verb, with a `loop`.
-        card: The model card, with the hash of the data: others under the same name are other data.
-        apart: Settings of what comes after, which this training does not know.
-        files: What is in other files that are named by settings, as `identity_of` tells it.
-    """
-    identity = settings_record(settings)
-    for name in ("device", *apart):
-        del identity[name]
-    return identity | {"loop": loop_identity(settings.loop), "data": card["data"]["fingerprint"], **files}
-
-
-def identity_of(prior: SavedPrior) -> str:
-    """What tells a prior from another that may lie in a file of the same name."""
-    return hashlib.sha256(json.dumps(prior_files.record(prior)).encode()).hexdigest()[:16]
-
-
-def loop_identity(loop: LoopSettings) -> dict[str, Any]:
-    """What of the course of a run decides its weights: its length too, where the rate falls towards its end."""
-    identity = dataclasses.asdict(loop)
-    passing = ("checkpoint_every", "checkpoint_seconds", "keep_checkpoints", "workers", "tensorboard")
-    for name in (*passing, "steps") if loop.schedule == "constant" else passing:
-        del identity[name]
-    return identity
-
-
 def finish_training(
     folder: Path,
     settings: CommonSettings,
     result: dict[str, Any],
     rows: tuple[tuple[str, str], ...],
     notes: Sequence[str],
-    stages: Mapping[str, tuple[Trained, LoopSettings]],
+    stages: Mapping[str, Trained],
     pictures: Sequence[Picture] = (),
 ) -> dict[str, Any]:
     """Record the result and close with a page and a table: what was made, how the losses fell, and where the model lies.
@@ -213,10 +147,10 @@ def finish_training(
         result: What is recorded.
         rows: What was reached, in words and numbers.
         notes: What to make of it.
-        stages: What each training of the verb did, and its loop's settings, by name.
+        stages: How each stage of the training went, by name.
         pictures: What opens the page.
     """
-    courses = {name: losses_by_step(done, loop) for name, (done, loop) in stages.items()}
+    courses = {name: done.losses_by_step for name, done in stages.items()}
     table = Table("Trained", ("what", "value"), rows)
     curves = curves_figure({name: course for name, course in courses.items() if course})
     caption = "Mean of each loss since the checkpoint before; the numbers are in log.txt."
@@ -233,15 +167,6 @@ def finish_training(
     console.print(f"The model: {folder / 'model'}")
     console.print(f"The page with pictures and losses: {folder / 'index.html'}")
     return content
-
-
-def losses_by_step(done: Trained, loop: LoopSettings) -> dict[str, list[tuple[int, float]]]:
-    """Steps and means of each loss, at the checkpoints that are multiples of `checkpoint_every` and the last one."""
-    return {
-        name: [(min((row + 1) * loop.checkpoint_every, done.steps), value) for row, value in enumerate(values)]
-        for name, values in done.losses.items()
-        if values
-    }
 
 
 def previews(folder: Path, title: str, caption: str = "", columns: Sequence[str] = ()) -> list[Picture]:

@@ -4,9 +4,22 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Int, Shaped
+from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-__all__ = ["BatchSource", "ShuffledBatches", "batch_loader"]
+from latentry.storage import fingerprint
+
+__all__ = [
+    "BatchSource",
+    "LabelledData",
+    "ShuffledBatches",
+    "TensorData",
+    "TrainingData",
+    "batch_loader",
+    "square_images",
+    "training_data",
+]
 
 
 @runtime_checkable
@@ -17,6 +30,96 @@ class BatchSource(Protocol):
 
     def __getitems__(self, indices: Sequence[int]) -> Any:
         """The batch of these items."""
+
+
+@runtime_checkable
+class TrainingData(BatchSource, Protocol):
+    """Data that a `fit_...` function learns from: batches `(x, y)`, and a hash that a resumed run knows them by."""
+
+    def fingerprint(self) -> str:
+        """Hash of all items."""
+
+
+@runtime_checkable
+class LabelledData(TrainingData, Protocol):
+    """Training data with one class each, such as `latentry.data.LabelledImages`."""
+
+    @property
+    def labels(self) -> Int[Tensor, "n"]:
+        """Class of each item, from 0 on."""
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+
+
+class TensorData:
+    """Tensors as training data.
+
+    Args:
+        x: Data `(n, *data_shape)`.
+        y: What comes with them, such as classes `(n,)` or levels `(n, k)`; zeros by default.
+
+    Raises:
+        ValueError: The tensors have different lengths.
+    """
+
+    def __init__(self, x: Shaped[Tensor, "n *s"], y: Shaped[Tensor, "m *k"] | None = None) -> None:
+        self.x = x
+        self.y = torch.zeros(len(x), dtype=torch.int64) if y is None else y
+        if len(self.y) != len(x):
+            raise ValueError(f"expected labels for each of {len(x)} data, got {len(self.y)}; pass as many")
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        rows = torch.as_tensor(list(indices), dtype=torch.int64)
+        return self.x[rows.to(self.x.device)], self.y[rows.to(self.y.device)]
+
+    @property
+    def labels(self) -> Int[Tensor, "n"]:
+        """Class of each datum, on the CPU."""
+        return self.y.cpu().long()
+
+    @property
+    def num_classes(self) -> int:
+        """Classes from 0 to the largest label."""
+        return int(self.y.max()) + 1
+
+    def fingerprint(self) -> str:
+        """Hash of all values."""
+        return fingerprint({"x": self.x, "y": self.y})
+
+
+def training_data(x: Any, y: Shaped[Tensor, "m *k"] | None = None) -> Any:
+    """Data to learn from: tensors, or what hands out batches itself, such as labelled images.
+
+    Raises:
+        ValueError: It is neither, or there are labels beside data that bring their own.
+    """
+    if isinstance(x, Tensor):
+        return TensorData(x.float(), y)
+    if not isinstance(x, TrainingData):
+        raise ValueError(
+            "expected a tensor, or data with `__len__`, `__getitems__` and `fingerprint` such as `lt.load_dataset` gives, "
+            f"got {type(x).__name__}"
+        )
+    if y is not None:
+        raise ValueError(f"expected labels along with a tensor, got them beside {type(x).__name__}, which brings its own")
+    return x
+
+
+def square_images(data: BatchSource) -> tuple[int, int]:
+    """Side and channels of data that are square images.
+
+    Raises:
+        ValueError: They are none.
+    """
+    shape = tuple(data.__getitems__([0])[0].shape[1:])
+    if len(shape) != 3 or shape[1] != shape[2]:
+        raise ValueError(f"expected square images (n, channels, side, side), got data of shape {shape}; resize them")
+    return shape[1], shape[0]
 
 
 class ShuffledBatches(Sampler[list[int]]):

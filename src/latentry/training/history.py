@@ -16,25 +16,29 @@ class History:
 
     Args:
         path: The file, beside the folder `checkpoints`; what it holds is of this run only if there are any.
-        measure: Named figures of the model as it is, as JSON holds them.
 
     Raises:
         ValueError: The file holds something else.
     """
 
-    def __init__(self, path: Path, measure: Callable[[], Mapping[str, Any]]) -> None:
-        self.path, self.measure = path, measure
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.entries: list[dict[str, Any]] = []
         if path.exists() and saved_checkpoints(path.parent / "checkpoints"):
             self.entries = _checked(read_json(path), path)
         self.before: float = self.entries[-1]["seconds"] if self.entries else 0.0
         self.began = time.perf_counter()
 
-    def note(self, step: int) -> None:
-        """Measure after `step` iterations, unless that is known from before a stop."""
+    def note(self, step: int, measure: Callable[[], Mapping[str, Any]]) -> None:
+        """Measure after `step` iterations, unless that is known from before a stop.
+
+        Args:
+            step: Iterations so far.
+            measure: Named figures of the model as it is, as JSON holds them.
+        """
         self.entries = [entry for entry in self.entries if entry["step"] <= step]
         if not self.entries or self.entries[-1]["step"] < step:
-            self.entries.append({"step": step, **self.measure(), "seconds": self.seconds()})
+            self.entries.append({"step": step, **measure(), "seconds": self.seconds()})
             write_json(self.path, self.entries)
 
     @property

@@ -10,6 +10,7 @@ several times per backward pass and penalties differentiate twice, and hooks all
 
 import json
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -21,11 +22,13 @@ import torch
 from accelerate.accelerator import Accelerator
 from accelerate.utils.operations import broadcast
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
+from latentry.display.progress import Progress
 from latentry.storage import held_folder, remove_leftovers
 from latentry.training.batches import BatchSource, ShuffledBatches, batch_loader
 from latentry.training.checkpoints import (
@@ -73,6 +76,22 @@ class Trained:
     """Iteration at which this call began; 0 for a fresh run."""
     losses: dict[str, list[float]]
     """Mean of each loss between two checkpoints."""
+    checkpoint_every: int = 1
+    """Iterations between two checkpoints."""
+
+    @property
+    def last_losses(self) -> dict[str, float]:
+        """Mean of each loss before the last checkpoint."""
+        return {name: values[-1] for name, values in self.losses.items() if values}
+
+    @property
+    def losses_by_step(self) -> dict[str, list[tuple[int, float]]]:
+        """Iterations and means of each loss."""
+        return {
+            name: [(min((row + 1) * self.checkpoint_every, self.steps), value) for row, value in enumerate(values)]
+            for name, values in self.losses.items()
+            if values
+        }
 
 
 def train(
@@ -85,7 +104,7 @@ def train(
     accelerator: Accelerator,
     identity: Mapping[str, Any],
     at_checkpoint: Callable[[int], None] = lambda step: None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = True,
 ) -> Trained:
     """Train `model` for `settings.steps` iterations, from the last whole checkpoint under `folder` if there is one.
 
@@ -104,7 +123,8 @@ def train(
         at_checkpoint: Called every `settings.checkpoint_every` steps and at the end, after the checkpoint, on the main
             process with the step, to validate and draw pictures; again for the checkpoint that a run goes on from, since it
             may have been killed in between.
-        progress: Called as `progress(done, total)` after each iteration, in place of the bar on standard error.
+        progress: Called as `progress(done, total)` after each iteration; True for a bar with the losses on a terminal, False
+            or None for silence.
 
     Raises:
         TrainingDivergedError: A loss or a weight became NaN or infinite.
@@ -131,7 +151,7 @@ def _train(
     accelerator: Accelerator,
     identity: Mapping[str, Any],
     at_checkpoint: Callable[[int], None],
-    progress: Callable[[int, int], None] | None,
+    progress: Progress,
 ) -> Trained:
     """`train` in a folder of its own; the stack closes what it opens."""
     device = accelerator.device
@@ -160,7 +180,7 @@ def _train(
         len(data), settings.batch_size, seed, start, accelerator.process_index, accelerator.num_processes
     )
     update = optimizer_update(model.optimizers, _over_processes(accelerator))
-    bar = stack.enter_context(_progress(accelerator.is_main_process and progress is None))
+    bar = stack.enter_context(_bar(accelerator.is_main_process and progress is True))
     task = bar.add_task("training", total=settings.steps, completed=start, losses="")
     log = _tensorboard(checkpoints.parent, stack) if settings.tensorboard and accelerator.is_main_process else None
     loader: Iterator[Any] = iter(batch_loader(data, batches, settings.workers))
@@ -181,7 +201,7 @@ def _train(
         course.step = step
         course.add(shown)
         bar.update(task, advance=1)
-        if progress is not None:
+        if callable(progress):
             progress(step, settings.steps)
 
         observed = step % settings.checkpoint_every == 0 or step == settings.steps
@@ -202,7 +222,7 @@ def _train(
             if observed:
                 _observe(at_checkpoint, step, accelerator)
             saved_at = time.monotonic()
-    return Trained(steps=settings.steps, resumed_from=start, losses=course.losses)
+    return Trained(settings.steps, start, course.losses, settings.checkpoint_every)
 
 
 class _NotFiniteError(ArithmeticError):
@@ -289,8 +309,8 @@ def _advice(what: str, step: int, checkpoints: list[Path]) -> str:
     )
 
 
-def _progress(shown: bool) -> Progress:
-    return Progress(
+def _bar(shown: bool) -> Bar:
+    return Bar(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -298,7 +318,7 @@ def _progress(shown: bool) -> Progress:
         TimeRemainingColumn(),
         TextColumn("{task.fields[losses]}"),
         console=Console(stderr=True),
-        disable=not shown,
+        disable=not (shown and sys.stderr is not None and sys.stderr.isatty()),
     )
 
 
@@ -306,5 +326,7 @@ def _tensorboard(folder: Path, stack: ExitStack) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise ValueError("--loop.tensorboard needs the package tensorboard; pip install latentry[tensorboard]") from None
+        raise ValueError(
+            "expected the package tensorboard to write losses for it; pip install latentry[tensorboard]"
+        ) from None
     return stack.enter_context(SummaryWriter(str(folder / "tensorboard")))

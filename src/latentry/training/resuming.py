@@ -154,7 +154,7 @@ def restore(
         if changed:
             raise _OtherRunError(
                 f"{path} belongs to a run with other settings ({', '.join(changed)}); restore them to go on, choose another "
-                "folder (--out), or remove this one to begin anew, since --force replaces finished results alone"
+                "folder, or remove this one to begin anew"
             )
         if processes != accelerator.num_processes:
             raise _OtherRunError(
@@ -163,8 +163,8 @@ def restore(
             )
         if step > steps:
             raise _OtherRunError(
-                f"{path} has {step} steps behind it, more than the {steps} that are asked for; pass {step} steps or more to "
-                "go on from there, or choose another folder (--out)"
+                f"{path} has {step} steps behind it, more than the {steps} of the settings; set {step} steps or more to go "
+                "on from there, or choose another folder"
             )
         _load(model, rng, tensors, content, read_tensors(path / f"random-{accelerator.process_index}.safetensors"))
         sums = {name: tensors[f"sum/{name}"].to(accelerator.device) for name in content["summed"]}
@@ -173,7 +173,7 @@ def restore(
         raise
     except (AttributeError, IndexError, KeyError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path} does not fit this training ({error}); it may be of another version: choose another folder (--out), or "
+            f"{path} does not fit this training ({error}); it may be of another version: choose another folder, or "
             "remove this one to begin anew"
         ) from None
 

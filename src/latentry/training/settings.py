@@ -1,11 +1,16 @@
 """How long and how a training runs, whatever is trained."""
 
+import dataclasses
+import json
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from latentry.ranges import check_number, check_numbers
 
-__all__ = ["LoopSettings"]
+__all__ = ["BOOKKEEPING", "LoopSettings", "settings_identity"]
+
+BOOKKEEPING = ("checkpoint_every", "checkpoint_seconds", "keep_checkpoints", "workers", "tensorboard")
+"""Settings that no weight depends on."""
 
 
 @dataclass(frozen=True)
@@ -39,3 +44,18 @@ class LoopSettings:
         check_number("keep_checkpoints", self.keep_checkpoints, 2)
         check_number("checkpoint_seconds", self.checkpoint_seconds, 0)
         check_number("workers", self.workers, 0)
+
+
+def settings_identity(settings: LoopSettings, kind: type[LoopSettings]) -> dict[str, Any]:
+    """The settings that decide the weights, as JSON: a run may resume with more steps or other bookkeeping.
+
+    Args:
+        settings: Of the run; more than those of its kind are left out.
+        kind: Class of the settings that the training takes.
+    """
+    identity = {field.name: getattr(settings, field.name) for field in dataclasses.fields(kind)}
+    passing = (*BOOKKEEPING, "steps") if settings.schedule == "constant" else BOOKKEEPING  # else the rate depends on it
+    content: dict[str, Any] = json.loads(
+        json.dumps({name: value for name, value in identity.items() if name not in passing}, default=dataclasses.asdict)
+    )
+    return content

@@ -1,0 +1,24 @@
+"""How long and how each model is trained; nothing here imports torch."""
+
+from latentry.latent.settings import EncoderSettings, InverseSettings
+from latentry.models.settings import (
+    ClassifierSettings,
+    GANSettings,
+    LabelSplitSettings,
+    LabelSplitWeights,
+    SemanticGANSettings,
+    SemanticSettings,
+    SemanticVAESettings,
+)
+
+__all__ = [
+    "ClassifierSettings",
+    "EncoderSettings",
+    "GANSettings",
+    "InverseSettings",
+    "LabelSplitSettings",
+    "LabelSplitWeights",
+    "SemanticGANSettings",
+    "SemanticSettings",
+    "SemanticVAESettings",
+]
