@@ -24,6 +24,7 @@ from latentry.holding import evaluated
 from latentry.models.classifier import Classifier
 from latentry.models.saving import load_model
 from latentry.networks import DCGANGenerator, channels_last
+from latentry.numerics.batches import in_batches
 from latentry.priors import (
     GammaRadius,
     LogUniformRadius,
@@ -175,7 +176,7 @@ class PriorCell(Cell):
         rng = torch.Generator().manual_seed(self.seed)
         with evaluated(generator), torch.no_grad():
             write_png(place.picture(self.name), _samples_and_lines(make, prior))
-            generated = torch.cat([make(z) for z in prior.sample(self.count, rng=rng).split(500)])
+            generated = in_batches(make, prior.sample(self.count, rng=rng), size=500)
         points = evaluate_paths(make, prior, training, rules=RULES, t=self.t, metric=metric, n=self.count, rng=rng)
         return {
             "generator": mark,

@@ -33,6 +33,7 @@ from latentry.models.pretrained import load_network, save_network
 from latentry.models.saving import load_model, save_model
 from latentry.models.settings import GANSettings
 from latentry.networks import Cho2020Discriminator, Cho2020Generator, DCGANDiscriminator, DCGANGenerator, channels_last
+from latentry.numerics.batches import in_batches
 from latentry.priors import IIDPrior, UnlabelledPrior
 from latentry.reports.pictures import grid as sheet
 from latentry.reports.pictures import write_png
@@ -136,7 +137,7 @@ class LeastSquaresGANCell(Cell):
         held_out = data.split("held-out").images().to(device)
         z = prior.sample(len(held_out), rng=rng.manual_seed(self.seed))
         with evaluated(generator), torch.no_grad():
-            samples = torch.cat([generator(part) for part in z.split(500)])
+            samples = in_batches(generator, z, size=500)
         extractor = ClassifierExtractor(load_model(self.classifier, Classifier).network.to(device))
         report = evaluate_samples(
             samples, held_out, extractor, max_rows=2000, halves=2, rng=torch.Generator().manual_seed(0)

@@ -26,7 +26,7 @@ from latentry.data.image_filters import (
     deconvolution_filters,
     inpainting_filter,
 )
-from latentry.interfaces import Generator, SampledPrior
+from latentry.interfaces import Generator, Prior
 from latentry.latent.measurements import Blur
 from latentry.latent.posterior_mode import nearest_samples, posterior_mode
 from latentry.latent.quasi_eigenbasis import QuasiEigenbasis
@@ -102,7 +102,7 @@ def filters_for(corruption: Corruption, side: int) -> tuple[ImageFilter, ...]:
 def recoveries_for(
     corruption: Corruption,
     generator: Generator,
-    prior: SampledPrior,
+    prior: Prior,
     encoder: Callable[[Tensor], Tensor],
     *,
     samples: int = 20_000,

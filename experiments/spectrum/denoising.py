@@ -29,6 +29,7 @@ from latentry.evaluation.estimates import mean_estimate
 from latentry.evaluation.proportions import Share, share
 from latentry.holding import evaluated
 from latentry.interfaces import Generator
+from latentry.numerics.batches import in_batches
 from latentry.numerics.interval import Interval
 
 __all__ = ["DenoisingReport", "DenoisingRow", "Kind", "LabelledBatch", "Target", "compare_denoisers"]
@@ -249,7 +250,7 @@ def _families(
     def decoded(apply: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         def images(codes: Tensor) -> Tensor:
             with evaluated(generator), torch.no_grad():
-                return torch.cat([generator(z) for z in apply(codes).split(_AT_ONCE)])
+                return in_batches(generator, apply(codes), size=_AT_ONCE)
 
         return images
 
@@ -277,4 +278,4 @@ def _scores(x_hat: Tensor, clean: LabelledBatch, guide: Logits) -> tuple[float, 
 
 def _labels(x: Tensor, classifier: Logits) -> Int[Tensor, "n"]:
     with evaluated(classifier), torch.no_grad():
-        return torch.cat([classifier(part).argmax(1) for part in x.split(_AT_ONCE)])
+        return in_batches(lambda part: classifier(part).argmax(1), x, size=_AT_ONCE)

@@ -29,6 +29,7 @@ from latentry.models.classifier import Classifier
 from latentry.models.generative import GenerativeModel
 from latentry.models.saving import load_model
 from latentry.networks import DCGANGenerator, channels_last
+from latentry.numerics.batches import in_batches
 from latentry.priors import Normal
 from latentry.reports.pictures import write_sheet
 from latentry.storage import read_json
@@ -262,7 +263,7 @@ def evaluation_classifier(name: str, place: Place) -> nn.Module:
 def read_labels(classifier: nn.Module, x: Tensor) -> Tensor:
     """The likeliest label of each image, on the CPU."""
     with evaluated(classifier), torch.no_grad():
-        return torch.cat([classifier(part).argmax(1) for part in x.split(_AT_ONCE)]).cpu()
+        return in_batches(lambda part: classifier(part).argmax(1), x, size=_AT_ONCE).cpu()
 
 
 def _every(steps: int) -> int:

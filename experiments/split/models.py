@@ -26,6 +26,7 @@ from latentry.models.pretrained import load_network, save_network
 from latentry.models.saving import load_model
 from latentry.models.settings import LabelSplitWeights
 from latentry.networks import Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
+from latentry.numerics.batches import in_batches
 from latentry.priors import DiagonalNormal, NormalMixture
 from latentry.storage import read_json, write_json
 from latentry.tasks.runs import RESULTS
@@ -100,7 +101,7 @@ class Model:
     def decode(self, z: Tensor) -> Tensor:
         """Data of codes."""
         with evaluated(self.decoder), torch.no_grad():
-            return torch.cat([self.decoder(part) for part in z.split(_AT_ONCE)])
+            return in_batches(self.decoder, z, size=_AT_ONCE)
 
     def posterior_mean(self, x: Tensor, y: Tensor) -> Tensor:
         """Posterior means of codes; conditional models are given the labels."""

@@ -33,6 +33,7 @@ from latentry.evaluation.samples import evaluate_samples
 from latentry.evaluation.strokes import stroke_correlations
 from latentry.models.classifier import Classifier, predict_labels
 from latentry.models.saving import load_model
+from latentry.numerics.batches import in_batches
 from latentry.priors import Normal
 from latentry.reports.figures import classes_figure
 from latentry.reports.pictures import write_sheet
@@ -166,7 +167,7 @@ class _Scoring:
 
     def _spread_within(self, x: Tensor, y: Tensor) -> float:
         """Total variance of features within classes, a mean over classes."""
-        features = torch.cat([self.extractor.extract(part).features for part in x.split(_AT_ONCE)])
+        features = in_batches(lambda part: self.extractor.extract(part).features, x, size=_AT_ONCE)
         groups = [features[y == label] for label in y.unique()]
         return torch.stack([group.var(0).sum() for group in groups if len(group) > 1]).mean().item()
 

@@ -2,7 +2,7 @@
 
 A **generator** is any differentiable callable that maps codes `(n, d)` to data `(n, *data_shape)`, each row on its own:
 a module, a bound method, a lambda. A **feature extractor** is any callable from data to features `(n, k)`. A **prior** is
-anything with codes to draw (`SampledPrior`). What else it may have is one of the three protocols below that;
+anything with codes to draw (`Prior`). What else it may have is one of the three protocols below that;
 `latentry.priors.as_prior` makes a full prior of it (`latentry.priors.description`).
 
 **Random numbers.** A function that draws takes `rng`, a `torch.Generator`. `None` means torch's default generator, in all
@@ -21,11 +21,11 @@ from latentry.numerics.univariate import UnivariateDistribution
 __all__ = [
     "FeatureExtractor",
     "Generator",
-    "LatentModel",
     "IndependentPrior",
     "LabelledPrior",
+    "LatentModel",
+    "Prior",
     "PushforwardPrior",
-    "SampledPrior",
 ]
 
 
@@ -70,7 +70,7 @@ class FeatureExtractor(Protocol):
 
 
 @runtime_checkable
-class SampledPrior(Protocol):
+class Prior(Protocol):
     """p(z) of any kind: what recovery without a regularizer needs."""
 
     latent_dim: int
@@ -80,7 +80,7 @@ class SampledPrior(Protocol):
 
 
 @runtime_checkable
-class IndependentPrior(SampledPrior, Protocol):
+class IndependentPrior(Prior, Protocol):
     """p(z) with independent coordinates of one distribution, as regularizers and goodness of fit need it."""
 
     @property
@@ -92,7 +92,7 @@ class IndependentPrior(SampledPrior, Protocol):
 
 
 @runtime_checkable
-class PushforwardPrior(SampledPrior, Protocol):
+class PushforwardPrior(Prior, Protocol):
     """p(z) that a differentiable bijection carries to N(0, I), whatever the dependence of its own coordinates.
 
     In normal coordinates it is a prior with independent coordinates of one distribution; regularizers and goodness of fit

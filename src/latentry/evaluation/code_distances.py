@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentry.evaluation.coordinates import Coordinates, coordinates_of_prior
-from latentry.interfaces import SampledPrior
+from latentry.interfaces import Prior
 from latentry.numerics.goodness_of_fit import (
     ad_p_value,
     ad_statistic,
@@ -47,7 +47,7 @@ class Distance:
 
 
 @checked()
-def code_distances(z: Float[Tensor, "n d"], prior: SampledPrior) -> dict[str, Distance]:
+def code_distances(z: Float[Tensor, "n d"], prior: Prior) -> dict[str, Distance]:
     """Kolmogorov-Smirnov ("KS"), Cramer-von Mises ("CvM") and Anderson-Darling ("AD") distance of each code to its prior.
 
     These tests alone, for codes in great numbers: in pieces that stay in the processor's cache, and so in constant memory

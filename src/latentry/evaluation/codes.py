@@ -50,7 +50,7 @@ from latentry.evaluation.code_distances import FEWEST_VALUES, Distance, accurate
 from latentry.evaluation.coordinates import Coordinates, Lengths, coordinates, lengths
 from latentry.evaluation.fit_report import Check, GoodnessOfFit
 from latentry.evaluation.proportions import share
-from latentry.interfaces import SampledPrior
+from latentry.interfaces import Prior
 from latentry.numerics.dependence import correlation_p_value, correlation_statistic
 from latentry.numerics.distances import quantile_cells, wasserstein_distance
 from latentry.numerics.goodness_of_fit import (
@@ -69,7 +69,7 @@ __all__ = ["goodness_of_fit"]
 @checked(any_length=("z",))
 def goodness_of_fit(
     z: Float[Tensor, "n d"],
-    prior: SampledPrior,
+    prior: Prior,
     y: Int[Tensor, "..."] | None = None,
     *,
     rng: torch.Generator | None = None,
@@ -159,7 +159,7 @@ class _View:
         return self.z.std(correction=0).item()
 
 
-def _view(z: Tensor, prior: SampledPrior, y: Tensor | None, rng: torch.Generator | None) -> _View:
+def _view(z: Tensor, prior: Prior, y: Tensor | None, rng: torch.Generator | None) -> _View:
     known = as_prior(prior)
     if known.labelled:
         conditional = known(known.sample_labels(z, rng=rng) if y is None else y)

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from latentry.interfaces import SampledPrior
+from latentry.interfaces import Prior
 from latentry.numerics.dependence import normal_scores
 from latentry.numerics.univariate import UnivariateDistribution
 from latentry.priors.strangers import as_prior
@@ -84,7 +84,7 @@ def coordinates(z: Float[Tensor, "n d"], distribution: Any) -> Coordinates:
 
 def coordinates_of_prior(
     z: Float[Tensor, "n d"],
-    prior: SampledPrior,
+    prior: Prior,
     y: Int[Tensor, "n"] | None = None,
     *,
     rng: torch.Generator | None = None,

@@ -50,7 +50,7 @@ from latentry.evaluation.fit_report import GoodnessOfFit
 from latentry.evaluation.proportions import Share, share
 from latentry.evaluation.strokes import stroke_attributes
 from latentry.holding import evaluated
-from latentry.interfaces import FeatureExtractor, SampledPrior
+from latentry.interfaces import FeatureExtractor, Prior
 from latentry.numerics.batches import in_batches
 from latentry.numerics.interval import Interval
 
@@ -151,7 +151,7 @@ class PriorKept(Told):
 def prior_kept(
     z: Float[Tensor, "n d"],
     z_edited: Float[Tensor, "n d"],
-    prior: SampledPrior,
+    prior: Prior,
     *,
     rng: torch.Generator | None = None,
 ) -> PriorKept:

@@ -29,7 +29,7 @@ from latentry.display import Facts, Shown, Told, percent
 from latentry.evaluation.coordinates import coordinates_of_prior
 from latentry.evaluation.proportions import Share, share
 from latentry.holding import evaluated
-from latentry.interfaces import Generator, SampledPrior
+from latentry.interfaces import Generator, Prior
 from latentry.numerics.batches import in_batches
 from latentry.numerics.data_range import check_range
 from latentry.numerics.goodness_of_fit import ks_quantile, ks_statistic
@@ -146,7 +146,7 @@ class PathReport(Shown, tuple[PathPoint[Any], ...]):
 
 @checked()
 def path_codes(
-    prior: SampledPrior,
+    prior: Prior,
     *,
     rules: Sequence[Rule] = _RULES,
     t: Sequence[float] = _STEPS,
@@ -195,7 +195,7 @@ def path_codes(
 @checked()
 def rejected_codes(
     z: Float[Tensor, "n d"],
-    prior: SampledPrior,
+    prior: Prior,
     level: float = 0.05,
     *,
     y: Int[Tensor, "n"] | None = None,
@@ -222,7 +222,7 @@ def rejected_codes(
 @checked()
 def evaluate_paths(
     generator: Generator,
-    prior: SampledPrior,
+    prior: Prior,
     reference: Any,
     *,
     rules: Sequence[Rule] = _RULES,
@@ -293,7 +293,7 @@ def _data_of(x: Any, z: Float[Tensor, "n d"]) -> Tensor:
 
 
 def _drawn(
-    prior: SampledPrior, k: int, n: int, labels: Labels, rng: torch.Generator | None
+    prior: Prior, k: int, n: int, labels: Labels, rng: torch.Generator | None
 ) -> tuple[Float[Tensor, "k n d"], Int[Tensor, "k n"] | None]:
     """k batches of n codes, and their labels where the prior has any."""
     known = as_prior(prior)

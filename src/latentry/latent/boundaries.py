@@ -33,7 +33,7 @@ from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
 from latentry.display import Facts, Shown
-from latentry.interfaces import Generator, SampledPrior
+from latentry.interfaces import Generator, Prior
 from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.label_means import check_dimensions, labelled_by, lifted, principal_rest
 from latentry.latent.logistic import logistic_regression
@@ -141,7 +141,7 @@ def boundary_directions(
     strength: float = 1.0,
     conditional: bool = False,
     generator: Generator | None = None,
-    prior: SampledPrior | None = None,
+    prior: Prior | None = None,
 ) -> QuasiEigenbasis:
     """Normals of linear classifiers of codes, then principal directions of what is left beside them.
 
@@ -198,7 +198,7 @@ def fisher_directions(
     *,
     shrinkage: float = 0.0,
     generator: Generator | None = None,
-    prior: SampledPrior | None = None,
+    prior: Prior | None = None,
 ) -> QuasiEigenbasis:
     """Label means made orthonormal in the metric of the scatter within labels, then the rest of that space.
 
@@ -279,7 +279,7 @@ def _labelled_basis(
     offset: Float[Tensor, "d"],
     method: str,
     generator: Generator | None,
-    prior: SampledPrior | None,
+    prior: Prior | None,
 ) -> QuasiEigenbasis:
     """Rows at the norm of a typical code, with what is to be known of the codes that they were found from."""
     norm = (z.double() - offset).norm(dim=1).median()

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from latentry.answers import features_of
 from latentry.holding import evaluated
-from latentry.interfaces import Generator, SampledPrior
+from latentry.interfaces import Generator, Prior
 from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.label_draws import codes_like
 from latentry.latent.label_means import labelled_by
@@ -58,7 +58,7 @@ def principal_directions(
     *,
     components: int | None = None,
     generator: Generator | None = None,
-    prior: SampledPrior | None = None,
+    prior: Prior | None = None,
 ) -> QuasiEigenbasis:
     """Principal directions of codes, the widest first; exact, from a stream of any length.
 
@@ -92,7 +92,7 @@ def principal_directions(
 @checked()
 def activation_directions(
     layer: Callable[[Tensor], Tensor],
-    prior: SampledPrior,
+    prior: Prior,
     *,
     samples: int = 20_000,
     components: int | None = None,
@@ -158,7 +158,7 @@ def activation_directions(
 @checked(any_length=("weights",))
 def first_weight_directions(
     weights: Float[Tensor, "..."] | nn.Module,
-    prior: SampledPrior,
+    prior: Prior,
     *,
     components: int | None = None,
     generator: Generator | None = None,
@@ -197,9 +197,7 @@ def first_weight_directions(
 
 
 @checked()
-def random_directions(
-    prior: SampledPrior, *, components: int | None = None, rng: torch.Generator | None = None
-) -> QuasiEigenbasis:
+def random_directions(prior: Prior, *, components: int | None = None, rng: torch.Generator | None = None) -> QuasiEigenbasis:
     """Orthonormal directions, uniform over all such sets: the null of every claim about a basis.
 
     Args:
@@ -276,7 +274,7 @@ def _checked_components(components: int | None, most: int) -> int:
     return most if components is None else components
 
 
-def _median_norm(prior: SampledPrior) -> float:
+def _median_norm(prior: Prior) -> float:
     """Median norm of codes of the prior."""
     rng = torch.Generator(draw(prior, (0,)).device).manual_seed(0)
     return draw(prior, (_NORMS,), rng=rng).norm(dim=1).median().item()
@@ -294,7 +292,7 @@ def _first_matrix(module: nn.Module) -> Tensor:
 
 
 def _unlabelled(
-    vectors: Tensor, offset: Tensor, method: str, generator: Generator | None, prior: SampledPrior | None
+    vectors: Tensor, offset: Tensor, method: str, generator: Generator | None, prior: Prior | None
 ) -> QuasiEigenbasis:
     return QuasiEigenbasis(
         vectors=vectors,

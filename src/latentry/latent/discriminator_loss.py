@@ -19,7 +19,7 @@ from torch import Tensor
 
 from latentry.answers import logits_of
 from latentry.holding import evaluated
-from latentry.interfaces import FeatureExtractor, Generator, SampledPrior
+from latentry.interfaces import FeatureExtractor, Generator, Prior
 from latentry.numerics.inputs import check_fields, checked
 
 __all__ = ["DiscriminatorLoss"]
@@ -48,7 +48,7 @@ class DiscriminatorLoss:
         check_fields(self)
 
     @checked(differentiable=True, any_value=("z",))
-    def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
+    def __call__(self, z: Float[Tensor, "n d"], prior: Prior) -> Float[Tensor, "n"]:
         with evaluated(self.generator, self.discriminator):
             score = logits_of(self.discriminator(self.generator(z)))
         errors = (score - 1).square()

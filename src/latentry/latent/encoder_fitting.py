@@ -13,7 +13,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam, Optimizer
 
 from latentry.holding import evaluated, weights_like
-from latentry.interfaces import Generator, SampledPrior
+from latentry.interfaces import Generator, Prior
 from latentry.networks import ConvolutionalEncoder, VectorEncoder, channels_last
 from latentry.numerics.batches import in_batches
 from latentry.priors import files as prior_files
@@ -35,7 +35,7 @@ class Pairs:
     def __init__(
         self,
         generator: Generator,
-        prior: SampledPrior,
+        prior: Prior,
         noise: float = 0.0,
         corrupt: Callable[[Tensor, torch.Generator], Tensor] | None = None,
     ) -> None:
@@ -69,7 +69,7 @@ class Pairs:
         return torch.Generator(self.prior_device).manual_seed(seed)
 
 
-def prior_record(prior: SampledPrior) -> dict[str, Any] | None:
+def prior_record(prior: Prior) -> dict[str, Any] | None:
     """What tells a prior from another, where it is one of this package."""
     return prior_files.record(prior) if isinstance(prior, prior_files.SavedPrior) else None
 

@@ -48,7 +48,7 @@ from torch.optim.swa_utils import AveragedModel
 from latentry.answers import logits_of
 from latentry.display.progress import Progress
 from latentry.holding import check_generator, evaluated, tried, weights_like
-from latentry.interfaces import Generator, SampledPrior
+from latentry.interfaces import Generator, Prior
 from latentry.latent.encoder_fitting import (
     AT_ONCE,
     Pairs,
@@ -91,7 +91,7 @@ _LEAST_VARIANCE = 1e-6
 def fit_encoder(
     generator: Generator,
     x: Shaped[Tensor, "n *s"],
-    prior: SampledPrior,
+    prior: Prior,
     settings: EncoderSettings = _DEFAULTS,
     *,
     y: Shaped[Tensor, "m"] | None = None,

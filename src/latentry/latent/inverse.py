@@ -37,7 +37,7 @@ from torch.optim.swa_utils import AveragedModel
 from latentry.display import Facts, Shown, Told, number, percent
 from latentry.display.progress import Progress
 from latentry.holding import check_generator, evaluated, tried, weights_like
-from latentry.interfaces import Generator, SampledPrior
+from latentry.interfaces import Generator, Prior
 from latentry.latent.encoder_fitting import (
     Pairs,
     code_error,
@@ -134,7 +134,7 @@ class Inverse(Shown):
 
     encoder: nn.Module
     """Data to codes in the prior's own scale, in eval mode; a variational one gives as many deviations too."""
-    prior: SampledPrior
+    prior: Prior
     """Distribution of the codes."""
     data_shape: tuple[int, ...]
     """Shape of one datum."""
@@ -199,7 +199,7 @@ class Inverse(Shown):
 
 def fit_inverse(
     generator: Generator,
-    prior: SampledPrior,
+    prior: Prior,
     settings: InverseSettings = _DEFAULTS,
     *,
     corrupt: Callable[[Tensor, torch.Generator], Tensor] | None = None,
@@ -304,7 +304,7 @@ def save_inverse(folder: str | Path, inverse: Inverse) -> None:
     write_json(Path(folder) / _CONFIG, config)
 
 
-def load_inverse(folder: str | Path, generator: Generator | None = None, prior: SampledPrior | None = None) -> Inverse:
+def load_inverse(folder: str | Path, generator: Generator | None = None, prior: Prior | None = None) -> Inverse:
     """What `save_inverse` wrote, on the CPU.
 
     Args:
@@ -341,9 +341,7 @@ def load_inverse(folder: str | Path, generator: Generator | None = None, prior: 
     return Inverse(channels_last(encoder).eval(), prior, data_shape, fitted_to, report, variational)
 
 
-def _settled_prior(
-    folder: str | Path, given: SampledPrior | None, saved: SampledPrior | None, latent_dim: int
-) -> SampledPrior:
+def _settled_prior(folder: str | Path, given: Prior | None, saved: Prior | None, latent_dim: int) -> Prior:
     prior = given if given is not None else saved
     if prior is None:
         raise ValueError(
@@ -365,7 +363,7 @@ def _settled_prior(
 
 
 def _check_generator_fits(
-    folder: str | Path, generator: Generator, prior: SampledPrior, fitted_to: str | None, data_shape: tuple[int, ...]
+    folder: str | Path, generator: Generator, prior: Prior, fitted_to: str | None, data_shape: tuple[int, ...]
 ) -> None:
     weights = fingerprint_of(generator)
     if None not in (weights, fitted_to) and weights != fitted_to:

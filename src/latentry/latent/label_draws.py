@@ -17,7 +17,7 @@ from torch.nn.functional import one_hot
 
 from latentry.answers import logits_of
 from latentry.holding import evaluated, weights_like
-from latentry.interfaces import Generator, SampledPrior
+from latentry.interfaces import Generator, Prior
 from latentry.numerics.data_range import check_range
 from latentry.numerics.group_moments import GroupMoments, group_moments, merge_groups
 from latentry.priors.strangers import draw
@@ -67,7 +67,7 @@ class Labelled:
             )
 
 
-def codes_like(function: Generator, prior: SampledPrior) -> Tensor:
+def codes_like(function: Generator, prior: Prior) -> Tensor:
     """A tensor of the dtype and on the device of the weights behind a callable, or of the prior's codes."""
     return weights_like(function, draw(prior, (0,)))
 
@@ -79,7 +79,7 @@ class Labeller:
         self,
         generator: Generator,
         classifier: Callable[[Tensor], Tensor],
-        prior: SampledPrior,
+        prior: Prior,
         encoder: Callable[[Tensor], Tensor] | None,
         like: Tensor,
     ) -> None:
@@ -115,7 +115,7 @@ class Labeller:
 def labelling(
     generator: Generator,
     classifier: Callable[[Tensor], Tensor],
-    prior: SampledPrior,
+    prior: Prior,
     encoder: Callable[[Tensor], Tensor] | None,
 ) -> Iterator[Labeller]:
     """A labeller, with its networks in eval mode and without gradients meanwhile."""

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from latentry.interfaces import SampledPrior
+from latentry.interfaces import Prior
 from latentry.numerics.inputs import checked
 from latentry.priors.strangers import as_prior
 
@@ -49,7 +49,7 @@ class NegativeLogPrior:
     """
 
     @checked(differentiable=True, any_value=("z",))
-    def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
+    def __call__(self, z: Float[Tensor, "n d"], prior: Prior) -> Float[Tensor, "n"]:
         return -as_prior(prior).mean_log_prob(z) - _LOG_SQRT_2PI
 
 
@@ -70,5 +70,5 @@ class NormShell:
     """
 
     @checked(differentiable=True, any_value=("z",))
-    def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
+    def __call__(self, z: Float[Tensor, "n d"], prior: Prior) -> Float[Tensor, "n"]:
         return (z.norm(dim=-1) / as_prior(prior).typical_norm() - 1).square()

@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentry.holding import evaluated
-from latentry.interfaces import Generator, SampledPrior
+from latentry.interfaces import Generator, Prior
 from latentry.latent.differences import Difference, Norm
 from latentry.latent.likelihood import NegativeLogPrior
 from latentry.latent.recovery import recover_codes
@@ -55,7 +55,7 @@ def posterior_weight(norm: Norm, scale: float, latent_dim: int, elements: int) -
 def posterior_mode(
     generator: Generator,
     x: Float[Tensor, "n *s"],
-    prior: SampledPrior,
+    prior: Prior,
     *,
     starts: Sequence[Callable[[Tensor], Tensor] | Float[Tensor, "n d"]],
     norm: Norm = "l2",
@@ -114,7 +114,7 @@ def posterior_mode(
 
 def nearest_samples(
     generator: Generator,
-    prior: SampledPrior,
+    prior: Prior,
     count: int = 20_000,
     *,
     norm: Norm = "l2",

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from latentry.answers import features_of
 from latentry.holding import check_generator, tried
-from latentry.interfaces import Generator, SampledPrior
+from latentry.interfaces import Generator, Prior
 from latentry.latent.differences import Difference, Target
 from latentry.latent.precision import Cast, Rounding, dtype_of, in_dtype, quickest, rounding_of
 from latentry.latent.regularizers import Regularizer
@@ -70,7 +70,7 @@ class Problem:
 def posed(
     generator: Generator,
     x: Shaped[Tensor, "n *s"],
-    prior: SampledPrior,
+    prior: Prior,
     *,
     difference: Difference,
     regularizer: Regularizer | None,

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentry.interfaces import SampledPrior
+from latentry.interfaces import Prior
 from latentry.numerics.inputs import checked
 from latentry.numerics.univariate import UnivariateDistribution
 from latentry.priors.strangers import as_prior
@@ -25,7 +25,7 @@ __all__ = ["quantile_projection"]
 
 
 @checked()
-def quantile_projection(z: Float[Tensor, "*n d"], prior: SampledPrior) -> Float[Tensor, "*n d"]:
+def quantile_projection(z: Float[Tensor, "*n d"], prior: Prior) -> Float[Tensor, "*n d"]:
     """Codes with the ranks of `z` and exactly the quantiles of the prior; equal elements are ranked by their place.
 
     There is no gradient: small moves change nothing.

@@ -37,7 +37,7 @@ from torch import Tensor
 
 from latentry.display import Facts, Shown, number
 from latentry.holding import evaluated
-from latentry.interfaces import Generator, SampledPrior
+from latentry.interfaces import Generator, Prior
 from latentry.latent.precision import dtype_of
 from latentry.latent.recovery import recover_codes
 from latentry.latent.solvers.squashing import range_of_last_layer
@@ -160,7 +160,7 @@ class Provenance(Shown):
 def is_from(
     generator: Generator,
     x: Float[Tensor, "n *s"],
-    prior: SampledPrior,
+    prior: Prior,
     *,
     calibration: int = 99,
     treatment: Callable[[Tensor], Tensor] | None = None,
@@ -228,7 +228,7 @@ def is_from(
 
 def _own_samples(
     generator: Generator,
-    prior: SampledPrior,
+    prior: Prior,
     count: int,
     like: Tensor,
     treatment: Callable[[Tensor], Tensor] | None,

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from latentry.display.progress import Progress, reported
 from latentry.holding import evaluated
-from latentry.interfaces import Generator, SampledPrior
+from latentry.interfaces import Generator, Prior
 from latentry.latent.differences import Difference, Norm, Target
 from latentry.latent.problem import Problem, posed, with_jacobian
 from latentry.latent.recovery_result import Recovery
@@ -62,7 +62,7 @@ _LONG_CODES = LBFGS(steps=400, halve_at=None)
 def recover_codes(
     generator: Generator,
     x: Shaped[Tensor, "n *s"],
-    prior: SampledPrior,
+    prior: Prior,
     *,
     solver: Solver | str = "auto",
     start: Callable[[Tensor], Tensor] | Float[Tensor, "n d"] | None = None,
@@ -223,7 +223,7 @@ def automatic_solver(norm: Norm, latent_dim: int) -> LevenbergMarquardt | LBFGS 
 def _starts(
     start: Callable[[Tensor], Tensor] | Tensor | None,
     target: Target,
-    prior: SampledPrior,
+    prior: Prior,
     restarts: int,
     rng: torch.Generator | None,
 ) -> Float[Tensor, "n r d"]:

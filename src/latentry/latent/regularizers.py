@@ -26,7 +26,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentry.interfaces import SampledPrior
+from latentry.interfaces import Prior
 from latentry.numerics.cdf_distances import anderson_darling_distance, cramer_von_mises_distance
 from latentry.numerics.distances import (
     QuantileCells,
@@ -59,7 +59,7 @@ class L2:
     """
 
     @checked(differentiable=True, any_value=("z",))
-    def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
+    def __call__(self, z: Float[Tensor, "n d"], prior: Prior) -> Float[Tensor, "n"]:
         return z.square().mean(-1)
 
 
@@ -76,7 +76,7 @@ class AbsoluteValue:
     """
 
     @checked(differentiable=True, any_value=("z",))
-    def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
+    def __call__(self, z: Float[Tensor, "n d"], prior: Prior) -> Float[Tensor, "n"]:
         return z.abs().mean(-1)
 
 
@@ -106,7 +106,7 @@ class StatisticalDistance:
         _check_distance(self.distance)
 
     @checked(differentiable=True, any_value=("z",))
-    def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
+    def __call__(self, z: Float[Tensor, "n d"], prior: Prior) -> Float[Tensor, "n"]:
         return _distance(self.distance, *as_prior(prior).iid_coordinates(z))
 
 
@@ -173,7 +173,7 @@ class WeightedSum:
             raise ValueError(f"expected pairs of a regularizer and its finite weight, one at least, got {self.terms}")
 
     @checked(differentiable=True, any_value=("z",))
-    def __call__(self, z: Float[Tensor, "n d"], prior: SampledPrior) -> Float[Tensor, "n"]:
+    def __call__(self, z: Float[Tensor, "n d"], prior: Prior) -> Float[Tensor, "n"]:
         return torch.stack([weight * regularizer(z, prior) for regularizer, weight in self.terms]).sum(0)
 
 

@@ -27,13 +27,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from latentry.interfaces import SampledPrior
+from latentry.interfaces import Prior
 from latentry.numerics.inputs import check_fields, checked
 from latentry.priors.strangers import as_prior, draw
 
 __all__ = ["BoundaryResampling", "LogisticResampling", "Resampling", "TruncatedNormalResampling"]
 
-Resampling = Callable[[Tensor, SampledPrior, torch.Generator | None], Tensor]
+Resampling = Callable[[Tensor, Prior, torch.Generator | None], Tensor]
 """`(z, prior, rng)` to codes `(n, d)`, some of whose elements are drawn anew."""
 
 
@@ -63,9 +63,7 @@ class BoundaryResampling:
         _check(self.steps, bound=self.bound)
 
     @checked(any_value=("z",))
-    def __call__(
-        self, z: Float[Tensor, "n d"], prior: SampledPrior, rng: torch.Generator | None = None
-    ) -> Float[Tensor, "n d"]:
+    def __call__(self, z: Float[Tensor, "n d"], prior: Prior, rng: torch.Generator | None = None) -> Float[Tensor, "n d"]:
         return _resampled(z, prior, rng, self.steps, lambda z: torch.where(z.abs() > self.bound, -math.inf, 0.0))
 
 
@@ -97,9 +95,7 @@ class LogisticResampling:
         _check(self.steps, slope=self.slope, centre=self.centre)
 
     @checked(any_value=("z",))
-    def __call__(
-        self, z: Float[Tensor, "n d"], prior: SampledPrior, rng: torch.Generator | None = None
-    ) -> Float[Tensor, "n d"]:
+    def __call__(self, z: Float[Tensor, "n d"], prior: Prior, rng: torch.Generator | None = None) -> Float[Tensor, "n d"]:
         return _resampled(z, prior, rng, self.steps, lambda z: logsigmoid(-self.slope * (z.abs() - self.centre)))
 
 
@@ -129,9 +125,7 @@ class TruncatedNormalResampling:
         _check(self.steps, cutoff=self.cutoff)
 
     @checked(any_value=("z",))
-    def __call__(
-        self, z: Float[Tensor, "n d"], prior: SampledPrior, rng: torch.Generator | None = None
-    ) -> Float[Tensor, "n d"]:
+    def __call__(self, z: Float[Tensor, "n d"], prior: Prior, rng: torch.Generator | None = None) -> Float[Tensor, "n d"]:
         def log_kept(z: Tensor) -> Tensor:
             return (-((z.square() - self.cutoff**2) / 2).clamp(max=0).exp()).log1p()
 
@@ -141,7 +135,7 @@ class TruncatedNormalResampling:
 @torch.no_grad()
 def _resampled(
     z: Tensor,
-    prior: SampledPrior,
+    prior: Prior,
     rng: torch.Generator | None,
     steps: int | None,
     log_kept: Callable[[Tensor], Tensor],

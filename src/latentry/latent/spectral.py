@@ -39,7 +39,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from latentry.display.progress import Progress, reported
-from latentry.interfaces import Generator, SampledPrior
+from latentry.interfaces import Generator, Prior
 from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.label_draws import Labelled, Weighting, labelled_codes, labelled_data, labelling
 from latentry.latent.label_means import check_dimensions, labelled_by, lifted, principal_rest
@@ -79,7 +79,7 @@ Complement = Literal["principal", "noise", "blocks"]
 def quasi_eigenvectors(
     generator: Generator,
     classifier: Callable[[Tensor], Tensor],
-    prior: SampledPrior,
+    prior: Prior,
     *,
     encoder: Callable[[Tensor], Tensor] | None = None,
     x: Shaped[Tensor, "n *s"] | None = None,
@@ -180,7 +180,7 @@ def quasi_eigenvectors(
 def quasi_eigenvectors_toledo2023(
     generator: Generator,
     classifier: Callable[[Tensor], Tensor],
-    prior: SampledPrior,
+    prior: Prior,
     *,
     encoder: Callable[[Tensor], Tensor] | None = None,
     x: Shaped[Tensor, "n *s"] | None = None,
@@ -236,7 +236,7 @@ def basis_from_codes(
     complement: Literal["principal", "noise"] = "principal",
     fewest: int = 2,
     generator: Generator | None = None,
-    prior: SampledPrior | None = None,
+    prior: Prior | None = None,
     rng: torch.Generator | None = None,
 ) -> QuasiEigenbasis:
     """Directions that bear the labels of given codes, and a completion to a basis of all codes.

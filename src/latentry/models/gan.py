@@ -28,7 +28,7 @@ from torch.nn.functional import softplus
 from torch.optim import Adam, Optimizer
 
 from latentry.display.progress import Progress
-from latentry.interfaces import SampledPrior
+from latentry.interfaces import Prior
 from latentry.models.generative import GenerativeModel
 from latentry.models.settings import GANSettings
 from latentry.networks import DCGANDiscriminator, DCGANGenerator, channels_last
@@ -126,7 +126,7 @@ class GANTraining:
     """
 
     def __init__(
-        self, generator: nn.Module, discriminator: nn.Module, prior: SampledPrior, settings: GANSettings = _DEFAULTS
+        self, generator: nn.Module, discriminator: nn.Module, prior: Prior, settings: GANSettings = _DEFAULTS
     ) -> None:
         self.prior, self.settings = prior, settings
         self.networks = {"generator": generator, "discriminator": discriminator}
@@ -165,7 +165,7 @@ class GANTraining:
 
 def fit_gan(
     x: Float[Tensor, "n c h w"] | TrainingData,
-    prior: SampledPrior | None = None,
+    prior: Prior | None = None,
     settings: GANSettings = _DEFAULTS,
     *,
     device: torch.device | str | None = None,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from latentry.display import Facts, Shown
 from latentry.holding import evaluated, weights_like
-from latentry.interfaces import SampledPrior
+from latentry.interfaces import Prior
 from latentry.numerics.batches import in_batches
 from latentry.numerics.inputs import checked
 from latentry.storage import fingerprint
@@ -36,7 +36,7 @@ class GenerativeModel(Shown):
 
     generator: nn.Module
     """Codes `(n, d)` to data `(n, *data_shape)`."""
-    prior: SampledPrior
+    prior: Prior
     """Distribution of the codes."""
     card: dict[str, Any] = field(default_factory=dict, kw_only=True)
     """Its model card: settings, data fingerprint, seed, metrics, versions; empty where nothing is known."""

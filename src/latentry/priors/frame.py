@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from latentry.interfaces import SampledPrior
+from latentry.interfaces import Prior
 from latentry.numerics.univariate import UnivariateDistribution
 
 __all__ = ["PriorFrame", "Standardization", "frame_of_marginal", "frame_of_samples", "standardization_by_moments"]
@@ -94,7 +94,7 @@ def frame_of_marginal(marginal: UnivariateDistribution, latent_dim: int, like: T
     return PriorFrame(centre, (above - below) / 2, low, high)
 
 
-def frame_of_samples(prior: SampledPrior, like: Tensor) -> PriorFrame:
+def frame_of_samples(prior: Prior, like: Tensor) -> PriorFrame:
     """The frame of any prior that can be sampled: quantiles of 4096 codes, and no ends of the support.
 
     Example:

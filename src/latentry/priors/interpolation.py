@@ -51,7 +51,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from latentry.interfaces import SampledPrior
+from latentry.interfaces import Prior
 from latentry.numerics.dependence import normal_scores
 from latentry.numerics.inputs import checked
 from latentry.priors.combinations import (
@@ -76,7 +76,7 @@ def interpolate(
     z_a: Float[Tensor, "*#n d"],
     z_b: Float[Tensor, "*#n d"],
     t: float | Float[Tensor, "*t"],
-    prior: SampledPrior,
+    prior: Prior,
     rule: Rule = "transport",
     *,
     y_a: Int[Tensor, "*#n"] | None = None,
@@ -114,7 +114,7 @@ def interpolate(
 def combine(
     codes: Float[Tensor, "k *n d"],
     weights: Sequence[float] | Float[Tensor, "*t k"],
-    prior: SampledPrior,
+    prior: Prior,
     rule: Rule = "transport",
     *,
     y: Int[Tensor, "k *n"] | None = None,

@@ -37,7 +37,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentry.display import Facts, Shown, Told, number, percent
-from latentry.interfaces import SampledPrior
+from latentry.interfaces import Prior
 from latentry.numerics.inputs import checked
 from latentry.numerics.norm_distribution import norm_cdfs
 from latentry.numerics.pair_density import (
@@ -170,7 +170,7 @@ class NormCurves(Told):
 
 
 @checked(any_value=("t",))
-def mismatch(prior: SampledPrior, t: float | Sequence[float] | Float[Tensor, "*t"] = 0.5) -> Mismatch:
+def mismatch(prior: Prior, t: float | Sequence[float] | Float[Tensor, "*t"] = 0.5) -> Mismatch:
     """How far codes on the line between two codes of the prior are from the prior.
 
     Accurate to 1e-4 or better: to rounding for normal and uniform priors, and for tables where t is a fraction with a
@@ -207,7 +207,7 @@ def mismatch(prior: SampledPrior, t: float | Sequence[float] | Float[Tensor, "*t
 
 
 @checked()
-def density_curves(prior: SampledPrior, t: Sequence[float] = (0.5,)) -> DensityCurves:
+def density_curves(prior: Prior, t: Sequence[float] = (0.5,)) -> DensityCurves:
     """Densities at the prior and at steps between its codes, to be drawn; of the norm for isotropic codes.
 
     Raises:
@@ -235,7 +235,7 @@ def density_curves(prior: SampledPrior, t: Sequence[float] = (0.5,)) -> DensityC
 
 
 @checked(any_value=("t",))
-def norm_curves(prior: SampledPrior, t: float = 0.5) -> NormCurves:
+def norm_curves(prior: Prior, t: float = 0.5) -> NormCurves:
     """Distributions of the norm at the prior and at one step between its codes, without sampling.
 
     Raises:

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentry.interfaces import SampledPrior
+from latentry.interfaces import Prior
 from latentry.priors.description import KnownBySamples, WithIndependentCoordinates, WithLabels, WithNormalCoordinates
 
 __all__ = ["as_prior", "draw"]
@@ -71,7 +71,7 @@ def as_prior(prior: Any) -> Any:
     """
     if isinstance(prior, KnownBySamples):
         return prior
-    if not isinstance(prior, SampledPrior):
+    if not isinstance(prior, Prior):
         raise ValueError(
             f"expected a prior, got {type(prior).__name__}; take one of latentry.priors, such as Normal(d), or give yours "
             "latent_dim and sample(shape, rng=None), where shape is a tuple such as (n,), rng a torch.Generator or None, "
@@ -84,7 +84,7 @@ def as_prior(prior: Any) -> Any:
     return _LabelledStranger(prior) if hasattr(prior, "sample_labels") else _Stranger(prior)
 
 
-def draw(prior: SampledPrior, shape: tuple[int, ...], rng: torch.Generator | None = None) -> Tensor:
+def draw(prior: Prior, shape: tuple[int, ...], rng: torch.Generator | None = None) -> Tensor:
     """Codes `(*shape, d)` of any prior, which is always asked by `sample(shape, rng=rng)` with a tuple.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from latentry.display import Told
-from latentry.interfaces import SampledPrior
+from latentry.interfaces import Prior
 from latentry.numerics.inputs import checked
 from latentry.priors.description import Univariate
 from latentry.priors.quadrature import distribution_nodes, univariate_of
@@ -54,7 +54,7 @@ class Summary(Told):
 
 
 @checked()
-def summarize(prior: SampledPrior, levels: Sequence[float] = _LEVELS) -> Summary:
+def summarize(prior: Prior, levels: Sequence[float] = _LEVELS) -> Summary:
     """A prior in a few numbers.
 
     Args:

@@ -27,7 +27,7 @@ from latentry.display.drawing import (
 from latentry.evaluation.coordinates import coordinates_of_prior
 from latentry.evaluation.fit_panels import draw_codes, draw_tests
 from latentry.evaluation.fit_report import LEVEL, GoodnessOfFit
-from latentry.interfaces import SampledPrior
+from latentry.interfaces import Prior
 from latentry.numerics.interval import Interval
 from latentry.priors import DensityCurves, Mismatch, NormCurves
 from latentry.priors.distribution import SampledDistribution
@@ -58,7 +58,7 @@ _LEAST_SHOWN = 1e-6
 """Divergences and densities below this share of the largest are drawn there."""
 
 
-def histogram_figure(codes: Mapping[str, Float[Tensor, "n d"]], prior: SampledPrior) -> bytes:
+def histogram_figure(codes: Mapping[str, Float[Tensor, "n d"]], prior: Prior) -> bytes:
     """PNG with one panel for each set of codes: histogram of all their elements over the prior's density."""
     figure = Figure(figsize=(_PANEL[0] * len(codes), _PANEL[1]), layout="constrained")
     for panel, (name, z) in zip(figure.subplots(1, len(codes), squeeze=False)[0], codes.items(), strict=True):
@@ -82,7 +82,7 @@ def p_value_figure(fits: Mapping[str, GoodnessOfFit]) -> bytes:
     return _png(figure)
 
 
-def fit_figure(z: Float[Tensor, "n d"], prior: SampledPrior, fit: GoodnessOfFit) -> bytes:
+def fit_figure(z: Float[Tensor, "n d"], prior: Prior, fit: GoodnessOfFit) -> bytes:
     """PNG of one report: elements over the prior's density, per-code p-values in their null band, every test as a bar."""
     figure = Figure(figsize=(10.4, 3.4), layout="constrained")
     elements, codes, tests = figure.subplots(1, 3, width_ratios=(1, 1, 1.1))
@@ -305,7 +305,7 @@ def _inner(curves: NormCurves) -> Bool[Tensor, "n"]:
     return (high > 1e-3) & (low < 1 - 1e-3)
 
 
-def _density(panel: Axes, z: Float[Tensor, "n d"], prior: SampledPrior) -> None:
+def _density(panel: Axes, z: Float[Tensor, "n d"], prior: Prior) -> None:
     """Histogram of all elements, and the density of the prior's distribution; both in normal coordinates where it has
     these."""
     distribution: SampledDistribution = NormalDistribution()

@@ -14,7 +14,7 @@ from accelerate.accelerator import Accelerator
 
 from latentry.display import Told
 from latentry.display.progress import Progress
-from latentry.interfaces import SampledPrior
+from latentry.interfaces import Prior
 from latentry.paths import user_path
 from latentry.priors import SavedPrior
 from latentry.priors import files as prior_files
@@ -144,7 +144,7 @@ def device_of(data: BatchSource, device: torch.device | str | None) -> torch.dev
     return torch.device(device) if device is not None else data.__getitems__([0])[0].device
 
 
-def prior_identity(prior: SampledPrior) -> str | None:
+def prior_identity(prior: Prior) -> str | None:
     """What tells a prior from another; None for one that no class of this package describes."""
     if not isinstance(prior, SavedPrior):
         return None

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from latentry.interfaces import Generator, SampledPrior
+from latentry.interfaces import Generator, Prior
 from latentry.latent.differences import Difference, Target
 from latentry.latent.regularizers import Regularizer
 from latentry.latent.solvers.jacobian import JacobianMode
@@ -34,7 +34,7 @@ class Objective:
     """The loss of codes, its gradient and its residuals."""
 
     generator: Generator
-    prior: SampledPrior
+    prior: Prior
     difference: Difference
     regularizer: Regularizer | None
     weight: Callable[[float], float]
