@@ -63,9 +63,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(verb: str, place: Path, out: Path, *more: str) -> int:
-    coded = ["--data=digits", "--count=16", "--encode", f"--inverse={place}/inverse"] if verb == "edit" else []
+    coded = ["--data=digits", "--count=16", "--encode", f"--inverse={place}/inverse"] if verb.startswith("edit") else []
     least = ["--report_codes=200"] if verb == "decompose" else []
-    return main([verb, *coded, *least, *FEW, f"--out={out}", *(word.format(place=place) for word in more)])
+    return main([*verb.split(), *coded, *least, *FEW, f"--out={out}", *(word.format(place=place) for word in more)])
 
 
 def result(out: Path) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def test_logits_in_another_order_are_those_of_the_same_names(names: list[str], w
 
 def test_two_classifiers_that_number_the_same_classes_otherwise_agree(place: Path, tmp_path: Path) -> None:
     own = ("--classifier={place}/guide", "--reader={place}/judge")
-    assert run("edit", place, tmp_path / "edit", *own, "--label=three", "--margin=6") == 0
+    assert run("edit label", place, tmp_path / "edit", *own, "--label=three", "--margin=6") == 0
     edited = result(tmp_path / "edit")
     assert edited["read_as_asked"]["value"] > 0.7
     assert {row["read_after"] for row in edited["images"]} <= {*WORDS}
@@ -107,14 +107,14 @@ def test_two_classifiers_that_number_the_same_classes_otherwise_agree(place: Pat
 
     # a basis keeps the names of its labels: a turn is told by them, and another classifier cannot read it
     told = (f"--basis={tmp_path}/basis/basis", "--classifier={place}/guide")
-    assert run("edit", place, tmp_path / "turned", *told, "--rotate=three:eight:60") == 0
+    assert run("edit rotate", place, tmp_path / "turned", *told, "--turns=three:eight:60") == 0
     basis, codes = load_basis(tmp_path / "basis" / "basis"), read_tensors(tmp_path / "turned" / "codes.safetensors")
     plane = basis.plane(sorted(WORDS).index("three"), sorted(WORDS).index("eight"))
     assert_close(codes["z_edited"], rotate(codes["z"], plane, math.pi / 3))
 
 
 def test_classes_of_other_names_are_not_judged(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("edit", place, tmp_path / "words", "--classifier={place}/guide", "--label=three", "--margin=6") == 0
+    assert run("edit label", place, tmp_path / "words", "--classifier={place}/guide", "--label=three", "--margin=6") == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "Not judged: " in told
     assert "digits-judge has the classes 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and not eight, five, four" in told
@@ -125,7 +125,7 @@ def test_classes_of_other_names_are_not_judged(place: Path, tmp_path: Path, caps
 
 
 def test_a_reader_of_more_classes_reads_those_of_the_same_names(place: Path, tmp_path: Path) -> None:
-    assert run("edit", place, tmp_path, "--classifier={place}/three", "--label=8", "--margin=6") == 0
+    assert run("edit label", place, tmp_path, "--classifier={place}/three", "--label=8", "--margin=6") == 0
     found = result(tmp_path)
     assert "digits-judge" in found["examined"]["by"]
     assert found["read_as_asked"]["value"] > 0.5
@@ -135,11 +135,27 @@ def test_a_reader_of_more_classes_reads_those_of_the_same_names(place: Path, tmp
 @pytest.mark.parametrize(
     ("verb", "more", "said"),
     [
-        ("edit", ("--classifier={place}/guide", "--label=3"), "got '3'; it has eight, five, four, nine"),
-        ("edit", ("--classifier={place}/guide", "--label=three", "--reader=digits-judge"), "expected --reader with the"),
-        ("edit", ("--classifier={place}/guide", "--rotate=3:8:60"), "a class of the basis, got '3'; it has eight, five"),
-        ("edit", ("--generator=digits-split", "--label=3", "--reader={place}/judge"), "expected --reader with the classes"),
-        ("edit", ("--generator=digits-split", "--label=three"), "a class of the label split, got 'three'; it has 0, 1, 2"),
+        ("edit label", ("--classifier={place}/guide", "--label=3"), "got '3'; it has eight, five, four, nine"),
+        (
+            "edit label",
+            ("--classifier={place}/guide", "--label=three", "--reader=digits-judge"),
+            "expected --reader with the",
+        ),
+        (
+            "edit rotate",
+            ("--classifier={place}/guide", "--turns=3:8:60"),
+            "of the basis, got '3'; it has eight, five",
+        ),
+        (
+            "edit swap",
+            ("--generator=digits-split", "--label=3", "--reader={place}/judge"),
+            "expected --reader with the classes",
+        ),
+        (
+            "edit swap",
+            ("--generator=digits-split", "--label=three"),
+            "of the label split, got 'three'; it has 0, 1, 2",
+        ),
         ("decompose", ("--classifier={place}/guide", "--reader=digits-judge"), "expected --reader with the classes eight"),
         ("decompose", ("--classifier={place}/three", "--reader=digits-judge"), "expected --reader with the classes 3, 5, 8"),
         ("sample", ("--generator=digits-split", "--label=three"), "a class of the prior, got 'three'; it has 0, 1, 2"),
@@ -149,8 +165,8 @@ def test_labels_of_other_names_are_refused_with_those_that_there_are(
     verb: str, more: tuple[str, ...], said: str, place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if "split" in more[0]:
-        data = ["--data=digits"] if verb == "edit" else []
-        told = [verb, *data, "--device=cpu", f"--out={tmp_path}", *(word.format(place=place) for word in more)]
+        data = ["--data=digits"] if verb.startswith("edit") else []
+        told = [*verb.split(), *data, "--device=cpu", f"--out={tmp_path}", *(word.format(place=place) for word in more)]
         assert main(told) == 2
     else:
         assert run(verb, place, tmp_path, *more) == 2

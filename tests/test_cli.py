@@ -1,5 +1,6 @@
 """The command line as a user meets it: every verb, every way to get it wrong, and no traceback."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 import torch
 import yaml
 
-from latentry.cli import VERBS, Verb, main
+from latentry.cli import main
+from latentry.cli.verbs import flat
 from latentry.data.recovered import load_codes
 from latentry.latent.inverse import load_inverse
 from latentry.models.pretrained import load_network, save_network
@@ -294,10 +296,10 @@ def test_no_setting_imports_a_module(
     assert not (tmp_path / "imported").exists()
 
 
-@pytest.mark.parametrize("verb", [name for name, verb in VERBS.items() if isinstance(verb, Verb)])
+@pytest.mark.parametrize("verb", flat())
 def test_every_verb_explains_each_of_its_settings(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(verb, "--help") == 0
+    assert run(*verb.split(), "--help") == 0
     shown = capsys.readouterr().out
-    for name in ("seed", "device", "out", "json", "force"):
-        assert f"--{name}" in shown
+    for field in dataclasses.fields(flat()[verb].settings):
+        assert f"--{field.name}" in shown or f"\n  {field.name} " in shown, field.name
     assert "MISSING" not in shown

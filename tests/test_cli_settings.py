@@ -13,7 +13,7 @@ import pytest
 from latentry.cli import main
 from latentry.cli.verbs import flat
 from latentry.tasks import train as training
-from latentry.tasks.edit import run as editing
+from latentry.tasks.edit import swap as editing
 from latentry.tasks.sample import run as sampling
 
 VERBS = [*flat()]
@@ -71,7 +71,7 @@ REFUSED: dict[str | bytes, str] = {
     "seed: 1\nseed: 2": "expected each setting once, got 'seed' again in line 2",
     "out: " + "[" * 500 + "]" * 500: "got hundreds of levels within each other",
     "a: " + "{b: " * 500 + "1" + "}" * 500: "got hundreds of levels within each other",
-    "force: perhaps": "--force: expected true or false, got 'perhaps'",
+    "force: perhaps": "--force: expected true or false, got perhaps",
 }
 
 
@@ -136,17 +136,24 @@ def test_a_shipped_model_names_its_settings(tmp_path: Path, caught: Caught, monk
 
 
 def test_a_flag_of_true_or_false_alone_means_true(caught: Caught, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(editing, "edit", caught)
-    for words, swap, images in (
-        (["--swap"], True, []),
-        (["--swap", "--count=2"], True, []),
-        (["a.png", "--swap"], True, ["a.png"]),
-        (["--swap", "true", "a.png"], True, ["a.png"]),
-        (["--swap", "false"], False, []),
-        (["--swap=false"], False, []),
+    monkeypatch.setattr(editing, "edit_swap", caught)
+    for words, style, images in (
+        (["--style"], True, []),
+        (["--style", "--count=2"], True, []),
+        (["a.png", "--style"], True, ["a.png"]),
+        (["--style", "a.png"], True, ["a.png"]),
+        (["--style", "true", "a.png"], True, ["a.png"]),
+        (["--style", "false"], False, []),
+        (["--style=false"], False, []),
     ):
-        assert main(["edit", *words]) == 0
-        assert (caught.settings.swap, caught.settings.images) == (swap, images)
+        assert main(["edit", "swap", *words]) == 0
+        assert (caught.settings.style, caught.settings.images) == (style, images)
+    for words, json, force in (
+        (["--json", "a.png", "--force"], True, True),
+        (["--json=false", "--force", "true"], False, True),
+    ):
+        assert main(["edit", "swap", *words]) == 0
+        assert (caught.settings.json, caught.settings.force) == (json, force)
     assert main(["train", "gan", "--tensorboard", "--steps=3"]) == 0
     assert (caught.settings.tensorboard, caught.settings.steps) == (True, 3)
 

@@ -1,4 +1,4 @@
-"""`latentry edit` with a label split: codes change in the part that was asked for, what is seen stays."""
+"""`latentry edit swap` and `edit hide`: codes change in the part that was asked for, what is seen stays."""
 
 from pathlib import Path
 
@@ -29,8 +29,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def edit(model: Path, out: Path, *more: str) -> int:
-    return main(["edit", "--generator", str(model), "--out", str(out), "--data=digits", "--count=5", "--json", *more])
+def edit(verb: str, model: Path, out: Path, *more: str) -> int:
+    return main(["edit", verb, "--generator", str(model), "--out", str(out), "--data=digits", "--count=5", "--json", *more])
 
 
 def codes(out: Path) -> tuple[torch.Tensor, torch.Tensor]:
@@ -39,7 +39,7 @@ def codes(out: Path) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_a_label_changes_what_it_is_and_not_how_it_looks(model: Path, tmp_path: Path) -> None:
-    assert edit(model, tmp_path, "--label=2") == 0
+    assert edit("swap", model, tmp_path, "--label=2") == 0
     z, moved = codes(tmp_path)
     assert_close(moved[:, S:], z[:, S:])
     assert (moved[:, :S] == moved[0, :S]).all()
@@ -49,14 +49,14 @@ def test_a_label_changes_what_it_is_and_not_how_it_looks(model: Path, tmp_path: 
 
 
 def test_a_swap_gives_each_image_the_look_of_the_next(model: Path, tmp_path: Path) -> None:
-    assert edit(model, tmp_path, "--swap=true") == 0
+    assert edit("swap", model, tmp_path, "--style=true") == 0
     z, moved = codes(tmp_path)
     assert_close(moved[:, :S], z[:, :S])
     assert_close(moved[:, S:], z[:, S:].roll(-1, 0))
 
 
 def test_a_hidden_box_is_filled_and_the_rest_is_the_image(model: Path, tmp_path: Path) -> None:
-    assert edit(model, tmp_path, "--hide=8:6:10:12") == 0
+    assert edit("hide", model, tmp_path, "--box=8:6:10:12") == 0
     with Image.open(tmp_path / "after.png") as sheet:
         made = torch.from_numpy(np.asarray(sheet)[::2, ::2].copy())[2:30, 2:30]  # the first image, without magnification
     given = load_dataset("digits").split("held-out").images(range(1))[0, 0]
@@ -67,25 +67,41 @@ def test_a_hidden_box_is_filled_and_the_rest_is_the_image(model: Path, tmp_path:
     assert not torch.equal(made[~outside], kept[~outside])
 
 
+def test_a_label_and_the_style_of_the_next_may_be_swapped_at_once(model: Path, tmp_path: Path) -> None:
+    assert edit("swap", model, tmp_path, "--label=2", "--style") == 0
+    z, moved = codes(tmp_path)
+    assert (moved[:, :S] == moved[0, :S]).all()
+    assert_close(moved[:, S:], z[:, S:].roll(-1, 0))
+
+
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("verb", "more", "said"),
     [
-        ((), "expected an edit, got none"),
-        (("--label=4",), "a class of the label split, got '4'; it has 0, 1, 2, 3"),
-        (("--label=1", "--rotate=1:2:30"), "no --rotate with a label split"),
-        (("--label=1", "--margin=2", "--features=bold=1"), "no --margin, --features with a label split"),
-        (("--hide=1:2:3",), "TOP:LEFT:HEIGHT:WIDTH"),
-        (("--hide=20:20:12:12",), "expected"),
-        (("--swap=true", "--count=1"), "of 2 to --swap"),
+        ("swap", (), "expected a part to swap, got none"),
+        ("swap", ("--label=4",), "a class of the label split, got '4'; it has 0, 1, 2, 3"),
+        ("swap", ("--style=true", "--count=1"), "of 2 with --style"),
+        ("swap", ("--label=1", "--turns=1:2:30"), "--turns"),
+        ("swap", ("--label=1", "--margin=2"), "--margin"),
+        ("hide", (), "expected a value of --box, got none; `latentry edit hide --help`"),
+        ("hide", ("--box=1:2:3",), "TOP:LEFT:HEIGHT:WIDTH"),
+        ("hide", ("--box=20:20:12:12",), "expected"),
+        ("label", ("--label=1",), "expected a generator, got a label split"),
+        ("rotate", ("--turns=1:2:30",), "use `latentry edit swap` or `latentry edit hide` with that one"),
+        ("features", ("--levels=bold=1",), "expected a semantic model, got a label split"),
     ],
 )
 def test_bad_input_is_one_sentence(
-    model: Path, more: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model: Path, verb: str, more: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert edit(model, tmp_path / "out", *more) == 2
+    assert edit(verb, model, tmp_path / "out", *more) == 2
     assert said in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_plain_generator_has_no_look_to_swap(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["edit", "--swap=true", "--data=digits", "--out", str(tmp_path)]) == 2
-    assert "expected a label split for --swap and --hide" in " ".join(capsys.readouterr().err.split())
+@pytest.mark.parametrize("command", [("swap", "--style"), ("hide", "--box=8:6:10:12")])
+def test_a_plain_generator_has_no_style_to_swap(
+    command: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["edit", *command, "--generator=digits-generator", "--data=digits", "--out", str(tmp_path)]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "expected a label split, got a generator, digits-generator" in said
+    assert "use `latentry edit label` or `latentry edit rotate` with that one" in said

@@ -1,4 +1,4 @@
-"""`latentry edit`: rotations that keep norms and are undone, labels that are reached, and one sentence for bad input."""
+"""`latentry edit label` and `edit rotate`: norms are kept, turns undone, labels reached; bad input is one sentence."""
 
 import json
 import math
@@ -20,7 +20,8 @@ from latentry.models.pretrained import save_network
 from latentry.networks import DCGANGenerator
 from latentry.priors import Normal
 from latentry.storage import read_json, read_tensors
-from latentry.tasks.edit.run import Turn, film, parse_turns
+from latentry.tasks.edit.report import film
+from latentry.tasks.edit.rotate import Turn, parse_turns
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # of torch itself
 
@@ -48,9 +49,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def edit(place: Path, out: Path, *extra: object, count: int = 4) -> int:
+def edit(verb: str, place: Path, out: Path, *extra: object, count: int = 4) -> int:
     images = ["--data=digits", "--count", count, "--encode", "--inverse", place / "inverse"]
-    return run("edit", *images, "--basis", place / "basis", "--per_label=60", "--device=cpu", "--out", out, *extra)
+    basis = ["--basis", place / "basis"] if verb == "rotate" else []
+    return run("edit", verb, *images, *basis, "--per_label=60", "--device=cpu", "--out", out, *extra)
 
 
 def codes(out: Path) -> tuple[Tensor, Tensor]:
@@ -61,7 +63,7 @@ def codes(out: Path) -> tuple[Tensor, Tensor]:
 def test_turns_are_made_in_order_in_the_planes_of_the_labels(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert edit(place, tmp_path, "--rotate=3:8:60,8:1:-90") == 0
+    assert edit("rotate", place, tmp_path, "--turns=3:8:60,8:1:-90") == 0
     (z, z_edited), basis = codes(tmp_path), load_basis(place / "basis")
     by_hand = rotate(rotate(z, basis.plane(3, 8), math.pi / 3), basis.plane(8, 1), -math.pi / 2)
     assert_close(z_edited, by_hand)
@@ -89,17 +91,17 @@ def test_turns_are_made_in_order_in_the_planes_of_the_labels(
 def test_no_angle_changes_nothing_and_there_and_back_is_the_identity(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert edit(place, tmp_path / "none", "--rotate=3:8:0", "--json", count=2) == 0
+    assert edit("rotate", place, tmp_path / "none", "--turns=3:8:0", "--json", count=2) == 0
     result = json.loads(capsys.readouterr().out)["result"]
     assert result["changed"]["value"] == 0
     assert all(row["degrees"] == 0 for row in result["images"])
     assert torch.equal(*codes(tmp_path / "none"))
-    assert edit(place, tmp_path / "back", "--rotate=3:8:60,8:3:60", count=2) == 0
+    assert edit("rotate", place, tmp_path / "back", "--turns=3:8:60,8:3:60", count=2) == 0
     assert_close(*codes(tmp_path / "back"), atol=1e-5, rtol=1e-5)
 
 
 def test_a_label_is_reached_by_rotation_and_a_second_classifier_reads_it(place: Path, tmp_path: Path) -> None:
-    assert edit(place, tmp_path, "--label=8", "--margin=6", "--reader=digits-judge", count=16) == 0
+    assert edit("label", place, tmp_path, "--label=8", "--margin=6", "--reader=digits-judge", count=16) == 0
     z, z_edited = codes(tmp_path)
     result = read_json(tmp_path / "results.json")["result"]
     assert result["read_as_asked"]["trials"] == 16
@@ -127,27 +129,37 @@ def test_a_film_goes_through_one_operator_after_the_other() -> None:
 
 def test_turns_are_read_as_they_are_written() -> None:
     assert parse_turns("3:8:60, 8:1:-22.5") == (Turn("3", "8", 60.0), Turn("8", "1", -22.5))
-    assert parse_turns("") == ()
 
 
-GIVEN = ["--data=digits", "--count=2", "--encode", "--inverse={place}/inverse", "--basis={place}/basis"]
+GIVEN = ["--data=digits", "--count=2", "--encode", "--inverse={place}/inverse"]
+LABEL = ["label", *GIVEN]
+ROTATE = ["rotate", *GIVEN, "--basis={place}/basis"]
 BAD = [
-    ([*GIVEN], "expected an edit, got none; pass --rotate"),
-    (["--rotate=3:8:60"], "expected images to edit, got none"),
-    ([*GIVEN, "--rotate=3:8"], "got '3:8'"),
-    ([*GIVEN, "--rotate=3:8:60,"], "got ''"),
-    ([*GIVEN, "--rotate=a:8:60"], "expected --rotate with a class of the basis, got 'a'; it has 0, 1, 2, 3"),
-    ([*GIVEN, "--rotate=:8:60"], "got ':8:60'"),
-    ([*GIVEN, "--rotate=3:3:60"], "two different labels"),
-    ([*GIVEN, "--rotate=3:8:inf"], "a finite angle"),
-    ([*GIVEN, "--rotate=3:12:60"], "expected --rotate with a class of the basis, got '12'; it has 0, 1"),
-    ([*GIVEN, "--label=10"], "expected --label with a class of the classifier, got '10'; it has 0, 1"),
-    ([*GIVEN, "--label=1", "--frames=1"], "--frames of at least 2"),
-    ([*GIVEN, "--rotate=3:8:60", "--margin=2"], "expected --label along with --margin, which would change nothing"),
-    ([*GIVEN, "--rotate=3:8:60", "--kind=fisher"], "along with --kind, which would change nothing"),
-    (["--codes={place}", "--encode", "--rotate=3:8:60"], "along with --encode, which would change nothing"),
-    ([*GIVEN, "--rotate=3:8:60", "--generator={place}/other"], "find a basis of this one"),
-    (["--codes={place}/none", "--basis={place}/basis", "--rotate=3:8:60"], "{place}/none"),
+    ([*LABEL], "expected a value of --label, got none; `latentry edit label --help`"),
+    ([*ROTATE], "expected a value of --turns, got none; `latentry edit rotate --help`"),
+    (
+        ["photo.png", "--label=3"],
+        "expected one of `edit label`, `edit rotate`, `edit swap`, `edit hide`, `edit features`",
+    ),
+    (["rotate", "--turns=3:8:60"], "expected images to edit, got none"),
+    (["label", "--label=3"], "expected images to edit, got none"),
+    ([*ROTATE, "--turns="], "such as 3:8:60,8:1:90, got ''"),
+    ([*ROTATE, "--turns=3:8"], "got '3:8'"),
+    ([*ROTATE, "--turns=3:8:60,"], "got ''"),
+    ([*ROTATE, "--turns=a:8:60"], "expected --turns with a class of the basis, got 'a'; it has 0, 1, 2, 3"),
+    ([*ROTATE, "--turns=:8:60"], "got ':8:60'"),
+    ([*ROTATE, "--turns=3:3:60"], "two different labels"),
+    ([*ROTATE, "--turns=3:8:inf"], "a finite angle"),
+    ([*ROTATE, "--turns=3:12:60"], "expected --turns with a class of the basis, got '12'; it has 0, 1"),
+    ([*ROTATE, "--turns=3:8:60", "--frames=1"], "--frames of at least 2"),
+    ([*ROTATE, "--turns=3:8:60", "--margin=2"], "--margin"),
+    ([*ROTATE, "--turns=3:8:60", "--kind=fisher"], "along with --kind, which would change nothing"),
+    ([*LABEL, "--label=10"], "expected --label with a class of the classifier, got '10'; it has 0, 1"),
+    ([*LABEL, "--label=1", "--frames=1"], "--frames of at least 2"),
+    ([*LABEL, "--label=1", "--margin=.inf"], "expected margin to be finite, got inf"),
+    (["rotate", "--codes={place}", "--encode", "--turns=3:8:60"], "along with --encode, which would change nothing"),
+    ([*ROTATE, "--turns=3:8:60", "--generator={place}/other"], "find a basis of this one"),
+    (["rotate", "--codes={place}/none", "--basis={place}/basis", "--turns=3:8:60"], "{place}/none"),
 ]
 
 
@@ -156,7 +168,7 @@ def test_bad_input_ends_with_one_sentence(
     arguments: list[str], message: str, place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = [argument.format(place=place) for argument in arguments]
-    assert run("edit", "--device=cpu", "--out", tmp_path, *told) == 2
+    assert run("edit", *told, "--device=cpu", "--out", tmp_path) == 2
     said = capsys.readouterr().err
     assert message.format(place=place) in said
     assert "Traceback" not in said
@@ -169,6 +181,6 @@ def test_labels_to_turn_are_known_before_codes_are_drawn(
     def never(*arguments: object) -> None:
         raise AssertionError("codes were drawn")
 
-    monkeypatch.setattr("latentry.tasks.edit.run.made_basis", never)
-    assert run("edit", "--data=digits", "--count=2", "--rotate=0:99:30", "--device=cpu", "--out", tmp_path) == 2
-    assert "expected --rotate with a class of the basis, got '99'" in capsys.readouterr().err
+    monkeypatch.setattr("latentry.tasks.edit.rotate.made_basis", never)
+    assert run("edit", "rotate", "--data=digits", "--count=2", "--turns=0:99:30", "--device=cpu", "--out", tmp_path) == 2
+    assert "expected --turns with a class of the basis, got '99'" in capsys.readouterr().err

@@ -32,7 +32,10 @@ REFUSED = {
     "semantic": (["train", "semantic", "--data={data}/three"], "expected 64 training images or more"),
     "encoder": (["train", "encoder", "--data={data}/three", "--classifier=null"], "expected 64 training images or more"),
     "colour": (["evaluate", "--generator=painted-generator"], "got digits-judge, trained on 1 x 28 x 28; pass --extractor"),
-    "colours": (["edit", "--generator=painted-generator", "--data=digits", "--label=3"], "1 x 28 x 28; pass --classifier"),
+    "colours": (
+        ["edit", "label", "--generator=painted-generator", "--data=digits", "--label=3"],
+        "1 x 28 x 28; pass --classifier",
+    ),
     "their labels": (
         ["train", "encoder", "--data=fashion-mnist"],
         "expected a classifier of fashion-mnist, got digits-guide",

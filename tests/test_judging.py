@@ -119,10 +119,12 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 VERBS = {
-    "edit a split": ["edit", "--generator={untrained}/split", "--data=digits", "--count=8", "--label=2"],
-    "swap": ["edit", "--generator={untrained}/split", "--data=digits", "--count=8", "--swap=true"],
-    "features": ["edit", "--generator={untrained}/semantic", "--data=digits", "--count=4", "--reverse=thick", "--encode"],
-    "edit": ["edit", "--generator={untrained}/generator", "--data=digits", "--count=2", "--label=2", "--per_label=20"],
+    "edit a split": ["edit", "swap", "--generator={untrained}/split", "--data=digits", "--count=8", "--label=2"],
+    "swap": ["edit", "swap", "--generator={untrained}/split", "--data=digits", "--count=8", "--style=true"],
+    "features": ["edit", "features", "--generator={untrained}/semantic", "--data=digits", "--count=4", "--reverse=thick",
+                 "--encode"],
+    "edit": ["edit", "label", "--generator={untrained}/generator", "--data=digits", "--count=2", "--label=2",
+             "--per_label=20"],
     "decompose": ["decompose", "--generator={untrained}/generator", "--per_label=20", "--report_codes=100"],
     "recover": ["recover", "--generator={untrained}/generator", "--self_check=0", "--solver=adam", "--steps=2",
                 "--data={few}"],
@@ -153,7 +155,7 @@ def test_an_untrained_model_succeeds_at_nothing(
 
 
 def test_a_trained_split_is_judged_by_another_than_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["edit", "--generator=digits-split", "--data=digits", "--count=20", "--label=3"]
+    command = ["edit", "swap", "--generator=digits-split", "--data=digits", "--count=20", "--label=3"]
     assert main([*command, "--out", str(tmp_path / "out")]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "edited images are read as they should be, by digits-judge (" in told

@@ -157,7 +157,7 @@ def test_faces_with_a_list_of_attributes_are_data_too(tmp_path: Path) -> None:
 
 
 def test_samples_have_the_levels_that_were_asked_for(model: Path, tmp_path: Path) -> None:
-    asked = "--features=thick=-1,slanted=0.5,dog=1"
+    asked = "--levels=thick=-1,slanted=0.5,dog=1"
     assert run("sample", "--generator", model, "--out", tmp_path, "--count=400", "--json", asked) == 0
     levels = load_model(model).prior.levels(read_tensors(tmp_path / "codes.safetensors")["z"])
     assert_close(levels.mean(0), torch.tensor([-1.0, 0.5, 0.0, 1.0]), atol=0.06, rtol=0.0)
@@ -166,7 +166,7 @@ def test_samples_have_the_levels_that_were_asked_for(model: Path, tmp_path: Path
 def test_a_level_far_from_those_of_training_is_noted(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = "--features=thick=9,slanted=-3"
+    asked = "--levels=thick=9,slanted=-3"
     assert run("sample", "--generator", model, "--out", tmp_path, "--count=2", asked) == 0
     (note,) = read_json(tmp_path / "results.json")["result"]["notes"][-1:]
     assert note.startswith("thick=9 is far outside -1 to 1")
@@ -176,7 +176,7 @@ def test_a_level_far_from_those_of_training_is_noted(
 
 
 def test_what_is_not_asked_for_is_drawn_as_it_occurred(model: Path, tmp_path: Path) -> None:
-    assert run("sample", "--generator", model, "--out", tmp_path, "--count=400", "--json", "--features=slanted=0") == 0
+    assert run("sample", "--generator", model, "--out", tmp_path, "--count=400", "--json", "--levels=slanted=0") == 0
     placement = load_model(model).prior
     levels = placement.levels(read_tensors(tmp_path / "codes.safetensors")["z"])
     expected = placement.probs @ placement.combinations
@@ -187,7 +187,7 @@ def test_what_is_not_asked_for_is_drawn_as_it_occurred(model: Path, tmp_path: Pa
 @pytest.mark.parametrize("encode", [True, False])
 def test_features_of_images_are_set_and_reversed(encode: bool, model: Path, data: Path, tmp_path: Path) -> None:
     more = ("--data", data, "--count=3", "--frames=3", "--json", *(["--encode"] if encode else []))
-    assert run("edit", "--generator", model, "--out", tmp_path, "--features=dog=1", "--reverse=thick", *more) == 0
+    assert run("edit", "features", "--generator", model, "--out", tmp_path, "--levels=dog=1", "--reverse=thick", *more) == 0
     codes, placement = read_tensors(tmp_path / "codes.safetensors"), load_model(model).prior
     before, after = (placement.levels(codes[name]) for name in ("z", "z_edited"))
     assert_close(after, before * torch.tensor([-1.0, 1, 0, 0]) + torch.tensor([0.0, 0, 0, 1]), atol=1e-4, rtol=0.0)
@@ -199,31 +199,38 @@ def test_features_of_images_are_set_and_reversed(encode: bool, model: Path, data
 @pytest.mark.parametrize(
     ("verb", "more", "message"),
     [
-        ("edit", (), "--features NAME=LEVEL,... or --reverse"),
-        ("edit", ("--features=thik=1",), "did you mean 'thick'"),
-        ("edit", ("--reverse=cat",), "exclusive"),
-        ("edit", ("--reverse=thick", "--features=thick=1"), "in both"),
-        ("edit", ("--features=cat=1,dog=1",), "cat and dog"),
-        ("edit", ("--label=1",), "name the class there"),
-        ("edit", ("--features=thick=1", "--rotate=0:1:30"), "no --rotate"),
-        ("edit", ("--features=thick=1", "--frames=1"), "--frames of at least 2"),
-        ("sample", ("--features=thick=x",), "expected NAME=LEVEL"),
-        ("sample", ("--features=thick=1,thick=0",), "thick again"),
-        ("sample", ("--features=thick=1", "--label=1"), "got both"),
+        ("edit features", (), "--levels NAME=LEVEL,... or --reverse"),
+        ("edit features", ("--levels=thik=1",), "did you mean 'thick'"),
+        ("edit features", ("--reverse=cat",), "exclusive"),
+        ("edit features", ("--reverse=thick", "--levels=thick=1"), "in both"),
+        ("edit features", ("--levels=cat=1,dog=1",), "cat and dog"),
+        ("edit features", ("--levels=thick=1", "--turns=0:1:30"), "--turns"),
+        ("edit features", ("--levels=thick=1", "--frames=1"), "--frames of at least 2"),
+        ("sample", ("--levels=thick=x",), "expected NAME=LEVEL"),
+        ("sample", ("--levels=thick=1,thick=0",), "thick again"),
+        ("sample", ("--levels=thick=1", "--label=1"), "got both"),
     ],
 )
 def test_bad_edits_and_samples_are_one_sentence(
     model: Path, data: Path, verb: str, more: tuple[str, ...], message: str, tmp_path: Path, capsys: Any
 ) -> None:
-    given = ("--data", data) if verb == "edit" else ()
-    assert run(verb, "--generator", model, "--out", tmp_path / "out", "--json", *given, *more) == 2
+    given = ("--data", data) if verb.startswith("edit") else ()
+    assert run(*verb.split(), "--generator", model, "--out", tmp_path / "out", "--json", *given, *more) == 2
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["edit", "sample"])
+@pytest.mark.parametrize("command", ["label --label=1", "rotate --turns=0:1:30", "swap --style", "hide --box=1:1:2:2"])
+def test_other_edits_name_the_one_of_a_semantic_model(
+    command: str, model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("edit", *command.split(), "--generator", model, "--data", data, "--out", tmp_path / "out") == 2
+    assert "use `latentry edit features` with that one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["edit features", "sample"])
 def test_features_need_a_model_that_has_some(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    given = ("--data=digits",) if verb == "edit" else ()
-    assert run(verb, "--out", tmp_path / "out", "--features=thick=1", *given) == 2
+    given = ("--data=digits",) if verb.startswith("edit") else ()
+    assert run(*verb.split(), "--generator=digits-generator", "--out", tmp_path / "out", "--levels=thick=1", *given) == 2
     assert "latentry train semantic" in capsys.readouterr().err
 
 

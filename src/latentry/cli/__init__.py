@@ -19,7 +19,8 @@ from typing import Any
 
 from latentry.cli.endings import MISUSED, ending, listening, terminable
 from latentry.cli.parser import UsageError, refuse_unknown_variables, verb_and_values, verbs_parser, with_shipped_configs
-from latentry.cli.verbs import LATENTRY, VERBS, Program, Verb, flat
+from latentry.cli.switches import with_values_of_switches
+from latentry.cli.verbs import LATENTRY, VERBS, Program, Verb, flat, named_verb
 from latentry.training.memory import keep_freed_memory
 
 __all__ = ["LATENTRY", "VERBS", "Program", "Verb", "main"]
@@ -44,7 +45,8 @@ def main(arguments: Sequence[str] | None = None, program: Program = LATENTRY) ->
 def _run(arguments: Sequence[str], program: Program) -> int:
     if program is LATENTRY and arguments[:1] == ["reproduce"]:
         raise UsageError("the experiments run from a checkout of the project: python -m experiments recovery --preset quick")
-    told = with_shipped_configs(_without_images(arguments, program))
+    told = with_shipped_configs(with_values_of_switches(_without_images(arguments, program), program))
+    _refuse_no_command(told, program)
     parser = verbs_parser(told, program)
     try:
         words, verb, values = verb_and_values(parser, parser.parse_args(told), program)
@@ -61,6 +63,21 @@ def _run(arguments: Sequence[str], program: Program) -> int:
     return 0
 
 
+def _refuse_no_command(arguments: Sequence[str], program: Program) -> None:
+    """Name the commands of `edit`, `prior` and `train` where none follows.
+
+    Raises:
+        UsageError: The second word is none of them.
+    """
+    group = arguments[0] if arguments else ""
+    commands = program.verbs.get(group)
+    word = arguments[1] if len(arguments) > 1 else ""
+    if isinstance(commands, dict) and word not in commands and not {"--help", "-h"} & {*arguments}:
+        known = ", ".join(f"`{group} {name}`" for name in commands)
+        got = repr(word) if word else "nothing"
+        raise UsageError(f"expected one of {known}, got {got}; `{program.name} {group} --help` says what each does")
+
+
 def _resumes(arguments: Sequence[str], program: Program) -> bool:
     """Whether the verb that is named goes on where it was stopped."""
     return any(
@@ -69,8 +86,8 @@ def _resumes(arguments: Sequence[str], program: Program) -> bool:
 
 
 def _without_images(arguments: Sequence[str], program: Program) -> list[str]:
-    """`edit --images A B` says what `edit A B` says: images need no flag, and may have one."""
-    verb = program.verbs.get(arguments[0]) if arguments else None
-    if not isinstance(verb, Verb) or verb.positional != "images":
+    """`recover --images A B` says what `recover A B` says: images need no flag, and may have one."""
+    _, verb = named_verb(arguments, program)
+    if verb is None or verb.positional != "images":
         return [*arguments]
     return [word.removeprefix("--images=") for word in arguments if word != "--images"]

@@ -97,6 +97,9 @@ class _Parser(ArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if not self.exit_on_error:  # a parser inside a parser, which tries
             super().error(message, ex)
+        if found := re.search(_MISSING, message):
+            words = f"{_words(self)} {found[1].replace('.', ' ').strip()}".strip()
+            raise UsageError(f"expected a value of --{found[2]}, got none; `{words} --help` says what it is") from None
         refusing = getattr(ex, "subcommand_parser", None) or self
         raise UsageError(f"{_plain(message)}; `{_words(refusing)} --help` lists what there is") from None
 
@@ -152,6 +155,7 @@ def _plain(message: str) -> str:
 
 
 _UNION = re.compile(r"Does not validate against any of the Union subtypes Subtypes: \[([^]]*)\] .* Given value: ?(.*)")
+_MISSING = re.compile(r"the following arguments are required: ((?:[\w-]+\.)*)(\w+)$")
 _CHOICE = re.compile(r'expected "(?:\w+\.)?command" to be one of \{(.*)\}, but it was not provided')
 _KINDS = {
     "int": "a whole number",
@@ -236,41 +240,22 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
         default: dict[str, Any] = {} if required else {"default": []}
         meaning = f"{verb.positional.capitalize()}: {verb.meaning}."
         parser.add_argument(verb.positional, type=str, help=meaning, **count, **default)
-    flags = {"json": "Print the result as JSON for machines.", "force": "Replace an earlier result in the same folder."}
-    names = {field.name for field in dataclasses.fields(verb.settings)}
-    if "encode" in names:
-        flags["encode"] = "Take the codes that the inverse gives, without recovery."
-    skip = {*flags, verb.positional} if verb.positional else {*flags}
-    parser.add_class_arguments(verb.settings, skip=skip, as_group=False)
-    for action in parser._actions:  # `--swap` says what `--swap true` says
-        if getattr(action, "_typehint", None) is bool:
-            action.nargs, action.const = "?", True
-    for flag, text in flags.items():  # flags without a value, which a typed bool would ask for
-        parser.add_argument(f"--{flag}", action="store_true", help=text)
+    parser.add_class_arguments(verb.settings, skip={verb.positional} if verb.positional else set(), as_group=False)
     return parser
 
 
 def verb_and_values(parser: ArgumentParser, parsed: Any, program: Program = LATENTRY) -> tuple[str, Verb, dict[str, Any]]:
-    """The words of the verb that was asked for, the verb, and what it was told.
+    """The words of the verb that was asked for, the verb, and the values of its settings.
 
     Raises:
-        UsageError: A setting is null that needs a value, or a flag is neither true nor false.
+        UsageError: A setting is null that needs a value.
     """
     words, verb, told = _chosen(program.verbs, parsed)
     if empty := next(_nulls(verb.settings, vars(told)), None):
         raise UsageError(f"--{empty}: expected a value, got null; leave it out for its default")
     _, _, told = _chosen(program.verbs, parser.instantiate(parsed))
     values = {name: value for name, value in vars(told).items() if name != "config"}
-    for name, kind in typing.get_type_hints(verb.settings).items():
-        if kind is bool and not isinstance(values[name], bool):  # of a file: jsonargparse takes any word for a flag's value
-            word = str(values[name]).lower()
-            if word not in _WORDS:
-                raise UsageError(f"--{name}: expected true or false, got {values[name]!r}")
-            values[name] = _WORDS[word]
     return words, verb, values
-
-
-_WORDS = {"yes": True, "on": True, "1": True, "no": False, "off": False, "0": False}
 
 
 def _chosen(tree: Mapping[str, Any], parsed: Any, words: str = "") -> tuple[str, Verb, Any]:

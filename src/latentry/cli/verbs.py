@@ -1,11 +1,18 @@
 """The verbs: where each one lives and what it can be told."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from latentry.tasks import train_settings as trainings
 from latentry.tasks.decompose.settings import DecomposeSettings
-from latentry.tasks.edit.settings import EditSettings
+from latentry.tasks.edit.settings import (
+    EditFeaturesSettings,
+    EditHideSettings,
+    EditLabelSettings,
+    EditRotateSettings,
+    EditSwapSettings,
+)
 from latentry.tasks.evaluate.settings import EvaluateSettings
 from latentry.tasks.prior.settings import PriorCompareSettings, PriorDesignSettings, PriorShowSettings
 from latentry.tasks.recover.settings import RecoverSettings
@@ -13,7 +20,7 @@ from latentry.tasks.sample.settings import SampleSettings
 from latentry.tasks.settings import CommonSettings
 from latentry.tasks.study.settings import StudySettings
 
-__all__ = ["LATENTRY", "VERBS", "Program", "Verb", "flat"]
+__all__ = ["LATENTRY", "VERBS", "Program", "Verb", "flat", "named_verb"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,13 @@ VERBS: dict[str, Any] = {
     "study": Verb(StudySettings, "study.run:study"),
     "recover": Verb(RecoverSettings, "recover.run:recover", positional="images", resumes=True),
     "decompose": Verb(DecomposeSettings, "decompose.run:decompose", positional="images"),
-    "edit": Verb(EditSettings, "edit.run:edit", positional="images"),
+    "edit": {
+        "label": Verb(EditLabelSettings, "edit.label:edit_label", positional="images"),
+        "rotate": Verb(EditRotateSettings, "edit.rotate:edit_rotate", positional="images"),
+        "swap": Verb(EditSwapSettings, "edit.swap:edit_swap", positional="images"),
+        "hide": Verb(EditHideSettings, "edit.hide:edit_hide", positional="images"),
+        "features": Verb(EditFeaturesSettings, "edit.features:edit_features", positional="images"),
+    },
     "sample": Verb(SampleSettings, "sample.run:sample"),
     "evaluate": Verb(EvaluateSettings, "evaluate.run:evaluate"),
     "prior": {
@@ -84,3 +97,19 @@ def flat(tree: dict[str, Any] = VERBS) -> dict[str, Verb]:
         else:
             found |= {f"{name} {inner}": one for inner, one in flat(verb).items()}
     return found
+
+
+def named_verb(arguments: Sequence[str], program: Program = LATENTRY) -> tuple[int, Verb | None]:
+    """How many words name the verb of a command line, and the verb; None where they name none.
+
+    Example:
+        >>> count, verb = named_verb(["train", "gan", "--seed=1"])
+        >>> count, verb.function
+        (2, 'train:train_gan')
+    """
+    tree: Any = program.verbs
+    for count, word in enumerate(arguments, 1):
+        tree = tree.get(word)
+        if not isinstance(tree, dict):
+            return count, tree
+    return len(arguments), None

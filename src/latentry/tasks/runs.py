@@ -196,7 +196,7 @@ def load_generator(name_or_path: str) -> tuple[GenerativeModel, UnlabelledPrior]
     if isinstance(prior, NormalMixture):
         raise ValueError(
             f"expected a prior without labels, got {prior!r}; `latentry sample`, `recover` and `evaluate` take it, and "
-            "`latentry edit` where it is that of a label split or of placed features"
+            "`latentry edit swap` or `edit features` where it is that of a label split or of a semantic model"
         )
     return model, prior
 

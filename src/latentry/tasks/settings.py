@@ -22,9 +22,9 @@ class CommonSettings:
     device: str = "auto"
     """Where to compute: auto, cpu, cuda or cuda:N."""
     json: bool = False
-    """Print the result as JSON for machines, and nothing else on standard output."""
+    """Print the result as JSON, and nothing else on standard output."""
     force: bool = False
-    """Replace an earlier result in the same folder; an unfinished one is gone on from."""
+    """Replace a finished result in the same folder; an unfinished one is continued."""
     goes_on: ClassVar[bool] = False
     """Whether the verb goes on from an earlier result, having pieces of its own that it knows again."""
 
@@ -36,9 +36,8 @@ def given(settings: CommonSettings, names: Iterable[str]) -> list[str]:
     """Those of these settings that are not at their defaults, as flags.
 
     Example:
-        >>> from latentry.tasks.sample.settings import SampleSettings
-        >>> given(SampleSettings(count=3), ["count", "columns"])
-        ['--count']
+        >>> given(CommonSettings(out="runs/out", seed=3), ["seed", "device"])
+        ['--seed']
     """
     defaults = {
         part.name: part.default if part.default_factory is MISSING else part.default_factory() for part in fields(settings)

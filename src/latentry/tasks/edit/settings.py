@@ -1,36 +1,85 @@
-"""What `latentry edit` can be told; no torch is imported here."""
+"""What each `latentry edit` can be told; no torch is imported here."""
 
 from dataclasses import dataclass
 
-from latentry.tasks.coding.settings import BasisSettings
+from latentry.tasks.coding.settings import BasisSettings, ImagesSettings, LabelledSettings
 
-__all__ = ["EditSettings"]
+__all__ = ["EditFeaturesSettings", "EditHideSettings", "EditLabelSettings", "EditRotateSettings", "EditSwapSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class EditSettings(BasisSettings):
-    """Move the codes of images: turn what bears one label into what bears another.
+class EditLabelSettings(LabelledSettings):
+    """Turn the codes of images until a classifier reads another label, with a generator such as a GAN."""
 
-    With a label split as generator its encoders give the codes, and its labels are the components of its prior: no basis,
-    classifier or recovery is needed.
-    """
-
-    out: str = "runs/edit"
+    label: str
+    """Name of the class that each image is to have: its code is turned by as little as that takes."""
+    out: str = "runs/edit-label"
     """Folder for pictures, codes and the report."""
-    rotate: str = ""
-    """Turns A:B:DEGREES, several with commas between, one after the other: in the plane of the vectors of classes A and B
-    (names), from A towards B. Each keeps the norm of a code and is undone by the same angle backwards."""
-    label: str | None = None
-    """Turn each code, after all of these, until it bears the class of this name, by as little as it takes."""
     margin: float = 4.0
-    """By how much the label shall win, in units of the logits of a linear classifier of codes."""
-    swap: bool = False
-    """Give each image the look of the next one, and keep what it is; for a label split."""
-    hide: str = ""
-    """Hide a box TOP:LEFT:HEIGHT:WIDTH of each image and fill it in one pass; for a label split."""
-    features: str = ""
-    """Set features to levels, NAME=LEVEL with commas between, such as bold=1,italic=-0.5; for a semantic model."""
-    reverse: str = ""
-    """Turn the levels of these features into their opposites, names with commas between; for a semantic model."""
+    """By how much this label is to lead, in logits of a linear classifier of codes."""
     frames: int = 7
-    """Pictures of the film from each image to its edited one, both ends included."""
+    """Pictures from each image to its edited one, both ends included."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditRotateSettings(BasisSettings):
+    """Rotate the codes of images by given angles between labels, with a generator such as a GAN."""
+
+    turns: str
+    """Turns FROM:TO:DEGREES, with commas between several, made one after the other: each rotates in the plane of the basis
+    vectors of two classes (names), from the first towards the second. A turn keeps the norm of a code, and the same angle
+    backwards undoes it."""
+    out: str = "runs/edit-rotate"
+    """Folder for pictures, codes and the report."""
+    frames: int = 7
+    """Pictures from each image to its edited one, both ends included."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditSwapSettings(ImagesSettings):
+    """Exchange one part of the codes of images, their label or their style, with a label split."""
+
+    out: str = "runs/edit-swap"
+    """Folder for pictures, codes and the report."""
+    generator: str = "digits-split"
+    """The name of a shipped label split, or the folder of your own."""
+    style: bool = False
+    """Give each image the style of the next one."""
+    label: str | None = None
+    """Name of the class that every image is to have; each keeps its own by default."""
+    reader: str | None = None
+    """A second classifier that reads the results, so that the label split does not check itself. Its classes are matched by
+    name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditHideSettings(ImagesSettings):
+    """Hide a box of each image and fill it in, with a label split."""
+
+    box: str
+    """The box TOP:LEFT:HEIGHT:WIDTH in pixels."""
+    out: str = "runs/edit-hide"
+    """Folder for pictures, codes and the report."""
+    generator: str = "digits-split"
+    """The name of a shipped label split, or the folder of your own."""
+    reader: str | None = None
+    """A second classifier that reads the results, so that the label split does not check itself. Its classes are matched by
+    name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditFeaturesSettings(ImagesSettings):
+    """Set named features of images, or reverse them, with a semantic model."""
+
+    out: str = "runs/edit-features"
+    """Folder for pictures, codes and the report."""
+    generator: str = "letters-semantic"
+    """The name of a shipped semantic model, or the folder of your own."""
+    levels: str = ""
+    """Levels to set features to: NAME=LEVEL with commas between, such as bold=1,italic=-0.5."""
+    reverse: str = ""
+    """Features whose level changes its sign: names with commas between."""
+    encode: bool = False
+    """Take the codes that the encoder gives, without recovery."""
+    frames: int = 7
+    """Pictures from each image to its edited one, both ends included."""

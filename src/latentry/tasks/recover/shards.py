@@ -32,7 +32,7 @@ from latentry.models.pretrained import installed_versions
 from latentry.priors import SavedPrior
 from latentry.priors.files import record as prior_record
 from latentry.storage import fingerprint
-from latentry.tasks.coding.settings import CodedImagesSettings
+from latentry.tasks.coding.settings import ImagesSettings
 from latentry.tasks.recover.options import Measurement, difference, named_regularizer, named_solver
 from latentry.tasks.recover.settings import RecoverSettings
 from latentry.tasks.runs import settings_record
@@ -213,7 +213,7 @@ class Recovering:
         )
 
 
-def given_images(settings: RecoverSettings | CodedImagesSettings, seen: Measurement) -> Images:
+def given_images(settings: RecoverSettings | ImagesSettings, seen: Measurement) -> Images:
     """The user's images: files, or a split of a data set.
 
     Raises:
@@ -244,7 +244,7 @@ def looked_through(images: Images, size: int) -> Images:
     return replace(images, notes=tuple(dict.fromkeys((*images.notes, *said_of_blank(empty)))))
 
 
-def first_images(settings: CodedImagesSettings, seen: Measurement) -> tuple[Images, Float[Tensor, "n c h w"]]:
+def first_images(settings: ImagesSettings, seen: Measurement) -> tuple[Images, Float[Tensor, "n c h w"]]:
     """The user's images, as many of the first ones as are asked for, and these read.
 
     Raises:

@@ -38,12 +38,12 @@ def sample(settings: SampleSettings) -> dict[str, Any]:
         x = in_batches(generator, z, size=256)
     sheet = grid(x.cpu(), settings.columns)
     write_png(folder / "grid.png", sheet, magnify=2)
-    asked = f"label {settings.label}" if settings.label is not None else settings.features or "as they come"
+    asked = f"label {settings.label}" if settings.label is not None else settings.levels or "as they come"
     picture = Picture("Samples", png(sheet, magnification(x.shape[3])), f"{len(x)} samples, {asked}; nothing was chosen.")
     facts = [("generator", f"{settings.generator}, weights {model.fingerprint}"), ("prior", repr(prior))]
     write_page(folder / "index.html", "Samples", [], [picture], [*facts, ("seed", str(settings.seed))])
     write_tensors(folder / "codes.safetensors", {"z": z, "x": x}, {"generator": model.fingerprint, "prior": repr(prior)})
-    notes = [*collapsed(model), *far_levels(parse_levels(settings.features, "--features"))]
+    notes = [*collapsed(model), *far_levels(parse_levels(settings.levels, "--levels"))]
     result = {"grid": str(folder / "grid.png"), "codes": str(folder / "codes.safetensors"), "notes": notes}
     content = record(folder, settings, result)
     console = PlainConsole(quiet=settings.json)
@@ -59,7 +59,7 @@ def _distribution(settings: SampleSettings, prior: SavedPrior) -> Callable[[int,
     Raises:
         ValueError: The prior knows no labels or features, or not these.
     """
-    if settings.features:
+    if settings.levels:
         return _of_features(settings, prior)
     if settings.label is None:
         return lambda count, rng: prior.sample(count, rng=rng)
@@ -74,13 +74,13 @@ def _distribution(settings: SampleSettings, prior: SavedPrior) -> Callable[[int,
 
 def _of_features(settings: SampleSettings, prior: SavedPrior) -> Callable[[int, torch.Generator], Tensor]:
     if settings.label is not None:
-        raise ValueError("expected --label or --features, got both; leave one out")
+        raise ValueError("expected --label or --levels, got both; leave one out")
     if not isinstance(prior, SemanticPlacement):
         raise ValueError(
-            f"expected a generator with placed features for --features, got one of {prior!r}; train one with "
-            "`latentry train semantic`, or leave --features out"
+            f"expected a generator with placed features for --levels, got one of {prior!r}; train one with "
+            "`latentry train semantic`, or leave --levels out"
         )
-    levels = parse_levels(settings.features, "--features")
+    levels = parse_levels(settings.levels, "--levels")
     asked = prior.named(levels)
     named = [prior.index(name) for name in levels]
     if any(levels[name] for name in levels if name in prior.exclusive):

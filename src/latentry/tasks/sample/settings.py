@@ -17,7 +17,7 @@ class SampleSettings(CommonSettings):
     """A shipped generator by name, or the folder of an own one."""
     label: str | None = None
     """Draw codes of the class of this name alone, where the prior has labels."""
-    features: str = ""
+    levels: str = ""
     """Draw codes at these levels of features, NAME=LEVEL with commas between, such as bold=1,italic=-0.5, for a semantic
     model; features that are not named are drawn as they occurred in training."""
     count: int = 100

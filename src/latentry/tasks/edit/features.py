@@ -1,4 +1,4 @@
-"""`latentry edit` with a semantic model: features of images set to levels, or turned into their reverse."""
+"""`latentry edit features`: features of images set to levels, or reversed, by a semantic model."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentry.latent.recovery import recover_codes
-from latentry.models.saving import load_model
 from latentry.models.semantic import SemanticModel
 from latentry.priors import SemanticPlacement
 from latentry.reports.consoles import PlainConsole
@@ -18,31 +17,29 @@ from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
 from latentry.tasks.coding.codes import noted
-from latentry.tasks.edit.settings import EditSettings
+from latentry.tasks.edit.kinds import check_frames, load_kind
+from latentry.tasks.edit.settings import EditFeaturesSettings
 from latentry.tasks.judging import verdict
 from latentry.tasks.levels import far_levels, parse_levels
 from latentry.tasks.recover.options import Measurement, image_format
 from latentry.tasks.recover.shards import first_images
-from latentry.tasks.runs import claim_folder, pick_device, record
-from latentry.tasks.settings import given
+from latentry.tasks.runs import claim_folder, command, pick_device, record
 
-__all__ = ["edit_semantic"]
+__all__ = ["edit_features"]
 
 _SHOWN, _ACROSS = 24, 14
 """Images with a film and a row in the table."""
 _UNREAD = "nothing but the model's own encoder reads the levels of features; look at the films"
-_UNFIT = ("rotate", "basis", "codes", "inverse", "reader", "swap", "hide", "kind", "per_label", "classifier", "margin")
-"""Settings of an edit that have no meaning here."""
 
 
 @dataclass(frozen=True)
 class _Edits:
-    """What shall become of the features of a code."""
+    """How the features of a code are changed."""
 
     levels: dict[str, float]
     """Levels that features are set to."""
     reverse: tuple[str, ...]
-    """Features whose level is turned into its opposite."""
+    """Features whose level changes its sign."""
 
     def __call__(self, placement: SemanticPlacement, z: Float[Tensor, "n d"], share: float) -> Float[Tensor, "n d"]:
         """Codes after a share of the way."""
@@ -54,11 +51,12 @@ class _Edits:
         return moved
 
 
-def edit_semantic(settings: EditSettings) -> dict[str, Any]:
+@command
+def edit_features(settings: EditFeaturesSettings) -> dict[str, Any]:
     """Write `index.html`, `after.png`, `codes.safetensors` and `results.json`; print the report."""
     _check(settings)
     device = pick_device(settings.device)
-    model = load_model(settings.generator, SemanticModel).to(device)
+    model = load_kind(settings.generator, SemanticModel).to(device)
     edits = _edits(settings, model.prior)
     channels, side = image_format(model.generator, model.prior)
     images, x = first_images(settings, Measurement(channels, side))
@@ -108,7 +106,7 @@ def edit_semantic(settings: EditSettings) -> dict[str, Any]:
     return content
 
 
-def _codes(settings: EditSettings, model: SemanticModel, x: Tensor) -> Tensor:
+def _codes(settings: EditFeaturesSettings, model: SemanticModel, x: Tensor) -> Tensor:
     """Codes of the encoder, or those that recovery finds from there."""
     if settings.encode:
         return model.encode(x).mean
@@ -118,14 +116,14 @@ def _codes(settings: EditSettings, model: SemanticModel, x: Tensor) -> Tensor:
         return recover_codes(model.generator, x, model.prior, start=start, rng=rng, progress=tell).z
 
 
-def _edits(settings: EditSettings, placement: SemanticPlacement) -> _Edits:
-    levels = parse_levels(settings.features, "--features")
+def _edits(settings: EditFeaturesSettings, placement: SemanticPlacement) -> _Edits:
+    levels = parse_levels(settings.levels, "--levels")
     reverse = tuple(name.strip() for name in settings.reverse.split(",") if name.strip())
     placement.named(levels)
     for name in reverse:
         placement.index(name)
         if name in levels:
-            raise ValueError(f"expected {name} in --features or in --reverse, got it in both; leave one out")
+            raise ValueError(f"expected {name} in --levels or in --reverse, got it in both; leave one out")
         if name in placement.exclusive:
             raise ValueError(f"expected features that can be reversed, got {name}, which is one of exclusive ones")
     if exclusive := [name for name in levels if name in placement.exclusive]:
@@ -134,17 +132,12 @@ def _edits(settings: EditSettings, placement: SemanticPlacement) -> _Edits:
     return _Edits(levels, reverse)
 
 
-def _check(settings: EditSettings) -> None:
-    if settings.label is not None:
-        raise ValueError("expected --features with a semantic model, got --label; name the class there, such as 3=1")
-    if not (settings.features or settings.reverse):
-        raise ValueError("expected an edit, got none; pass --features NAME=LEVEL,... or --reverse NAME,...")
-    if unfit := given(settings, _UNFIT):
-        raise ValueError(f"expected images and no {', '.join(unfit)} with a semantic model, whose encoder gives the codes")
-    if settings.count < 1 or settings.frames < 2:
-        raise ValueError(
-            f"expected a --count of at least 1 and --frames of at least 2, got {settings.count}, {settings.frames}"
-        )
+def _check(settings: EditFeaturesSettings) -> None:
+    if not (settings.levels or settings.reverse):
+        raise ValueError("expected an edit, got none; pass --levels NAME=LEVEL,... or --reverse NAME,...")
+    check_frames(settings.frames)
+    if settings.count < 1:
+        raise ValueError(f"expected a --count of at least 1, got {settings.count}")
 
 
 def _table(placement: SemanticPlacement, names: Any, before: Tensor, after: Tensor, found: Tensor) -> Table:

@@ -1,0 +1,46 @@
+"""`latentry edit hide`: a box of each image is hidden and filled in one pass, by a label split."""
+
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from latentry.latent.measurements import hide_box
+from latentry.tasks.edit.settings import EditHideSettings
+from latentry.tasks.edit.split_report import SplitEdit, load_given, write_split_edit
+from latentry.tasks.runs import claim_folder, command
+
+__all__ = ["edit_hide"]
+
+_HIDDEN = -1.0
+"""Value of a hidden pixel for the encoders."""
+
+
+@command
+def edit_hide(settings: EditHideSettings) -> dict[str, Any]:
+    """Write `index.html`, `after.png`, `codes.safetensors` and `results.json`; print the report."""
+    if settings.count < 1:
+        raise ValueError(f"expected a --count of at least 1, got {settings.count}")
+    given = load_given(settings)
+    split, x = given.split, given.x
+    mask = _mask(settings.box, (x.shape[1], x.shape[2], x.shape[3])).to(x)
+    folder = claim_folder(settings, "index.html", "after.png", "codes.safetensors")
+    seen = x * mask + _HIDDEN * (1 - mask)
+    z = split.encode(seen).mean
+    x_hat = split.decode(z)
+    x_edited = x * mask + x_hat * (1 - mask)  # what is seen stays as it is
+    edit = SplitEdit(seen, z, z, x_hat, x_edited, mask, None, f"hidden box {settings.box}")
+    return write_split_edit(folder, settings, given, edit)
+
+
+def _mask(box: str, shape: tuple[int, int, int]) -> Float[Tensor, "c h w"]:
+    """1 where an image is seen, 0 in the box.
+
+    Raises:
+        ValueError: The box is not of the form TOP:LEFT:HEIGHT:WIDTH, or not within the image.
+    """
+    try:
+        top, left, height, width = (int(part) for part in box.split(":"))
+    except ValueError:
+        raise ValueError(f"expected --box TOP:LEFT:HEIGHT:WIDTH, such as 8:8:12:12, got {box!r}") from None
+    return hide_box(shape, (top, top + height), (left, left + width))
