@@ -175,6 +175,7 @@ CALLS: dict[str, Call] = {
         extractor=lambda x: x.float(),
         blocks=2,
         halves=2,
+        rng=seeded,
     ),
     "first_weight_directions": call(lt.directions.first_weight_directions, weights=MATRIX, prior=NORMAL),
     "fisher_directions": call(lt.directions.fisher_directions, z=CODES, y=LABELS, prior=NORMAL),
@@ -201,7 +202,7 @@ CALLS: dict[str, Call] = {
     ),
     "fit_linear_classifier": call(lt.directions.fit_linear_classifier, z=CODES, y=LABELS),
     "fit_linear_classifier (margin)": call(CLASSIFIER.margin, z=Z, y=Y),
-    "goodness_of_fit": call(lt.goodness_of_fit, z=Z, prior=NORMAL),
+    "goodness_of_fit": call(lt.goodness_of_fit, z=Z, prior=NORMAL, rng=seeded),
     "hide_box": call(lt.measurements.hide_box, shape=(1, 4, 4), rows=(1, 2), columns=(0, 3)),
     "interpolate": call(lt.interpolate, True, z_a=Z, z_b=Z_B, t=torch.tensor([0.25, 0.5]), prior=NORMAL),
     "is_from": call(

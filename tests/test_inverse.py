@@ -238,8 +238,10 @@ def test_a_strangers_prior_is_given_again(tmp_path: Path) -> None:
     class Shifted(nn.Module):
         latent_dim = D
 
-        def sample(self, shape: int = 1, y: Tensor | None = None, *, rng: torch.Generator | None = None) -> Tensor:
-            return 50 + torch.randn(shape, D, generator=rng)
+        def sample(
+            self, shape: tuple[int, ...] = (), y: Tensor | None = None, *, rng: torch.Generator | None = None
+        ) -> Tensor:
+            return 50 + torch.randn(*shape, D, generator=rng)
 
     inverse = fit_inverse(linear(matrix(PIXELS, D)), Shifted(), tiny())
     save_inverse(tmp_path, inverse)

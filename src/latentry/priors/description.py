@@ -94,7 +94,7 @@ class KnownBySamples:
         ...     latent_dim = 2
         ...
         ...     def sample(self, shape=(), y=None, *, rng=None):
-        ...         return 5 + torch.randn(shape, 2, generator=rng)
+        ...         return 5 + torch.randn(*shape, 2, generator=rng)
         >>> Shifted().frame(torch.empty(0)).centre.round()
         tensor([5., 5.])
     """

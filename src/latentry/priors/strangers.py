@@ -65,7 +65,7 @@ def as_prior(prior: Any) -> Any:
         >>> class Shifted:
         ...     latent_dim = 2
         ...     def sample(self, shape=(), y=None, *, rng=None):
-        ...         return 5 + torch.randn(shape, 2, generator=rng)
+        ...         return 5 + torch.randn(*shape, 2, generator=rng)
         >>> as_prior(Shifted()).frame(torch.empty(0)).centre.round()
         tensor([5., 5.])
     """
