@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from experiments.frame.cell import Cell, Place, Row
+from experiments.frame.cell import Cell, Place, Row, no_progress
 from experiments.frame.timing import best_of
 from experiments.priors.settings import PriorsSettings
 from experiments.priors.tables import BASELINE, METRICS, RULES, measures
@@ -22,7 +22,9 @@ from latentry.evaluation.sample_report import SampleReport
 from latentry.evaluation.samples import evaluate_samples
 from latentry.holding import evaluated
 from latentry.models.classifier import Classifier
-from latentry.models.saving import load_model
+from latentry.models.gan import fit_gan
+from latentry.models.saving import load_model, save_model
+from latentry.models.settings import GANSettings
 from latentry.networks import DCGANGenerator, channels_last
 from latentry.numerics.batches import in_batches
 from latentry.priors import (
@@ -40,9 +42,7 @@ from latentry.priors import (
     save_prior,
 )
 from latentry.reports.pictures import grid, write_png
-from latentry.tasks.runs import RESULTS, load_generator, named_prior
-from latentry.tasks.train import train_gan
-from latentry.tasks.train_settings import TrainGANSettings
+from latentry.tasks.runs import load_generator, named_prior
 
 __all__ = ["DESIGNS", "PART", "TABLE", "TRADE_OFF", "PriorCell", "fingerprint", "kept_priors"]
 
@@ -189,17 +189,22 @@ class PriorCell(Cell):
     def _trained(self, place: Place) -> tuple[torch.nn.Module, UnlabelledPrior, str]:
         """Generator, prior and fingerprint, trained as the shipped one was, at this size."""
         home = place.home(self.name)
-        if not (home / RESULTS).exists():
-            train_gan(
-                TrainGANSettings(
-                    out=str(home), seed=self.seed, device=place.device, json=True, data=self.data,
-                    prior=str(_file(place, self.prior)), latent_dim=self.latent_dim, width=self.width,
-                    discriminator_width=self.width, r1=0.5, r1_every=8, generator_learning_rate=self.learning_rate,
-                    discriminator_learning_rate=self.learning_rate, betas=(0.0, 0.99), ema=0.995,
-                    steps=self.steps, batch_size=self.batch_size, schedule="cosine",
-                    checkpoint_every=max(2, -(-self.steps // 3)),
-                )
-            )  # fmt: skip
+        settings = GANSettings(
+            latent_dim=self.latent_dim, width=self.width, discriminator_width=self.width, r1=0.5, r1_every=8,
+            generator_learning_rate=self.learning_rate, discriminator_learning_rate=self.learning_rate, betas=(0.0, 0.99),
+            ema=0.995, steps=self.steps, batch_size=self.batch_size, schedule="cosine",
+            checkpoint_every=max(2, -(-self.steps // 3)),
+        )  # fmt: skip
+        fitted = fit_gan(
+            load_dataset(self.data).split("train"),
+            named_prior(str(_file(place, self.prior))),
+            settings,
+            device=place.device,
+            rng=self.seed,
+            progress=no_progress,
+            checkpoint=home,
+        )
+        save_model(home / "model", fitted.model, {"settings": asdict(self)})
         model, prior = load_generator(str(home / "model"))
         return model.generator.to(place.device), prior, model.fingerprint
 
