@@ -122,7 +122,7 @@ def test_forward_columns_under_vmap_are_the_rows_of_the_reverse_jacobian(
         one = Target(*(row[None] for row in rows))
         return difference.residuals(images(matrix)(z[None]), one)[0]
 
-    rows = (target.x, target.seen, target.scale, target.features)
+    rows = (target.x, target.mask, target.scale, target.features)
     one_by_one = torch.func.vmap(torch.func.jacfwd(of_one))(z, *rows)
     assert_close(one_by_one, columns.permute(1, 2, 0))
 
@@ -186,7 +186,7 @@ def test_a_mask_is_of_any_type_and_broadcasts(kind: torch.dtype, rng: torch.Gene
 
 def test_data_without_a_mask_cost_the_memory_of_the_data_alone(rng: torch.Generator) -> None:
     target = Difference().prepare(torch.randn(8, *IMAGE, generator=rng))
-    assert target.seen.untyped_storage().nbytes() == 4
+    assert target.mask.untyped_storage().nbytes() == 4
 
 
 X = torch.zeros(2, *IMAGE)
@@ -203,7 +203,7 @@ X = torch.zeros(2, *IMAGE)
         (lambda: Difference().prepare(X[:0]), "n >= 1"),
         (lambda: Difference().prepare(X.to(torch.uint8)), "floating-point"),
         (lambda: Difference().prepare(X.log()), r"NaN or infinity in items \[0, 1\]; mask"),
-        (lambda: Difference().prepare(X, X + 0.5), "0 .hidden. and 1 .seen."),
+        (lambda: Difference().prepare(X, X + 0.5), "0 .hidden. and 1 .measured."),
         (lambda: Difference().prepare(X, torch.ones(3, 3)), r"mask of shape \(2, 2, 4, 4\) or \(2, 4, 4\), got \(3, 3\)"),
         (lambda: Difference().prepare(X, X), r"shows part of each datum, got only 0 in items \[0, 1\]"),
         (

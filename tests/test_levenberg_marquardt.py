@@ -58,7 +58,7 @@ def test_l2_gives_ridge_regression(matrix: Tensor, prior: Normal, rng: torch.Gen
 
 
 def test_codes_are_found_through_saturated_pixels(matrix: Tensor, prior: Normal, rng: torch.Generator) -> None:
-    """Inputs of the tanh have a standard deviation of 4; taken for a generator without squashing it takes more steps."""
+    """Inputs of the tanh have a standard deviation of 4. With plain residuals alone it takes more steps."""
     z = prior.sample(8, rng=rng)
     x = squashed(4 * matrix)(z)
     assert (x.abs() > 0.999).double().mean() > 0.2
@@ -97,7 +97,7 @@ def test_every_column_and_every_trial_is_counted(matrix: Tensor, prior: Normal, 
 
 
 def test_data_that_no_code_makes_get_a_code_of_least_squares(matrix: Tensor, prior: Normal, rng: torch.Generator) -> None:
-    """Of the plain residuals, although the first ones were those before the squashing; to a percent of the loss."""
+    """Of the plain residuals, although the first ones were those before the output activation; to a percent of the loss."""
     z = prior.sample(4, rng=rng)
     x = (squashed(matrix)(z) + 0.05 * torch.randn(4, PIXELS, dtype=torch.float64, generator=rng)).clamp(-1, 1)
     found = recover_codes(squashed(matrix), x, prior, solver=LevenbergMarquardt(steps=60), restarts=1, rng=rng)
@@ -123,7 +123,7 @@ def test_of_several_starts_only_the_best_is_finished_with_plain_residuals(
 def test_a_start_that_nearly_meets_its_data_is_finished_before_another_is_tried(
     matrix: Tensor, prior: Normal, rng: torch.Generator
 ) -> None:
-    """Rounding to eight bits keeps residuals before the squashing from vanishing, even at the true code."""
+    """Rounding to eight bits keeps residuals before the output activation from vanishing, even at the true code."""
     z = prior.sample(6, rng=rng)
     x = ((squashed(matrix)(z) + 1) * 127.5).round() / 127.5 - 1
     one, six = (recover_codes(squashed(matrix), x, prior, start=z, restarts=n, rng=rng) for n in (1, 6))

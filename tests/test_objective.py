@@ -1,4 +1,4 @@
-"""The loss of codes: its gradient, its weight over the steps, and its residuals before the squashing."""
+"""The loss of codes: its gradient, its weight over the steps, and its residuals before the output activation."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from latentry.latent.differences import Difference, Norm
 from latentry.latent.regularizers import L2, AbsoluteValue
 from latentry.latent.solvers.objective import Objective
-from latentry.latent.solvers.squashing import Squashing
+from latentry.latent.solvers.output_activation import OutputActivation
 from latentry.priors import Normal, Uniform
 
 D, PIXELS = 4, 10
@@ -69,15 +69,15 @@ def test_without_a_regularizer_there_is_no_penalty(matrix: Tensor, z: Tensor) ->
     assert not slope.any()
 
 
-def test_residuals_before_the_squashing_are_zero_where_plain_ones_are_and_hidden_pixels_have_none(
+def test_residuals_before_the_output_activation_are_zero_where_plain_ones_are_and_hidden_pixels_have_none(
     matrix: Tensor, z: Tensor
 ) -> None:
-    objective = replace(objective_of(matrix), squashing=Squashing(-1.0, 1.0, 1e-6))
+    objective = replace(objective_of(matrix), output_activation=OutputActivation(-1.0, 1.0, 1e-6))
     mask = torch.ones(PIXELS, dtype=torch.float64)
     mask[:3] = 0
     target = objective.difference.prepare(objective.generator(z), mask)
-    assert not objective.unsquashed_residuals(z, target).any()
-    moved = objective.unsquashed_residuals(z + 0.1, target)
+    assert not objective.preactivation_residuals(z, target).any()
+    moved = objective.preactivation_residuals(z + 0.1, target)
     assert not moved[:, :3].any()
     assert moved[:, 3:].abs().min() > 0
 

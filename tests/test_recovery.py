@@ -178,7 +178,7 @@ def test_images_of_eight_bits_are_met_up_to_rounding_under_a_mask_too(contrast: 
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # of torch itself
-def test_the_default_solver_finds_codes_of_a_generator_without_a_squashing(
+def test_the_default_solver_finds_codes_of_a_generator_without_an_output_activation(
     matrix: Tensor, prior: Normal, rng: torch.Generator
 ) -> None:
     z = prior.sample(3, rng=rng)

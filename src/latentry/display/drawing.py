@@ -1,6 +1,6 @@
 """Figures that leave matplotlib's global state alone, in one palette, with names of any kind.
 
-The sequence of colours is told apart by people with any common colour vision, in print and on dark ground.
+People with any common colour vision can tell the colours apart, in print and on a dark background.
 
 Reference: Petroff, "Accessible color sequences for data visualization", 2021.
 """

@@ -1,4 +1,4 @@
-"""Progress of a long call: told to the caller's own function, or shown as a bar where somebody looks on."""
+"""Progress of a long call: passed to the caller's own function, or drawn as a bar on a terminal."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -12,13 +12,13 @@ Progress = Callable[[int, int], None] | bool | None
 
 @contextmanager
 def reported(progress: Progress, description: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Give what is to be called with done and total, or None where nobody is told.
+    """Give a function of done and total that reports progress, or None for silence.
 
     A bar goes to standard error, is there only where that is a terminal, and vanishes in the end: nothing is left in logs,
     pipes and notebooks.
 
     Args:
-        progress: What the caller asked for.
+        progress: The caller's setting.
         description: What a bar stands for, in a few words.
 
     Example:

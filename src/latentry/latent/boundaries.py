@@ -6,9 +6,9 @@ projection* takes off each normal its projection on the span of the others. What
 the pseudo-inverse of the normals: to move along it leaves all other scores alone, and the dual rows of such a basis are the
 normals, so that coefficients are scores.
 
-Labels that exclude each other are told one against the rest. What raises all scores alike tells none from another, so that
-the mean of the normals is taken off them; they then span k - 1 dimensions, and the conditional direction of a label lowers
-all other scores alike.
+For labels that exclude each other, each classifier separates one label from the rest. The mean of the normals raises all
+scores alike and separates nothing, so it is subtracted. The normals then span k - 1 dimensions, and the conditional
+direction of a label lowers all other scores alike.
 
 **Fisher.** In coordinates :math:`S^{-1/2} z`, with S the covariance within labels, codes of one label scatter alike in all
 directions, and the means are made orthonormal there, as Loewdin does. Carried back, the rows are orthogonal in the metric of

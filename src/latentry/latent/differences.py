@@ -4,15 +4,15 @@ The difference of a code is a mean over residuals r, so that a solver may take i
 
 .. math:: dif(x, G(z)) = \frac{1}{m} \sum_i r_i^2 \;\text{(l2)} \quad\text{or}\quad \frac{1}{m} \sum_i |r_i| \;\text{(l1)}.
 
-Here x may be a measurement A(x) of the data, of which only part is seen (a mask M of 0 and 1), and pixels may be joined by
-features f of an extractor. With M of P elements, K features and the weights a and b, m = P + K and
+Here x may be a measurement A(x) of the data. A mask M of 0 and 1 may hide some of its elements. Features f of an extractor
+may join the pixels. With M of P elements, K features and the weights a and b, m = P + K and
 
 .. math::
     r = \Big( \sqrt{a m / |M|} \; M (A G(z) - x), \;\; \sqrt{b m / K} \; \big(f(M A G(z)) - f(M x)\big) \Big),
 
-without the roots for l1, so that dif is a times the mean over what is seen and b times the mean over the features, however
-many there are of either. Hidden elements are zero for the extractor on both sides, so that the true code still has no
-difference.
+without the roots for l1. So dif is a times the mean over the measured elements plus b times the mean over the features,
+however many there are of either. Hidden elements are zero for the extractor on both sides, so that the true code still has
+no difference.
 
 The features and the mask of the data do not change while codes do: `prepare` works them out once, `residuals` reads them.
 
@@ -50,8 +50,8 @@ class Target:
 
     x: Float[Tensor, "n *s"]
     """Data or measurements, zero where hidden."""
-    seen: Float[Tensor, "n *s"]
-    """1 where an element is seen, 0 where it is hidden."""
+    mask: Float[Tensor, "n *s"]
+    """1 where an element is measured, 0 where it is hidden."""
     scale: Float[Tensor, "n"]
     """What the differences of elements are multiplied with."""
     features: Float[Tensor, "n k"]
@@ -107,11 +107,11 @@ class Difference:
 
         Args:
             x: Data, or their measurements A(x) where there is an operator; anything, NaN too, where hidden.
-            mask: 1 where an element is seen, 0 where it is hidden: `(n, *s)`, or `(*s,)` for all data alike, or what
+            mask: 1 where an element is measured, 0 where it is hidden: `(n, *s)`, or `(*s,)` for all data alike, or what
                 broadcasts to these.
 
         Raises:
-            ValueError: The data are no batch of floating-point numbers or not finite where seen, or the mask has another
+            ValueError: The data are no batch of floating-point numbers or not finite where measured, or the mask has another
                 shape, other values, or hides all of a datum.
         """
         if x.ndim < 2 or len(x) == 0 or not x.is_floating_point():
@@ -121,7 +121,7 @@ class Difference:
             )
         seen = _seen(x, mask)
         target = torch.where(seen.bool(), x, 0.0)
-        _refuse(~target.isfinite(), "finite data where they are seen, got NaN or infinity", "mask or drop them")
+        _refuse(~target.isfinite(), "finite data where they are measured, got NaN or infinity", "mask or drop them")
         features = x.new_zeros(len(x), 0) if self.extractor is None else self._features_of(self.extractor, target)
         size = features.shape[1] + (x[0].numel() if self.pixel_weight > 0 else 0)
         count = seen.sum(tuple(range(1, x.ndim)))
@@ -150,9 +150,9 @@ class Difference:
             )
         parts = []
         if self.pixel_weight > 0:
-            parts.append(((made - target.x) * target.seen).flatten(1) * target.scale[:, None])
+            parts.append(((made - target.x) * target.mask).flatten(1) * target.scale[:, None])
         if self.extractor is not None:
-            features = features_of(self.extractor(made * target.seen)).flatten(1)
+            features = features_of(self.extractor(made * target.mask)).flatten(1)
             size = features.shape[1] + sum(part.shape[1] for part in parts)
             parts.append((features - target.features) * (self.feature_weight * size / features.shape[1]) ** self._power)
         return torch.cat(parts, 1)
@@ -178,7 +178,7 @@ def _seen(x: Tensor, mask: Tensor | None) -> Tensor:
     if mask is None:
         return x.new_ones(()).expand_as(x)
     if not ((mask == 0) | (mask == 1)).all():
-        raise ValueError("expected a mask of 0 (hidden) and 1 (seen), got other values; round it")
+        raise ValueError("expected a mask of 0 (hidden) and 1 (measured), got other values; round it")
     try:
         seen = mask.to(x).broadcast_to(x.shape)
     except RuntimeError:

@@ -5,8 +5,8 @@ then be one that the generator was trained on, and
 
 .. math:: R(z) = (D(G(z)) - 1)^2
 
-asks for that without looking at the code. Cho (2020) names it the trick loss. A discriminator sees images and not codes:
-codes far outside the prior whose images look well go unseen.
+penalizes other scores. Cho (2020) calls it the trick loss. It depends on images alone: it does not penalize a code far
+outside the prior whose image the discriminator takes for data.
 
 References: Mao et al., "Least squares generative adversarial networks", 2017; Cho, "Latent code recovery by statistical
 distance latent regulation loss", 2020.

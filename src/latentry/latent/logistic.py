@@ -29,8 +29,8 @@ def logistic_regression(
         strength: Weight of the squared weights.
 
     Raises:
-        ValueError: No optimum was reached: codes are so large beside the strength that weights are free, and labels are told
-            apart without error.
+        ValueError: No optimum was reached: codes are so large beside the strength that weights are free, and labels are
+            separated without error.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -42,10 +42,10 @@ def logistic_regression(
     factored = (1 if k == 2 else k) * z.shape[1] <= _LARGEST_HESSIAN
     solver, tolerance = ("newton-cholesky", 1e-12) if factored else ("newton-cg", 1e-10)
     model = LogisticRegression(C=unit**2 / strength, solver=solver, tol=tolerance, max_iter=1000)
-    with warnings.catch_warnings(record=True) as told:  # one solver may pass the work on to another, which is no news
+    with warnings.catch_warnings(record=True) as caught:  # one solver may pass the work on to another, which is no news
         warnings.simplefilter("always")
         model.fit((centred / unit).cpu().numpy(), y.cpu().numpy())
-    if any("failed to converge" in str(one.message) for one in told):
+    if any("failed to converge" in str(one.message) for one in caught):
         raise ValueError(
             f"expected codes beside whose spread the strength counts, got {unit:.3g} and {strength:.3g}, without an optimum "
             "within reach; bring codes to a spread near 1, or raise the strength"

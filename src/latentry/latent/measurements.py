@@ -1,8 +1,8 @@
-r"""What of the data was seen: masks, and linear measurements y = A x.
+r"""What of the data was measured: masks, and linear measurements y = A x.
 
 A code is recovered from part of the data by comparing A G(z) with y, for any A with a derivative (`Difference.operator`);
 the linear ones here are those of compressed sensing with generative models (Bora et al., 2017). Where elements are only
-hidden, a mask says so: 1 where an element is seen, 0 where it is hidden (`Difference.prepare`).
+hidden, a mask says so: 1 where an element is measured, 0 where it is hidden (`Difference.prepare`).
 
 Which codes a measurement leaves open is a matter of its null space: of a linear generator with matrix B, those of the null
 space of A B; random projections to k numbers keep k directions, and so nearly all codes of less than k dimensions.
@@ -195,7 +195,7 @@ def keep_share(shape: Sequence[int], share: float, *, rng: torch.Generator | Non
 
     Args:
         shape: Shape of one datum, or of all `(n, ...)`.
-        share: Share that is seen, in (0, 1].
+        share: Share that is measured, in (0, 1].
         rng: Chooses the elements.
 
     Raises:

@@ -1,7 +1,7 @@
 """What recovery is to solve: generator, prior and data, looked at and made ready for a solver.
 
-Here it is found out in which numbers the generator computes and what rounding does to them, whether it ends in a squashing,
-how large its samples are, whether the data are in its range and of eight bits, and when they count as met.
+It holds in which dtype the generator computes and how large its rounding is, whether it ends in an output activation, how
+large its samples are, whether the data are in its range and of eight bits, and at which error they count as met.
 """
 
 from collections.abc import Callable
@@ -20,8 +20,8 @@ from latentry.latent.regularizers import Regularizer
 from latentry.latent.solvers.driver import Tolerance
 from latentry.latent.solvers.jacobian import jacobian_mode
 from latentry.latent.solvers.objective import Objective
+from latentry.latent.solvers.output_activation import output_activation_of, range_of_last_layer
 from latentry.latent.solvers.rows import take
-from latentry.latent.solvers.squashing import range_of_last_layer, squashing_of
 from latentry.numerics.data_range import check_range, conversion_of_bytes, on_eight_bit_grid, possible_ranges
 from latentry.priors.strangers import as_prior, draw
 
@@ -45,7 +45,7 @@ _OFF_IN_HALF = 0.13
 """How far off its level an element of eight bits may be after it was kept in float16, in levels."""
 _NEARLY, _NEARLY_EIGHT_BIT = 1e-6, 25.0
 """Mean squared error that nearly meets data: over the variance of the generator's samples, or over what meets images of
-eight bits, which right starts leave before the squashing at 3 to 12 times that, wrong ones mostly at hundreds."""
+eight bits, which right starts leave before the output activation at 3 to 12 times that, wrong ones mostly at hundreds."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def posed(
         regularizer,
         _scaled(weight, variance if unit is None else unit),
         as_prior(prior).frame(trial),
-        squashing_of(ends, own, target.x, difference, bool(eight_bit.any())),
+        output_activation_of(ends, own, target.x, difference, bool(eight_bit.any())),
         variance=variance,
         rounding=(own.double().abs().max() * torch.finfo(numbers if used is called else dtype).eps).square().item(),
     )
@@ -191,7 +191,7 @@ def _share_of_rounding(target: Target, own: Float[Tensor, "k *s"]) -> Float[Tens
 
 def _rounding_of_half(target: Target, dtype: torch.dtype) -> Float[Tensor, "n"]:
     """Mean squared rounding of data that came in half precision, over what is seen of each; else 0."""
-    x, seen = target.x.double().flatten(1), target.seen.double().flatten(1)
+    x, seen = target.x.double().flatten(1), target.mask.double().flatten(1)
     if dtype.itemsize >= torch.float32.itemsize:
         return x.new_zeros(len(x))
     spacing = torch.finfo(dtype).eps * torch.exp2(x.abs().clamp(min=torch.finfo(dtype).tiny).log2().floor())
@@ -205,7 +205,7 @@ def _eight_bit(
     off = _OFF_IN_HALF if dtype == torch.float16 else 0.01
     found, step = torch.zeros(len(target), dtype=torch.bool, device=target.x.device), 0.0
     for low, high in possible_ranges(own, ends):
-        on_grid = on_eight_bit_grid(torch.where(target.seen.bool(), target.x, low), low, high, off)
+        on_grid = on_eight_bit_grid(torch.where(target.mask.bool(), target.x, low), low, high, off)
         if on_grid.sum() > found.sum():
             found, step = on_grid, (high - low) / 255
     return found, step
@@ -267,7 +267,7 @@ def _check_data(target: Target, own: Tensor, ends: tuple[float, float] | None) -
 
 def _what_is_seen(target: Target) -> Float[Tensor, "n *s"]:
     """Data in whose hidden places elements stand that are seen, since the zeros there are of no range."""
-    seen = target.seen.flatten(1).bool()
+    seen = target.mask.flatten(1).bool()
     if seen.all():
         return target.x
     first = seen.to(torch.uint8).argsort(dim=1, descending=True, stable=True)

@@ -1,8 +1,8 @@
 r"""Was this image made by this generator?
 
 If it was, there is a code that makes it, and recovery leaves an error as small as it leaves on the generator's own samples.
-So the generator is asked first: k fresh codes of the prior are drawn, their images treated as the given ones were, and the
-codes of both recovered in one call, by the same solver at the same cost. With the score :math:`s = \log` of the mean squared
+So k fresh codes of the prior are drawn, and their images are treated as the given ones were. Then the codes of both are
+recovered in one call, by the same solver at the same cost. With the score :math:`s = \log` of the mean squared
 error, the p-value of an image is its conformal rank among the own ones,
 
 .. math:: p = \frac{1 + \#\{s_i \ge s\}}{k + 1} .
@@ -40,7 +40,7 @@ from latentry.holding import evaluated
 from latentry.interfaces import Generator, Prior
 from latentry.latent.precision import dtype_of
 from latentry.latent.recovery import recover_codes
-from latentry.latent.solvers.squashing import range_of_last_layer
+from latentry.latent.solvers.output_activation import range_of_last_layer
 from latentry.numerics.batches import in_batches
 from latentry.numerics.data_range import check_range, on_eight_bit_grid, possible_ranges
 from latentry.numerics.inputs import checked

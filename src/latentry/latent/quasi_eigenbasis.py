@@ -12,7 +12,7 @@ The *spectral classifier* names the label with the largest coefficient. They tak
 :math:`-\xi_l` does not decode to label l, so that the signed one is the default here. A largest coefficient beyond the
 labelled rows names no label. Of codes from an isotropic normal prior, all coefficients in an orthonormal basis are alike:
 whatever the rows, the largest is a label's for a share k / m of codes, and no basis ranks the true label first for more. It
-takes codes that lie near the labelled rows, such as those of an encoder that is taught to keep the label.
+takes codes that lie near the labelled rows, such as those of an encoder that is trained to keep the label.
 
 Reference: Toledo-Marín, Glazier, "Using deep LSD to build operators in GANs latent space with meaning in real space", 2023.
 """
@@ -168,7 +168,7 @@ class QuasiEigenbasis(Shown):
             labels_only: Whether only labelled rows count.
 
         Raises:
-            ValueError: No filter is asked for, or a number is outside its range.
+            ValueError: No filter is given, or a number is outside its range.
         """
         if keep is None and threshold is None and not labels_only:
             raise ValueError("expected a filter, got none; pass keep, threshold or labels_only=True")

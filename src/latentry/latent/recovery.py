@@ -7,12 +7,12 @@ For data x, a generator G and a prior p(z), each code minimises
 from one or more starts: draws from the prior, codes of one's own, or those that a learned inverse gives for x. Without a
 regularizer R that is the difference alone; v, the variance of the generator's own samples, frees the weight w of the units
 of the data. How it is minimised is a `Solver`: `LevenbergMarquardt`, which finds the code that made the data, `LBFGS` or
-`Adam`; which starts are tried and for how long is told in `solvers.driver`. The generator stays as it is: held in eval mode,
+`Adam`; `solvers.driver` says which starts are tried, and for how long. The generator stays as it is: held in eval mode,
 its parameters frozen, and given back with the modes and flags it had. Solvers work on it with its batch normalisation folded
 into its convolutions, where that is a copy that does the same; final images are the generator's own.
 
 Codes, images and losses that are returned belong together: the images are computed once more from the final codes, after the
-last step, and whether a code has converged is asked of the gradient there.
+last step. The gradient there decides whether a code has converged.
 
 References: Cho, "Latent code recovery by statistical distance latent regulation loss", 2020; Lipton and Tripathi, "Precise
 recovery of latent vectors from generative adversarial networks", 2017.
@@ -101,7 +101,7 @@ def recover_codes(
             those of a likelihood.
         difference: Mean squared (`l2`) or mean absolute (`l1`, as in the paper) difference of pixels, or a `Difference` of
             features or measurements.
-        mask: 1 where an element of the data is seen, 0 where it is hidden: `(n, *s)` or `(*s,)`.
+        mask: 1 where an element of the data is measured, 0 where it is hidden: `(n, *s)` or `(*s,)`.
         restarts: Most starts for each data point.
         met: Mean squared error at which a datum counts as met, so that no further start is tried. By default what rounding
             in the generator's own dtype makes, by a copy of it in double precision where there is one; or, for an image of
@@ -177,10 +177,10 @@ def _recovery(problem: Problem, tracks: Tracks, batch_size: int, determinable: b
     loss = tracks.by_datum(tracks.loss)
 
     began = time.perf_counter()
-    converged, asked = met.clone(), (~met & loss.amin(1).isfinite()).nonzero().flatten()
-    for rows in asked.split(batch_size) if len(asked) else ():
+    converged, unmet = met.clone(), (~met & loss.amin(1).isfinite()).nonzero().flatten()
+    for rows in unmet.split(batch_size) if len(unmet) else ():
         converged[rows] = objective.is_stationary(z[rows], take(target, rows))
-    cost[asked] += 3
+    cost[unmet] += 3
     open_ = torch.full_like(error, torch.nan)
     if determinable:
         open_ = _undetermined(problem, z, error)

@@ -39,7 +39,7 @@ class Recovery(Shown):
     x_hat: Float[Tensor, "n *s"]
     """What the generator makes of them."""
     reconstruction_error: Float[Tensor, "n"]
-    """Mean squared error of each reconstruction, over what is seen."""
+    """Mean squared error of each reconstruction, over what is measured."""
     loss: Float[Tensor, "n"]
     """Loss of each code: difference to the data and weighted regularizer."""
     met: Bool[Tensor, "n"]
@@ -58,7 +58,7 @@ class Recovery(Shown):
     undetermined: Float[Tensor, "n"]
     """Share of the prior's variance, 0 to 1, that the data leave open near the code, by the Jacobian there
     (`solvers.determination`): the mean squared code error to be expected, in units of the prior's variance. NaN where there
-    is no Jacobian, or it was not asked for."""
+    is no Jacobian, or `determination` is off."""
     evaluations: Int[Tensor, "n"]
     """Cost of each data point over all its starts: 1 for a forward pass or a column of a Jacobian, 2 for a gradient."""
     seconds: Float[Tensor, "n"]

@@ -143,8 +143,8 @@ def quasi_eigenvectors(
         raise ValueError(
             f"expected per_label, fewest, batch_size and draws >= 1, got {per_label}, {fewest}, {batch_size} and {draws}"
         )
-    told = "drawing codes of each label"
-    with labelling(generator, classifier, prior, encoder) as label, reported(progress, told) as tell:
+    bar = reported(progress, "drawing codes of each label")
+    with labelling(generator, classifier, prior, encoder) as label, bar as tell:
         num_labels, d = label.num_labels, prior.latent_dim
         check_dimensions(num_labels, d)
         num_blocks = (blocks or math.ceil(d / num_labels)) if complement == "blocks" else 1

@@ -42,7 +42,7 @@ def undetermined(
         target: Their data.
         sigma_squared: Variance of the errors of an element.
     """
-    counted = target.seen.flatten(1).sum(1) + target.features.shape[1]
+    counted = target.mask.flatten(1).sum(1) + target.features.shape[1]
     found = []
     for rows in torch.arange(len(z), device=z.device).split(max(1, _ROWS // z.shape[1])):
         compared = partial(objective.residuals, target=take(target, rows))

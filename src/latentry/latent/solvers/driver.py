@@ -6,7 +6,7 @@ where the solver gives up the worse half of them after given shares of its steps
 generator gives NaN is given up alone.
 
 A start that nearly meets its data is led to a minimum at once, in double precision where the generator can be had in it:
-there a code that makes the data is told from one that nearly does. Of data that no start has met, the best start is led to a
+there a code that makes the data differs from one that nearly does. Of data that no start has met, the best start is led to a
 minimum at the end. The kept start is the one whose *final* loss is least.
 
 Reference: Jamieson and Talwalkar, "Non-stochastic best arm identification and hyperparameter optimization", 2016

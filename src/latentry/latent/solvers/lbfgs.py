@@ -17,8 +17,8 @@ and any regularizer will do; but where the loss has kinks (l1, the Wasserstein d
 percent above the minimum. A weight that changes between steps does no harm: the difference to the data is remembered by
 itself, and both ends of a move are compared under one weight.
 
-Where the generator ends in a squashing the difference is taken before it first (`solvers.squashing`), until it can be
-lowered no more or half of the steps are done, and as it is from there on.
+Where the generator ends in an output activation, the difference is taken before it first (`solvers.output_activation`). When
+it falls no more, or after half of the steps, the plain difference takes its place.
 
 References: Nocedal, "Updating quasi-Newton matrices with limited storage", 1980; Liu and Nocedal, "On the limited memory
 BFGS method for large scale optimization", 1989; Lewis and Overton, "Nonsmooth optimization via quasi-Newton methods", 2013
@@ -74,8 +74,8 @@ class LBFGSState:
     """Losses after the last steps, the newest last."""
     steepness: Float[Tensor, "n"]
     """Norm of the first gradient."""
-    unsquashed: Bool[Tensor, "n"]
-    """Whether the difference is taken before the squashing."""
+    preactivation: Bool[Tensor, "n"]
+    """Whether the difference is taken before the output activation."""
     step: Int[Tensor, "n"]
     done: Bool[Tensor, "n"]
     evaluations: Int[Tensor, "n"]
@@ -138,19 +138,19 @@ class LBFGS:
 
     def begin(self, objective: Objective, z: Float[Tensor, "n d"], target: Target) -> LBFGSState:
         """The state of these starts."""
-        return self._state(objective, z, target, unsquashed=objective.squashing is not None)
+        return self._state(objective, z, target, preactivation=objective.output_activation is not None)
 
     def finish(self, objective: Objective, z: Float[Tensor, "n d"], target: Target) -> LBFGSState:
         """The difference as it is, from here."""
-        return self._state(objective, z, target, unsquashed=False)
+        return self._state(objective, z, target, preactivation=False)
 
-    def _state(self, objective: Objective, z: Tensor, target: Target, *, unsquashed: bool) -> LBFGSState:
+    def _state(self, objective: Objective, z: Tensor, target: Target, *, preactivation: bool) -> LBFGSState:
         n, d = z.shape
         never = torch.zeros(n, dtype=torch.bool, device=z.device)
         count = torch.zeros(n, dtype=torch.int64, device=z.device)
         infinite = z.new_full((n,), torch.inf)
         none = z.new_zeros(n, self.history, d)
-        difference, slope = objective.difference_slope(z, target, unsquashed=unsquashed)
+        difference, slope = objective.difference_slope(z, target, preactivation=preactivation)
         return LBFGSState(
             z=z,
             loss=infinite,
@@ -160,18 +160,18 @@ class LBFGS:
             bends=none,
             recent=infinite[:, None].expand(n, _WINDOW),
             steepness=infinite,
-            unsquashed=torch.full_like(never, unsquashed),
+            preactivation=torch.full_like(never, preactivation),
             step=count,
             done=never,
             evaluations=count + 3,
         )
 
     def advance(self, objective: Objective, state: LBFGSState, target: Target, rng: torch.Generator | None) -> LBFGSState:
-        """One direction of every code, and a length along it; codes that are done before the squashing go on behind it."""
-        for unsquashed in state.unsquashed.unique().tolist():
-            part = (state.unsquashed == unsquashed).nonzero().flatten()
-            state = put(state, part, self._step(objective, take(state, part), take(target, part), unsquashed))
-        behind = (state.unsquashed & (state.done | (state.step >= self.steps // 2))).nonzero().flatten()
+        """One direction of every code and a length along it. Codes done before the output activation go on after it."""
+        for preactivation in state.preactivation.unique().tolist():
+            part = (state.preactivation == preactivation).nonzero().flatten()
+            state = put(state, part, self._step(objective, take(state, part), take(target, part), preactivation))
+        behind = (state.preactivation & (state.done | (state.step >= self.steps // 2))).nonzero().flatten()
         if len(behind):
             before = take(state, behind)
             fresh = self.finish(objective, before.z, take(target, behind))
@@ -180,12 +180,12 @@ class LBFGS:
             state = put(state, behind, replace(fresh, **kept))
         return state
 
-    def _step(self, objective: Objective, state: LBFGSState, target: Target, unsquashed: bool) -> LBFGSState:
+    def _step(self, objective: Objective, state: LBFGSState, target: Target, preactivation: bool) -> LBFGSState:
         share = state.step.to(state.z) / self.steps
         here = _with_penalty(objective, state.z, state.difference, state.difference_slope, share)
         remembers = state.moves[:, -1].any(1)
         direction = -_inverse_hessian_times(here.gradient, state.moves, state.bends)
-        there, tried = self._search(objective, target, share, here, direction, unsquashed)
+        there, tried = self._search(objective, target, share, here, direction, preactivation)
 
         move, bend = (there.z - here.z) / objective.frame.scale, there.gradient - here.gradient
         lowered = move.any(1)
@@ -208,7 +208,7 @@ class LBFGS:
             bends=choose(lowered, bends, torch.zeros_like(bends)),
             recent=recent,
             steepness=steepness,
-            unsquashed=state.unsquashed,
+            preactivation=state.preactivation,
             step=state.step + 1,
             done=nothing_left | broken | (state.step + 1 >= self.steps),
             evaluations=state.evaluations + 3 * tried,
@@ -221,7 +221,7 @@ class LBFGS:
         share: Float[Tensor, "n"],
         here: _Point,
         direction: Float[Tensor, "n d"],
-        unsquashed: bool,
+        preactivation: bool,
     ) -> tuple[_Point, Int[Tensor, "n"]]:
         """The last point along each direction that lowered the loss by enough, or none but here; and the lengths tried."""
         descent = (here.gradient * direction).sum(1)
@@ -238,7 +238,7 @@ class LBFGS:
                 break
             at, within, way = take(here, searching), take(interval, searching), direction[searching]
             z = at.z + within.length[:, None] * objective.frame.scale * way
-            data = objective.difference_slope(z, take(target, searching), unsquashed=unsquashed)
+            data = objective.difference_slope(z, take(target, searching), preactivation=preactivation)
             point = _with_penalty(objective, z, *data, share[searching])
             tried[searching] += 1
 

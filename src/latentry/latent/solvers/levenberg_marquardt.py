@@ -8,29 +8,27 @@ With residuals r and their Jacobian J at a code (means over m residuals understo
 in coordinates e of the code, centred and scaled by the prior's quantiles. Five things make it find codes where gradient
 descent finds none:
 
-1. *Damping and prior follow the residual.* Both are measured in the loss itself, so that they vanish as it does, and
-   convergence to a code that makes the data is superlinear. Far from it the term :math:`\lambda \ell |e|^2` keeps the path
-   within the bulk of the prior: a homotopy from the prior to the data whose pace the data set. It is a means of search and
-   no part of what is minimised: :math:`\lambda = 0` from where the loss falls no more, or from a share of the steps on.
-2. *Several dampings are tried* for each Jacobian, smaller, equal and larger: they cost a forward pass each where the
-   Jacobian cost d; the best is kept, if it lowers the loss.
-3. *Secant steps.* Further steps are taken from the same Jacobian, brought up to date by Broyden's formula with what the
-   step before has shown: in a curved valley that is just the direction in which the Jacobian has changed.
-4. *Residuals before the squashing* (`solvers.objective`) where the generator ends in one, until they can be lowered no
-   more.
-5. *A start that is stuck gives up its place.* It leaves a loss that falls no more, and the driver goes on with the next.
+1. *Damping and pull are proportional to the loss.* They vanish with it, so the convergence to a code that makes the data is
+   superlinear. Far from such a code the term :math:`\lambda \ell |e|^2` keeps the path within the bulk of the prior: a
+   homotopy from the prior to the data. The pull is no part of the loss that is minimised. It ends (:math:`\lambda = 0`)
+   where the loss falls no more, or after a share of the steps.
+2. *Several dampings are tried* for each Jacobian: smaller, equal and larger. Each costs one forward pass, the Jacobian costs
+   d. The best one is taken, if it lowers the loss.
+3. *Secant steps.* Further steps use the same Jacobian, updated by Broyden's formula with the change of the residuals in the
+   step before. In a curved valley this is the direction in which the Jacobian has changed.
+4. *Residuals before the output activation* (`solvers.objective`), where the generator has one, until they fall no more.
+5. *A start that is stuck is given up.* Its loss falls no more, and the driver begins with the next start.
 
-Data that no start has met are *finished* from the best: with plain residuals, without the pull, and to a stationary point of
-the loss. That is where a full step of Gauss-Newton would lower the loss by no more than a few roundings of it,
+Data that no start has met are *finished* from the best start: with plain residuals, without the pull, and to a stationary
+point of the loss. There a full Gauss-Newton step would lower the loss by no more than a few roundings,
 
-.. math:: g^T (J^T J)^+ g \le 8 \epsilon \, |r|^2, \qquad g = J^T r + \tfrac{1}{2} \nabla w R,
+.. math:: g^T (J^T J)^+ g \le 8 \epsilon \, |r|^2, \qquad g = J^T r + \tfrac{1}{2} \nabla w R.
 
-for :math:`w = 0` the squared cosine of the angle between the residuals and what the Jacobian can change of them.
-Coordinates at an end of the prior's support that the loss draws outward are held there, in each step (Bertsekas, 1982).
+For :math:`w = 0` the ratio of the two sides is the squared cosine of the angle between the residuals and the range of the
+Jacobian. Coordinates at an end of the prior's support that would leave it are held there, in each step (Bertsekas, 1982).
 
-One eigendecomposition of :math:`J^T J` serves all dampings; linear algebra is done in double precision. Memory is bounded by
-taking a few codes at a time, and for long data by a sketch: a random signed sum of residuals into a fixed number of cells,
-which keeps :math:`J^T J` and :math:`J^T r` in expectation.
+`solvers.linearization` holds the linear model and its algebra, in double precision. Memory is bounded: a few codes are
+taken at a time, and long residuals are sketched.
 
 References: Levenberg, "A method for the solution of certain non-linear problems in least squares", 1944; Marquardt, "An
 algorithm for least-squares estimation of nonlinear parameters", 1963; Broyden, "A class of methods for solving nonlinear
@@ -71,13 +69,13 @@ _LEAST_DAMPING, _LEAST_DAMPING_AT_THE_END, _MOST_DAMPING = 1e-6, 1e-30, 1e8
 _SETTLED = 1e-9
 """Mean squared move of a code, in units of the prior's spread, below which it has arrived."""
 _WINDOW = 5
-"""Steps over which it is seen whether a loss still falls."""
-_LEAST_GAIN, _LEAST_GAIN_UNSQUASHED = 0.02, 0.1
-"""A loss that fell by less than this part of itself falls no more. Before the squashing starts that arrive fall fast: of 59
-that did on two generators two fell by less than a tenth in between, and those that did not ran three times as long."""
-_NOTHING, _NOTHING_UNSQUASHED = 1e-14, 1e-8
+"""Steps over which a loss has to fall."""
+_LEAST_GAIN, _LEAST_GAIN_PREACTIVATION = 0.02, 0.1
+"""A loss that fell by less than this share of itself falls no more. Before the output activation, the loss of starts that
+succeed falls fast: of 59 on two generators, two fell by less than a tenth in between. Others took three times as long."""
+_NOTHING, _NOTHING_PREACTIVATION = 1e-14, 1e-8
 """Loss, as a part of the variance of the generator's samples, at which the search has found the code; and the same before
-the squashing, from where plain residuals in double precision take two steps."""
+the output activation, from where plain residuals in double precision take two steps."""
 _ROUNDINGS = 16.0
 """Mean squared rounding of the generator, so many times, that is as near to the data as it gets."""
 _HARDLY_LESS = 0.99
@@ -86,7 +84,7 @@ point."""
 _STATIONARY = 8
 """Roundings of the loss that a full step may still promise at a stationary point."""
 _MET = 1e-5
-"""Loss before the squashing below which a code makes its data."""
+"""Loss before the output activation below which a code makes its data."""
 _FADE = 0.7
 """Share of the steps after which the prior's pull is gone."""
 
@@ -100,8 +98,8 @@ class LevenbergMarquardtState:
     damping: Float[Tensor, "n"]
     recent: Float[Tensor, "n w"]
     """Losses after the last steps, the newest last."""
-    unsquashed: Bool[Tensor, "n"]
-    """Whether residuals are taken before the squashing."""
+    preactivation: Bool[Tensor, "n"]
+    """Whether residuals are taken before the output activation."""
     pulled: Bool[Tensor, "n"]
     """Whether the prior still pulls."""
     last: Bool[Tensor, "n"]
@@ -157,14 +155,14 @@ class LevenbergMarquardt:
         """
         if objective.difference.norm != "l2":
             raise ValueError("expected an l2 difference for Levenberg-Marquardt, got l1; use solver=Adam()")
-        return self._state(z, unsquashed=objective.squashing is not None, pulled=True, last=False)
+        return self._state(z, preactivation=objective.output_activation is not None, pulled=True, last=False)
 
     def finish(self, objective: Objective, z: Float[Tensor, "n d"], target: Target) -> LevenbergMarquardtState:
         """Plain residuals from here, with half of the steps, to a stationary point of the loss."""
-        searched_otherwise = objective.squashing is not None
-        return self._state(z, unsquashed=False, pulled=searched_otherwise, last=True)
+        searched_otherwise = objective.output_activation is not None
+        return self._state(z, preactivation=False, pulled=searched_otherwise, last=True)
 
-    def _state(self, z: Tensor, *, unsquashed: bool, pulled: bool, last: bool) -> LevenbergMarquardtState:
+    def _state(self, z: Tensor, *, preactivation: bool, pulled: bool, last: bool) -> LevenbergMarquardtState:
         n = len(z)
         never = torch.zeros(n, dtype=torch.bool, device=z.device)
         count = torch.zeros(n, dtype=torch.int64, device=z.device)
@@ -174,7 +172,7 @@ class LevenbergMarquardt:
             loss=infinite,
             damping=z.new_full((n,), self.damping, dtype=torch.float64),
             recent=infinite[:, None].expand(n, _WINDOW).clone(),
-            unsquashed=torch.full_like(never, unsquashed),
+            preactivation=torch.full_like(never, preactivation),
             pulled=torch.full_like(never, pulled),
             last=torch.full_like(never, last),
             step=count + (self.steps // 2 if last else 0),
@@ -186,18 +184,18 @@ class LevenbergMarquardt:
         self, objective: Objective, state: LevenbergMarquardtState, target: Target, rng: torch.Generator | None
     ) -> LevenbergMarquardtState:
         """One Jacobian and the best of its steps, for a few codes at a time."""
-        at_once, phase = max(1, self.rows // state.z.shape[1]), state.unsquashed
-        for unsquashed in phase.unique().tolist():
-            for part in (phase == unsquashed).nonzero().flatten().split(at_once):
-                state = put(state, part, self._step(objective, take(state, part), take(target, part), unsquashed))
+        at_once, phase = max(1, self.rows // state.z.shape[1]), state.preactivation
+        for preactivation in phase.unique().tolist():
+            for part in (phase == preactivation).nonzero().flatten().split(at_once):
+                state = put(state, part, self._step(objective, take(state, part), take(target, part), preactivation))
         return state
 
     def _step(
-        self, objective: Objective, state: LevenbergMarquardtState, target: Target, unsquashed: bool
+        self, objective: Objective, state: LevenbergMarquardtState, target: Target, preactivation: bool
     ) -> LevenbergMarquardtState:
         """One Jacobian, a step from it, and secant steps."""
         share, z = state.step.to(state.z) / self.steps, state.z
-        residuals = objective.unsquashed_residuals if unsquashed else objective.residuals
+        residuals = objective.preactivation_residuals if preactivation else objective.residuals
         model = self._linearised(lambda codes: residuals(codes, target), z, objective)
         pull = self.prior_pull * model.loss / z.shape[1] * (1 - share / _FADE).clamp(min=0) * state.pulled
         stationary = self._is_stationary(model, objective) & (pull == 0)
@@ -209,8 +207,8 @@ class LevenbergMarquardt:
         loss = (model.loss.to(z) + objective.penalty(z, share)).nan_to_num(nan=torch.inf)
         recent = torch.cat([state.recent[:, 1:], loss[:, None]], 1)
         moved = (model.e - here).square().mean(1)
-        least_gain = _LEAST_GAIN_UNSQUASHED if unsquashed else _LEAST_GAIN
-        found = model.loss < (_NOTHING_UNSQUASHED if unsquashed else _NOTHING * objective.variance)
+        least_gain = _LEAST_GAIN_PREACTIVATION if preactivation else _LEAST_GAIN
+        found = model.loss < (_NOTHING_PREACTIVATION if preactivation else _NOTHING * objective.variance)
         arrived = (recent[:, -1] >= (1 - least_gain) * recent[:, 0]) | ((moved > 0) & (moved < _SETTLED)) | found
         stuck = damping > _MOST_DAMPING
         stationary |= (model.loss >= _HARDLY_LESS * before) & self._is_stationary(model, objective) & (pull == 0)
@@ -223,7 +221,7 @@ class LevenbergMarquardt:
             loss=loss,
             damping=torch.where(let_go, self.damping, torch.maximum(damping, least).clamp(max=_MOST_DAMPING)),
             recent=recent,
-            unsquashed=state.unsquashed,
+            preactivation=state.preactivation,
             pulled=state.pulled & ~let_go,
             last=state.last,
             step=state.step + 1,

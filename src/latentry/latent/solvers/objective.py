@@ -8,8 +8,8 @@ samples,
 
 which for pixels under l2 is their variance. So w has no units: it means the same for images in [-1, 1] and in [0, 255].
 
-A solver of least squares reads the residuals of the difference instead, and may read them before the squashing that the
-generator ends in (`solvers.squashing`) for as long as it searches.
+A solver of least squares reads the residuals of the difference instead. While it searches, it may read them before the
+output activation of the generator (`solvers.output_activation`).
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from latentry.interfaces import Generator, Prior
 from latentry.latent.differences import Difference, Target
 from latentry.latent.regularizers import Regularizer
 from latentry.latent.solvers.jacobian import JacobianMode
-from latentry.latent.solvers.squashing import Squashing
+from latentry.latent.solvers.output_activation import OutputActivation
 from latentry.priors.frame import PriorFrame
 
 __all__ = ["Objective"]
@@ -41,7 +41,7 @@ class Objective:
     """w v by the share of the steps done."""
     frame: PriorFrame
     """Where the bulk of the prior lies."""
-    squashing: Squashing | None = None
+    output_activation: OutputActivation | None = None
     """What residuals may be freed of, where the difference is one of pixels."""
     jacobian_mode: JacobianMode = "batched"
     """How solvers get at the Jacobian."""
@@ -61,10 +61,10 @@ class Objective:
         return _value_and_gradient(lambda codes: self.loss(codes, target, share), z)
 
     def difference_slope(
-        self, z: Float[Tensor, "n d"], target: Target, *, unsquashed: bool = False
+        self, z: Float[Tensor, "n d"], target: Target, *, preactivation: bool = False
     ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n d"]]:
         """The difference of each code to the data, without the regularizer, and its gradient."""
-        residuals = self.unsquashed_residuals if unsquashed else self.residuals
+        residuals = self.preactivation_residuals if preactivation else self.residuals
         return _value_and_gradient(lambda codes: self.difference.loss(residuals(codes, target)), z)
 
     def penalty(self, z: Float[Tensor, "n d"], share: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
@@ -105,16 +105,16 @@ class Objective:
         """Residuals of the difference."""
         return self.difference.residuals(self.generator(z), target)
 
-    def unsquashed_residuals(self, z: Float[Tensor, "n d"], target: Target) -> Float[Tensor, "n m"]:
-        """Residuals of the difference, before the squashing."""
-        assert self.squashing is not None, "only objectives with a squashing have these"
-        x_hat, x = self.squashing.undo(self.generator(z)), self.squashing.undo(target.x)
-        return ((x_hat - x) * target.seen).flatten(1) * target.scale[:, None]
+    def preactivation_residuals(self, z: Float[Tensor, "n d"], target: Target) -> Float[Tensor, "n m"]:
+        """Residuals of the difference, before the output activation."""
+        assert self.output_activation is not None, "only objectives with an output activation have these"
+        x_hat, x = self.output_activation.undo(self.generator(z)), self.output_activation.undo(target.x)
+        return ((x_hat - x) * target.mask).flatten(1) * target.scale[:, None]
 
     def reconstruction_error(self, x_hat: Float[Tensor, "n *s"], target: Target) -> Float[Tensor, "n"]:
-        """Mean squared error over what is seen, in the units of the data or of their measurements."""
-        error = ((self.difference.measured(x_hat) - target.x) * target.seen).flatten(1).square().sum(1)
-        return error / target.seen.flatten(1).sum(1)
+        """Mean squared error over what is measured, in the units of the data or of their measurements."""
+        error = ((self.difference.measured(x_hat) - target.x) * target.mask).flatten(1).square().sum(1)
+        return error / target.mask.flatten(1).sum(1)
 
     def is_stationary(self, z: Float[Tensor, "n d"], target: Target) -> Bool[Tensor, "n"]:
         r"""Whether the gradient of L is small, in the frame's coordinates e and with the weight at the end.

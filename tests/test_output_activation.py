@@ -1,4 +1,4 @@
-"""The squashing of a last layer: told by the generator itself, and undone."""
+"""The output activation of a last layer: found in the generator's graph, and undone."""
 
 from collections.abc import Callable
 
@@ -8,17 +8,17 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from latentry.latent.differences import Difference
-from latentry.latent.solvers.squashing import Squashing, range_of_last_layer, squashing_of
+from latentry.latent.solvers.output_activation import OutputActivation, output_activation_of, range_of_last_layer
 
 S = torch.linspace(-4, 4, 60, dtype=torch.float64).view(3, 20)
 
 
 @pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (0.0, 1.0), (0.0, 255.0)])
-def test_before_the_squashing_residuals_are_those_of_the_last_layers_inputs(low: float, high: float) -> None:
-    squashing = Squashing(low, high, 1e-6)
+def test_before_the_output_activation_residuals_are_those_of_the_last_layers_inputs(low: float, high: float) -> None:
+    output_activation = OutputActivation(low, high, 1e-6)
     s = torch.linspace(-4, 4, 9, dtype=torch.float64)
-    assert_close(squashing.undo(low + (high - low) * (torch.tanh(s) + 1) / 2), s, rtol=0, atol=1e-3)
-    ends = squashing.undo(torch.tensor([low, high], dtype=torch.float64))
+    assert_close(output_activation.undo(low + (high - low) * (torch.tanh(s) + 1) / 2), s, rtol=0, atol=1e-3)
+    ends = output_activation.undo(torch.tensor([low, high], dtype=torch.float64))
     assert ends.isfinite().all()
 
 
@@ -63,8 +63,8 @@ def test_the_range_of_the_last_layer_is_read_from_the_graph(
 @pytest.mark.parametrize(
     ("ends", "difference", "eight_bit", "expected"),
     [
-        ((-1.0, 1.0), Difference(), False, Squashing(-1.0, 1.0, 1e-6)),
-        ((-1.0, 1.0), Difference(), True, Squashing(-1.0, 1.0, 1 / 255)),
+        ((-1.0, 1.0), Difference(), False, OutputActivation(-1.0, 1.0, 1e-6)),
+        ((-1.0, 1.0), Difference(), True, OutputActivation(-1.0, 1.0, 1 / 255)),
         (None, Difference(), False, None),
         ((-10.0, 10.0), Difference(), False, None),
         ((-0.9, 0.9), Difference(), False, None),
@@ -74,8 +74,8 @@ def test_the_range_of_the_last_layer_is_read_from_the_graph(
     ],
     ids=["tanh", "eight bits", "no ends", "ends far off", "data beyond the ends", "l1", "measured", "features"],
 )
-def test_a_squashing_is_undone_where_samples_come_near_its_ends_and_data_lie_within(
-    ends: tuple[float, float] | None, difference: Difference, eight_bit: bool, expected: Squashing | None
+def test_an_output_activation_is_undone_where_samples_come_near_its_ends_and_data_lie_within(
+    ends: tuple[float, float] | None, difference: Difference, eight_bit: bool, expected: OutputActivation | None
 ) -> None:
     made = torch.tanh(S)
-    assert squashing_of(ends, made, made, difference, eight_bit) == expected
+    assert output_activation_of(ends, made, made, difference, eight_bit) == expected

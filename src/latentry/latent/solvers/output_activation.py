@@ -1,18 +1,19 @@
-r"""The squashing that a generator ends in, and residuals before it.
+r"""The output activation of a generator, and residuals before it.
 
-Most generators end in tanh or a sigmoid, perhaps scaled and shifted, and where an image is black or white these are flat, so
-that codes that differ leave almost no trace. For data made by such a generator, with its range brought to (-1, 1),
+Most generators end in tanh or a sigmoid, perhaps scaled and shifted. Where an image is black or white these are flat:
+different codes give almost the same image. For data made by such a generator, with its range brought to (-1, 1), the
+residuals
 
 .. math:: \operatorname{artanh}((1 - \epsilon) G(z)) - \operatorname{artanh}((1 - \epsilon) x)
 
-vanishes at the same codes as G(z) - x does, but its Jacobian is that of the network without its last flat step, far better
-conditioned. The price is that noise in x is magnified where x is near the ends, by :math:`1 / (2 \epsilon)` at most: so
-:math:`\epsilon` is small for exact data and one level for data of eight bits, and data that no code makes are finished on
+vanish at the same codes as G(z) - x. Their Jacobian is that of the network without its last flat layer, which is far better
+conditioned. The price is that noise in x is magnified where x is near the ends, by :math:`1 / (2 \epsilon)` at most. So
+:math:`\epsilon` is small for exact data, and one level for data of eight bits. Data that no code makes are finished with
 plain residuals.
 
-Whether there is a squashing is asked of the generator, and not of the looks of its samples: the graph that autograd keeps of
-some outputs leads from them back to the last operation of more than one input, and what lies behind a tanh or a sigmoid on
-this way has to be an affine map of its output, the same for all elements.
+The activation is read from autograd's graph of some outputs, not from the values of samples. The graph leads back from the
+outputs to the last operation of more than one input. On this path there must be a tanh or a sigmoid, and the operations
+after it must be one affine map for all elements.
 """
 
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from torch import Tensor
 
 from latentry.latent.differences import Difference
 
-__all__ = ["Squashing", "range_of_last_layer", "squashing_of"]
+__all__ = ["OutputActivation", "range_of_last_layer", "output_activation_of"]
 
 _EXACT, _EIGHT_BIT = 1e-6, 1 / 255
 _CLOSE = 0.9
@@ -37,7 +38,7 @@ _LOWEST = {"TanhBackward0": -1.0, "SigmoidBackward0": 0.0}
 
 
 @dataclass(frozen=True)
-class Squashing:
+class OutputActivation:
     """The range that a generator's last layer squashes into."""
 
     low: float
@@ -53,14 +54,14 @@ class Squashing:
         return torch.atanh((1 - self.epsilon) * unit.clamp(-1, 1))
 
 
-def squashing_of(
+def output_activation_of(
     ends: tuple[float, float] | None,
     x_own: Float[Tensor, "n *s"],
     x: Float[Tensor, "k *s"],
     difference: Difference,
     eight_bit: bool,
-) -> Squashing | None:
-    """The squashing that a generator ends in, where the data could have gone through it, for a plain difference of pixels.
+) -> OutputActivation | None:
+    """The generator's output activation, where the data are in its range and the difference is one of plain pixels.
 
     Args:
         ends: What `range_of_last_layer` says of it.
@@ -75,7 +76,7 @@ def squashing_of(
     slack = _AFFINE * (high - low)
     comes_near = ((2 * x_own - low - high) / (high - low)).abs().max() > _CLOSE
     if comes_near and low - slack <= x.min() and x.max() <= high + slack:
-        return Squashing(low, high, _EIGHT_BIT if eight_bit else _EXACT)
+        return OutputActivation(low, high, _EIGHT_BIT if eight_bit else _EXACT)
     return None
 
 
