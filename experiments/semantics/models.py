@@ -7,8 +7,8 @@ and the iterations of both. `ours` has as many iterations against a discriminato
 """
 
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,18 @@ from experiments.frame.cell import Cell, Place, Row, no_progress
 from experiments.frame.timing import seconds_of_passes
 from experiments.semantics.baselines import RECIPE, conditional_gan, plain_gan
 from experiments.semantics.reverse import divided_images, real_reverses
-from latentry.data.features import featured
+from latentry.data.features import FeaturedImages, featured
 from latentry.data.sources import load_dataset
 from latentry.models.generative import GenerativeModel
 from latentry.models.level_reader import LevelHeads, LevelReaderTraining, read_levels
 from latentry.models.pretrained import load_network, save_network
 from latentry.models.saving import load_model, save_model
-from latentry.models.settings import SemanticGANSettings, SemanticVAESettings
+from latentry.models.semantic import SemanticModel
+from latentry.models.semantic_training import fit_semantic
+from latentry.models.settings import SemanticGANSettings, SemanticSettings, SemanticVAESettings
 from latentry.networks import PlainClassifier, channels_last
+from latentry.priors import SemanticPlacement
 from latentry.storage import read_json, write_json
-from latentry.tasks.runs import RESULTS
-from latentry.tasks.train_semantic import train_semantic
-from latentry.tasks.train_settings import TrainSemanticSettings
 from latentry.training.loop import train
 from latentry.training.settings import LoopSettings
 
@@ -50,6 +50,10 @@ __all__ = [
 
 OURS, SHORT, VAE = "ours", "ours-short", "vae"
 _REVERSES = "reverses.json"
+RESULTS = "results.json"
+"""Last file that a training writes."""
+_SCORED = 5000
+"""Most held-out images that a training is scored on."""
 _OURS: Mapping[str, Any] = {**RECIPE, "consistency": "levels", "consistency_weight": 0.07, "reversed_share": 0.5}
 
 STAGE_TWO: Mapping[str, Mapping[str, Any]] = {
@@ -79,8 +83,8 @@ ABLATIONS = ("fresh", "no-consistency", "no-reversed", "whole-code", "trained-en
 """Rows of the table of ablations, beside `ours-short`."""
 
 
-def loop(steps: int, batch_size: int) -> LoopSettings:
-    return LoopSettings(steps, batch_size, "cosine", checkpoint_every=max(1, -(-steps // 3)))
+def _loop(steps: int, batch_size: int) -> dict[str, Any]:
+    return {"steps": steps, "batch_size": batch_size, "schedule": "cosine", "checkpoint_every": max(1, -(-steps // 3))}
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ class LevelClassifierCell(Cell):
         model = LevelReaderTraining(channels_last(PlainClassifier(heads.outputs, data.shape[0], self.width)), heads)
         home = place.home(self.name)
         train(
-            model, training, loop(self.steps, 64), home, seed=self.seed,
+            model, training, LoopSettings(**_loop(self.steps, 64)), home, seed=self.seed,
             accelerator=Accelerator(cpu=place.device == "cpu"), identity=vars(self), progress=no_progress,
         )  # fmt: skip
         network = model.averaged_reader(training.images.images(range(min(2000, len(training)))).to(place.device))
@@ -176,23 +180,52 @@ class VAECell(Cell):
         return seconds_of_passes(self.data, self.latent_dim, self.width, self.batch_size, place.device)
 
     def work(self, place: Place) -> dict[str, Any]:
-        home = place.home(self.name)
-        if not (home / RESULTS).exists():
-            train_semantic(replace(self.settings(home, place.device, SemanticGANSettings()), stages="vae"))
-        return {"scores": read_json(home / RESULTS)["result"]["held_out"]["vae"]}
+        return _result(place.home(self.name), lambda home: self.train(home, place.device, self.settings()))
 
     def load(self, place: Place) -> GenerativeModel:
-        return load_model(place.home(self.name) / "vae" / "model", GenerativeModel).to(place.device)
+        return load_model(place.home(self.name) / "model", GenerativeModel).to(place.device)
 
-    def settings(self, home: Path, device: str, gan: SemanticGANSettings) -> TrainSemanticSettings:
-        """What both stages are trained with."""
-        vae = SemanticVAESettings(
-            deviation=self.deviation, warm_up=self.steps // 4, **vars(loop(self.steps, self.batch_size))
-        )
-        return TrainSemanticSettings(
-            out=str(home), seed=self.seed, device=device, json=True, data=self.data, held_out=self.held_out,
-            latent_dim=self.latent_dim, separation=self.separation, width=self.width, gan=gan, vae=vae,
+    def settings(self, gan: SemanticGANSettings | None = None) -> SemanticSettings:
+        """What one stage, or both, are trained with."""
+        vae = SemanticVAESettings(deviation=self.deviation, warm_up=self.steps // 4, **_loop(self.steps, self.batch_size))
+        if gan is None:
+            return SemanticSettings(width=self.width, stages="vae", vae=vae)
+        return SemanticSettings(width=self.width, vae=vae, gan=gan)
+
+    def train(self, home: Path, device: str, settings: SemanticSettings) -> dict[str, Any]:
+        """Train from the last checkpoint if there is one; scores of the model, and its last losses."""
+        shown = divided_images(self.data, self.held_out, "train").shown
+        placement = SemanticPlacement(shown.features, self.latent_dim, exclusive=shown.exclusive, separation=self.separation)
+        fitted = fit_semantic(
+            shown, placement.observed(shown.a), settings, device=device, rng=self.seed, progress=no_progress,
+            checkpoint=home,
         )  # fmt: skip
+        save_model(home / "model", fitted.model)
+        scores = _scores(fitted.model, divided_images(self.data, self.held_out, "held-out").shown, self.seed)
+        return {"scores": scores, "losses": fitted.losses[settings.stages.replace("both", "gan")]}
+
+
+def _result(home: Path, train_there: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    """What a training gives, unless it is there."""
+    if not (home / RESULTS).exists():
+        write_json(home / RESULTS, train_there(home))
+    found: dict[str, Any] = read_json(home / RESULTS)
+    return found
+
+
+def _scores(model: SemanticModel, images: FeaturedImages, seed: int) -> dict[str, float]:
+    """Error of images, nats of a code, and by how much the encoder misses the levels of samples."""
+    model = model.to("cpu")
+    rows = range(min(_SCORED, len(images)))
+    x, a = images.images.images(rows), images.a[: len(rows)]
+    q = model.encode(x)
+    z = model.prior.sample(1000, rng=torch.Generator().manual_seed(seed))
+    given, found = (model.prior.levels(codes) for codes in (z, model.encode(model.decode(z)).mean))
+    return {
+        "reconstruction": (model.decode(q.mean) - x).square().mean().item(),
+        "rate": model.prior.divergence(q, a).mean().item(),
+        "levels_missed": (given - found).square().mean().sqrt().item(),
+    }
 
 
 @dataclass(frozen=True)
@@ -230,33 +263,37 @@ class GeneratorCell(Cell):
 
     def work(self, place: Place) -> dict[str, Any]:
         """A second stage from the VAE of its data set and seed, or a GAN alone."""
-        home = place.home(self.name)
-        done = (home / RESULTS).exists()
-        if self.model in ALONE:
-            if not done:
-                write_json(home / RESULTS, self._train_alone(home, place.device))
-            alone: dict[str, Any] = read_json(home / RESULTS)
-            return alone
-        if not done:
-            if not (home / "vae").exists():
-                shutil.copytree(place.home(self.vae.name) / "vae", home / "vae")
-            train_semantic(self.settings(home, place.device))
-        found = read_json(home / RESULTS)["result"]
-        return {"scores": found["held_out"]["gan"], "losses": found["losses"]["gan"]}
+
+        def both_stages(home: Path) -> dict[str, Any]:
+            if not home.exists():  # the checkpoints of the first stage, from which it goes on
+                shutil.copytree(place.home(self.vae.name), home, ignore=shutil.ignore_patterns("model", RESULTS))
+            return self.vae.train(home, place.device, self.settings)
+
+        def alone(home: Path) -> dict[str, Any]:
+            return self._train_alone(home, place.device)
+
+        return _result(place.home(self.name), alone if self.model in ALONE else both_stages)
 
     def load(self, place: Place) -> GenerativeModel:
-        home = place.home(self.name) if self.model in ALONE else place.home(self.name) / "gan"
-        return load_model(home / "model", GenerativeModel).to(place.device)
+        return load_model(place.home(self.name) / "model", GenerativeModel).to(place.device)
 
-    def settings(self, home: Path, device: str) -> TrainSemanticSettings:
-        """What a second stage is trained with."""
+    @property
+    def stage_two(self) -> dict[str, Any]:
+        """What the second stage is trained with."""
         generator_rate, discriminator_rate = self.learning_rates
-        gan = SemanticGANSettings(
-            generator_learning_rate=generator_rate, discriminator_learning_rate=discriminator_rate,
-            **vars(loop(self.steps, self.vae.batch_size)),
+        return {
+            "generator_learning_rate": generator_rate,
+            "discriminator_learning_rate": discriminator_rate,
+            **_loop(self.steps, self.vae.batch_size),
             **STAGE_TWO[self.model],
-        )  # fmt: skip
-        return self.vae.settings(home, device, gan)
+        }
+
+    @property
+    def settings(self) -> SemanticSettings:
+        """What both stages are trained with; features with a level held out are reversed."""
+        images = divided_images(self.vae.data, self.vae.held_out, "train")
+        turned = tuple(name for name in images.held_out if name not in images.shown.exclusive)
+        return self.vae.settings(SemanticGANSettings(turned=turned or None, **self.stage_two))
 
     @torch.random.fork_rng()
     def _train_alone(self, home: Path, device: str) -> dict[str, Any]:
@@ -271,10 +308,10 @@ class GeneratorCell(Cell):
             model = conditional_gan(training, own.latent_dim, own.width, own.separation, rate, on)
         identity = {"model": self.model, "learning_rate": rate, **vars(own)}
         done = train(
-            model, training, loop(self.steps, own.batch_size), home, seed=own.seed,
+            model, training, LoopSettings(**_loop(self.steps, own.batch_size)), home, seed=own.seed,
             accelerator=Accelerator(cpu=device == "cpu"), identity=identity, progress=no_progress,
         )  # fmt: skip
         generator = model.averaged_generator(torch.Generator(device).manual_seed(own.seed))
         prior = model.prior if self.model == "gan" else model.placement
         save_model(home / "model", GenerativeModel(generator, prior), {"model": self.model})
-        return {"losses": {name: values[-1] for name, values in done.losses.items()}}
+        return {"losses": done.last_losses}

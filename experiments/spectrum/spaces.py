@@ -20,23 +20,23 @@ from experiments.frame.timing import forward_seconds
 from experiments.spectrum.denoising import LabelledBatch
 from latentry.data.images import LabelledImages
 from latentry.data.sources import load_dataset
+from latentry.evaluation.proportions import share
 from latentry.holding import evaluated
 from latentry.latent.encoding import fit_encoder
 from latentry.latent.inverse import Inverse, fit_inverse, load_inverse, save_inverse
 from latentry.latent.settings import InverseSettings
 from latentry.latent.spectral import QuasiEigenbasis, load_basis, quasi_eigenvectors, save_basis
-from latentry.models.classifier import Classifier
+from latentry.models.classifier import Classifier, fit_classifier
+from latentry.models.gan import fit_gan
 from latentry.models.generative import GenerativeModel
-from latentry.models.saving import load_model
+from latentry.models.saving import load_model, save_model
+from latentry.models.settings import ClassifierSettings, GANSettings
 from latentry.networks import DCGANGenerator, channels_last
 from latentry.numerics.batches import in_batches
 from latentry.priors import Normal
 from latentry.reports.pictures import write_sheet
-from latentry.storage import read_json
-from latentry.tasks.runs import RESULTS
-from latentry.tasks.train import train_classifier, train_gan
 from latentry.tasks.train_encoder import augmentation, label_scores
-from latentry.tasks.train_settings import TrainClassifierSettings, TrainEncoderSettings, TrainGANSettings
+from latentry.tasks.train_settings import TrainEncoderSettings
 
 __all__ = [
     "SHOWN",
@@ -52,6 +52,7 @@ __all__ = [
 SHOWN = 8
 """Images in a picture, or in half a row of it."""
 _AT_ONCE = 500
+_GUIDE_SEED = 101
 
 LabelledCodes = tuple[Tensor, Tensor]
 """Codes `(n, d)` and labels `(n,)`."""
@@ -88,8 +89,13 @@ class SpaceCell(Cell):
 
     def work(self, place: Place) -> dict[str, Any]:
         home = place.home(self.name)
-        if self.model is None and not (home / RESULTS).exists():
-            train_gan(self._settings(home, place.device))
+        if self.model is None and not (home / "model").exists():
+            training = load_dataset(self.data).split("train")
+            fitted = fit_gan(
+                training, Normal(self.latent_dim), self._settings, device=place.device, rng=self.seed,
+                progress=no_progress, checkpoint=home,
+            )  # fmt: skip
+            save_model(home / "model", fitted.model)
         model = self.load(place)
         z = model.prior.sample(10 * SHOWN, rng=torch.Generator().manual_seed(self.seed))
         x = model.decode(z).cpu()
@@ -102,14 +108,13 @@ class SpaceCell(Cell):
         model.generator.to(place.device)
         return model
 
-    def _settings(self, home: Path, device: str) -> TrainGANSettings:
+    @property
+    def _settings(self) -> GANSettings:
         """The shipped generator's settings, at this size."""
-        return TrainGANSettings(
-            out=str(home), seed=self.seed, device=device, json=True, data=self.data, prior="normal",
-            latent_dim=self.latent_dim, width=self.width, discriminator_width=self.width, r1=0.5, r1_every=8,
-            generator_learning_rate=self.learning_rate, discriminator_learning_rate=self.learning_rate, betas=(0.0, 0.99),
-            ema=0.995, steps=self.steps, batch_size=self.batch_size, schedule="cosine",
-            checkpoint_every=max(2, -(-self.steps // 3)),
+        return GANSettings(
+            width=self.width, discriminator_width=self.width, r1=0.5, r1_every=8, betas=(0.0, 0.99), ema=0.995,
+            generator_learning_rate=self.learning_rate, discriminator_learning_rate=self.learning_rate, steps=self.steps,
+            batch_size=self.batch_size, schedule="cosine", checkpoint_every=max(2, -(-self.steps // 3)),
         )  # fmt: skip
 
 
@@ -126,22 +131,24 @@ class GuideCell(Cell):
 
     @property
     def row(self) -> Row:
-        return Row("guide", Path(self.data).name, "guide", 101)
+        return Row("guide", Path(self.data).name, "guide", _GUIDE_SEED)
 
     def expected_seconds(self, place: Place) -> float:
         return self.steps * 0.05
 
     def work(self, place: Place) -> dict[str, Any]:
-        home = place.home(self.name)
-        if not (home / RESULTS).exists():
-            train_classifier(
-                TrainClassifierSettings(
-                    out=str(home), seed=101, device=place.device, json=True, data=self.data, fold=(0, 2), degrees=6.0,
-                    steps=self.steps, checkpoint_every=max(1, self.steps // 6),
-                )
+        home, data = place.home(self.name), load_dataset(self.data)
+        if not (home / "model").exists():
+            settings = ClassifierSettings(degrees=6.0, steps=self.steps, checkpoint_every=max(1, self.steps // 6))
+            fitted = fit_classifier(
+                data.split("train").fold(0, 2), settings, validation=data.split("validation"), device=place.device,
+                rng=_GUIDE_SEED, progress=no_progress, checkpoint=home,
             )  # fmt: skip
-        accuracy: dict[str, Any] = read_json(home / RESULTS)["result"]["accuracy"]
-        return accuracy
+            save_model(home / "model", fitted.model)
+        guide = evaluation_classifier(str(home / "model"), place)
+        parts = {name: data.split(name) for name in ("validation", "held-out")}
+        right = {name: read_labels(guide, part.images().to(place.device)) == part.labels for name, part in parts.items()}
+        return {name: vars(share(each)) for name, each in right.items()}
 
 
 @dataclass(frozen=True)

@@ -21,17 +21,15 @@ from latentry.data.sources import load_dataset
 from latentry.holding import evaluated
 from latentry.models.conditional import ConditionalTraining
 from latentry.models.label_split import LabelSplit
+from latentry.models.label_split_training import fit_label_split
 from latentry.models.posteriors import normal_posterior
 from latentry.models.pretrained import load_network, save_network
-from latentry.models.saving import load_model
-from latentry.models.settings import LabelSplitWeights
+from latentry.models.saving import load_model, save_model
+from latentry.models.settings import LabelSplitSettings, LabelSplitWeights
 from latentry.networks import Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
 from latentry.numerics.batches import in_batches
 from latentry.priors import DiagonalNormal, NormalMixture
 from latentry.storage import read_json, write_json
-from latentry.tasks.runs import RESULTS
-from latentry.tasks.train_label_split import train_label_split
-from latentry.tasks.train_settings import TrainLabelSplitSettings
 from latentry.training.batches import square_images
 from latentry.training.loop import train
 from latentry.training.settings import LoopSettings
@@ -39,6 +37,8 @@ from latentry.training.settings import LoopSettings
 __all__ = ["ABLATIONS", "CONDITIONAL", "MODELS", "NO_FLOW", "OURS", "Model", "ModelCell"]
 
 OURS, PAPER, NO_FLOW = "ours", "paper", "no-flow"
+RESULTS = "results.json"
+"""Last file that a training writes."""
 _AT_ONCE = 500
 _BETAS = (0.5, 0.9)
 _WEIGHTS: Mapping[str, float] = {
@@ -163,15 +163,13 @@ class ModelCell(Cell):
         return self.steps * (6 if self.model in CONDITIONAL else 9) * one + self.flow_steps * 0.03
 
     def work(self, place: Place) -> dict[str, Any]:
-        """Train from the last checkpoint if there is one, unless the model is there."""
+        """Train from the last checkpoint if there is one, unless the model is there; its last losses."""
         home = place.home(self.name)
         if not (home / RESULTS).exists():
-            if self.model in SPLITS:
-                train_label_split(self.split_settings(str(home), place.device))
-            else:
-                write_json(home / RESULTS, self._train_conditional(home, place.device))
-        found = read_json(home / RESULTS)["result"]
-        return {"model": {name: value for name, value in found.items() if name != "model"}}  # but for where it lies
+            train_one = self._train_split if self.model in SPLITS else self._train_conditional
+            write_json(home / RESULTS, {"model": {"losses": train_one(home, place.device)}})
+        found: dict[str, Any] = read_json(home / RESULTS)
+        return found
 
     def load(self, place: Place, *, flow: bool = True) -> Model:
         """The trained model, on the device of the place; a label split without its flow for `flow=False`."""
@@ -187,14 +185,14 @@ class ModelCell(Cell):
         label_dim = decoder.prior.num_classes if labelled else 0
         return Model(decoder.network.to(place.device), decoder.prior.to(place.device), label_dim, encoder, None)
 
-    def split_settings(self, out: str, device: str) -> TrainLabelSplitSettings:
+    @property
+    def split_settings(self) -> LabelSplitSettings:
         """What a label split is trained with."""
         recipe, weights = SPLITS[self.model]
         jitter = _JITTER if self.model != PAPER and len(load_dataset(self.data).split("train")) < _FEW else {}
         given: dict[str, Any] = {"flow_steps": self.flow_steps, **recipe, **jitter}
-        return TrainLabelSplitSettings(
-            out=out, seed=self.seed, device=device, json=True, data=self.data, label_dim=self.label_dim,
-            style_dim=self.style_dim, width=self.width, weights=LabelSplitWeights(**weights),
+        return LabelSplitSettings(
+            label_dim=self.label_dim, style_dim=self.style_dim, width=self.width, weights=LabelSplitWeights(**weights),
             learning_rate=self.learning_rate, betas=_BETAS, **self._loop, **given,
         )  # fmt: skip
 
@@ -205,8 +203,16 @@ class ModelCell(Cell):
             "steps": self.steps, "batch_size": self.batch_size, "schedule": "cosine", "checkpoint_every": every
         }  # fmt: skip
 
+    def _train_split(self, home: Path, device: str) -> dict[str, float]:
+        training = load_dataset(self.data).split("train")
+        fitted = fit_label_split(
+            training, self.split_settings, device=device, rng=self.seed, progress=no_progress, checkpoint=home
+        )
+        save_model(home / "model", fitted.model, {"model": self.model})
+        return fitted.losses["label split"]
+
     @torch.random.fork_rng()
-    def _train_conditional(self, home: Path, device: str) -> dict[str, Any]:
+    def _train_conditional(self, home: Path, device: str) -> dict[str, float]:
         data = load_dataset(self.data)
         training = data.split("train")
         torch.manual_seed(self.seed)
@@ -220,7 +226,7 @@ class ModelCell(Cell):
         save_network(home / "model", model.networks["decoder"], model.prior(counts / counts.sum()), {"model": self.model})
         if "encoder" in model.networks:
             save_network(home / "model" / "encoder", model.networks["encoder"], None, {"model": self.model})
-        return {"result": {"losses": {name: values[-1] for name, values in done.losses.items() if values}}}
+        return done.last_losses
 
     def _conditional(self, data: LabelledImages) -> ConditionalTraining:
         """Untrained networks; without labels z_u has the length of the whole code."""
