@@ -69,7 +69,7 @@ from latentry.numerics.data_range import check_range
 from latentry.numerics.inputs import checked
 from latentry.priors import DiagonalNormal, Normal
 from latentry.priors.frame import Standardization
-from latentry.priors.strangers import as_prior
+from latentry.priors.strangers import as_prior, draw
 from latentry.storage import fingerprint
 from latentry.training.fitting import Randomness, training_run
 from latentry.training.history import History
@@ -144,7 +144,7 @@ def fit_encoder(
     scale = as_prior(prior).standardization()
     with (
         evaluated(generator, classifier, scores, augment, prior),
-        training_run(settings, weights_like(generator, prior.sample(0)).device, rng, checkpoint) as run,
+        training_run(settings, weights_like(generator, draw(prior, (0,))).device, rng, checkpoint) as run,
     ):
         pairs = Pairs(generator, prior)
         check_generator(generator, pairs.for_generator(pairs.codes(_TRIAL_CODES, torch.Generator().manual_seed(0))))

@@ -55,7 +55,7 @@ from latentry.numerics.inputs import checked
 from latentry.paths import user_path
 from latentry.priors import files as prior_files
 from latentry.priors.frame import Standardization
-from latentry.priors.strangers import as_prior
+from latentry.priors.strangers import as_prior, draw
 from latentry.storage import read_json, read_tensors, write_json, write_tensors
 from latentry.training.fitting import Randomness, training_run
 from latentry.training.history import History
@@ -241,7 +241,7 @@ def fit_inverse(
     scale = as_prior(prior).standardization()
     with (
         evaluated(generator, prior, corrupt),
-        training_run(settings, weights_like(generator, prior.sample(0)).device, rng, checkpoint) as run,
+        training_run(settings, weights_like(generator, draw(prior, (0,))).device, rng, checkpoint) as run,
     ):
         pairs = Pairs(generator, prior, settings.noise, corrupt)
         check_generator(generator, pairs.for_generator(pairs.codes(_TRIAL_CODES, torch.Generator().manual_seed(0))))
