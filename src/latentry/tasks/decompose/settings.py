@@ -1,4 +1,4 @@
-"""What `latentry decompose` can be told; no torch is imported here."""
+"""Settings of `latentry decompose`; no torch is imported here."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ __all__ = ["DecomposeSettings"]
 
 @dataclass(frozen=True, kw_only=True)
 class DecomposeSettings(BasisSettings):
-    """Take a latent space apart into directions that bear labels, and the codes of images into coefficients."""
+    """Find directions of a latent space that stand for labels, and write the codes of images as coefficients of them."""
 
     out: str = "runs/decompose"
     """Folder for the basis, index.html and the coefficients."""
     report_codes: int = 2000
-    """Fresh codes of the prior that the report is on."""
+    """How many new codes of the prior the report is computed from."""

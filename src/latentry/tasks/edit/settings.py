@@ -1,4 +1,4 @@
-"""What each `latentry edit` can be told; no torch is imported here."""
+"""Settings of each `latentry edit`; no torch is imported here."""
 
 from dataclasses import dataclass
 

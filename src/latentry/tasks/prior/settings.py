@@ -1,4 +1,4 @@
-"""What each `latentry prior` can be told; no torch is imported here."""
+"""Settings of each `latentry prior`; no torch is imported here."""
 
 from dataclasses import dataclass
 from typing import Literal

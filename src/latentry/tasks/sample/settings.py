@@ -1,4 +1,4 @@
-"""What `latentry sample` can be told; no torch is imported here."""
+"""Settings of `latentry sample`; no torch is imported here."""
 
 from dataclasses import dataclass
 
@@ -14,13 +14,13 @@ class SampleSettings(CommonSettings):
     out: str = "runs/sample"
     """Folder for the grid, the images and the codes."""
     generator: str = "digits-generator"
-    """A shipped generator by name, or the folder of an own one."""
+    """The name of a shipped generator, or the folder of your own."""
     label: str | None = None
-    """Draw codes of the class of this name alone, where the prior has labels."""
+    """Draw codes of the class of this name only, where the prior has labels."""
     levels: str = ""
-    """Draw codes at these levels of features, NAME=LEVEL with commas between, such as bold=1,italic=-0.5, for a semantic
-    model; features that are not named are drawn as they occurred in training."""
+    """Draw codes with these levels of features, for a semantic model: NAME=LEVEL with commas between, such as
+    bold=1,italic=-0.5. Features that are not named are drawn as often as they occurred in training."""
     count: int = 100
-    """How many images."""
+    """How many images to draw."""
     columns: int = 10
     """Columns of the grid."""
