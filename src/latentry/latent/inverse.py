@@ -197,6 +197,7 @@ class Inverse(Shown):
             raise ValueError(f"expected floating-point data, got {x.dtype}; scale images as the generator does")
 
 
+@checked()
 def fit_inverse(
     generator: Generator,
     prior: Prior,

@@ -118,9 +118,15 @@ def training_run(
 
 
 def seed_of(rng: Randomness) -> int:
-    """The seed of a training."""
+    """The seed of a training.
+
+    Raises:
+        ValueError: It comes from something else.
+    """
     if isinstance(rng, int):
         return rng
+    if not isinstance(rng, torch.Generator | None):
+        raise ValueError(f"expected rng as a torch.Generator, a seed or None, got {type(rng).__name__}")
     return int(torch.randint(2**31, (), generator=rng, device=rng.device if rng is not None else None))
 
 
