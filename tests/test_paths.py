@@ -8,8 +8,8 @@ import pytest
 
 from latentry.data.recovered import load_codes
 from latentry.evaluation.extractor import InceptionExtractor
+from latentry.latent.basis_files import load_basis
 from latentry.latent.inverse import load_inverse
-from latentry.latent.quasi_eigenbasis import load_basis
 from latentry.models.pretrained import save_network
 from latentry.models.saving import load_model
 from latentry.networks import DCGANGenerator

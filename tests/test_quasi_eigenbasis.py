@@ -8,14 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from latentry.latent.quasi_eigenbasis import (
-    QuasiEigenbasis,
-    energy_share,
-    label_ranks,
-    load_basis,
-    save_basis,
-    spectral_labels,
-)
+from latentry.latent.basis_files import load_basis, save_basis
+from latentry.latent.quasi_eigenbasis import QuasiEigenbasis, energy_share, label_ranks, spectral_labels
 from latentry.storage import read_tensors, write_tensors
 
 D, K = 6, 3

@@ -16,6 +16,8 @@ from .evaluation.codes import goodness_of_fit as goodness_of_fit
 from .evaluation.paths import evaluate_paths as evaluate_paths
 from .evaluation.samples import evaluate_samples as evaluate_samples
 from .interfaces import LatentModel as LatentModel
+from .latent.basis_files import load_basis as load_basis
+from .latent.basis_files import save_basis as save_basis
 from .latent.encoding import fit_encoder as fit_encoder
 from .latent.inverse import Inverse as Inverse
 from .latent.inverse import fit_inverse as fit_inverse
@@ -23,8 +25,6 @@ from .latent.inverse import load_inverse as load_inverse
 from .latent.inverse import save_inverse as save_inverse
 from .latent.operators import rotate as rotate
 from .latent.provenance import is_from as is_from
-from .latent.quasi_eigenbasis import load_basis as load_basis
-from .latent.quasi_eigenbasis import save_basis as save_basis
 from .latent.recovery import recover_codes as recover_codes
 from .latent.regularizers import StatisticalDistance as StatisticalDistance
 from .latent.spectral import quasi_eigenvectors as quasi_eigenvectors

@@ -40,17 +40,11 @@ from torch import Tensor
 
 from latentry.display.progress import Progress, reported
 from latentry.interfaces import Generator, Prior
+from latentry.latent.basis_files import load_basis, save_basis
 from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.label_draws import Labelled, Weighting, labelled_codes, labelled_data, labelling
 from latentry.latent.label_means import check_dimensions, labelled_by, lifted, principal_rest
-from latentry.latent.quasi_eigenbasis import (
-    QuasiEigenbasis,
-    energy_share,
-    label_ranks,
-    load_basis,
-    save_basis,
-    spectral_labels,
-)
+from latentry.latent.quasi_eigenbasis import QuasiEigenbasis, energy_share, label_ranks, spectral_labels
 from latentry.numerics.inputs import checked
 from latentry.numerics.orthogonalization import complete, gram_schmidt, loewdin
 
