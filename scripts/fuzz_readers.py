@@ -200,7 +200,7 @@ def _masses(suffix: str, write: Callable[[Path, np.ndarray], object]) -> Reader:
 
 
 def _config(folder: Path) -> None:
-    (folder / "c.yaml").write_text("data: digits\nlatent_dim: 4\nbetas: [0.5, 0.9]\nloop:\n  steps: 3\n  precision: no\n")
+    (folder / "c.yaml").write_text("data: digits\nlatent_dim: 4\nbetas: [0.5, 0.9]\nsteps: 3\nprecision: no\n")
 
 
 def _parsed(folder: Path) -> None:

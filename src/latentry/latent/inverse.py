@@ -73,7 +73,14 @@ _WEIGHTS, _CONFIG = "inverse.safetensors", "inverse.json"
 
 @dataclass(frozen=True, repr=False)
 class DataReport(Told):
-    """How an encoder does on data that no code is known of."""
+    """How an encoder does on data that no code is known of.
+
+    Example:
+        >>> from latentry.results import DataReport
+        >>> report = DataReport(0.01, 0.9, agreement=0.98, spectral_agreement=None, held_back=True)
+        >>> report.agreement
+        0.98
+    """
 
     reconstruction_error: float
     """Mean squared error of an element of G(E(x))."""
@@ -89,7 +96,15 @@ class DataReport(Told):
 
 @dataclass(frozen=True, repr=False)
 class InverseReport(Shown):
-    """How good an inverse is, and what it took."""
+    """How good an inverse is, and what it took.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> settings = lt.settings.InverseSettings(steps=2, width=1)
+        >>> inverse = lt.fit_inverse(lambda z: 2 * z, lt.priors.Normal(3), settings, rng=0, progress=False)
+        >>> inverse.report.code_error > 0
+        True
+    """
 
     code_error: float
     """Mean squared error of an element of fresh codes, in units of the prior's variance, or in normal coordinates."""
@@ -130,7 +145,15 @@ class InverseReport(Shown):
 
 @dataclass(frozen=True, repr=False)
 class Inverse(Shown):
-    """What `fit_inverse` or `fit_encoder` learned: call it on data for codes."""
+    """What `fit_inverse` or `fit_encoder` learned: call it on data for codes.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> settings = lt.settings.InverseSettings(steps=2, width=1)
+        >>> inverse = lt.fit_inverse(lambda z: 2 * z, lt.priors.Normal(3), settings, rng=0, progress=False)
+        >>> inverse(torch.zeros(5, 3)).shape
+        torch.Size([5, 3])
+    """
 
     encoder: nn.Module
     """Data to codes in the prior's own scale, in eval mode; a variational one gives as many deviations too."""
@@ -291,6 +314,16 @@ def save_inverse(folder: str | Path, inverse: Inverse) -> None:
 
     Raises:
         ValueError: The encoder is not a public class of `latentry.networks`.
+
+    Example:
+        >>> import tempfile
+        >>> import torch, latentry as lt
+        >>> settings = lt.settings.InverseSettings(steps=2, width=1)
+        >>> inverse = lt.fit_inverse(lambda z: 2 * z, lt.priors.Normal(3), settings, rng=0, progress=False)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     lt.save_inverse(folder, inverse)
+        ...     lt.load_inverse(folder).data_shape
+        (3,)
     """
     prior = inverse.prior
     config = {
@@ -317,6 +350,16 @@ def load_inverse(folder: str | Path, generator: Generator | None = None, prior: 
 
     Raises:
         ValueError: The folder lacks a file or holds an inverse of another version, generator or prior.
+
+    Example:
+        >>> import tempfile
+        >>> import torch, latentry as lt
+        >>> settings = lt.settings.InverseSettings(steps=2, width=1)
+        >>> inverse = lt.fit_inverse(lambda z: 2 * z, lt.priors.Normal(3), settings, rng=0, progress=False)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     lt.save_inverse(folder, inverse)
+        ...     lt.load_inverse(folder, lambda z: 2 * z).data_shape
+        (3,)
     """
     folder = user_path(folder)
     config = read_json(folder / _CONFIG)
