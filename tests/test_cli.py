@@ -244,6 +244,7 @@ def test_equal_seeds_give_equal_results(tmp_path: Path, generator: Path, images:
         (["study", "--count=0"], "a count of 1 to 1000"),
         (["evaluate", "--rules=[bent]"], "bent"),
         (["evaluate", "--codes", "{generator}/model.safetensors"], "expected codes named z"),
+        (["evaluate", "--codes", "{tmp_path}/none.npy"], "expected a file of codes at {tmp_path}/none.npy, found none"),
         (["evaluate", "--generator", "{generator}", "--extractor", "{generator}"], "expected a classifier"),
         (["evaluate", "--generator", "{generator}", "--extractor", "{classifier}", "--count=5"], "at least 12"),
         (["train", "inverse", "--generator", "{classifier}"], "is a classifier"),

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from latentry.data.code_files import load_code_file
 from latentry.data.recovered import load_codes
 from latentry.data.sources import load_dataset
 from latentry.evaluation.codes import goodness_of_fit
@@ -26,7 +27,6 @@ from latentry.reports.consoles import PlainConsole
 from latentry.reports.figures import fit_figure, path_figure
 from latentry.reports.page import Picture, sheet, write_page
 from latentry.reports.tables import Table, print_table
-from latentry.storage import read_tensors
 from latentry.tasks.evaluate.settings import EvaluateSettings
 from latentry.tasks.judging import class_count, made_by
 from latentry.tasks.recover.options import image_format
@@ -110,12 +110,7 @@ def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
 
 def _codes(given: str) -> Tensor:
     path = user_path(given)
-    if path.is_dir():
-        return load_codes(path).z
-    tensors = read_tensors(path)
-    if "z" not in tensors:
-        raise ValueError(f"expected codes named z in {path}, got {sorted(tensors)}; pass the file that `recover` wrote")
-    return tensors["z"]
+    return load_codes(path).z if path.is_dir() else load_code_file(path)
 
 
 def _name(point: PathPoint[SampleReport]) -> str:

@@ -33,4 +33,5 @@ class EvaluateSettings(CommonSettings):
     t: tuple[float, ...] = (0.1, 0.25, 0.5)
     """Steps between two codes; below 0 or above 1 for extrapolation."""
     codes: str | None = None
-    """Folder that `latentry recover` wrote, or any file of codes z, to compare with the prior as well."""
+    """Folder that `latentry recover` wrote, or a file of codes (.npy; .npz or .safetensors with an array z), to compare with
+    the prior as well."""
