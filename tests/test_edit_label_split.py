@@ -85,6 +85,7 @@ def test_a_label_and_the_style_of_the_next_may_be_swapped_at_once(model: Path, t
         ("hide", (), "expected a value of --box, got none; `latentry edit hide --help`"),
         ("hide", ("--box=1:2:3",), "TOP:LEFT:HEIGHT:WIDTH"),
         ("hide", ("--box=20:20:12:12",), "expected"),
+        ("hide", ("--box=0:0:28:28",), "expected --box to leave part of the image, got 0:0:28:28"),
         ("label", ("--label=1",), "expected a generator, got a label split"),
         ("rotate", ("--turns=1:2:30",), "use `latentry edit swap` or `latentry edit hide` with that one"),
         ("features", ("--levels=bold=1",), "expected a semantic model, got a label split"),

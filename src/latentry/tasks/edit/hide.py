@@ -37,10 +37,13 @@ def _mask(box: str, shape: tuple[int, int, int]) -> Float[Tensor, "c h w"]:
     """1 where an image is seen, 0 in the box.
 
     Raises:
-        ValueError: The box is not of the form TOP:LEFT:HEIGHT:WIDTH, or not within the image.
+        ValueError: The box is not of the form TOP:LEFT:HEIGHT:WIDTH, not within the image, or the whole of it.
     """
     try:
         top, left, height, width = (int(part) for part in box.split(":"))
     except ValueError:
         raise ValueError(f"expected --box TOP:LEFT:HEIGHT:WIDTH, such as 8:8:12:12, got {box!r}") from None
-    return hide_box(shape, (top, top + height), (left, left + width))
+    mask = hide_box(shape, (top, top + height), (left, left + width))
+    if not mask.any():
+        raise ValueError(f"expected --box to leave part of the image, got {box}, which hides all of it; hide less")
+    return mask
