@@ -118,6 +118,7 @@ BAD = [
     (["--data=digits", "--codes", "{place}"], "codes bring their images along"),
     (["--classifier=digits-generator"], "expected a classifier"),
     (["--report_codes=20"], "at least 100"),
+    (["--per_label=0"], "expected --per_label >= 1, got 0"),
     (["--per_label=5"], "at least 20"),
     (["--data=digits", "--count=0"], "--count of at least 1"),
 ]

@@ -402,15 +402,15 @@ def test_resampling_draws_anew_what_lies_beyond_its_bound(name: ResamplingName) 
         (["--learning_rate=0.1"], "--solver adam"),
         (["--solver=adam", "--resampling=boundary", "--resampling_bound=0"], "resampling_bound above 0"),
         (["--solver=levenberg-marquardt", "--difference=l1"], "use solver=Adam()"),
-        (["--steps=0"], "steps"),
+        (["--steps=0"], "expected --steps >= 1, got 0"),
         (["--weight=3"], "expected a --regularizer, such as l2, along with --weight, which would change nothing"),
         (["--solver=adam", "--resampling_bound=2"], "expected a --resampling, such as boundary"),
         (["--split=train"], "expected --data along with --split"),
-        (["--restarts=0"], "restarts >= 1"),
-        (["--weight=-1", "--regularizer=l2"], "weight >= 0"),
-        (["--self_check=-1"], "--self_check of at least 0"),
-        (["--shard_size=0"], "--shard_size of at least 1"),
-        (["--batch_size=0"], "batch_size >= 1"),
+        (["--restarts=0"], "expected --restarts >= 1, got 0"),
+        (["--weight=-1", "--regularizer=l2"], "expected --weight >= 0, got -1"),
+        (["--self_check=-1"], "--self_check >= 0"),
+        (["--shard_size=0"], "--shard_size >= 1"),
+        (["--batch_size=0"], "expected --batch_size >= 1, got 0"),
         (["--generator", "{tmp_path}/classifier"], "is a classifier"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -427,6 +427,12 @@ def test_bad_input_is_named(
     assert message in error
     assert "Traceback" not in error
     assert not (tmp_path / "out" / "results.json").exists()
+
+
+@pytest.mark.parametrize("wrong", [{"restarts": 0}, {"batch_size": 0}, {"weight": -1.0}, {"steps": -1}, {"shard_size": 0}])
+def test_numbers_outside_their_range_are_no_settings(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=rf"expected --{next(iter(wrong))} >= [01], got"):
+        RecoverSettings(**wrong)
 
 
 def test_no_images_at_all_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

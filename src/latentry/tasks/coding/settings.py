@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from latentry.ranges import check_number
 from latentry.tasks.settings import CommonSettings, SplitName
 
 __all__ = ["BasisKind", "BasisSettings", "CodedImagesSettings", "ImagesSettings", "LabelledSettings"]
@@ -49,6 +50,10 @@ class LabelledSettings(CodedImagesSettings):
     reader: str | None = None
     """A second classifier that reads the results, so that the one that gave the labels does not check itself. Its classes
     are matched by name."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("--per_label", self.per_label, 1)
 
 
 @dataclass(frozen=True, kw_only=True)

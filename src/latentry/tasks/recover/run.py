@@ -39,7 +39,7 @@ def recover(settings: RecoverSettings) -> dict[str, Any]:
 
     Under `accelerate launch` each process takes its share of the work, and the first one sums up.
     """
-    _check_numbers(settings)
+    _refuse_idle(settings)
     device, processes = _place(settings)
     model, prior = load_any_generator(settings.generator)
     if settings.prior is not None:
@@ -100,14 +100,12 @@ def recover(settings: RecoverSettings) -> dict[str, Any]:
     return content
 
 
-def _check_numbers(settings: RecoverSettings) -> None:
+def _refuse_idle(settings: RecoverSettings) -> None:
+    """Refuse numbers that nothing would read."""
     if settings.regularizer == "none":
         refuse_unused(settings, ["weight"], "a --regularizer, such as l2,")
     if settings.resampling == "none":
         refuse_unused(settings, ["resampling_bound"], "a --resampling, such as boundary, and --solver adam")
-    for name, value, least in (("self_check", settings.self_check, 0), ("shard_size", settings.shard_size, 1)):
-        if value < least:
-            raise ValueError(f"expected --{name} of at least {least}, got {value}")
 
 
 def _place(settings: RecoverSettings) -> tuple[torch.device, Processes]:

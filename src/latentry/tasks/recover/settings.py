@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from latentry.ranges import check_number
 from latentry.tasks.settings import CommonSettings, SplitName
 
 __all__ = ["RecoverSettings", "RegularizerName", "ResamplingName", "SolverName"]
@@ -77,3 +78,12 @@ class RecoverSettings(CommonSettings):
     """How many images are in memory at once, and codes in each file."""
     batch_size: int = 1024
     """How many codes are optimised at once, all starts counted."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("restarts", "shard_size", "batch_size"):
+            check_number(f"--{name}", getattr(self, name), 1)
+        for name in ("weight", "self_check"):
+            check_number(f"--{name}", getattr(self, name), 0)
+        if self.steps is not None:
+            check_number("--steps", self.steps, 1)
