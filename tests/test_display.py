@@ -23,7 +23,7 @@ from torch import Tensor
 
 import latentry as lt
 from latentry.data.recovered import RecoveredCodes
-from latentry.display import Facts, Shown, Told, interval, number, percent
+from latentry.display import Described, Facts, Plottable, interval, number, percent
 from latentry.display.drawing import PALETTE, Drawing, draw_images, plain, png_of, shown_range
 from latentry.display.progress import reported
 from latentry.evaluation.basis import evaluate_basis
@@ -160,11 +160,11 @@ def test_every_result_at_the_front_door_is_told() -> None:
     for name, kind in public_names().items():
         fields = getattr(kind, "__dataclass_fields__", {}).values() if isinstance(kind, type) else ()
         if any("jaxtyping" in str(field.type) or "Module" in str(field.type) for field in fields):
-            assert issubclass(kind, Told), name
+            assert issubclass(kind, Described), name
 
 
 def test_a_cell_lets_no_markup_through() -> None:
-    class Bad(Told):
+    class Bad(Described):
         def _facts(self) -> Facts:
             return Facts("<script>1</script>", (("<b>", "a & b"),), "<i>x</i>")
 
@@ -301,7 +301,7 @@ def test_what_shows_itself_says_what_it_is_by_default() -> None:
         "  spectral agreement    0.5",
         "  held back             yes",
     ]
-    assert issubclass(lt.results.Recovery, Shown)
+    assert issubclass(lt.results.Recovery, Plottable)
 
 
 class Terminal(io.StringIO):

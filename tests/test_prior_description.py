@@ -128,12 +128,12 @@ def test_a_stranger_that_can_only_be_sampled_has_a_frame_and_moments(rng: torch.
 
 
 def test_what_a_stranger_says_of_itself_comes_first() -> None:
-    class Told(Sampled):
+    class Described(Sampled):
         def typical_norm(self) -> float:
             return 5.0
 
     direction = torch.nn.functional.one_hot(torch.tensor([0]), D).float()
-    assert NormShell()(5 * direction, Told(INDEPENDENT[0])).item() == pytest.approx(0, abs=1e-12)
+    assert NormShell()(5 * direction, Described(INDEPENDENT[0])).item() == pytest.approx(0, abs=1e-12)
     assert as_prior(INDEPENDENT[0]) is INDEPENDENT[0]
 
 

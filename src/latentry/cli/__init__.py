@@ -28,16 +28,16 @@ __all__ = ["LATENTRY", "VERBS", "Program", "Verb", "main"]
 
 def main(arguments: Sequence[str] | None = None, program: Program = LATENTRY) -> int:
     """Run one command of a program and return its exit code."""
-    told = sys.argv[1:] if arguments is None else [*arguments]
+    arguments_given = sys.argv[1:] if arguments is None else [*arguments]
     with listening() as listened, terminable():
         try:
-            code = _run(told, program)
+            code = _run(arguments_given, program)
         except SystemExit as left:  # help and version
             code = left.code if isinstance(left.code, int) else MISUSED if left.code else 0
         except (Exception, KeyboardInterrupt) as error:
             if os.environ.get("LATENTRY_DEBUG", "0") not in ("", "0"):
                 traceback.print_exception(error)
-            message, code = ending(error, resumes=_resumes(told, program))
+            message, code = ending(error, resumes=_resumes(arguments_given, program))
             print(f"{program.name}: {message}", file=sys.stderr)
     return listened.code(code)
 
@@ -45,11 +45,11 @@ def main(arguments: Sequence[str] | None = None, program: Program = LATENTRY) ->
 def _run(arguments: Sequence[str], program: Program) -> int:
     if program is LATENTRY and arguments[:1] == ["reproduce"]:
         raise UsageError("the experiments run from a checkout of the project: python -m experiments recovery --preset quick")
-    told = with_shipped_configs(with_values_of_switches(_without_images(arguments, program), program))
-    _refuse_no_command(told, program)
-    parser = verbs_parser(told, program)
+    expanded = with_shipped_configs(with_values_of_switches(_without_images(arguments, program), program))
+    _refuse_no_command(expanded, program)
+    parser = verbs_parser(expanded, program)
     try:
-        words, verb, values = verb_and_values(parser, parser.parse_args(told), program)
+        words, verb, values = verb_and_values(parser, parser.parse_args(expanded), program)
     except ImportError:
         raise UsageError("expected numbers, words and lists as settings, got a class_path; nothing is imported") from None
     refuse_unknown_variables(words, verb, os.environ, program)

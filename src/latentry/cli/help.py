@@ -54,8 +54,8 @@ class ShortHelp(FullHelp):
 
     def _told_together(self, actions: Sequence[argparse.Action]) -> str:
         inner = [action for action in actions if action.default != argparse.SUPPRESS]  # all but the files of a whole group
-        told = " ".join(f"{action.option_strings[0]}={_shown(action.default)}" for action in inner)
-        return textwrap.fill(told, self._width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False) + "\n"
+        text = " ".join(f"{action.option_strings[0]}={_shown(action.default)}" for action in inner)
+        return textwrap.fill(text, self._width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False) + "\n"
 
     def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
         kind = self._get_type_str(action) or ""
@@ -64,9 +64,9 @@ class ShortHelp(FullHelp):
     def _get_help_string(self, action: argparse.Action) -> str:
         whole = " ".join((action.help or "").split())
         first = _FIRST_SENTENCE.match(whole)
-        said = first[0].replace(";", ".") if first else whole
-        told = "" if action.default == argparse.SUPPRESS or not action.option_strings else _shown(action.default)
-        return said if told in ("", "null", "false", "[]") else f"{said} ({told})"
+        meaning = first[0].replace(";", ".") if first else whole
+        default = "" if action.default == argparse.SUPPRESS or not action.option_strings else _shown(action.default)
+        return meaning if default in ("", "null", "false", "[]") else f"{meaning} ({default})"
 
 
 def _is_commands(action: argparse.Action) -> bool:

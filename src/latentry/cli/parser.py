@@ -250,17 +250,17 @@ def verb_and_values(parser: ArgumentParser, parsed: Any, program: Program = LATE
     Raises:
         UsageError: A setting is null that needs a value.
     """
-    words, verb, told = _chosen(program.verbs, parsed)
-    if empty := next(_nulls(verb.settings, vars(told)), None):
+    words, verb, of_verb = _chosen(program.verbs, parsed)
+    if empty := next(_nulls(verb.settings, vars(of_verb)), None):
         raise UsageError(f"--{empty}: expected a value, got null; leave it out for its default")
-    _, _, told = _chosen(program.verbs, parser.instantiate(parsed))
-    values = {name: value for name, value in vars(told).items() if name != "config"}
+    _, _, of_verb = _chosen(program.verbs, parser.instantiate(parsed))
+    values = {name: value for name, value in vars(of_verb).items() if name != "config"}
     return words, verb, values
 
 
 def _chosen(tree: Mapping[str, Any], parsed: Any, words: str = "") -> tuple[str, Verb, Any]:
-    chosen, told, words = tree[parsed.command], parsed[parsed.command], f"{words} {parsed.command}".strip()
-    return _chosen(chosen, told, words) if isinstance(chosen, dict) else (words, chosen, told)
+    chosen, of_verb, words = tree[parsed.command], parsed[parsed.command], f"{words} {parsed.command}".strip()
+    return _chosen(chosen, of_verb, words) if isinstance(chosen, dict) else (words, chosen, of_verb)
 
 
 def _nulls(settings: type, values: Mapping[str, Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The verbs: where each one lives and what it can be told."""
+"""The verbs: where each one lives, and its settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ __all__ = ["LATENTRY", "VERBS", "Program", "Verb", "flat", "named_verb"]
 
 @dataclass(frozen=True)
 class Verb:
-    """One command: where it lives and what it can be told."""
+    """One command: where it lives, and its settings."""
 
     settings: type[CommonSettings]
     function: str

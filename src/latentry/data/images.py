@@ -13,7 +13,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from latentry.data.labels import Zeros
-from latentry.display import Facts, Shown
+from latentry.display import Facts, Plottable
 from latentry.memory import check_memory
 from latentry.storage import fingerprint
 
@@ -36,7 +36,7 @@ def to_pixels(x: Float[Tensor, "*s"]) -> UInt8[Tensor, "*s"]:
 
 
 @dataclass(frozen=True, repr=False)
-class LabelledImages(Shown):
+class LabelledImages(Plottable):
     """Images of one shape with one class each, with signed attributes, or both.
 
     Items are read through `read`, so that the same type serves arrays in memory and folders of any size.

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from latentry.display import Facts, Shown, number
+from latentry.display import Facts, Plottable, number
 from latentry.paths import user_path
 from latentry.storage import read_metadata, read_tensors, write_tensors
 
@@ -32,7 +32,7 @@ _OWN = ("shard", "images", "versions")
 
 
 @dataclass(frozen=True, repr=False)
-class RecoveredCodes(Shown):
+class RecoveredCodes(Plottable):
     """Codes and what is known of each; one row for each image.
 
     Example:

@@ -211,8 +211,8 @@ def _depth(deep: dict[int, Depth], picture: Callable[[int], Picture]) -> tuple[i
     if not silent:
         return 16, []
     largest = max(largest_value(picture(number)) for number in silent)
-    told = [bits for number in silent if (bits := deep[number].significant)]
-    bits = max(least_bits(largest), *(told if largest < 2 ** max(told, default=0) else []), 0)
+    known = [bits for number in silent if (bits := deep[number].significant)]
+    bits = max(least_bits(largest), *(known if largest < 2 ** max(known, default=0) else []), 0)
     if bits == 16:
         return 16, []
     return bits, [

@@ -1,6 +1,6 @@
 """Floor 1: how results show themselves: a few lines, a notebook cell, a figure; and the one palette of all figures."""
 
 from latentry.display.numbers import interval, number, percent
-from latentry.display.shown import Facts, Shown, Told
+from latentry.display.shown import Described, Facts, Plottable
 
-__all__ = ["Facts", "Shown", "Told", "interval", "number", "percent"]
+__all__ = ["Facts", "Plottable", "Described", "interval", "number", "percent"]

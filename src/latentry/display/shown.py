@@ -18,7 +18,7 @@ from latentry.display.numbers import number
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Facts", "Shown", "Told"]
+__all__ = ["Facts", "Plottable", "Described"]
 
 _LINES, _COLUMNS = 12, 100
 """Most lines of a `repr`, and their length."""
@@ -51,7 +51,7 @@ class Facts:
         return "\n".join(line if len(line) <= _COLUMNS else f"{line[: _COLUMNS - 3]}..." for line in lines)
 
 
-class Told:
+class Described:
     """Mixin of results that print in a few lines, without the numbers of any tensor.
 
     A dataclass that is told is made with `repr=False`, so that the short one here is not replaced.
@@ -78,7 +78,7 @@ class Told:
         return f"<div><strong>{html.escape(facts.title)}</strong>{meaning}<table>{rows}</table>{self._picture()}</div>"
 
 
-class Shown(Told):
+class Plottable(Described):
     """Mixin of results that also draw themselves: `_draw` puts them on an empty figure."""
 
     def _draw(self, figure: Any) -> None:
@@ -109,7 +109,7 @@ def _brief(value: Any) -> str:
         return {True: "yes", False: "no", None: "none"}.get(value, str(value))  # type: ignore[arg-type]
     if isinstance(value, (int, float)):
         return number(value)
-    if isinstance(value, Told):
+    if isinstance(value, Described):
         return value._facts().title
     if isinstance(value, Sized) and (len(value) > 4 or len(str(value)) > 80):
         return f"{len(value)} of them"

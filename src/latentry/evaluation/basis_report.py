@@ -6,7 +6,7 @@ from typing import Any
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from latentry.display import Facts, Shown, Told, interval, number, percent
+from latentry.display import Described, Facts, Plottable, interval, number, percent
 from latentry.evaluation.proportions import Share
 from latentry.evaluation.subspace import SubspaceCapture
 from latentry.numerics.interval import Interval
@@ -15,7 +15,7 @@ __all__ = ["BasisNull", "BasisReport", "LabelMap", "LabelRanks", "SpectralCalibr
 
 
 @dataclass(frozen=True, repr=False)
-class LabelMap(Told):
+class LabelMap(Described):
     """What decoded vectors show.
 
     Example:
@@ -34,7 +34,7 @@ class LabelMap(Told):
 
 
 @dataclass(frozen=True, repr=False)
-class LabelRanks(Told):
+class LabelRanks(Described):
     """Where the true label stands among the coefficients of codes.
 
     Example:
@@ -88,7 +88,7 @@ class SpectralCalibration:
 
 
 @dataclass(frozen=True, repr=False)
-class BasisReport(Shown):
+class BasisReport(Plottable):
     """Whether the directions of a basis do what their names say; fields of a kind stand beside their null."""
 
     num_labels: int

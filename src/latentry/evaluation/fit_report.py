@@ -6,7 +6,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from latentry.display import Facts, Shown, number, percent
+from latentry.display import Facts, Plottable, number, percent
 from latentry.evaluation.proportions import Share
 
 __all__ = ["Check", "GoodnessOfFit", "LEVEL", "OFFICIAL_COUNT"]
@@ -41,7 +41,7 @@ class Check:
 
 
 @dataclass(frozen=True, repr=False)
-class GoodnessOfFit(Shown):
+class GoodnessOfFit(Plottable):
     """How well codes fit a prior.
 
     Example:

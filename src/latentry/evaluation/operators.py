@@ -42,7 +42,7 @@ from scipy.special import ndtri
 from torch import Tensor
 
 from latentry.answers import features_of, logits_of
-from latentry.display import Told
+from latentry.display import Described
 from latentry.evaluation.codes import goodness_of_fit
 from latentry.evaluation.edit_leakage import EditLeakage, edit_leakage
 from latentry.evaluation.estimates import mean_estimate, ratio_estimate
@@ -61,7 +61,7 @@ _ROWS = 512
 
 
 @dataclass(frozen=True, repr=False)
-class OperatorReport(Told):
+class OperatorReport(Described):
     """What an operator did to data that it was to give labels."""
 
     success: Share
@@ -137,7 +137,7 @@ def evaluate_operator(
 
 
 @dataclass(frozen=True, repr=False)
-class PriorKept(Told):
+class PriorKept(Described):
     """Whether moved codes could still have come from the prior."""
 
     before: GoodnessOfFit

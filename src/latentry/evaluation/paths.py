@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from latentry.display import Facts, Shown, Told, percent
+from latentry.display import Described, Facts, Plottable, percent
 from latentry.evaluation.coordinates import coordinates_of_prior
 from latentry.evaluation.proportions import Share, share
 from latentry.holding import evaluated
@@ -49,7 +49,7 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, repr=False)
-class PathCodes(Told):
+class PathCodes(Described):
     """Codes of one rule and one set of weights.
 
     Example:
@@ -107,7 +107,7 @@ class PathPoint(Generic[Answer]):
         return f"PathPoint({self.name}: {percent(self.rejected.value)} of codes rejected{measured})"
 
 
-class PathReport(Shown, tuple[PathPoint[Any], ...]):
+class PathReport(Plottable, tuple[PathPoint[Any], ...]):
     """A generator at its prior and along paths: a `PathPoint` for the prior, then one for every rule and step.
 
     Example:

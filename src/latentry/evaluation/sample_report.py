@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from latentry.display import Facts, Shown, interval, number, percent
+from latentry.display import Facts, Plottable, interval, number, percent
 from latentry.evaluation.extractor import Fingerprint
 from latentry.numerics.interval import Interval
 
@@ -33,7 +33,7 @@ class SampleEstimate(Interval):
 
 
 @dataclass(frozen=True, repr=False)
-class SampleReport(Shown):
+class SampleReport(Plottable):
     """Generated samples against reference samples.
 
     Example:

@@ -32,7 +32,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
-from latentry.display import Facts, Shown
+from latentry.display import Facts, Plottable
 from latentry.interfaces import Generator, Prior
 from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.label_means import check_dimensions, labelled_by, lifted, principal_rest
@@ -56,7 +56,7 @@ LinearModel = Literal["logistic", "ridge"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LinearClassifier(Shown):
+class LinearClassifier(Plottable):
     """Scores of labels that are linear in a code, :math:`s(z) = W z + b`."""
 
     weights: Float[Tensor, "k d"]

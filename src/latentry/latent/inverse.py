@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
-from latentry.display import Facts, Shown, Told, number, percent
+from latentry.display import Described, Facts, Plottable, number, percent
 from latentry.display.progress import Progress
 from latentry.holding import check_generator, evaluated, tried, weights_like
 from latentry.interfaces import Generator, Prior
@@ -72,7 +72,7 @@ _WEIGHTS, _CONFIG = "inverse.safetensors", "inverse.json"
 
 
 @dataclass(frozen=True, repr=False)
-class DataReport(Told):
+class DataReport(Described):
     """How an encoder does on data that no code is known of.
 
     Example:
@@ -95,7 +95,7 @@ class DataReport(Told):
 
 
 @dataclass(frozen=True, repr=False)
-class InverseReport(Shown):
+class InverseReport(Plottable):
     """How good an inverse is, and what it took.
 
     Example:
@@ -144,7 +144,7 @@ class InverseReport(Shown):
 
 
 @dataclass(frozen=True, repr=False)
-class Inverse(Shown):
+class Inverse(Plottable):
     """What `fit_inverse` or `fit_encoder` learned: call it on data for codes.
 
     Example:
@@ -168,15 +168,15 @@ class Inverse(Shown):
     """Whether the encoder gives each datum a distribution of its codes; calling it gives their mean."""
 
     def _facts(self) -> Facts:
-        told = self.report._facts()
+        facts = self.report._facts()
         shape = " x ".join(map(str, self.data_shape))
         rows = (
             ("encoder", type(self.encoder).__name__ + (", variational" if self.variational else "")),
             ("prior", repr(self.prior)),
             ("generator", self.generator_fingerprint or "not known"),
-            *told.rows,
+            *facts.rows,
         )
-        return Facts(f"Inverse from data of {shape} to codes of {self.prior.latent_dim} elements", rows, told.meaning)
+        return Facts(f"Inverse from data of {shape} to codes of {self.prior.latent_dim} elements", rows, facts.meaning)
 
     def _draw(self, figure: Any) -> None:
         self.report._draw(figure)

@@ -35,7 +35,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from latentry.display import Facts, Shown, number
+from latentry.display import Facts, Plottable, number
 from latentry.holding import evaluated
 from latentry.interfaces import Generator, Prior
 from latentry.latent.precision import dtype_of
@@ -75,7 +75,7 @@ class Recovered(Protocol):
 
 
 @dataclass(frozen=True, repr=False)
-class Provenance(Shown):
+class Provenance(Plottable):
     """Whether images can be told from a generator's own.
 
     Example:

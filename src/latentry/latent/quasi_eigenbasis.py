@@ -26,7 +26,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, softshrink
 
-from latentry.display import Facts, Shown, number
+from latentry.display import Facts, Plottable, number
 from latentry.numerics.inputs import checked
 from latentry.numerics.orthogonalization import gram_schmidt
 
@@ -37,7 +37,7 @@ _ORTHOGONAL = 1e-4
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class QuasiEigenbasis(Shown):
+class QuasiEigenbasis(Plottable):
     """Named directions of a latent space.
 
     Example:

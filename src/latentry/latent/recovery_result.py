@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from latentry.display import Facts, Shown
+from latentry.display import Facts, Plottable
 from latentry.display import number as short
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _AGREE = 1e-2
 
 
 @dataclass(frozen=True, repr=False)
-class Recovery(Shown):
+class Recovery(Plottable):
     """What `recover_codes` found for each data point.
 
     Example:

@@ -13,7 +13,7 @@ from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 from torch.optim import AdamW, Optimizer
 
 from latentry.answers import logits_of
-from latentry.display import Facts, Told
+from latentry.display import Described, Facts
 from latentry.display.progress import Progress
 from latentry.holding import evaluated
 from latentry.models.pretrained import load_network, save_network
@@ -39,7 +39,7 @@ _BEST = "best"
 
 
 @dataclass(frozen=True, repr=False)
-class Classifier(Told):
+class Classifier(Described):
     """A trained classifier.
 
     Example:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentry.display import Facts, Shown
+from latentry.display import Facts, Plottable
 from latentry.holding import evaluated, weights_like
 from latentry.interfaces import Prior
 from latentry.numerics.batches import in_batches
@@ -21,7 +21,7 @@ Model = TypeVar("Model", bound="GenerativeModel")
 
 
 @dataclass(frozen=True, repr=False)
-class GenerativeModel(Shown):
+class GenerativeModel(Plottable):
     """A trained generator with the prior of its codes: a `LatentModel`.
 
     Models with an encoder (`LabelSplit`, `SemanticModel`) are such models too, and add `encode`.

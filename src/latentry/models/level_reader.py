@@ -47,8 +47,8 @@ class LevelHeads:
             classes = a[:, self._classes]
             known = ~classes.isnan().any(1)
             if known.any():
-                told = classes[known].argmax(1)
-                parts.append(cross_entropy(logits[known][:, 3 * len(self._free) :], told, label_smoothing=smoothing))
+                target = classes[known].argmax(1)
+                parts.append(cross_entropy(logits[known][:, 3 * len(self._free) :], target, label_smoothing=smoothing))
         return torch.stack(parts).sum() if parts else 0 * logits.sum()
 
     def levels(self, logits: Float[Tensor, "n m"]) -> Float[Tensor, "n k"]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from latentry.display import Told
+from latentry.display import Described
 from latentry.numerics.combination import GridCombination, continuous_divergence
 from latentry.numerics.constrained import Minimum
 from latentry.priors.designer_problem import FEASIBLE, Grid, Problem, entropy, variance
@@ -14,7 +14,7 @@ __all__ = ["Design", "missed_by", "objective_of", "report_of"]
 
 
 @dataclass(frozen=True, repr=False)
-class Design(Told):
+class Design(Described):
     """How a prior was designed, and what came of it.
 
     Example:

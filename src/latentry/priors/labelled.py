@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.distributions import constraints
 
-from latentry.display import Facts, Shown
+from latentry.display import Facts, Plottable
 from latentry.numerics.inputs import checked
 from latentry.priors.description import WithLabels
 from latentry.priors.diagonal_normal import DiagonalNormal
@@ -72,7 +72,7 @@ class NormalMixtureDistribution(CodeDistribution):
         return DiagonalNormal(self.components.loc[y], self.components.scale[y]).sample(rng=rng)
 
 
-class NormalMixture(WithLabels, Shown, nn.Module):
+class NormalMixture(WithLabels, Plottable, nn.Module):
     """p(z) with one normal component, of independent coordinates, for each label.
 
     Components may differ in a few coordinates only. Samples take the dtype and the device that the prior was moved to.

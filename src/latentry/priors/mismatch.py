@@ -36,7 +36,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentry.display import Facts, Shown, Told, number, percent
+from latentry.display import Described, Facts, Plottable, number, percent
 from latentry.interfaces import Prior
 from latentry.numerics.inputs import checked
 from latentry.numerics.norm_distribution import norm_cdfs
@@ -63,7 +63,7 @@ _SHOWN = 5e-4
 
 
 @dataclass(frozen=True, repr=False)
-class Mismatch(Shown):
+class Mismatch(Plottable):
     """What `mismatch` found, for one t or for several: tensors have the shape of t, in double precision.
 
     Example:
@@ -126,7 +126,7 @@ class Mismatch(Shown):
 
 
 @dataclass(frozen=True, repr=False)
-class DensityCurves(Told):
+class DensityCurves(Described):
     """Densities at the prior and between its codes: of a coordinate, or of the norm of an isotropic code.
 
     Example:
@@ -147,7 +147,7 @@ class DensityCurves(Told):
 
 
 @dataclass(frozen=True, repr=False)
-class NormCurves(Told):
+class NormCurves(Described):
     """Distribution functions of the norm at the prior and at one step between its codes.
 
     Example:

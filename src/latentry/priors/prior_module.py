@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from latentry.display import Facts, Shown
+from latentry.display import Facts, Plottable
 from latentry.numerics.inputs import checked
 from latentry.priors.description import KnownBySamples
 
@@ -17,7 +17,7 @@ __all__ = ["PriorModule", "checked_latent_dim"]
 _MOST_ELEMENTS = 2**31
 
 
-class PriorModule(Shown, nn.Module, KnownBySamples):
+class PriorModule(Plottable, nn.Module, KnownBySamples):
     """p(z) as a module; `forward` gives the distribution.
 
     Samples take the dtype and the device that the prior was moved to with `.to(...)`. Labels are passed over.

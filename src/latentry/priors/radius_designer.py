@@ -32,7 +32,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentry.display import Told
+from latentry.display import Described
 from latentry.numerics.constrained import Evaluation, minimise_worst
 from latentry.numerics.inputs import checked
 from latentry.numerics.masses import Masses, roughness
@@ -44,7 +44,7 @@ __all__ = ["RadiusDesign", "design_radial", "design_radius"]
 
 
 @dataclass(frozen=True, repr=False)
-class RadiusDesign(Told):
+class RadiusDesign(Described):
     """A distribution of norms that `design_radius` made, and what came of it.
 
     Example:

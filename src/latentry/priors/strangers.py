@@ -105,8 +105,8 @@ def draw(prior: Prior, shape: tuple[int, ...], rng: torch.Generator | None = Non
     try:
         z = prior.sample(shape, rng=rng)
     except (TypeError, AttributeError, IndexError, NotImplementedError) as error:  # mistakes of whoever wrote it
-        told = (str(error).splitlines() or [""])[0]
-        raise ValueError(f"{wanted}, got {type(error).__name__}: {told}; shape is always a tuple of integers") from error
+        reason = (str(error).splitlines() or [""])[0]
+        raise ValueError(f"{wanted}, got {type(error).__name__}: {reason}; shape is always a tuple of integers") from error
     if not isinstance(z, Tensor) or z.shape != size:
         got = f"shape {tuple(z.shape)}" if isinstance(z, Tensor) else type(z).__name__
         raise ValueError(f"{wanted}, got {got}; shape is always a tuple of integers")

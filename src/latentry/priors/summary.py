@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from latentry.display import Told
+from latentry.display import Described
 from latentry.interfaces import Prior
 from latentry.numerics.inputs import checked
 from latentry.priors.description import Univariate
@@ -21,7 +21,7 @@ _LEVELS = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 
 
 @dataclass(frozen=True, repr=False)
-class Summary(Told):
+class Summary(Described):
     """Numbers of the distribution of one coordinate; of the distribution of the norm for isotropic codes, whose coordinates
     are dependent.
 

@@ -57,5 +57,5 @@ def refuse_unused(settings: CommonSettings, names: Iterable[str], need: str) -> 
         ValueError: One of them is not at its default.
     """
     if unused := given(settings, names):
-        told = ", ".join(unused)
-        raise ValueError(f"expected {need} along with {told}, which would change nothing; add it, or leave {told} out")
+        names = ", ".join(unused)
+        raise ValueError(f"expected {need} along with {names}, which would change nothing; add it, or leave {names} out")

@@ -167,15 +167,15 @@ def _table(report: InverseReport, held_back: LabelledImages, basis: QuasiEigenba
     found, trials = report.data, len(held_back)
     assert found is not None
 
-    def told(value: float) -> str:
+    def percent(value: float) -> str:
         return str(share(torch.arange(trials) < round(value * trials)))
 
     rows = [("pixel MSE of G(E(x))", f"{found.reconstruction_error:.4f}, {lost:.0%} of the images' variance")]
     if found.agreement is not None:
-        rows.append(("label read from G(E(x)) by the classifier that it was trained with", told(found.agreement)))
+        rows.append(("label read from G(E(x)) by the classifier that it was trained with", percent(found.agreement)))
     if found.spectral_agreement is not None:
         assert basis is not None
-        rows.append((f"label the largest of {len(basis.vectors)} coefficients", told(found.spectral_agreement)))
+        rows.append((f"label the largest of {len(basis.vectors)} coefficients", percent(found.spectral_agreement)))
     rows += [
         ("mean square of an element of the codes", f"{found.mean_square:.3f}"),
         ("code error on fresh codes", f"{report.code_error:.4f}"),

@@ -136,10 +136,14 @@ def _moved(split: LabelSplit, z: Tensor, z_other: Tensor) -> float:
 
 def _scores(split: LabelSplit, x: Tensor, y: Tensor) -> dict[str, Any]:
     z = split.encode(x).mean
-    told = calibration(split.label_log_probs(z), y, rng=torch.Generator().manual_seed(0))
+    calibrated = calibration(split.label_log_probs(z), y, rng=torch.Generator().manual_seed(0))
     return {
-        "accuracy": vars(told.accuracy),
-        "calibration": {"error": told.error, "if_calibrated": told.error_if_calibrated, "log_loss": told.log_loss},
+        "accuracy": vars(calibrated.accuracy),
+        "calibration": {
+            "error": calibrated.error,
+            "if_calibrated": calibrated.error_if_calibrated,
+            "log_loss": calibrated.log_loss,
+        },
         "reconstruction": (split.decode(z) - x).square().mean().item(),
         "active": int(active_units(split.before_flow().encode(x).mean[:, split.label_dim :]).sum()),
     }

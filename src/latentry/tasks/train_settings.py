@@ -1,4 +1,4 @@
-"""What each `latentry train` is told beside the settings of the training itself; no torch is imported here."""
+"""Settings of each `latentry train` beside those of the training itself; no torch is imported here."""
 
 from dataclasses import dataclass
 from typing import Literal

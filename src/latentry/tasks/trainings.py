@@ -91,7 +91,7 @@ def check_enough(data: LabelledImages, training: int, batch_size: int, *splits: 
         ValueError: A batch is larger than what is trained on, or nothing is left to score.
     """
     sizes = {name: len(data.split(name)) for name in ("train", "validation", "held-out")}
-    told = ", ".join(f"{size:,} for {name}" for name, size in sizes.items())
+    parts = ", ".join(f"{size:,} for {name}" for name, size in sizes.items())
     if training < batch_size:
         raise ValueError(
             f"expected {batch_size} training images or more, one batch, got {training:,} in {data.name}; give more images, "
@@ -99,8 +99,8 @@ def check_enough(data: LabelledImages, training: int, batch_size: int, *splits: 
         )
     if empty := [name for name in splits if not sizes[name]]:
         raise ValueError(
-            f"expected images for {' and '.join(empty)}, got {told} in {data.name}; give more images (from 20 on each split "
-            "has some), or splits of your own"
+            f"expected images for {' and '.join(empty)}, got {parts} in {data.name}; give more images (from 20 on each "
+            "split has some), or splits of your own"
         )
 
 
@@ -187,6 +187,6 @@ def _log(courses: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]) -> st
             for step, value in points:
                 by_step.setdefault(step, {})[name] = value
         for step, losses in by_step.items():
-            told = "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
-            lines.append(f"{stage}  step {step}  {told}")
+            means = "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
+            lines.append(f"{stage}  step {step}  {means}")
     return "".join(f"{line}\n" for line in lines)

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from accelerate.accelerator import Accelerator
 
-from latentry.display import Told
+from latentry.display import Described
 from latentry.display.progress import Progress
 from latentry.interfaces import Prior
 from latentry.paths import user_path
@@ -43,7 +43,7 @@ Randomness = torch.Generator | int | None
 
 
 @dataclass(frozen=True, repr=False)
-class Fitted(Told, Generic[Model]):
+class Fitted(Described, Generic[Model]):
     """A trained model and how its training went."""
 
     model: Model

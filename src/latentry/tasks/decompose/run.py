@@ -179,9 +179,9 @@ def _images_table(basis: QuasiEigenbasis, coded: Coded, names: Sequence[str]) ->
     rows = []
     for index, name in enumerate(coded.names[: 2 * _SHOWN]):
         top = c[index].topk(min(3, c.shape[1])).indices.tolist()
-        told = ", ".join(f"{_named(names, row)}: {c[index, row]:.2f}" for row in top)
+        coefficients = ", ".join(f"{_named(names, row)}: {c[index, row]:.2f}" for row in top)
         label = "" if coded.labels is None else coded.labels[index]
-        rows.append((Path(name).name, label, _named(names, int(first[index])), told))
+        rows.append((Path(name).name, label, _named(names, int(first[index])), coefficients))
     columns = ("image", "label", "largest coefficient", "three largest")
     note = "Coefficients in units of a typical code: a vector itself has 1. Other: a vector that bears no label."
     return Table("Images", columns, tuple(rows), note)

@@ -153,6 +153,6 @@ def _table(placement: SemanticPlacement, names: Any, before: Tensor, after: Tens
 
 
 def _described(edits: _Edits) -> str:
-    told = [f"{name} at {level:g}" for name, level in edits.levels.items() if level]
-    told += [f"{name} reversed" for name in edits.reverse]
-    return ", ".join(told) or "features at 0"
+    parts = [f"{name} at {level:g}" for name, level in edits.levels.items() if level]
+    parts += [f"{name} reversed" for name in edits.reverse]
+    return ", ".join(parts) or "features at 0"

@@ -38,5 +38,5 @@ def _check(settings: EditSwapSettings) -> None:
 
 
 def _described(settings: EditSwapSettings) -> str:
-    told = [f"label {settings.label}"] if settings.label is not None else []
-    return ", ".join([*told, *(["the style of the next image"] if settings.style else [])])
+    parts = [f"label {settings.label}"] if settings.label is not None else []
+    return ", ".join([*parts, *(["the style of the next image"] if settings.style else [])])

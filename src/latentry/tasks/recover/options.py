@@ -1,4 +1,4 @@
-"""What `latentry recover` was told, as arguments of `recover_codes`: names become solvers, regularizers and measurements."""
+"""Settings of `latentry recover` as arguments of `recover_codes`: names become solvers, regularizers and measurements."""
 
 import math
 from dataclasses import dataclass, replace

@@ -255,8 +255,8 @@ def _write_report(
 
     def histograms(kind: str, title: str) -> Picture:
         png = histogram_figure({row.name: row.recovery.z for row in outcomes[kind]}, prior)
-        told = " ".join(_verdicts(targets[kind], outcomes[kind]))
-        return Picture(title, png, f"Bars: all elements of all recovered codes. Line: the prior's density. {told}")
+        verdicts = " ".join(_verdicts(targets[kind], outcomes[kind]))
+        return Picture(title, png, f"Bars: all elements of all recovered codes. Line: the prior's density. {verdicts}")
 
     p_values = Picture(
         "Could each code of a real image have come from the prior?",
