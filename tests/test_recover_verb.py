@@ -229,7 +229,7 @@ def test_two_processes_find_the_codes_of_one(place: Path, tmp_path: Path) -> Non
 
 def test_of_too_many_codes_an_even_sample_is_tested(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert recover(place, tmp_path, *FEW, "--shard_size=2") == 0
-    monkeypatch.setattr(recovery_report, "_TESTED", 8)
+    monkeypatch.setattr(report, "_TESTED", 8)
     found = report.findings(tmp_path / "codes", 5, Normal(4), None)
     assert torch.equal(found.tested, load_codes(tmp_path).z[::3])
     assert found.count == 5
