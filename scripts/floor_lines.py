@@ -12,6 +12,8 @@ __all__ = ["floors", "meaning", "python_lines", "shown", "tree"]
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "latentry"
+_NAMES = 7
+"""The floor of the modules that only gather names for users."""
 
 
 def floors() -> dict[str, int]:
@@ -35,12 +37,17 @@ def meaning(part: str) -> str:
 
 
 def tree() -> list[tuple[int, str, int, str]]:
-    """Floor, part, lines and meaning of each part, highest floor first; files at the top of the package are one part."""
+    """Floor, part, lines and meaning of each part, highest floor first; files at the top of the package are two parts."""
     parts = [(floor, part) for part, floor in floors().items() if (PACKAGE / part).is_dir()]
     rows = [(floor, part, python_lines(part), meaning(part)) for floor, part in parts]
     files = [path.stem for path in sorted(PACKAGE.glob("*.py"))]
-    single = (1, "*.py", sum(map(python_lines, files)), f"{len(files)} files at the top of the package")
-    return sorted([*rows, single], key=lambda row: (-row[0], row[1] == "*.py", row[1]))
+    names = [name for name in files if floors().get(name) == _NAMES]
+    others = [name for name in files if name not in names]
+    rows += [
+        (_NAMES, "*.py", sum(map(python_lines, names)), f"what users import: {', '.join(names)}"),
+        (1, "*.py", sum(map(python_lines, others)), f"{len(others)} files that several floors share"),
+    ]
+    return sorted(rows, key=lambda row: (-row[0], row[1] == "*.py", row[1]))
 
 
 def shown() -> str:

@@ -1,6 +1,7 @@
 """What adapters extract, and what their fingerprints tell apart."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -221,3 +222,12 @@ def test_a_classifier_refuses_images_in_another_range_than_its_own(change: Any, 
     with pytest.raises(ValueError, match=r"in \[0, 1\] for pixels"):
         CallableExtractor(lambda x: x.flatten(1), name="pixels", expects="[0, 1]").extract(x / 127.5 - 1)
     CallableExtractor(lambda x: x.flatten(1).float()).extract(x)
+
+
+@pytest.mark.parametrize("form", [lambda p: p, lambda p: p.numpy(), lambda p: (p,), lambda p: {"scores": p}])
+def test_probabilities_are_taken_as_they_are_in_every_form(form: Callable[[torch.Tensor], Any]) -> None:
+    probabilities = torch.tensor([[0.9, 0.1], [0.2, 0.8]])
+    extractor = CallableExtractor(lambda x: x.flatten(1), lambda x: form(probabilities))
+    found = extractor.extract(torch.zeros(2, 1, 3, 3)).probabilities
+    assert found is not None
+    assert torch.equal(found, probabilities)

@@ -13,7 +13,7 @@ samples that are evidently in another one are refused with the conversion.
 """
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
@@ -318,8 +318,9 @@ def as_extractor(extractor: Extractor | FeatureExtractor) -> Extractor:
 
 
 def _probabilities(answer: Any) -> Tensor:
-    """Probabilities as they are, or of the logits of an answer that names them so."""
-    return answer if isinstance(answer, Tensor) else logits_of(answer).softmax(1)
+    """Probabilities as they are, or of the logits where the output names them so."""
+    logits = answer.get("logits") if isinstance(answer, Mapping) else getattr(answer, "logits", None)
+    return logits.softmax(1) if isinstance(logits, Tensor) else logits_of(answer)
 
 
 def _name(part: Any) -> str:
