@@ -75,6 +75,11 @@ REFUSED: dict[str | bytes, str] = {
 }
 
 
+def test_one_value_for_a_list_of_any_length_is_shown_as_a_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prior", "show", "uniform", "--t=0.5"]) == 2
+    assert "--t: expected a list in brackets, as [0.5], got 0.5; `latentry prior show --help`" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("text", REFUSED, ids=range(len(REFUSED)))
 def test_what_a_file_says_wrong_is_told_in_one_sentence(
     text: str | bytes, tmp_path: Path, caught: Caught, capsys: pytest.CaptureFixture[str]

@@ -101,7 +101,8 @@ class _Parser(ArgumentParser):
             words = f"{_words(self)} {found[1].replace('.', ' ').strip()}".strip()
             raise UsageError(f"expected a value of --{found[2]}, got none; `{words} --help` says what it is") from None
         refusing = getattr(ex, "subcommand_parser", None) or self
-        raise UsageError(f"{_plain(message)}; `{_words(refusing)} --help` lists what there is") from None
+        told = _with_its_list(_plain(message), refusing)
+        raise UsageError(f"{told}; `{_words(refusing)} --help` lists what there is") from None
 
     def parse_path(self, cfg_path: Any, *rest: Any, **options: Any) -> Any:
         """Settings from a file, whose name every refusal says."""
@@ -154,7 +155,17 @@ def _plain(message: str) -> str:
     return text.replace(". Got value:", ", got").rstrip(".")
 
 
+def _with_its_list(text: str, parser: ArgumentParser) -> str:
+    """A refusal of one value for a list of any length, which shows that value as a list."""
+    found = re.match(_ONE_FOR_A_LIST, text)
+    kinds = {action.dest: getattr(action, "_typehint", None) for action in parser._actions}
+    if found is None or ... not in typing.get_args(kinds.get(found[1])):
+        return text
+    return text.replace("as [ONE,TWO]", f"as [{found[2]}]")
+
+
 _UNION = re.compile(r"Does not validate against any of the Union subtypes Subtypes: \[([^]]*)\] .* Given value: ?(.*)")
+_ONE_FOR_A_LIST = re.compile(r"--([\w.]+): expected a list in brackets, as \[ONE,TWO\], got ([^\s\[{(,]+)$")
 _MISSING = re.compile(r"the following arguments are required: ((?:[\w-]+\.)*)(\w+)$")
 _CHOICE = re.compile(r'expected "(?:\w+\.)?command" to be one of \{(.*)\}, but it was not provided')
 _KINDS = {
