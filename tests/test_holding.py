@@ -537,6 +537,27 @@ def test_a_network_of_images_of_one_pixel_works_in_a_lambda_and_alone_gets_the_l
     assert_untouched(inner, before)
 
 
+class Reuses(nn.Module):
+    """Returns the tensor of the call before, with other values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out: Tensor | None = None
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = z * 2
+        if self.out is None or self.out.shape != x.shape:
+            self.out = torch.zeros_like(x)
+        return self.out.copy_(x)
+
+
+def test_a_generator_returns_a_new_tensor_of_real_numbers() -> None:
+    with pytest.raises(ValueError, match="expected a generator that returns a new tensor at each call"):
+        check_generator(Reuses(), torch.randn(3, D))
+    with pytest.raises(ValueError, match=r"expected real numbers from the generator, got torch\.complex64"):
+        check_generator(lambda z: torch.complex(z, z), torch.randn(3, D))
+
+
 @pytest.mark.parametrize(("dimensions", "axes"), [(1, ", None"), (3, ", None, None, None")])
 def test_signals_and_volumes_of_one_element_get_their_own_lambda_named(dimensions: int, axes: str) -> None:
     with (

@@ -113,9 +113,9 @@ def check_generator(generator: Callable[[Any], Any], z: Float[Tensor, "n d"]) ->
     """Make sure that a generator is a differentiable function of each code alone, on three or more trial codes.
 
     Raises:
-        ValueError: The generator fails, or writes to tensors from before the call; it returns no tensor, another number of
-            rows, NaN or infinity, is stochastic, lets rows of a batch influence each other, or has no gradient with respect
-            to its codes.
+        ValueError: The generator fails, or writes to tensors from before the call, such as what it returned before; it
+            returns no tensor of real numbers, another number of rows, NaN or infinity, is stochastic, lets rows of a batch
+            influence each other, or has no gradient with respect to its codes.
 
     Example:
         >>> check_generator(torch.tanh, torch.randn(3, 2))
@@ -130,6 +130,10 @@ def check_generator(generator: Callable[[Any], Any], z: Float[Tensor, "n d"]) ->
             x = tried(generator, z)
         if not isinstance(x, Tensor):
             raise ValueError(f"expected the generator to return one tensor, got {type(x).__name__}; wrap it in a lambda")
+        if x.is_complex():
+            raise ValueError(
+                f"expected real numbers from the generator, got {x.dtype}; take .real, or .real and .imag as two channels"
+            )
         if x.ndim < 2 or len(x) != len(z):
             raise ValueError(
                 f"expected {len(z)} rows for {len(z)} codes, got shape {tuple(x.shape)}; the first axis must be the batch"
@@ -139,7 +143,13 @@ def check_generator(generator: Callable[[Any], Any], z: Float[Tensor, "n d"]) ->
 
         tolerance = 1e-3 * x.detach().abs().max().item() + 1e-12
         with torch.no_grad():
+            version = _version(x)
             again = (generator(z) - x).abs().max().item()
+            if _version(x) != version:
+                raise ValueError(
+                    "expected a generator that returns a new tensor at each call, got one that writes to the one that it "
+                    "returned before; leave out copy_, out= and the like in it"
+                )
             fewer = (_of_fewer(generator, z[:-1]) - x[:-1]).abs().max().item()
     if not again <= tolerance:  # NaN too
         raise ValueError(
@@ -154,6 +164,11 @@ def check_generator(generator: Callable[[Any], Any], z: Float[Tensor, "n d"]) ->
     # parameters may ask for a gradient where the codes get none
     if not x.requires_grad or _gradient(x, z) is None:
         raise ValueError("expected a differentiable generator, got an output without gradient; remove no_grad or detach")
+
+
+def _version(x: Tensor) -> int:
+    """How often the memory of a tensor was written to; inference mode does not count it."""
+    return 0 if x.is_inference() else x._version
 
 
 def _gradient(x: Tensor, z: Tensor) -> Tensor | None:

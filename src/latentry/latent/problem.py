@@ -103,6 +103,8 @@ def posed(
     ends = None if difference.operator is not None else last_layer
     if last_layer is None:  # what squashes may have no gradient left, and is undone
         _check_slope(used, trial)
+    if x.is_complex():
+        raise ValueError(f"expected real data, got {x.dtype}; take .real, or .real and .imag as the generator makes them")
     if not x.is_floating_point():
         raise ValueError(
             f"expected floating-point data, got {x.dtype}; for this generator convert them with "
