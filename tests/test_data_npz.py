@@ -147,6 +147,11 @@ def test_truth_values_are_black_and_white(tmp_path: Path) -> None:
     assert data.notes == ("False is read as black, True as white",)
 
 
+def test_class_numbers_without_an_image_are_named(tmp_path: Path) -> None:
+    y = np.where(Y == 0, 1, 3)
+    assert loaded(tmp_path, x=GREY, y=y).notes == ("no image has the class number 0, 2; number classes from 0 without gaps",)
+
+
 def test_bytes_of_0_and_1_stay_bytes_but_a_note_says_that_they_are_black(tmp_path: Path) -> None:
     data = loaded(tmp_path, x=GREY % 2, y=Y)
     assert data.read(data.items)[:, 0].equal(torch.from_numpy(GREY % 2))

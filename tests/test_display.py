@@ -337,3 +337,14 @@ def test_progress_may_be_a_function_or_nothing_even_on_a_terminal(monkeypatch: p
 
 def test_the_version_is_that_of_the_package() -> None:
     assert lt.__version__ == metadata.version("latentry")
+
+
+def test_one_thing_is_told_in_the_singular_and_names_with_commas_stay_apart() -> None:
+    rng = torch.Generator().manual_seed(0)
+    fit = lt.goodness_of_fit(2 * torch.randn(1, 50, generator=rng), lt.priors.Normal(50))
+    assert repr(fit).startswith("Goodness of fit of 1 code: does not pass")
+    assert "(elements, KS; elements, CvM; " in repr(fit)
+    found = lt.recover_codes(lambda z: torch.cat([z, z], 1), torch.tensor([[1.0, 2.0]]), lt.priors.Normal(1), restarts=1)
+    assert repr(found).startswith("Recovery of 1 code with 1 element\n")
+    assert "codes that a second start gives too  unknown, no second start was as good" in repr(found)
+    assert "The generator does not make this datum up to rounding." in repr(found)

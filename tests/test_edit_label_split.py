@@ -14,6 +14,7 @@ from latentry.models.label_split import LabelSplit
 from latentry.models.saving import save_model
 from latentry.networks import Zheng2019Decoder, Zheng2019Encoder
 from latentry.priors import NormalMixture
+from latentry.reports.pictures import write_png
 from latentry.storage import read_json, read_tensors
 
 S, U = 2, 3
@@ -53,6 +54,15 @@ def test_a_swap_gives_each_image_the_look_of_the_next(model: Path, tmp_path: Pat
     z, moved = codes(tmp_path)
     assert_close(moved[:, :S], z[:, :S])
     assert_close(moved[:, S:], z[:, S:].roll(-1, 0))
+
+
+def test_an_image_alone_has_no_style_but_its_own_and_a_note_says_so(model: Path, tmp_path: Path) -> None:
+    write_png(tmp_path / "image.png", torch.zeros(1, 28, 28))
+    told = ["--generator", str(model), "--out", str(tmp_path / "out"), "--style", "--json", str(tmp_path / "image.png")]
+    assert main(["edit", "swap", *told]) == 0
+    z, moved = codes(tmp_path / "out")
+    assert_close(moved, z)
+    assert "keeps its own style" in read_json(tmp_path / "out" / "results.json")["result"]["notes"][-1]
 
 
 def test_a_hidden_box_is_filled_and_the_rest_is_the_image(model: Path, tmp_path: Path) -> None:

@@ -158,5 +158,5 @@ def test_a_trained_split_is_judged_by_another_than_itself(tmp_path: Path, capsys
     command = ["edit", "swap", "--generator=digits-split", "--data=digits", "--count=20", "--label=3"]
     assert main([*command, "--out", str(tmp_path / "out")]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "edited images are read as they should be, by digits-judge (" in told
+    assert "edited images read as wanted, by digits-judge (" in told
     assert read_json(tmp_path / "out" / "results.json")["result"]["reached"]["value"] > 0.8

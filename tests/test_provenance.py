@@ -116,6 +116,20 @@ def test_rounding_would_make_own_images_foreign_if_only_one_side_had_it(generato
     assert alike.p_value.mean() > 0.3
 
 
+def test_errors_as_small_as_of_rounding_are_said_to_be_perhaps_of_it(generator: Linear, rng: torch.Generator) -> None:
+    def rounded(x: Tensor) -> Tensor:
+        return (x / 1e-4).round() * 1e-4
+
+    x = generator(torch.randn(10, D, dtype=torch.float64, generator=rng))
+    found = is_from(generator, rounded(x), Normal(D), recover=pseudo_inverse, rng=rng)
+    assert found.verdict.endswith("if the images were rounded, pass that as `treatment=`.")
+    treated = is_from(generator, rounded(x), Normal(D), treatment=rounded, recover=pseudo_inverse, rng=rng)
+    foreign = is_from(
+        generator, x + torch.randn(x.shape, generator=rng).double(), Normal(D), recover=pseudo_inverse, rng=rng
+    )
+    assert "treatment" not in treated.verdict + foreign.verdict
+
+
 def test_one_image_of_eight_bits_rounds_them_all(generator: Linear, rng: torch.Generator) -> None:
     x = generator.samples(20, rng)
     assert not is_from(generator, x, PRIOR, recover=pseudo_inverse, rng=rng).eight_bit

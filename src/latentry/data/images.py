@@ -15,6 +15,7 @@ from torch import Tensor
 from latentry.data.labels import Zeros
 from latentry.display import Facts, Plottable
 from latentry.memory import check_memory
+from latentry.names import counted
 from latentry.storage import fingerprint
 
 __all__ = ["LabelledImages", "from_pixels", "to_pixels"]
@@ -75,7 +76,7 @@ class LabelledImages(Plottable):
         for what, names in (("classes", self.class_names), ("attributes", self.attribute_names)):
             if names:
                 rows.append((what, f"{len(names)}: {', '.join(names[:10])}{', ...' if len(names) > 10 else ''}"))
-        return Facts(f"{self.name}: {len(self):,} {kind} images of {height} x {width}", tuple(rows))
+        return Facts(f"{self.name}: {counted(len(self), f'{kind} image')} of {height} x {width}", tuple(rows))
 
     def _draw(self, figure: Any) -> None:
         """A dozen images, evenly from the first to the last, with the names of their classes."""

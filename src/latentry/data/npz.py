@@ -44,7 +44,8 @@ def load_npz(path: Path, *, image_size: int | None = None, channels: int | None 
     """
     arrays, unknown = _arrays(path)
     (pixels, meaning), labels = _pixels(arrays, path), _labels(arrays, path)
-    notes = [*meaning, *([f"left out: arrays of other names, {', '.join(unknown)}"] if unknown else [])]
+    left_out = [f"left out: arrays of other names, {', '.join(unknown)}"] if unknown else []
+    notes = [*meaning, *left_out, *_empty_classes(labels)]
     return in_memory(path.stem, pixels, labels, image_size=image_size, channels=channels, notes=notes)
 
 
@@ -142,6 +143,16 @@ def _labels(arrays: dict[str, np.ndarray], path: Path) -> Labels:
             )
         labels = replace(labels, published=split_members(words, str(path)))
     return labels
+
+
+def _empty_classes(labels: Labels) -> Sequence[str]:
+    """What is said of class numbers that no image has."""
+    if labels.y is None or len(labels.y) == 0:
+        return []
+    empty = sorted(set(range(int(labels.y.max()) + 1)) - set(labels.y.unique().tolist()))
+    listed = ", ".join(map(str, empty[:_SHOWN])) + (", ..." if len(empty) > _SHOWN else "")
+    said = f"no image has the class number {listed}; number classes from 0 without gaps"
+    return [said] if empty else []
 
 
 def _zeros(arrays: dict[str, np.ndarray], path: Path) -> Zeros:

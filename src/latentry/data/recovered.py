@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from latentry.display import Facts, Plottable, number
+from latentry.names import counted
 from latentry.paths import user_path
 from latentry.storage import read_metadata, read_tensors, write_tensors
 
@@ -73,7 +74,7 @@ class RecoveredCodes(Plottable):
         errors = self.reconstruction_error.double()
         median = number(errors.nanmedian().item()) if n else "none"
         return Facts(
-            f"{n:,} recovered codes of {self.z.shape[1]:,} elements",
+            f"{counted(n, 'recovered code')} of {counted(self.z.shape[1], 'element')}",
             (
                 ("met", f"{int(self.met.sum())} of {n}"),
                 ("mean squared error", f"median {median}"),

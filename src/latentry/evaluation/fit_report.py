@@ -8,6 +8,7 @@ from torch import Tensor
 
 from latentry.display import Facts, Plottable, number, percent
 from latentry.evaluation.proportions import Share
+from latentry.names import counted
 
 __all__ = ["Check", "GoodnessOfFit", "LEVEL", "OFFICIAL_COUNT"]
 
@@ -117,11 +118,11 @@ class GoodnessOfFit(Plottable):
     def _facts(self) -> Facts:
         failed = [name for name, p in self.adjusted_p_values.items() if p < LEVEL]
         return Facts(
-            f"Goodness of fit of {len(self.code_p_value):,} codes: {'passes' if self.passes else 'does not pass'}",
+            f"Goodness of fit of {counted(len(self.code_p_value), 'code')}: {'passes' if self.passes else 'does not pass'}",
             (
                 (
-                    "tests that say no",
-                    f"{len(failed)} of {len(self.checks)}" + (f" ({', '.join(failed)})" if failed else ""),
+                    "failed tests",
+                    f"{len(failed)} of {len(self.checks)}" + (f" ({'; '.join(failed)})" if failed else ""),
                 ),
                 ("smallest corrected p-value", number(self.worst.adjusted_p_value)),
                 ("mean of the elements", f"{self.mean:.3f}, of the prior {self.prior_mean:.3f}"),

@@ -18,7 +18,7 @@ images lies on the grid of eight bits in the generator's own range; and so they 
 the images as they are. What else befell the images (JPEG, a measurement) must be
 named (`treatment`), or they count as foreign.
 
-A large p says that the image cannot be told from an own one by its error, no more. Images simpler than the generator's own,
+A large p says that the image cannot be told from the generator's own by its error, no more. Images simpler than these,
 such as a constant one, are recovered well by many generators, and so is whatever a powerful generator can imitate. Whether
 the code looks like one of the prior is another question (`goodness_of_fit`), and not mixed in.
 
@@ -41,6 +41,7 @@ from latentry.interfaces import Generator, Prior
 from latentry.latent.precision import dtype_of
 from latentry.latent.recovery import recover_codes
 from latentry.latent.solvers.output_activation import range_of_last_layer
+from latentry.names import counted
 from latentry.numerics.batches import in_batches
 from latentry.numerics.data_range import check_range, on_eight_bit_grid, possible_ranges
 from latentry.numerics.inputs import checked
@@ -53,6 +54,8 @@ _FEWEST = 19
 """Own samples below which no image could have a p-value of 0.05."""
 _LEVEL = 0.05
 """P-values up to this are called small."""
+_NEARLY_ALL, _NEARLY_MADE = 0.9, 1e-3
+"""Share of images with the least p-value, and their error over the variance of the images, that rounding may explain."""
 _FEW = 3
 """Codes on which a generator's last layer is looked at."""
 _BEYOND = 0.2
@@ -104,8 +107,26 @@ class Provenance(Plottable):
         return self.p_value.double() <= _LEVEL + 1e-6
 
     @property
+    def _perhaps_rounded(self) -> bool:
+        """Whether nearly all images are as foreign as can be, and yet nearly made again, as rounded ones are."""
+        least = 1 / (len(self.own_scores) + 1)
+        at_least = (self.p_value.double() <= least + 1e-6).double().mean()
+        error, variance = self.score.double().exp().median(), self.x_hat.double().var(unbiased=False)
+        return not self.eight_bit and bool((at_least >= _NEARLY_ALL) & (error < _NEARLY_MADE * variance))
+
+    @property
     def verdict(self) -> str:
-        """One or two sentences: how many images are foreign to the generator, and how sure that is."""
+        """One to three sentences: how many images are foreign to the generator, how sure that is, and where rounding may be
+        the reason."""
+        if not self._perhaps_rounded:
+            return self._counted
+        return (
+            f"{self._counted} Their errors are small, as rounding leaves them: if the images were rounded, pass that as "
+            "`treatment=`."
+        )
+
+    @property
+    def _counted(self) -> str:
         n, foreign = len(self.p_value), int(self._foreign.sum())
         chance = f"{_LEVEL:.0%} of a generator's own images are"
         if n == 1:
@@ -127,11 +148,11 @@ class Provenance(Plottable):
         low, middle, high = self.p_value.quantile(torch.tensor([0, 0.5, 1]).to(self.p_value)).tolist()
         errors = tuple(number(scores.exp().median().item()) for scores in (self.score, self.own_scores))
         return Facts(
-            f"Provenance of {n:,} {'image' if n == 1 else 'images'}, beside {k:,} of the generator's own",
+            f"Provenance of {counted(n, 'image')}, beside {k:,} of the generator's own",
             (
                 ("p-value of 0.05 or less", f"{int(self._foreign.sum())} of {n}"),
                 ("p-values", f"{number(low)} to {number(high)}, median {number(middle)}"),
-                ("median error of the images", f"{errors[0]}, of own ones {errors[1]}"),
+                ("median error of the images", f"{errors[0]}, of the generator's own {errors[1]}"),
                 ("compared after rounding to 8 bits", "yes" if self.eight_bit else "no"),
             ),
             self.verdict,
@@ -239,6 +260,10 @@ def _own_samples(
         z = draw(prior, (count,), rng=rng).to(like.device)
         z = z.to(dtype_of(generator, z[:_FEW], like.dtype))
         own = in_batches(made_by, z, size=_ROWS)
+        if own.is_complex():
+            raise ValueError(
+                f"expected real numbers from the generator, got {own.dtype}; take .real, or .real and .imag apart"
+            )
         if treatment is not None:
             return treated(own), None
         with torch.enable_grad():

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from latentry.display import Facts, Plottable
 from latentry.display import number as short
+from latentry.names import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,20 +75,25 @@ class Recovery(Plottable):
         error = self.reconstruction_error.double().nan_to_num(nan=math.inf)
         compared = self.disagreement[~self.disagreement.isnan()]
         agree = (
-            f"{int((compared < _AGREE).sum())} of {len(compared)} that have a second one" if len(compared) else "not known"
+            f"{int((compared < _AGREE).sum())} of {len(compared)} with a second start as good"
+            if len(compared)
+            else "unknown, no second start was as good"
         )
         known = self.undetermined[~self.undetermined.isnan()].double()
         left_open = f"{short(known.mean().item(), 2)} on average" if len(known) else "not known"
         left = {n: "", 0: " What is kept is the nearest that was found."}.get(
             met, " For the others, what is kept is the nearest that was found."
         )
+        made = f"The generator makes {'none' if met == 0 else met} of these {n:,} data"
+        if n == 1:
+            made = "The generator makes this datum" if met else "The generator does not make this datum"
         return Facts(
-            f"Recovery of {n:,} {'code' if n == 1 else 'codes'} with {d:,} elements",
+            f"Recovery of {counted(n, 'code')} with {counted(d, 'element')}",
             (
                 ("made again up to rounding (met)", f"{met} of {n}"),
                 ("searches that converged", f"{int(self.converged.sum())} of {n}"),
                 ("mean squared error", f"median {short(error.median().item())}, largest {short(error.max().item())}"),
-                ("as good starts that agree", agree),
+                ("codes that a second start gives too", agree),
                 ("prior's variance left open", left_open),
                 ("regularizer", "none" if self.regularizer is None else f"{self.regularizer}, weight {short(self.weight)}"),
                 (
@@ -96,7 +102,7 @@ class Recovery(Plottable):
                     f"{short(self.seconds.mean().item(), 2)} s",
                 ),
             ),
-            f"The generator makes {'none' if met == 0 else met} of these {n:,} data up to rounding.{left}",
+            f"{made} up to rounding.{left}",
         )
 
     def plot(self, x: Shaped[Tensor, "n *s"] | None = None) -> "Figure":

@@ -48,7 +48,7 @@ def shipped_models() -> list[str]:
 
 
 def model_folder(name_or_path: str | Path) -> Path:
-    """Where a shipped model lies, by its name, or an own one, by its folder; there may be none."""
+    """Where a shipped model lies, by its name, or one of the user's own, by its folder; there may be none."""
     return _SHIPPED / name_or_path if str(name_or_path) in shipped_models() else user_path(name_or_path)
 
 

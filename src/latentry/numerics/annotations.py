@@ -66,7 +66,8 @@ class Parameter:
                 words.append(f"a tensor of {kind} type and shape {' or '.join(dict.fromkeys(shapes))}")
             if kind == "any" and shapes:
                 break
-        return " or ".join(dict.fromkeys([*words, *map(_in_words, self.others)]))
+        *first, last = dict.fromkeys([*words, *map(_in_words, self.others)])
+        return f"{', '.join(first)} or {last}" if first else last
 
 
 def parameters(function: Callable[..., Any]) -> tuple[Parameter, ...]:

@@ -136,7 +136,7 @@ def fitting(name_or_path: str, made: Made, flag: str, device: torch.device) -> R
     """A saved classifier that reads the images that a generator makes.
 
     Args:
-        name_or_path: A shipped classifier by name, or the folder of an own one.
+        name_or_path: A shipped classifier by name, or the folder of your own.
         made: What the generator makes.
         flag: How the classifier was asked for, such as `--classifier`.
         device: Where to.

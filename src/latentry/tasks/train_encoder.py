@@ -16,6 +16,7 @@ from latentry.latent.encoding import fit_encoder
 from latentry.latent.inverse import InverseReport, load_inverse
 from latentry.latent.spectral import QuasiEigenbasis, load_basis
 from latentry.models.classifier import jitter
+from latentry.names import counted
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table
 from latentry.tasks.class_names import listed
@@ -182,7 +183,7 @@ def _table(report: InverseReport, held_back: LabelledImages, basis: QuasiEigenba
         *cost(report),
     ]
     return Table(
-        f"Encoder of {held_back.name}: {trials:,} images held back",
+        f"Encoder of {held_back.name}: {counted(trials, 'image')} held back",
         ("what", "value"),
         tuple(rows),
         "Mean square: 1 for codes of the prior, less for shrunken ones. Code error: of E(G(z)), in units of the prior's "

@@ -77,7 +77,7 @@ class TrainInverseSettings(InverseSettings, CommonSettings):
     out: str = "runs/inverse"
     """Folder for checkpoints, the inverse and pairs.png."""
     generator: str = "digits-generator"
-    """A shipped generator by name, or the folder of an own one."""
+    """A shipped generator by name, or the folder of your own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,13 +87,13 @@ class TrainEncoderSettings(EncoderSettings, ImageSettings):
     out: str = "runs/encoder"
     """Folder for checkpoints, the encoder and pairs.png; it serves wherever an inverse is asked for."""
     generator: str = "digits-generator"
-    """A shipped generator by name, or the folder of an own one."""
+    """A shipped generator by name, or the folder of your own."""
     data: str = "digits"
     """A data set by name, folder, .npz file or hf:NAME: its train split is learned from, validation reported on."""
     count: int = 60_000
     """Most training images; they are held in memory."""
     classifier: str | None = "digits-guide"
-    """What shall read their label in the images made of codes: a shipped classifier by name, the folder of an own one, or
+    """What shall read their label in the images made of codes: a shipped classifier by name, the folder of your own, or
     null for none. It labels data that have attributes alone."""
     basis: str | None = None
     """Folder of a basis that `latentry decompose` wrote for this generator: the label is to be its largest coefficient."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from latentry.latent.recovery import recover_codes
 from latentry.models.semantic import SemanticModel
+from latentry.names import counted
 from latentry.priors import SemanticPlacement
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.page import Picture, sheet, write_page
@@ -84,7 +85,7 @@ def edit_features(settings: EditFeaturesSettings) -> dict[str, Any]:
         table,
     ]
     examined = verdict(None, x_edited.cpu(), x.cpu(), x_hat.cpu(), unread=_UNREAD)
-    what = f"{len(x)} images with {_described(edits)}. {examined.headline('')}."
+    what = f"{counted(len(x), 'image')} with {_described(edits)}. {examined.headline('')}."
     facts = [
         ("semantic model", settings.generator),
         ("codes", "of the encoder" if settings.encode else "recovered"),

@@ -12,6 +12,7 @@ from torch import Tensor
 from latentry.evaluation.operators import OperatorReport, PriorKept, evaluate_operator, prior_kept
 from latentry.evaluation.proportions import Share, share
 from latentry.models.classifier import predict_labels
+from latentry.names import counted
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.page import Picture, sheet, write_page
 from latentry.reports.pictures import grid, magnification, png, write_png
@@ -187,7 +188,7 @@ def _summary_table(outcome: Outcome) -> Table:
         note = "Correlations: within pairs of labels, so that they say what each image kept of its own."
     else:
         note = "What an edit keeps of thickness, slant and size is measured on grey images, a few more than pairs of labels."
-    return Table(f"Edit of {len(outcome.z)} images", ("what", "value"), tuple(rows), f"95 % intervals. {note}")
+    return Table(f"Edit of {counted(len(outcome.z), 'image')}", ("what", "value"), tuple(rows), f"95 % intervals. {note}")
 
 
 def _images_table(coded: Coded, outcome: Outcome, names: Sequence[str]) -> Table:
@@ -239,7 +240,7 @@ def _sentence(edit: Edit, outcome: Outcome) -> str:
     reached = outcome.changed if outcome.success is None else outcome.success
     label = "another label" if edit.label is None else edit.loaded.classifier.classes[edit.label]
     done = outcome.examined.headline(
-        f"{round(reached.value * reached.trials)} of {reached.trials} images are read as {label} after the edit"
+        f"{round(reached.value * reached.trials)} of {counted(reached.trials, 'image')} read as {label} after the edit"
     )
     said = {
         (True, True): "the codes could come from the prior before and after",

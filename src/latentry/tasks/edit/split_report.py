@@ -11,6 +11,7 @@ from torch import Tensor
 from latentry.evaluation.proportions import Share, share
 from latentry.models.classifier import predict_labels
 from latentry.models.label_split import LabelSplit
+from latentry.names import counted
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.page import Picture, sheet, write_page
 from latentry.reports.pictures import grid, write_png
@@ -69,6 +70,8 @@ class SplitEdit:
     """Number of the class that every image is to have; None where each keeps its own."""
     described: str
     """What was done, for the page."""
+    notes: tuple[str, ...] = ()
+    """What is to be known of it."""
 
 
 def load_given(settings: EditSwapSettings | EditHideSettings) -> Given:
@@ -92,6 +95,7 @@ def write_split_edit(
 ) -> dict[str, Any]:
     """Write `index.html`, `after.png`, `codes.safetensors` and `results.json` into the folder; print the report."""
     independent, images = given.independent, given.images
+    notes = [*images.notes, *edit.notes]
     y, y_edited = (_read(given, x) for x in (edit.x_hat, edit.x_edited))
     reached = _reached(given, edit, y_edited)
     seen = ((edit.x * edit.mask).cpu(), (edit.x_hat * edit.mask).cpu())
@@ -105,12 +109,12 @@ def write_split_edit(
     parts = {"given": edit.x, "of its code": edit.x_hat, "edited": edit.x_edited}
     rows = [(name, part[:_ACROSS].cpu()) for name, part in parts.items()]
     caption = "The image as it is given, what is made of its code, and of the edited one. Above: the label read after."
-    what = examined.headline(f"{reached} of {len(edit.x)} edited images are read as they should be") + "."
+    what = examined.headline(f"{reached} of {counted(len(edit.x), 'edited image')} read as wanted") + "."
     facts = [
         ("label split", settings.generator),
         ("edit", edit.described),
         ("read by", str(independent or "the split itself")),
-        *noted(images.notes),
+        *noted(notes),
     ]
     blocks: list[Table | Picture] = [sheet("Before and after", rows, after[:_ACROSS], caption), table]
     write_page(folder / "index.html", "Edited images", [what], blocks, facts)
@@ -119,11 +123,11 @@ def write_split_edit(
         "examined": examined.numbers(),
         "read_before": before,
         "read_after": after,
-        "notes": list(images.notes),
+        "notes": notes,
     }
     content = record(folder, settings, result)
     console = PlainConsole(quiet=settings.json)
-    for note in images.notes:
+    for note in notes:
         console.print(note)
     print_table(table, console)
     console.print(f"{what} The page: {folder / 'index.html'}")

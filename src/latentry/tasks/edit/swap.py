@@ -25,7 +25,9 @@ def edit_swap(settings: EditSwapSettings) -> dict[str, Any]:
     if label is not None:
         z_edited = split.relabelled(z_edited, torch.full((len(z),), label, device=z.device))
     mask = torch.ones_like(x[0])
-    edit = SplitEdit(x, z, z_edited, split.decode(z), split.decode(z_edited), mask, label, _described(settings))
+    alone = settings.style and len(z) == 1
+    notes = ("there is one image alone, which keeps its own style; give two or more to swap styles",) if alone else ()
+    edit = SplitEdit(x, z, z_edited, split.decode(z), split.decode(z_edited), mask, label, _described(settings), notes)
     return write_split_edit(folder, settings, given, edit)
 
 

@@ -16,6 +16,7 @@ from latentry.evaluation.fit_report import GoodnessOfFit
 from latentry.evaluation.proportions import Share, share
 from latentry.holding import evaluated
 from latentry.latent.known_codes import FOUND, code_errors
+from latentry.names import counted
 from latentry.numerics.ranks import conformal_p_value
 from latentry.priors import SavedPrior
 from latentry.reports.figures import fit_figure
@@ -68,8 +69,8 @@ class SelfCheck:
     def sentences(self) -> tuple[str, str]:
         """What was found, and what it says of other images."""
         return (
-            f"Self-check: of {self.found.trials} images of the generator's own, treated as yours are, {_percent(self.met)} "
-            f"were met and {_percent(self.found)} of their known codes found.",
+            f"Self-check: of {counted(self.found.trials, 'image')} of the generator's own, treated as yours are, "
+            f"{_percent(self.met)} were met and {_percent(self.found)} of their known codes found.",
             f"Of images that this generator can make, expect the true code to be found for {_percent(self.found)}. One of "
             "yours that is not met is an image that it cannot make, or among the rest.",
         )
@@ -192,7 +193,7 @@ class Findings:
             )
             for row in self._rows(SHOWN)
         )
-        title = f"{self.count:,} recovered codes" + ("" if self.count <= SHOWN else f", the first {SHOWN}")
+        title = counted(self.count, "recovered code") + ("" if self.count <= SHOWN else f", the first {SHOWN}")
         return Table(title, columns, cells, _NOTE + (_OWN_NOTE if own else ""))
 
     def success_table(self) -> Table:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from accelerate.state import PartialState
 
+from latentry.names import counted
 from latentry.priors import SavedPrior
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.progress import progress_bar
@@ -57,16 +58,15 @@ def recover(settings: RecoverSettings) -> dict[str, Any]:
     check: SelfCheck | None = None
     if settings.self_check:
         own, z = own_images(settings, generator, prior, seen)
+        told = f"recovering {counted(own.count, 'image')} of the generator's own"
         with progress_bar(quiet=quiet) as track:
-            recover_shards(
-                own, work, folder / _OWN, processes, track(f"recovering {own.count} images of the generator's own")
-            )
+            recover_shards(own, work, folder / _OWN, processes, track(told))
         check = self_check(folder / _OWN, z, prior)
         for sentence in check.sentences:
             console.print(sentence)
     whole, began = not any((folder / _CODES).glob("*")), time.perf_counter()
     with progress_bar(quiet=quiet) as track:
-        recover_shards(images, work, folder / _CODES, processes, track(f"recovering {images.count:,} codes"))
+        recover_shards(images, work, folder / _CODES, processes, track(f"recovering {counted(images.count, 'code')}"))
     seconds = processes.count * (time.perf_counter() - began) / images.count
     if processes.index > 0:
         return {}

@@ -20,6 +20,7 @@ from latentry.latent.regularizers import L2, Regularizer, StatisticalDistance
 from latentry.latent.solvers import Adam, LevenbergMarquardt
 from latentry.models.classifier import Classifier, predict_labels
 from latentry.models.saving import load_model
+from latentry.names import counted
 from latentry.priors import UnlabelledPrior
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.figures import histogram_figure, p_value_figure
@@ -101,7 +102,7 @@ def study(settings: StudySettings) -> dict[str, Any]:
     outcomes: dict[str, list[Outcome]] = {}
     with progress_bar(quiet=settings.json) as track:
         bars = {
-            (kind, method.name): track(f"{target.count} {kind} images, {method.row}")
+            (kind, method.name): track(f"{counted(target.count, f'{kind} image')}, {method.row}")
             for kind, target in targets.items()
             for method in METHODS
         }
@@ -140,8 +141,8 @@ def _targets(generator: nn.Module, prior: UnlabelledPrior, settings: StudySettin
         own = generator(codes)
     real = held_out.images(range(settings.count)).to(device)
     titles = (
-        f"{settings.count} real, held-out images",
-        f"{settings.count} images of the generator's own, whose codes are known",
+        counted(settings.count, "real, held-out image"),
+        f"{counted(settings.count, 'image')} of the generator's own, with known codes",
     )
     labels = held_out.labels[: settings.count]
     return {
@@ -210,8 +211,8 @@ def _what_worked(outcomes: dict[str, list[Outcome]]) -> list[str]:
     found, n = round(damped.found.value * damped.found.trials), damped.found.trials
     most = max(round(other.found.value * n) for other in descents if other.found is not None)
     sentences = [
-        f"What worked: Levenberg-Marquardt finds the codes of {found} of {n} images that the generator made; gradient "
-        f"descent on pixels, in the steps that it has here, finds {most} at best."
+        f"What worked: Levenberg-Marquardt finds the codes of {found} of {counted(n, 'image')} that the generator made; "
+        f"gradient descent on pixels, in the steps that it has here, finds {most} at best."
     ]
     real = outcomes["real"][0]
     error = real.recovery.reconstruction_error.mean().item() ** 0.5 / 2
