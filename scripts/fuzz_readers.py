@@ -42,7 +42,9 @@ from latentry.cli.parser import UsageError
 from latentry.data import load_dataset, load_images
 from latentry.data.recovered import RecoveredCodes, load_codes, shard_path, write_codes
 from latentry.latent.basis_files import load_basis, save_basis
-from latentry.latent.inverse import Inverse, InverseReport, load_inverse, save_inverse
+from latentry.latent.inverse import Inverse
+from latentry.latent.inverse_files import load_inverse, save_inverse
+from latentry.latent.inverse_report import InverseReport
 from latentry.latent.quasi_eigenbasis import QuasiEigenbasis
 from latentry.models.label_split import LabelSplit
 from latentry.models.pretrained import load_network, save_network

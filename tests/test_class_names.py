@@ -14,7 +14,8 @@ from torch.testing import assert_close
 from latentry.cli import main
 from latentry.data.labels import classes
 from latentry.latent.basis_files import load_basis
-from latentry.latent.inverse import fit_inverse, save_inverse
+from latentry.latent.inverse import fit_inverse
+from latentry.latent.inverse_files import save_inverse
 from latentry.latent.operators import rotate
 from latentry.latent.settings import InverseSettings
 from latentry.models.classifier import Classifier

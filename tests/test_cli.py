@@ -12,7 +12,7 @@ import yaml
 from latentry.cli import main
 from latentry.cli.verbs import flat
 from latentry.data.recovered import load_codes
-from latentry.latent.inverse import load_inverse
+from latentry.latent.inverse_files import load_inverse
 from latentry.models.pretrained import load_network, save_network
 from latentry.models.saving import load_model
 from latentry.networks import DCGANGenerator, PlainClassifier

@@ -12,7 +12,8 @@ from torch.testing import assert_close
 import latentry as lt
 from latentry.cli import main
 from latentry.latent.basis_files import load_basis
-from latentry.latent.inverse import fit_inverse, save_inverse
+from latentry.latent.inverse import fit_inverse
+from latentry.latent.inverse_files import save_inverse
 from latentry.latent.settings import InverseSettings
 from latentry.models.pretrained import save_network
 from latentry.networks import DCGANGenerator

@@ -28,7 +28,8 @@ from latentry.display.drawing import PALETTE, Drawing, draw_images, plain, png_o
 from latentry.display.progress import reported
 from latentry.evaluation.basis import evaluate_basis
 from latentry.latent.boundaries import LinearClassifier
-from latentry.latent.inverse import DataReport, Inverse, InverseReport
+from latentry.latent.inverse import Inverse
+from latentry.latent.inverse_report import DataReport, InverseReport
 from latentry.numerics.interval import Interval
 from latentry.priors import GammaRadius, HalfUniformHalfNormal, LogUniformRadius, Normal, NormalMixture, SphericalCauchy
 

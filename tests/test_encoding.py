@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from latentry.latent.encoding import fit_encoder
-from latentry.latent.inverse import Inverse, fit_inverse, load_inverse, save_inverse
+from latentry.latent.inverse import Inverse, fit_inverse
+from latentry.latent.inverse_files import load_inverse, save_inverse
 from latentry.latent.settings import EncoderSettings, InverseSettings, Reconstruction
 from latentry.networks import DCGANGenerator
 from latentry.priors import Normal, Uniform

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from latentry.latent.inverse import Inverse, fit_inverse, load_inverse, save_inverse
+from latentry.latent.inverse import Inverse, fit_inverse
+from latentry.latent.inverse_files import load_inverse, save_inverse
 from latentry.latent.settings import InverseSettings
 from latentry.networks import DCGANGenerator
 from latentry.priors import GammaRadius, Normal, NormalMixture, SphericalCauchy, Uniform

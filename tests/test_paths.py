@@ -9,7 +9,7 @@ import pytest
 from latentry.data.recovered import load_codes
 from latentry.evaluation.extractor import InceptionExtractor
 from latentry.latent.basis_files import load_basis
-from latentry.latent.inverse import load_inverse
+from latentry.latent.inverse_files import load_inverse
 from latentry.models.pretrained import save_network
 from latentry.models.saving import load_model
 from latentry.networks import DCGANGenerator

@@ -14,7 +14,8 @@ from latentry.cli import main
 from latentry.data.images import from_pixels
 from latentry.data.sources import load_dataset
 from latentry.latent.encoding import fit_encoder
-from latentry.latent.inverse import fit_inverse, load_inverse, save_inverse
+from latentry.latent.inverse import fit_inverse
+from latentry.latent.inverse_files import load_inverse, save_inverse
 from latentry.latent.settings import EncoderSettings, InverseSettings
 from latentry.latent.spectral import basis_from_codes, load_basis, save_basis
 from latentry.models.pretrained import load_network, save_network

@@ -21,7 +21,8 @@ from latentry.data.images import from_pixels, to_pixels
 from latentry.data.sources import load_dataset
 from latentry.evaluation.codes import goodness_of_fit
 from latentry.holding import evaluated
-from latentry.latent.inverse import Inverse, fit_inverse, load_inverse, save_inverse
+from latentry.latent.inverse import Inverse, fit_inverse
+from latentry.latent.inverse_files import load_inverse, save_inverse
 from latentry.latent.known_codes import FOUND, code_errors, identifiable_errors
 from latentry.latent.provenance import is_from
 from latentry.latent.recovery import recover_codes

@@ -11,7 +11,8 @@ from experiments.spectrum.denoisers import STRENGTHS, code_filters, corruption_t
 from experiments.spectrum.denoising import Kind, compare_denoisers
 from experiments.spectrum.spaces import SHOWN, EncoderCell, evaluation_classifier
 from latentry.data.corruptions import OneOf
-from latentry.latent.inverse import fit_inverse, load_inverse, save_inverse
+from latentry.latent.inverse import fit_inverse
+from latentry.latent.inverse_files import load_inverse, save_inverse
 from latentry.latent.settings import InverseSettings
 from latentry.reports.pictures import write_sheet
 

@@ -23,7 +23,8 @@ from latentry.data.sources import load_dataset
 from latentry.evaluation.proportions import share
 from latentry.holding import evaluated
 from latentry.latent.encoding import fit_encoder
-from latentry.latent.inverse import Inverse, fit_inverse, load_inverse, save_inverse
+from latentry.latent.inverse import Inverse, fit_inverse
+from latentry.latent.inverse_files import load_inverse, save_inverse
 from latentry.latent.settings import InverseSettings
 from latentry.latent.spectral import QuasiEigenbasis, load_basis, quasi_eigenvectors, save_basis
 from latentry.models.classifier import Classifier, fit_classifier

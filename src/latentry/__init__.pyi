@@ -21,8 +21,8 @@ from .latent.basis_files import save_basis as save_basis
 from .latent.encoding import fit_encoder as fit_encoder
 from .latent.inverse import Inverse as Inverse
 from .latent.inverse import fit_inverse as fit_inverse
-from .latent.inverse import load_inverse as load_inverse
-from .latent.inverse import save_inverse as save_inverse
+from .latent.inverse_files import load_inverse as load_inverse
+from .latent.inverse_files import save_inverse as save_inverse
 from .latent.operators import rotate as rotate
 from .latent.provenance import is_from as is_from
 from .latent.recovery import recover_codes as recover_codes

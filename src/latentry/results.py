@@ -2,7 +2,7 @@
 
 from latentry.data.recovered import RecoveredCodes
 from latentry.evaluation.fit_report import GoodnessOfFit
-from latentry.latent.inverse import DataReport, InverseReport
+from latentry.latent.inverse_report import DataReport, InverseReport
 from latentry.latent.provenance import Provenance
 from latentry.latent.quasi_eigenbasis import QuasiEigenbasis
 from latentry.latent.recovery import Recovery

@@ -31,6 +31,9 @@ label at rank one for two of five digits instead of nearly all.
 
 References: Toledo-Marin and Glazier, "Using deep LSD to build operators in GANs latent space with meaning in real space",
 2023 (hinge, classifier and divergence with frozen G and C); Kingma and Welling, "Auto-encoding variational Bayes", 2014.
+
+One module of more than 350 lines, half of it this text and the arguments of `fit_encoder`: the losses and the training that
+the text defines are read beside it.
 """
 
 from collections.abc import Callable, Sequence
@@ -60,7 +63,8 @@ from latentry.latent.encoder_fitting import (
     prior_record,
 )
 from latentry.latent.fingerprints import fingerprint_of
-from latentry.latent.inverse import DataReport, Inverse, InverseReport
+from latentry.latent.inverse import Inverse
+from latentry.latent.inverse_report import DataReport, InverseReport
 from latentry.latent.settings import EncoderSettings, Reconstruction
 from latentry.networks import ConvolutionalEncoder, VectorEncoder
 from latentry.networks import files as network_files

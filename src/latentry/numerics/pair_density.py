@@ -35,6 +35,8 @@ which in four dimensions or more is smooth in both.
 Both divergences are expectations at P: :math:`KL(P || Q) = E_P \log (p / q)` and :math:`TV = E_P (1 - q/p)_+`.
 
 Reference: Singh et al., "Non-parametric priors for generative adversarial networks", 2019 (the density of a mid-point).
+
+One module of more than 350 lines: a density and the two divergences that integrate it share one grid.
 """
 
 import math

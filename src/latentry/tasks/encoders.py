@@ -8,7 +8,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentry.holding import evaluated
-from latentry.latent.inverse import Inverse, InverseReport, save_inverse
+from latentry.latent.inverse import Inverse
+from latentry.latent.inverse_files import save_inverse
+from latentry.latent.inverse_report import InverseReport
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.pictures import grid, interleave, write_png
 from latentry.reports.tables import Table, print_table

@@ -13,7 +13,8 @@ from latentry.data.images import LabelledImages
 from latentry.data.sources import NAMES, load_dataset
 from latentry.evaluation.proportions import share
 from latentry.latent.encoding import fit_encoder
-from latentry.latent.inverse import InverseReport, load_inverse
+from latentry.latent.inverse_files import load_inverse
+from latentry.latent.inverse_report import InverseReport
 from latentry.latent.spectral import QuasiEigenbasis, load_basis
 from latentry.models.classifier import jitter
 from latentry.names import counted

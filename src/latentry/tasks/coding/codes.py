@@ -14,7 +14,7 @@ from latentry.holding import evaluated
 from latentry.latent.boundaries import boundary_directions, fisher_directions
 from latentry.latent.directions import activation_directions, first_weight_directions, match_labels, random_directions
 from latentry.latent.fingerprints import fingerprint_of
-from latentry.latent.inverse import load_inverse
+from latentry.latent.inverse_files import load_inverse
 from latentry.latent.recovery import recover_codes
 from latentry.latent.spectral import QuasiEigenbasis, load_basis, quasi_eigenvectors, quasi_eigenvectors_toledo2023
 from latentry.models.classifier import Classifier, predict_labels

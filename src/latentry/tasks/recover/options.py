@@ -12,7 +12,8 @@ from latentry.data.pictures import Picture, has_clear_parts
 from latentry.data.survey import survey
 from latentry.holding import evaluated
 from latentry.latent.differences import Difference
-from latentry.latent.inverse import Inverse, load_inverse
+from latentry.latent.inverse import Inverse
+from latentry.latent.inverse_files import load_inverse
 from latentry.latent.likelihood import NegativeLogPrior, NormShell
 from latentry.latent.measurements import Downsample
 from latentry.latent.recovery import automatic_solver
