@@ -344,7 +344,7 @@ def test_one_thing_is_told_in_the_singular_and_names_with_commas_stay_apart() ->
     rng = torch.Generator().manual_seed(0)
     fit = lt.goodness_of_fit(2 * torch.randn(1, 50, generator=rng), lt.priors.Normal(50))
     assert repr(fit).startswith("Goodness of fit of 1 code: does not pass")
-    assert "(elements, KS; elements, CvM; " in repr(fit)
+    assert "(elements, AD; elements, scale; " in repr(fit)
     found = lt.recover_codes(lambda z: torch.cat([z, z], 1), torch.tensor([[1.0, 2.0]]), lt.priors.Normal(1), restarts=1)
     assert repr(found).startswith("Recovery of 1 code with 1 element\n")
     assert "codes that a second start gives too  unknown, no second start was as good" in repr(found)
