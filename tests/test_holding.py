@@ -554,6 +554,10 @@ class Reuses(nn.Module):
 def test_a_generator_returns_a_new_tensor_of_real_numbers() -> None:
     with pytest.raises(ValueError, match="expected a generator that returns a new tensor at each call"):
         check_generator(Reuses(), torch.randn(3, D))
+    kept = torch.zeros(200, D)
+    for use in (ON_CODES["recover_codes"], ON_CODES["is_from"]):
+        with pytest.raises(ValueError, match="new tensor at each call, got one that writes to a given one by out="):
+            use(lambda z: torch.mul(z, 2, out=kept[: len(z)])[:, :3, None, None].expand(-1, -1, 2, 2))
     with pytest.raises(ValueError, match=r"expected real numbers from the generator, got torch\.complex64"):
         check_generator(lambda z: torch.complex(z, z), torch.randn(3, D))
 

@@ -194,6 +194,11 @@ def _of_fewer(generator: Callable[[Any], Any], z: Float[Tensor, "n d"]) -> Tenso
 
 
 def _explained(function: Callable[..., Any], args: tuple[Any, ...], error: Exception) -> ValueError:
+    if "functions with out=" in str(error):
+        return ValueError(
+            f"expected {_name(function)} to return a new tensor at each call, got one that writes to a given one by out=; "
+            "leave out= out, since gradients do not pass it"
+        )
     z = args[0] if args and isinstance(args[0], Tensor) else torch.empty(0)
     for axes in (2, 1, 3) if z.ndim == 2 and len(args) == 1 else ():
         if _takes(function, z[(..., *[None] * axes)]):

@@ -36,7 +36,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from latentry.display import Facts, Plottable, number
-from latentry.holding import evaluated
+from latentry.holding import evaluated, tried
 from latentry.interfaces import Generator, Prior
 from latentry.latent.precision import dtype_of
 from latentry.latent.recovery import recover_codes
@@ -267,7 +267,7 @@ def _own_samples(
         if treatment is not None:
             return treated(own), None
         with torch.enable_grad():
-            return own, range_of_last_layer(generator(z[:_FEW].clone().requires_grad_(True)))
+            return own, range_of_last_layer(tried(generator, z[:_FEW].clone().requires_grad_(True)))
 
 
 def _of_eight_bits(x: Tensor, low: float, high: float, half: torch.dtype | None) -> bool:
