@@ -8,12 +8,10 @@ import torch
 from latentry.reports.pictures import grid, write_png
 from latentry.storage import read_json
 from latentry.tasks.settings import CommonSettings
-from latentry.tasks.trainings import finish_training, losses_by_step, previews
+from latentry.tasks.trainings import finish_training, previews
 from latentry.training.loop import Trained
-from latentry.training.settings import LoopSettings
 
-LOOP = LoopSettings(steps=25, checkpoint_every=10)
-DONE = Trained(25, 0, {"generator": [3.0, 2.0, 1.5], "discriminator": [0.1, 0.25, 0.5], "unused": []})
+DONE = Trained(25, 0, {"generator": [3.0, 2.0, 1.5], "discriminator": [0.1, 0.25, 0.5], "unused": []}, checkpoint_every=10)
 
 
 @pytest.fixture
@@ -22,12 +20,12 @@ def folder(tmp_path: Path) -> Path:
         write_png(tmp_path / "previews" / f"step-{step:08d}.png", grid(torch.zeros(4, 1, 3, 3), 2))
     shown = previews(tmp_path, "Samples", columns=("left", "right"))
     settings = CommonSettings(out=str(tmp_path), json=True)
-    finish_training(tmp_path, settings, {"model": "here"}, (("loss <b>", "1.5"),), ["a note"], {"gan": (DONE, LOOP)}, shown)
+    finish_training(tmp_path, settings, {"model": "here"}, (("loss <b>", "1.5"),), ["a note"], {"gan": DONE}, shown)
     return tmp_path
 
 
 def test_losses_belong_to_the_checkpoints_where_their_means_end() -> None:
-    assert losses_by_step(DONE, LOOP) == {
+    assert DONE.losses_by_step == {
         "generator": [(10, 3.0), (20, 2.0), (25, 1.5)],
         "discriminator": [(10, 0.1), (20, 0.25), (25, 0.5)],
     }
@@ -55,6 +53,6 @@ def test_the_page_opens_with_the_last_and_the_first_picture_and_has_the_curves(f
 
 def test_a_training_without_losses_or_pictures_has_a_page_too(tmp_path: Path) -> None:
     nothing = Trained(0, 0, {})
-    finish_training(tmp_path, CommonSettings(out=str(tmp_path), json=True), {}, (), (), {"gan": (nothing, LOOP)})
+    finish_training(tmp_path, CommonSettings(out=str(tmp_path), json=True), {}, (), (), {"gan": nothing})
     assert "<img" not in (tmp_path / "index.html").read_text()
     assert (tmp_path / "log.txt").read_text() == ""

@@ -184,11 +184,12 @@ def _share_of_rounding(target: Target, own: Float[Tensor, "k *s"]) -> Float[Tens
     """How much of the rounding of the generator's samples there is in each datum: all, but where its values are small.
 
     Samples of a generator may differ in size by orders of magnitude, and rounding goes with the size. Data whose largest
-    value is below a hundredth of that of the samples are rounded less.
+    value is below a hundredth of that of the samples are rounded less. Data of zeros alone tell no size.
     """
     largest = target.x.flatten(1).abs().max(1).values.double()
     most = own.double().abs().max().clamp(min=torch.finfo(torch.float32).tiny)
-    return (_SMALL * largest / most).clamp(_LEAST_SHARE, 1.0).square()
+    share = (_SMALL * largest / most).clamp(_LEAST_SHARE, 1.0).square()
+    return share.masked_fill(largest == 0, 1.0)
 
 
 def _rounding_of_half(target: Target, dtype: torch.dtype) -> Float[Tensor, "n"]:
