@@ -3,6 +3,7 @@
 import io
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -60,6 +61,12 @@ def blocks(page: Path, *languages: str) -> Iterator[Block]:
 
 COMMANDS = [(block, words) for page in PAGES for block in blocks(page, "console") for words in block.commands()]
 RUNNING = [page for page in PAGES if any(block.runs for block in blocks(page, "python", "console"))]
+
+
+def test_the_description_of_the_package_needs_no_file_beside_it() -> None:
+    description = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["readme"]["text"]
+    assert "import latentry as lt" in description
+    assert not [link for link in re.findall(r"\]\(([^)\s]+)", description) if "://" not in link]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
