@@ -10,7 +10,6 @@ from toy_generators import linear, random_matrix, squashed
 
 from latentry.latent.differences import Difference
 from latentry.latent.recovery import Recovery, recover_codes
-from latentry.latent.regularizers import L2
 from latentry.latent.solvers.lbfgs import LBFGS
 from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
 from latentry.latent.solvers.linearization import sketched
@@ -27,34 +26,6 @@ def matrix(rng: torch.Generator) -> Tensor:
 @pytest.fixture
 def prior() -> Normal:
     return Normal(D).double()
-
-
-def test_a_linear_generator_gives_the_pseudo_inverse_in_a_few_steps(
-    matrix: Tensor, prior: Normal, rng: torch.Generator
-) -> None:
-    x = torch.randn(5, PIXELS, dtype=torch.float64, generator=rng)  # not in the range of the generator
-    found = recover_codes(linear(matrix), x, prior, solver=LevenbergMarquardt(steps=16), restarts=1, rng=rng)
-    assert_close(found.z, x @ torch.linalg.pinv(matrix).mT, rtol=1e-6, atol=1e-9)
-    assert found.converged.all()
-
-
-def test_l2_gives_ridge_regression(matrix: Tensor, prior: Normal, rng: torch.Generator) -> None:
-    x = torch.randn(5, PIXELS, dtype=torch.float64, generator=rng)
-    weight = 0.3
-    found = recover_codes(
-        linear(matrix),
-        x,
-        prior,
-        regularizer=L2(),
-        weight=weight,
-        unit=1.0,
-        solver=LevenbergMarquardt(steps=60),
-        restarts=1,
-        rng=rng,
-    )
-    gram = matrix.mT @ matrix / PIXELS + weight / D * torch.eye(D, dtype=torch.float64)
-    assert_close(found.z, torch.linalg.solve(gram, matrix.mT @ x.mT / PIXELS).mT, rtol=1e-6, atol=1e-9)
-    assert found.converged.all()
 
 
 def test_codes_are_found_through_saturated_pixels(matrix: Tensor, prior: Normal, rng: torch.Generator) -> None:

@@ -44,23 +44,6 @@ def prior() -> Normal:
     return Normal(D).double()
 
 
-def test_recovery_from_a_linear_generator_is_the_pseudo_inverse(matrix: Tensor, prior: Normal, rng: torch.Generator) -> None:
-    x = torch.randn(5, PIXELS, dtype=torch.float64, generator=rng)  # not in the range of the generator
-    found = recover_codes(linear(matrix), x, prior, solver=Adam(steps=400), restarts=2, rng=rng)
-    assert_close(found.z, x @ torch.linalg.pinv(matrix).mT, rtol=0, atol=1e-5)
-    assert found.converged.all()
-
-
-def test_l2_on_a_linear_generator_is_ridge_regression(matrix: Tensor, prior: Normal, rng: torch.Generator) -> None:
-    x = torch.randn(5, PIXELS, dtype=torch.float64, generator=rng)
-    weight = 0.3
-    found = recover_codes(
-        linear(matrix), x, prior, regularizer=L2(), weight=weight, unit=1.0, solver=Adam(steps=400), restarts=1, rng=rng
-    )
-    gram = matrix.mT @ matrix / PIXELS + weight / D * torch.eye(D, dtype=torch.float64)
-    assert_close(found.z, torch.linalg.solve(gram, matrix.mT @ x.mT / PIXELS).mT, rtol=0, atol=1e-5)
-
-
 def test_known_codes_of_a_linear_generator_are_found(matrix: Tensor, prior: Normal, rng: torch.Generator) -> None:
     z = prior.sample(8, rng=rng)
     found = recover_codes(linear(matrix), z @ matrix.mT, prior, restarts=1, rng=rng)

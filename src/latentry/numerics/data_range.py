@@ -217,6 +217,8 @@ def apparent_range(x: Shaped[Tensor, "n *s"]) -> Range | None:
 def possible_ranges(x_own: Float[Tensor, "k *t"], ends: tuple[float, float] | None = None) -> list[tuple[float, float]]:
     """The ranges of images that a generator's own outputs may lie in, the narrowest first; before them one of its own.
 
+    A range is none of theirs where they fill less than two of its 256 levels: everything small would be on its grid.
+
     Args:
         x_own: Some of its outputs.
         ends: Both ends of what it can make, where its last layer sets them.
@@ -230,7 +232,8 @@ def possible_ranges(x_own: Float[Tensor, "k *t"], ends: tuple[float, float] | No
     for low, high in _RANGES.values():
         slack = (0.01 if ends is not None or low == 0 else _OVERSHOOT) * (high - low)
         beyond = ((made < low - slack) | (made > high + slack)).float().mean()
-        if beyond <= _SELDOM and (high < 2 or made.max() > 16):
+        filled = (made.max() - made.min()) * 255 >= 2 * (high - low)
+        if beyond <= _SELDOM and filled and (high < 2 or made.max() > 16):
             possible.append((low, high))
     return possible
 

@@ -33,6 +33,7 @@ Schedule = Literal["cosine", "constant"]
 
 _WARM_UP = 0.05
 _SMALL = 1e-8
+"""Epsilon of torch's Adam. It has the unit of the slope: data whose values are all below about 1e-3 are better scaled."""
 
 
 @dataclass(frozen=True)
