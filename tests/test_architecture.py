@@ -264,3 +264,15 @@ def test_nothing_changes_the_process_for_good(path: Path) -> None:
 def test_the_rule_of_the_process_can_fail(text: str) -> None:
     assert changes_of_the_process(ast.parse(text))
     assert not changes_of_the_process(ast.parse("with warnings.catch_warnings():\n    warnings.simplefilter('ignore')"))
+
+
+def test_no_test_imports_what_is_private() -> None:
+    found = [
+        f"{path.name}: {alias.name}"
+        for path in sorted(Path(__file__).parent.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.name.startswith("_") and not alias.name.startswith("__")
+    ]
+    assert not found

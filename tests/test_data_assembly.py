@@ -11,7 +11,7 @@ from latentry.data import load_dataset, survey
 from latentry.data.assembly import in_memory, streamed
 from latentry.data.labels import Labels
 from latentry.data.pictures import Picture
-from latentry.training.batches import _as_it_is
+from latentry.training.batches import as_it_is
 
 LABELS = Labels(torch.arange(9) % 3, tuple("abc"))
 
@@ -47,7 +47,7 @@ def test_a_worker_that_is_started_anew_reads_the_same_batches() -> None:
     data = load_dataset("digits").split("validation").take(torch.arange(6))
     with_workers = {"num_workers": 1, "multiprocessing_context": "spawn"}
     read, spawned = (
-        [x for x, _ in DataLoader(data, batch_size=2, collate_fn=_as_it_is, generator=torch.Generator(), **how)]  # type: ignore[arg-type]
+        [x for x, _ in DataLoader(data, batch_size=2, collate_fn=as_it_is, generator=torch.Generator(), **how)]  # type: ignore[arg-type]
         for how in ({}, with_workers)
     )
     assert torch.stack(read).equal(torch.stack(spawned))

@@ -24,7 +24,7 @@ from latentry.priors import Normal
 from latentry.storage import read_json, read_tensors
 from latentry.tasks.coding.codes import coded_images, read_images
 from latentry.tasks.coding.settings import CodedImagesSettings
-from latentry.tasks.train_encoder import Jitter, _some, augmentation, label_scores
+from latentry.tasks.train_encoder import Jitter, augmentation, even_sample, label_scores
 from latentry.tasks.train_settings import TrainEncoderSettings
 
 LABELS, D = 3, 8
@@ -183,8 +183,8 @@ def test_no_class_is_left_out_of_a_smaller_share_of_images_in_order_of_their_cla
     pixels = np.zeros((270, 28, 28), dtype=np.uint8)
     np.savez(tmp_path / "ordered.npz", x=pixels, y=np.arange(270) // 90)
     data = load_dataset(tmp_path / "ordered.npz").split("train")
-    assert set(_some(data, 60).labels.tolist()) == {0, 1, 2}
-    assert _some(data, 1000).items.equal(data.items)
+    assert set(even_sample(data, 60).labels.tolist()) == {0, 1, 2}
+    assert even_sample(data, 1000).items.equal(data.items)
 
 
 def test_scores_are_coefficients_of_sharpness_four(place: Path) -> None:

@@ -89,10 +89,10 @@ def train_encoder(settings: TrainEncoderSettings) -> dict[str, Any]:
     data = load_dataset(settings.data, image_size=settings.image_size, channels=settings.channels)
     _check_format(data, channels, side)
     read = reader is not None or basis is not None
-    training = _some(data.split("train"), settings.count)
+    training = even_sample(data.split("train"), settings.count)
     check_enough(data, len(training), settings.batch_size, "validation")
     x, y = _labelled(training, read=read)
-    held_back = _some(data.split("validation"), _HELD_BACK)
+    held_back = even_sample(data.split("validation"), _HELD_BACK)
     validation = _labelled(held_back, read=read)
     reader = _of_the_data(data, reader, basis)
     folder = claim_folder(settings, *PARTS)
@@ -121,7 +121,7 @@ def train_encoder(settings: TrainEncoderSettings) -> dict[str, Any]:
     return conclude(settings, folder, encoder, shown, x_hat, {"encoder": str(folder), **asdict(encoder.report)}, table)
 
 
-def _some(part: LabelledImages, count: int) -> LabelledImages:
+def even_sample(part: LabelledImages, count: int) -> LabelledImages:
     """At most so many images, any: the first of a folder may be of one class."""
     if count < 1:
         raise ValueError(f"expected a --count of at least 1, got {count}")

@@ -161,10 +161,10 @@ def batch_loader(data: BatchSource, batches: ShuffledBatches, workers: int) -> D
         data,  # type: ignore[arg-type]
         batch_sampler=batches,
         num_workers=workers,
-        collate_fn=_as_it_is,
+        collate_fn=as_it_is,
         generator=torch.Generator().manual_seed(batches.seed),  # else it draws from the global one, and a resume shows
     )
 
 
-def _as_it_is(batch: Any) -> Any:
+def as_it_is(batch: Any) -> Any:
     return batch
