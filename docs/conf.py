@@ -36,6 +36,8 @@ python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 
 html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_title = f"Latentry {release}"
 html_show_sourcelink = False
 html_copy_source = False
