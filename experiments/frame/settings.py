@@ -23,6 +23,7 @@ class ExperimentSettings(CommonSettings):
     workers: int | None = None
     """Cells at once; by default one for each core on a CPU, one on a GPU."""
     goes_on: ClassVar[bool] = True
+    """A run in a folder with results takes up the cells that are there, without --force."""
 
 
 def preset(settings: type[Settings], name: str, **others: Any) -> Settings:

@@ -12,7 +12,11 @@ SemanticPart = Literal["models", "ablations", "lengths", "stability", "tuning"]
 
 @dataclass(frozen=True, kw_only=True)
 class SemanticsSettings(ExperimentSettings):
-    """Semantic models of Kim and Cho (2019): features placed beforehand, shown by samples, and reversed."""
+    """Semantic models of Kim and Cho (2019): features placed before training, shown by samples, reversed.
+
+    `held_out`, `latent_dims`, `ablation_seeds` and `gan_steps` have one value for each data set, in the order of `data`.
+    `ours` trains against a discriminator as long as the GANs beside it and at their rate, `ours-short` for `gan_steps`.
+    """
 
     out: str = "runs/semantics"
     """Folder for index.html, results.csv, results.json, pictures, one file for each cell, and the networks."""
@@ -21,11 +25,11 @@ class SemanticsSettings(ExperimentSettings):
     data: tuple[str, ...] = ("stroke-digits", "runs/type-32.npz")
     """Data sets, by name, folder or .npz file; `python scripts/build_type.py` builds the letters."""
     held_out: tuple[str, ...] = ("thick=-1", "bold=-1")
-    """Levels of each that no generator is shown, NAME=LEVEL with commas between."""
+    """Levels of features that no generator is trained on, NAME=LEVEL with commas between."""
     latent_dims: tuple[int, ...] = (32, 64)
-    """Length of the codes of each."""
+    """Length of a code."""
     ablation_seeds: tuple[int, ...] = (3, 2)
-    """Seeds of the ablations of each; 0 for none."""
+    """How many seeds the ablations have; 0 for none."""
     models: tuple[str, ...] = ()
     """Rows of the table of models; all of them by default, `ours-short` always."""
     separation: float = 6.0
@@ -41,7 +45,7 @@ class SemanticsSettings(ExperimentSettings):
     batch_size: int = 64
     """Images of one iteration."""
     learning_rates: tuple[float, float] = (1e-3, 1e-3)
-    """Learning rates of generator and discriminator in stage 2."""
+    """Learning rates of generator and discriminator in stage 2, for all but `ours` and the GANs."""
     gan_learning_rate: float = 2e-3
     """Learning rate of both networks of `ours` and of the GANs."""
     tried_learning_rates: tuple[float, ...] = (5e-4, 1e-3, 2e-3, 4e-3)

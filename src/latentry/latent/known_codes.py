@@ -4,13 +4,16 @@ The error of a code is the mean squared difference of its coordinates in units o
 
 .. math:: e = \frac{1}{d \sigma^2} \| \hat z - z \|^2 .
 
-A code is *found* where it is below `FOUND`; two independent codes of the prior are about 2 apart.
+A code is *found* where its error is below `FOUND`; two independent codes of the prior have an error of about 2. Coordinates
+are those in which the prior is independent: normal ones for radial priors, the code's own for all others.
 
 Data need not determine their code. Near a code :math:`G(z + v) \approx G(z) + J v`, and directions v whose singular value of
-the Jacobian J is below `IDENTIFIABLE` times the largest leave no trace. The others span the *identifiable subspace*, of
-dimension r with orthonormal rows U, where the error is
+the Jacobian J is below `IDENTIFIABLE` times the largest leave the data as they are. The others span the *identifiable
+subspace*, of dimension r with orthonormal rows U, where the error is
 
 .. math:: e_U = \frac{1}{r \sigma^2} \| U (\hat z - z) \|^2 .
+
+The Jacobian is that of the code itself, so here coordinates and variance are the code's own for every prior.
 """
 
 from dataclasses import dataclass
