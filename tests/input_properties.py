@@ -205,6 +205,7 @@ CALLS: dict[str, Call] = {
     "goodness_of_fit": call(lt.goodness_of_fit, z=Z, prior=NORMAL, rng=seeded),
     "hide_box": call(lt.measurements.hide_box, shape=(1, 4, 4), rows=(1, 2), columns=(0, 3)),
     "interpolate": call(lt.interpolate, True, z_a=Z, z_b=Z_B, t=torch.tensor([0.25, 0.5]), prior=NORMAL),
+    "Hide": call(lt.measurements.Hide(torch.eye(4)), True, x=drawn(N, 4, 4)),
     "is_from": call(
         lt.is_from,
         False,
@@ -348,13 +349,15 @@ SETTINGS = {
 }  # fmt: skip
 """Numbers alone, what other names of the table stand for, and trainings, which are those of `test_fitting`."""
 NO_CALLABLES = {
+    "Measurement",
+    "as_measurement",
     "priors.Combination",
     "priors.Constraint",
     "priors.Rule",
     "priors.SavedPrior",
     "priors.UnlabelledPrior",
 }
-"""Types of arguments."""
+"""Types of arguments, and what takes the objects of others."""
 
 Change = Callable[[Any], Any]
 

@@ -1,36 +1,100 @@
 """Measurements with known values, and their linearity."""
 
+import math
+
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.testing import assert_close
 
-from latentry.latent.measurements import Blur, Downsample, RandomProjection, hide_box, keep_box, keep_share
+from latentry.latent.measurements import (
+    Blur,
+    Downsample,
+    Hide,
+    Measurement,
+    RandomProjection,
+    as_measurement,
+    as_real,
+    hide_box,
+    keep_box,
+    keep_share,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 """torch warns of itself where a process takes its first forward derivative."""
 
 IMAGE = (2, 4, 6)
-OPERATORS = (Blur(1.5), Downsample(2), RandomProjection(7, IMAGE))
+MASK = hide_box(IMAGE, rows=(1, 3), columns=(2, 5))
+OPERATORS = (
+    Blur(1.5),
+    Downsample(2),
+    RandomProjection(7, IMAGE),
+    Hide(MASK),
+    Downsample(2) * Blur(0.7) * Hide(MASK),
+    Downsample(2).stack(RandomProjection(5, IMAGE)),
+    as_measurement(lambda x: torch.fft.rfft2(x)),
+)
 
 
 @pytest.mark.parametrize("operator", OPERATORS, ids=repr)
-def test_a_measurement_is_linear(operator: Blur | Downsample | RandomProjection, rng: torch.Generator) -> None:
+def test_a_measurement_is_linear(operator: Measurement, rng: torch.Generator) -> None:
     x, y = torch.randn(2, 3, *IMAGE, dtype=torch.float64, generator=rng)
     assert_close(operator(2 * x - 3 * y), 2 * operator(x) - 3 * operator(y))
 
 
 @pytest.mark.parametrize("operator", OPERATORS, ids=repr)
-def test_forward_and_reverse_derivatives_are_adjoint(
-    operator: Blur | Downsample | RandomProjection, rng: torch.Generator
-) -> None:
+def test_forward_and_reverse_derivatives_are_adjoint(operator: Measurement, rng: torch.Generator) -> None:
     """<A v, u> = <v, A^T u>, the left side by a forward derivative under vmap, the right by a gradient."""
     x, v = torch.randn(2, 3, *IMAGE, dtype=torch.float64, generator=rng)
     u = torch.randn(operator(x).shape, dtype=torch.float64, generator=rng)
     pushed = torch.func.vmap(lambda t: torch.func.jvp(operator, (x,), (t,))[1])(v[None])[0]
     (pulled,) = torch.autograd.grad(operator(x.requires_grad_()), x, u)
     assert_close((pushed * u).sum(), (v * pulled).sum())
+
+
+def matrix_of(operator: Measurement, shape: tuple[int, ...]) -> Tensor:
+    """Its columns are the measurements of the unit data."""
+    columns = operator(torch.eye(math.prod(shape), dtype=torch.float64).view(-1, *shape))
+    return columns.flatten(1).mT
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=repr)
+def test_adjoint_and_norm_are_those_of_the_matrix(operator: Measurement, rng: torch.Generator) -> None:
+    matrix = matrix_of(operator, IMAGE)
+    y = torch.randn(operator(torch.zeros(3, *IMAGE, dtype=torch.float64)).shape, dtype=torch.float64, generator=rng)
+    assert_close(operator.adjoint(y, IMAGE).flatten(1), y.flatten(1) @ matrix)
+    assert operator.norm(IMAGE) == pytest.approx(torch.linalg.matrix_norm(matrix, 2).item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("operator", [Blur(1.0), Downsample(2), Downsample(2) * Blur(1.0)], ids=repr)
+def test_the_norm_of_large_measurements_needs_no_matrix(operator: Measurement) -> None:
+    shape = (1, 16, 16)
+    assert operator.norm(shape) == pytest.approx(torch.linalg.matrix_norm(matrix_of(operator, shape), 2).item(), rel=1e-6)
+
+
+def test_a_product_measures_by_its_last_factor_first(rng: torch.Generator) -> None:
+    x = torch.randn(3, *IMAGE, dtype=torch.float64, generator=rng)
+    first, then, last = Hide(MASK), Blur(1.0), lambda y: 3 * y
+    assert_close((last * then * first)(x), 3 * Blur(1.0)(x * MASK))
+    assert_close((then * (first * last))(x), ((then * first) * last)(x), rtol=0, atol=0)
+    assert_close(first.stack(then)(x), torch.cat([first(x).flatten(1), then(x).flatten(1)], 1))
+
+
+def test_what_is_not_linear_has_no_adjoint_and_no_norm() -> None:
+    for nonlinear in (as_measurement(torch.square), as_measurement(lambda x: x + 1)):
+        with pytest.raises(ValueError, match="expected a linear measurement"):
+            nonlinear.adjoint(torch.zeros(1, 2), (2,))
+        with pytest.raises(ValueError, match="expected a linear measurement"):
+            nonlinear.norm((2,))
+
+
+def test_measurements_become_real_rows() -> None:
+    y = torch.tensor([[1 + 2j, 3 - 1j]])
+    assert as_real([y, torch.ones(1, 1)]).tolist() == [[1, 2, 3, -1, 1]]
+    for nothing in ([], "y", [1.0]):
+        with pytest.raises(ValueError, match="expected measurements as a tensor or a list of tensors"):
+            as_real(nothing)
 
 
 def test_downsampling_takes_the_mean_of_each_square() -> None:
@@ -102,6 +166,9 @@ def test_every_element_is_seen_equally_often(rng: torch.Generator) -> None:
         (lambda: keep_box((4,), (0, 1), (0, 1)), "two axes"),
         (lambda: keep_box((4, 4), (2, 2), (0, 1)), r"rows .* <= 4, got \(2, 2\)"),
         (lambda: hide_box((4, 4), (0, 2), (0, 5)), r"columns .* <= 4, got \(0, 5\)"),
+        (lambda: Hide(torch.tensor([0.5])), "mask of 0"),
+        (lambda: Hide(MASK)(torch.zeros(1, 4, 6)), "shape of the mask"),
+        (lambda: as_measurement(Blur), "needs its brackets"),
         (lambda: keep_share((4, 4), 0.0), r"share in \(0, 1\], got 0"),
     ],
 )

@@ -33,6 +33,7 @@ from torch import Tensor
 from latentry.answers import features_of
 from latentry.holding import evaluated
 from latentry.interfaces import FeatureExtractor
+from latentry.latent.measurements import as_measurement
 from latentry.numerics.batches import in_batches
 from latentry.numerics.inputs import check_fields, checked
 
@@ -81,7 +82,8 @@ class Difference:
     norm: Norm = "l2"
     """Mean of squares (`l2`) or of absolute values (`l1`)."""
     operator: Callable[[Tensor], Tensor] | None = None
-    """A, a differentiable map of data to measurements, as in `latentry.latent.measurements`; None for the identity."""
+    """A, a differentiable map of data to measurements, as in `latentry.measurements`, or an operator of `deepinv.physics`,
+    which is taken without its noise; None for the identity."""
     extractor: FeatureExtractor | None = None
     """f, from measurements to features; None compares pixels alone."""
     pixel_weight: float = 1.0
@@ -91,6 +93,8 @@ class Difference:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.operator is not None:
+            object.__setattr__(self, "operator", as_measurement(self.operator))
         if self.norm not in get_args(Norm):
             raise ValueError(f"expected a norm among {get_args(Norm)}, got {self.norm!r}")
         if not (0 <= self.pixel_weight < math.inf and 0 < self.feature_weight < math.inf):

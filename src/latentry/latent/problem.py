@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from latentry.answers import features_of
-from latentry.holding import check_generator, tried
+from latentry.holding import check_generator, check_rows, tried
 from latentry.interfaces import Generator, Prior
 from latentry.latent.differences import Difference, Target
 from latentry.latent.precision import Cast, Rounding, dtype_of, in_dtype, quickest, rounding_of
@@ -95,7 +95,9 @@ def posed(
     with torch.no_grad():
         x_own = called(trial)
         x_own = x_own[x_own.flatten(1).isfinite().all(1)]  # a generator may break far out
-        own = x_own if difference.operator is None else tried(difference.operator, x_own)
+        if difference.operator is not None:
+            check_rows("the operator", difference.operator, x_own[:_FEW])
+        own = difference.measured(x_own)
     if regularizer is not None:
         tried(regularizer, trial[:2], prior)
     _check_compared(difference, x_own[:_FEW])
