@@ -351,6 +351,7 @@ SETTINGS = {
 NO_CALLABLES = {
     "Measurement",
     "as_measurement",
+    "as_real",
     "priors.Combination",
     "priors.Constraint",
     "priors.Rule",
