@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "latentry"
 FLOORS = {
     "numerics": 0,
     "names": 0,
-    "answers": 1,
+    "network_outputs": 1,
     "array_files": 1,
     "display": 1,
     "interfaces": 1,

@@ -29,8 +29,8 @@ def z(rng: torch.Generator) -> Tensor:
 
 def objective_of(matrix: Tensor, norm: Norm = "l2", weight: Callable[[float], float] = lambda share: 0.3) -> Objective:
     prior = Normal(D).double()
-    frame = prior.frame(matrix)
-    return Objective(lambda z: torch.tanh(z @ matrix.mT), prior, Difference(norm), L2(), weight, frame)
+    location_scale = prior.location_scale(matrix)
+    return Objective(lambda z: torch.tanh(z @ matrix.mT), prior, Difference(norm), L2(), weight, location_scale)
 
 
 @pytest.mark.parametrize("norm", ["l2", "l1"])
@@ -103,7 +103,7 @@ def test_a_gradient_is_small_by_the_angle_between_residuals_and_jacobian(matrix:
             Difference(),
             None,
             lambda share: 0.0,
-            prior.frame(matrix),
+            prior.location_scale(matrix),
             variance=scale**2 * matrix.square().sum().item() / PIXELS,
         )
         target = objective.difference.prepare(scale * x)
@@ -113,7 +113,7 @@ def test_a_gradient_is_small_by_the_angle_between_residuals_and_jacobian(matrix:
 
 def test_a_slope_out_of_the_support_is_none(matrix: Tensor) -> None:
     prior = Uniform(D).double()
-    objective = Objective(lambda z: z, prior, Difference(), None, lambda share: 0.0, prior.frame(matrix))
+    objective = Objective(lambda z: z, prior, Difference(), None, lambda share: 0.0, prior.location_scale(matrix))
     beyond = objective.difference.prepare(torch.full((2, D), 2.0, dtype=torch.float64))
     codes = torch.tensor([[1.0] * D, [1.0] * (D - 1) + [0.9]], dtype=torch.float64)
     assert objective.is_stationary(codes, beyond).tolist() == [True, False]

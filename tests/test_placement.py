@@ -152,7 +152,7 @@ def test_a_placement_is_kept_in_a_file(placement: SemanticPlacement, tmp_path: A
         ({"exclusive": ("c",)}, "exclusive features among a, b, got c"),
         ({"block": 4}, "got 2 of 4; take smaller"),
         ({"block": 0}, "at least 1"),
-        ({"separation": 0.0}, "separation above 0.*cannot be told"),
+        ({"separation": 0.0}, "separation above 0.*cannot be distinguished"),
         ({"separation": [1.0]}, "one for each of 2"),
         ({"means": [[1.0] * 6, [0.0] * 6]}, "apart from neutral, got 0 for b"),
         ({"means": [[1.0] * 5, [0.0] * 5]}, r"shape \(2, 6\)"),

@@ -112,16 +112,16 @@ def test_a_stranger_with_a_marginal_or_normal_coordinates_answers_as_ours(
     assert_close(known.from_normal(prior.to_normal(z)), z)
     assert_close(known.iid_coordinates(z)[0], prior.iid_coordinates(z)[0])
     assert_close(known.standardization().units(z), prior.standardization().units(z))
-    assert_close(known.frame(z).scale, prior.frame(z).scale)
+    assert_close(known.location_scale(z).scale, prior.location_scale(z).scale)
     for regularizer in (StatisticalDistance(), NegativeLogPrior()):
         assert_close(regularizer(z, stranger), regularizer(z, prior), rtol=1e-5, atol=1e-5)
 
 
 def test_a_stranger_that_can_only_be_sampled_has_a_frame_and_moments(rng: torch.Generator) -> None:
     known, z = as_prior(Sampled(INDEPENDENT[0])), INDEPENDENT[0].sample(100, rng=rng)
-    frame = known.frame(z)
-    assert_close(frame.centre, torch.full((D,), 1.0), rtol=0, atol=0.15)
-    assert_close(frame.scale, torch.full((D,), 2.0), rtol=0, atol=0.15)
+    location_scale = known.location_scale(z)
+    assert_close(location_scale.centre, torch.full((D,), 1.0), rtol=0, atol=0.15)
+    assert_close(location_scale.scale, torch.full((D,), 2.0), rtol=0, atol=0.15)
     assert_close(known.standardization().units(z), (z - 1) / 2, rtol=0, atol=0.1)
     with pytest.raises(ValueError, match="got Sampled"):
         known.iid_coordinates(z)

@@ -124,7 +124,7 @@ def test_a_placement_of_ones_own_is_taken_as_it_is(data: Path, tmp_path: Path) -
         (("--held_out=thick",), "expected NAME=LEVEL with commas between in --held_out"),
         (("--attributes=[thik]",), "did you mean 'thick'"),
         (("--block=2",), "got 4 of 2; take smaller ones"),
-        (("--separation=0",), "cannot be told from neutral"),
+        (("--separation=0",), "cannot be distinguished from neutral"),
         (("--separations=thik=3",), "expected separations of thick"),
         (("--attributes=[]", "--classes=false"), "neither attributes nor classes"),
         (("--placement=missing.json",), "missing.json"),

@@ -1,4 +1,4 @@
-"""How much memory is free, asked before much of it is taken: what does not fit is refused, not killed."""
+"""How much memory is free, checked before much of it is used: what does not fit is refused, not killed."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ __all__ = ["check_memory", "free_memory", "most_bytes"]
 _SHARE = 0.8
 """Of the free memory, that one allocation may take."""
 _ALWAYS = 2**26
-"""Bytes that are never asked for: 64 MiB."""
+"""Bytes that are never requested: 64 MiB."""
 
 
 def free_memory() -> int:

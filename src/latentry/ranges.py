@@ -1,4 +1,4 @@
-"""Numbers that people give: each within a range in which it can be meant, told in one sentence where it is not."""
+"""Numbers as arguments: each within its range, or one sentence that says which range that is."""
 
 import dataclasses
 import math

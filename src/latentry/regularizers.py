@@ -1,4 +1,4 @@
-"""What codes may be asked to be beside right: regularizers of `recover_codes`, and schedules of their weight."""
+"""Regularizers of `recover_codes`, which pull codes towards the prior, and schedules of their weight."""
 
 from latentry.latent.discriminator_loss import DiscriminatorLoss
 from latentry.latent.likelihood import NegativeLogPrior, NormShell

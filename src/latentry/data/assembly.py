@@ -1,4 +1,4 @@
-"""Labels and pixels put together as `LabelledImages`: arrays held in memory, or pictures decoded when they are asked for.
+"""Labels and pixels put together as `LabelledImages`: arrays held in memory, or pictures decoded when they are read.
 
 What reads the pixels is an object that can be pickled, so that data go to worker processes however these are started.
 """
@@ -61,7 +61,7 @@ def in_memory(
     channels: int | None,
     notes: Sequence[str] = (),
 ) -> LabelledImages:
-    """Labelled images held as one array, of another size or number of channels if asked for."""
+    """Labelled images held as one array, of another size or number of channels if requested."""
     converted = convert_pixels(pixels, image_size, channels)
     depth, height, width = converted.shape[1:]
     count, *given = pixels.shape

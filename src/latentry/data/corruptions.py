@@ -85,7 +85,7 @@ class Occlusion:
     side: int
     """Side of the square, in elements."""
     value: float = -1.0
-    """What the square shows: -1 is the background of drawings on black, where an occlusion cannot be told from it."""
+    """What the square shows: -1 is the background of drawings on black, where an occlusion looks the same."""
 
     def __post_init__(self) -> None:
         if self.side < 1 or not math.isfinite(self.value):

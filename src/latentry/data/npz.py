@@ -1,9 +1,9 @@
 """NumPy archives (.npz): images as `x` or `images`, classes as `y` or `labels`, signed attributes as `attributes`.
 
 Images are grey `(n, h, w)`, or `(n, h, w, c)`, or `(n, c, h, w)` with c = 1 or 3, the last axis tried first. What their
-values mean is told by their type and range, and said in the notes of the data: bytes are 0..255 whatever they reach; `False`
-is black and `True` white; numbers of 16 bits use the least usual depth (8, 10, 12, 14, 16) that holds them all; real numbers
-span [0, 1], [-1, 1] where one is below 0, or [0, 255] where one is above half of it. Names may be given as
+values mean follows from their type and range, and the notes of the data say it: bytes are 0..255 whatever they reach;
+`False` is black and `True` white; numbers of 16 bits use the least usual depth (8, 10, 12, 14, 16) that holds them all;
+real numbers span [0, 1], [-1, 1] where one is below 0, or [0, 255] where one is above half of it. Names may be given as
 `class_names` and `attribute_names`; otherwise they are numbers. `splits` names the split of each item; `zeros`, the word
 `unknown` or `neutral`, says what attributes of 0 mean; without it they are read as in tables (`latentry.data.labels`).
 """

@@ -45,7 +45,7 @@ def painted_digits(*, image_size: int | None = None, channels: int | None = None
 
 @dataclass(frozen=True)
 class _Painter:
-    """Pixels of items, painted when they are asked for."""
+    """Pixels of items, painted when they are read."""
 
     plain: LabelledImages
     traits: Float[Tensor, "n k"]

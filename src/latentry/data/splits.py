@@ -46,8 +46,8 @@ def split_members(words: Iterable[str], source: str) -> dict[str, Tensor]:
 def stratified_parts(y: Int[Tensor, "n"], sizes: Sequence[int], rng: torch.Generator) -> tuple[Tensor, ...]:
     """Positions of the members of each part, sorted; every label is shared out in proportion.
 
-    Items are ranked within their label in random order and dealt by that rank, so that the parts have the exact sizes asked
-    for and each label's share differs from proportion by about one item at most.
+    Items are ranked within their label in random order and dealt by that rank, so that the parts have exactly the requested
+    sizes and each label's share differs from proportion by about one item at most.
 
     Raises:
         ValueError: The sizes do not sum to the number of items.

@@ -60,7 +60,7 @@ class Survey:
 
 @dataclass(frozen=True)
 class PictureSource:
-    """Pictures without labels, read when they are asked for."""
+    """Pictures without labels, read when they are read."""
 
     pictures: tuple[Picture, ...]
     """All of them."""

@@ -54,12 +54,12 @@ class Facts:
 class Described:
     """Mixin of results that print in a few lines, without the numbers of any tensor.
 
-    A dataclass that is told is made with `repr=False`, so that the short one here is not replaced.
+    Such a dataclass is made with `repr=False`, so that its own `repr` does not replace the short one here.
     """
 
     def _facts(self) -> Facts:
         """By default every field, the long ones by their size."""
-        assert is_dataclass(self), "another class says its facts itself"
+        assert is_dataclass(self), "a class that is no dataclass overrides _facts"
         rows = tuple((field.name.replace("_", " "), _brief(getattr(self, field.name))) for field in fields(self))
         return Facts(type(self).__name__, rows)
 

@@ -36,12 +36,12 @@ from jaxtyping import Float, Int
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from latentry.answers import logits_of
 from latentry.evaluation.basis_report import BasisNull, BasisReport, LabelMap, LabelRanks, SpectralCalibration
 from latentry.evaluation.estimates import ratio_estimate
 from latentry.evaluation.proportions import share
 from latentry.evaluation.subspace import subspace_capture
 from latentry.holding import evaluated
+from latentry.network_outputs import logits_of
 from latentry.numerics.batches import in_batches
 from latentry.numerics.inputs import checked
 from latentry.numerics.interval import Interval

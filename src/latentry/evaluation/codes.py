@@ -9,7 +9,7 @@ Cramer-von Mises and Anderson-Darling tests, and the sum of their squared normal
 
 *Codes.* So are the elements of each code, and its p-value is itself uniform. Too many small ones mean codes that left the
 prior, too many large ones codes that were pressed onto its quantiles, which no true sample is. Whether a few codes alone
-are off is asked by higher criticism of the two-sided Anderson-Darling p-values.
+are off is tested by higher criticism of the two-sided Anderson-Darling p-values.
 
 *Norm.* The lengths of the codes follow their distribution. Codes can have perfect elements and all one length.
 
@@ -60,7 +60,7 @@ from latentry.numerics.goodness_of_fit import (
 from latentry.numerics.inputs import checked
 from latentry.numerics.multiplicity import higher_criticism, higher_criticism_p_value, holm
 from latentry.numerics.univariate import UnivariateDistribution
-from latentry.priors.strangers import as_prior
+from latentry.priors.adapters import as_prior
 from latentry.priors.univariate import NormalDistribution
 
 __all__ = ["goodness_of_fit"]

@@ -23,7 +23,7 @@ from torch import Tensor
 from latentry.interfaces import Prior
 from latentry.numerics.dependence import normal_scores
 from latentry.numerics.univariate import UnivariateDistribution
-from latentry.priors.strangers import as_prior
+from latentry.priors.adapters import as_prior
 from latentry.priors.univariate import NormalDistribution
 
 __all__ = ["Coordinates", "Lengths", "coordinates", "coordinates_of_prior", "lengths"]
@@ -93,7 +93,7 @@ def coordinates_of_prior(
 
     Args:
         z: Codes.
-        prior: Their prior; a radial one is asked in normal coordinates, a labelled one given the labels.
+        prior: Their prior; a radial one is tested in normal coordinates, a labelled one given the labels.
         y: Labels of the codes; drawn from p(y | z) where they are not given.
         rng: Source of the labels, on the device of the codes.
 

@@ -40,7 +40,7 @@ class AttributeShift:
 
     @property
     def moved(self) -> bool:
-        """Whether the mean move is told from 0."""
+        """Whether the mean move differs from 0."""
         return not self.shift.low <= 0 <= self.shift.high
 
 

@@ -22,9 +22,9 @@ import torch
 from jaxtyping import Shaped, UInt8
 from torch import Tensor, nn
 
-from latentry.answers import features_of, logits_of
 from latentry.holding import Watched, evaluated, module_of
 from latentry.interfaces import FeatureExtractor
+from latentry.network_outputs import features_of, logits_of
 from latentry.numerics.data_range import Range, check_apparent_range
 from latentry.paths import user_path
 from latentry.storage import fingerprint
@@ -73,7 +73,7 @@ class Extraction:
     """
 
     features: Tensor
-    """Features, `(n, k)`; checked by whoever uses them, since a stranger's callable made them."""
+    """Features, `(n, k)`; checked by whoever uses them, since a user's callable made them."""
     probabilities: Tensor | None
     """Class probabilities, `(n, c)`, where the extractor has classes."""
 
@@ -84,7 +84,7 @@ class Extractor(Protocol):
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """What makes it the one it is, worked out when asked for."""
+        """What makes it the one it is, worked out when requested."""
 
     def extract(self, x: Any) -> Extraction:
         """Features and probabilities of data `(n, *data_shape)`, without gradient."""
@@ -100,7 +100,7 @@ class CallableExtractor:
         data_fingerprint: Hash of the data it was trained on (`latentry.storage.fingerprint`).
         expects: Range of images that it takes; None leaves it open.
 
-    What it returns may be a tensor or what `latentry.answers` says.
+    What it returns may be a tensor or what `latentry.network_outputs` says.
 
     Example:
         >>> pixels = CallableExtractor(lambda x: x.flatten(1), name="pixels")

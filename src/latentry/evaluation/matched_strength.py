@@ -13,14 +13,14 @@ __all__ = ["MatchedStrength", "match_success"]
 
 @dataclass(frozen=True)
 class MatchedStrength:
-    """Strength at which an operator has the success asked for."""
+    """Strength at which an operator has the requested success."""
 
     strength: float
     """The least one found that has it; where none has, the one with the most success."""
     success: float
     """Share of the validation codes that have their label at that strength."""
     reached: bool
-    """Whether it is the share asked for."""
+    """Whether it is the requested share."""
     tried: tuple[tuple[float, float], ...]
     """All strengths that were tried and their success, by strength."""
 

@@ -1,6 +1,6 @@
 r"""Does an operator on codes do what its name says, and what else does it do?
 
-An operator is to give codes a label. Four questions are asked of the data before and after.
+An operator is to give codes a label. Four questions compare the data before and after.
 
 *Success*: the share of edited data to which a classifier gives the label; one that had no part in making the operator.
 
@@ -41,7 +41,6 @@ from jaxtyping import Float, Int
 from scipy.special import ndtri
 from torch import Tensor
 
-from latentry.answers import features_of, logits_of
 from latentry.display import Described
 from latentry.evaluation.codes import goodness_of_fit
 from latentry.evaluation.edit_leakage import EditLeakage, edit_leakage
@@ -51,6 +50,7 @@ from latentry.evaluation.proportions import Share, share
 from latentry.evaluation.strokes import stroke_attributes
 from latentry.holding import evaluated
 from latentry.interfaces import FeatureExtractor, Prior
+from latentry.network_outputs import features_of, logits_of
 from latentry.numerics.batches import in_batches
 from latentry.numerics.interval import Interval
 

@@ -1,7 +1,7 @@
 r"""How good is a generator between its codes?
 
 A generator is trained on codes of its prior and used on codes in between. Whether those are still codes of the prior is a
-matter of the interpolation rule (`latentry.priors.interpolation`), and can be told without a generator: under an iid prior
+matter of the interpolation rule (`latentry.priors.interpolation`), and can be tested without a generator: under an iid prior
 each code passes the Kolmogorov-Smirnov test of its own elements at the nominal rate. What the generator makes of them is
 judged by any metric of samples, at the prior and along the path: the difference is the price of the path.
 
@@ -34,8 +34,8 @@ from latentry.numerics.batches import in_batches
 from latentry.numerics.data_range import check_range
 from latentry.numerics.goodness_of_fit import ks_quantile, ks_statistic
 from latentry.numerics.inputs import checked
+from latentry.priors.adapters import as_prior
 from latentry.priors.interpolation import Rule, combine
-from latentry.priors.strangers import as_prior
 
 __all__ = ["PathCodes", "PathPoint", "PathReport", "evaluate_paths", "path_codes", "rejected_codes"]
 
@@ -205,7 +205,7 @@ def rejected_codes(
 
     Args:
         z: Codes.
-        prior: Their prior; a radial one is asked in normal coordinates, a labelled one given the labels.
+        prior: Their prior; a radial one is tested in normal coordinates, a labelled one given the labels.
         level: Chance to reject a true code.
         y: Labels of the codes; drawn from p(y | z) where they are not given.
         rng: Source of the labels, on the device of the codes.

@@ -21,7 +21,7 @@ from latentry.numerics.moments import Moments, merge_all, merge_moments, moments
 __all__ = ["GatheredSample", "SampleSource", "all_moments", "batches_of", "gather", "is_constant"]
 
 SampleSource = Tensor | Iterable[Any] | Callable[[int], Tensor]
-"""All rows at once, batches of rows, or a sampler that makes as many rows as it is asked for."""
+"""All rows at once, batches of rows, or a sampler that makes the requested number of rows."""
 _LOOKED_AT = 64
 """Rows of each sample by which its range is known."""
 
@@ -70,7 +70,7 @@ def _joined(a: Moments | None, b: Moments) -> Moments:
 
 
 def batches_of(name: str, source: SampleSource, count: int, batch_size: int) -> Iterator[Tensor]:
-    """Batches of samples that are given as a tensor, as batches, or by a sampler of as many as it is asked for.
+    """Batches of samples that are given as a tensor, as batches, or by a sampler that makes the requested number.
 
     Raises:
         ValueError: They are none of these.
@@ -96,7 +96,7 @@ def batches_of(name: str, source: SampleSource, count: int, batch_size: int) -> 
     else:
         if not isinstance(source, Iterable) or isinstance(source, str | bytes | Mapping):
             raise ValueError(
-                f"expected {name} samples as a tensor, batches, or a sampler of as many as it is asked for, got "
+                f"expected {name} samples as a tensor, batches, or a sampler of as many as are requested, got "
                 f"{type(source).__name__}; pass a tensor (n, *data_shape)"
             )
         for batch in source:

@@ -109,8 +109,8 @@ def check_comparable(first: SampleReport, second: SampleReport) -> None:
     """Make sure that two reports answer the same question, so that their numbers may be compared.
 
     Raises:
-        ValueError: They were made with different extractors, or one that cannot be told from others, on different reference
-            samples, with another number of rows or neighbours; every difference is named.
+        ValueError: They were made with different extractors, or one that has no identity, on different
+            reference samples, with another number of rows or neighbours; every difference is named.
 
     Example:
         >>> import torch

@@ -73,7 +73,7 @@ def evaluate_samples(
         reference: Samples of the data, likewise.
         extractor: What they are looked at with; any callable x -> features will do, but only a named one, or a module, gives
             numbers that can be compared with others.
-        count: Rows asked of a sampler.
+        count: Rows requested from a sampler.
         neighbours: The k of precision, recall, density and coverage.
         max_rows: Rows of each sample used for pairs; a random choice of them where there are more.
         blocks: Blocks of each sample for the jackknife of the Frechet distance; each costs one more distance.

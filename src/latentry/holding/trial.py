@@ -1,4 +1,4 @@
-"""The first call of a stranger's callable, watched: what it changes is put back, and it is refused in one sentence.
+"""The first call of a user's callable, watched: what it changes is put back, and it is refused in one sentence.
 
 A module that no one can see inside, in a C extension or in one that turns itself to train mode, writes to tensors that were
 there before the call: running statistics of batch normalisation above all. The dispatcher of torch shows every such write,

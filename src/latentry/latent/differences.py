@@ -30,10 +30,10 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from latentry.answers import features_of
 from latentry.holding import evaluated
 from latentry.interfaces import FeatureExtractor
 from latentry.latent.measurements import as_measurement
+from latentry.network_outputs import features_of
 from latentry.numerics.batches import in_batches
 from latentry.numerics.inputs import check_fields, checked
 

@@ -24,17 +24,17 @@ from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from latentry.answers import features_of
 from latentry.holding import evaluated
 from latentry.interfaces import Generator, Prior
 from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.label_draws import codes_like
 from latentry.latent.label_means import labelled_by
 from latentry.latent.quasi_eigenbasis import QuasiEigenbasis
+from latentry.network_outputs import features_of
 from latentry.numerics.inputs import checked
 from latentry.numerics.linalg import symmetric_eigh
 from latentry.numerics.moments import Moments, merge_all, moments
-from latentry.priors.strangers import draw
+from latentry.priors.adapters import draw
 
 __all__ = [
     "activation_directions",

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from latentry.answers import logits_of
 from latentry.holding import evaluated
 from latentry.interfaces import FeatureExtractor, Generator, Prior
+from latentry.network_outputs import logits_of
 from latentry.numerics.inputs import check_fields, checked
 
 __all__ = ["DiscriminatorLoss"]

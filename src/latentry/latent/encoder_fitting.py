@@ -17,13 +17,13 @@ from latentry.interfaces import Generator, Prior
 from latentry.networks import ConvolutionalEncoder, VectorEncoder, channels_last
 from latentry.numerics.batches import in_batches
 from latentry.priors import files as prior_files
-from latentry.priors.frame import Standardization
-from latentry.priors.strangers import draw
+from latentry.priors.adapters import draw
+from latentry.priors.location_scale import Standardization
 
 __all__ = ["Pairs", "code_error", "deviations", "encode", "encoder_for", "gentle_adam", "prior_record"]
 
 AT_ONCE = 256
-"""Codes or data in memory at once where no gradient is asked for."""
+"""Codes or data in memory at once where no gradient is requested."""
 _WARM_UP = 50
 """Iterations until the full learning rate. On the shipped digits 250 iterations leave an error of 0.82, without it 0.90."""
 _LONGEST_GRADIENT = 1.0

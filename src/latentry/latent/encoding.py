@@ -48,7 +48,6 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
-from latentry.answers import logits_of
 from latentry.display.progress import Progress
 from latentry.holding import check_generator, evaluated, tried, weights_like
 from latentry.interfaces import Generator, Prior
@@ -66,14 +65,15 @@ from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.inverse import Inverse
 from latentry.latent.inverse_report import DataReport, InverseReport
 from latentry.latent.settings import EncoderSettings, Reconstruction
+from latentry.network_outputs import logits_of
 from latentry.networks import ConvolutionalEncoder, VectorEncoder
 from latentry.networks import files as network_files
 from latentry.numerics.batches import in_batches
 from latentry.numerics.data_range import check_range
 from latentry.numerics.inputs import checked
 from latentry.priors import DiagonalNormal, Normal
-from latentry.priors.frame import Standardization
-from latentry.priors.strangers import as_prior, draw
+from latentry.priors.adapters import as_prior, draw
+from latentry.priors.location_scale import Standardization
 from latentry.storage import fingerprint
 from latentry.training.fitting import Randomness, training_run
 from latentry.training.history import History

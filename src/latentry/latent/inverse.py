@@ -50,8 +50,8 @@ from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.inverse_report import InverseReport
 from latentry.latent.settings import InverseSettings
 from latentry.numerics.inputs import checked
-from latentry.priors.frame import Standardization
-from latentry.priors.strangers import as_prior, draw
+from latentry.priors.adapters import as_prior, draw
+from latentry.priors.location_scale import Standardization
 from latentry.training.fitting import Randomness, training_run
 from latentry.training.history import History
 from latentry.training.loop import Update

@@ -15,12 +15,12 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from latentry.answers import logits_of
 from latentry.holding import evaluated, weights_like
 from latentry.interfaces import Generator, Prior
+from latentry.network_outputs import logits_of
 from latentry.numerics.data_range import check_range
 from latentry.numerics.group_moments import GroupMoments, group_moments, merge_groups
-from latentry.priors.strangers import draw
+from latentry.priors.adapters import draw
 
 __all__ = ["Labeller", "Labelled", "Weighting", "codes_like", "labelled_codes", "labelled_data", "labelling"]
 

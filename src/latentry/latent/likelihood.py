@@ -9,8 +9,8 @@ a sample is near one value instead, and the shell
 holds a code there and says nothing of its direction. For independent coordinates :math:`r^2 = d \, E z_j^2`; for a radial
 prior r is the median of the norm, which exists when the mean does not.
 
-Outside a bounded support the log density is :math:`-\infty` and has no gradient. There the nearest code with a density is
-asked instead, and the distance to it, in interquartile ranges, is added.
+Outside a bounded support the log density is :math:`-\infty` and has no gradient. There the density of the
+nearest code inside is taken instead, and the distance to it, in interquartile ranges, is added.
 
 References: Bora, Jalal, Price, Dimakis, "Compressed sensing using generative models", 2017 (the normal log-prior); Menon et
 al., "PULSE: self-supervised photo upsampling via latent space exploration of generative models", 2020 (the shell).
@@ -24,7 +24,7 @@ from torch import Tensor
 
 from latentry.interfaces import Prior
 from latentry.numerics.inputs import checked
-from latentry.priors.strangers import as_prior
+from latentry.priors.adapters import as_prior
 
 __all__ = ["NegativeLogPrior", "NormShell"]
 

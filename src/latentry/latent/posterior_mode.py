@@ -28,7 +28,7 @@ from latentry.latent.differences import Difference, Norm
 from latentry.latent.likelihood import NegativeLogPrior
 from latentry.latent.recovery import recover_codes
 from latentry.latent.solvers.adam import Adam
-from latentry.priors.strangers import draw
+from latentry.priors.adapters import draw
 
 __all__ = ["nearest_samples", "posterior_mode", "posterior_weight"]
 

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from latentry.answers import features_of
 from latentry.holding import check_generator, check_rows, tried
 from latentry.interfaces import Generator, Prior
 from latentry.latent.differences import Difference, Target
@@ -22,8 +21,9 @@ from latentry.latent.solvers.jacobian import jacobian_mode
 from latentry.latent.solvers.objective import Objective
 from latentry.latent.solvers.output_activation import output_activation_of, range_of_last_layer
 from latentry.latent.solvers.rows import take
+from latentry.network_outputs import features_of
 from latentry.numerics.data_range import check_range, conversion_of_bytes, on_eight_bit_grid, possible_ranges
-from latentry.priors.strangers import as_prior, draw
+from latentry.priors.adapters import as_prior, draw
 
 __all__ = ["Problem", "posed", "with_jacobian"]
 
@@ -124,7 +124,7 @@ def posed(
         difference,
         regularizer,
         _scaled(weight, variance if unit is None else unit),
-        as_prior(prior).frame(trial),
+        as_prior(prior).location_scale(trial),
         output_activation_of(ends, own, target.x, difference, bool(eight_bit.any())),
         variance=variance,
         rounding=(own.double().abs().max() * torch.finfo(numbers if used is called else dtype).eps).square().item(),
@@ -226,7 +226,7 @@ def _in_double(objective: Objective, finer: Generator | None, trial: Float[Tenso
     except RuntimeError:  # an operator of single precision
         return None
     rounding = _NO_MORE_THAN * objective.rounding  # the data themselves are rounded
-    return replace(objective, generator=finer, frame=as_prior(objective.prior).frame(z), rounding=rounding)
+    return replace(objective, generator=finer, location_scale=as_prior(objective.prior).location_scale(z), rounding=rounding)
 
 
 def _check_compared(difference: Difference, x_own: Tensor) -> None:

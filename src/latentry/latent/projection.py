@@ -19,7 +19,7 @@ from torch import Tensor
 from latentry.interfaces import Prior
 from latentry.numerics.inputs import checked
 from latentry.numerics.univariate import UnivariateDistribution
-from latentry.priors.strangers import as_prior
+from latentry.priors.adapters import as_prior
 
 __all__ = ["quantile_projection"]
 

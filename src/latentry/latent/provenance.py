@@ -18,7 +18,7 @@ images lies on the grid of eight bits in the generator's own range; and so they 
 the images as they are. What else befell the images (JPEG, a measurement) must be
 named (`treatment`), or they count as foreign.
 
-A large p says that the image cannot be told from the generator's own by its error, no more. Images simpler than these,
+A large p says that the error does not distinguish the image from the generator's own, no more. Images simpler than these,
 such as a constant one, are recovered well by many generators, and so is whatever a powerful generator can imitate. Whether
 the code looks like one of the prior is another question (`goodness_of_fit`), and not mixed in.
 
@@ -46,7 +46,7 @@ from latentry.numerics.batches import in_batches
 from latentry.numerics.data_range import check_range, on_eight_bit_grid, possible_ranges
 from latentry.numerics.inputs import checked
 from latentry.numerics.ranks import conformal_p_value
-from latentry.priors.strangers import draw
+from latentry.priors.adapters import draw
 
 __all__ = ["Provenance", "is_from"]
 
@@ -79,7 +79,7 @@ class Recovered(Protocol):
 
 @dataclass(frozen=True, repr=False)
 class Provenance(Plottable):
-    """Whether images can be told from a generator's own.
+    """Whether images can be distinguished from a generator's own.
 
     Example:
         >>> import torch, latentry as lt
@@ -135,12 +135,12 @@ class Provenance(Plottable):
                 return (
                     f"This image was probably not made by this generator (p = {p}; {chance} recovered as badly by chance)."
                 )
-            return f"This image cannot be told from the generator's own (p = {p}). Very plain images cannot either."
+            return f"This image cannot be distinguished from the generator's own (p = {p}). Very plain images cannot either."
         if not foreign:
-            return f"None of {n} images can be told from the generator's own. Very plain images cannot either."
+            return f"None of {n} images can be distinguished from the generator's own. Very plain images cannot either."
         return (
             f"{foreign} of {n} images were probably not made by this generator (p of {_LEVEL:g} or less; {chance} by "
-            f"chance); {n - foreign} cannot be told from its own."
+            f"chance); {n - foreign} cannot be distinguished from its own."
         )
 
     def _facts(self) -> Facts:
@@ -164,7 +164,7 @@ class Provenance(Plottable):
         panel = figure.subplots()
         finite = self.own_scores[self.own_scores.isfinite()].double().cpu()
         panel.hist(finite.numpy(), bins=30, color=FILL, label="the generator's own")
-        for foreign, colour, name in ((False, LINE, "not told from them"), (True, BAD, "p of 0.05 or less")):
+        for foreign, colour, name in ((False, LINE, "not distinguished from them"), (True, BAD, "p of 0.05 or less")):
             scores = self.score[self._foreign == foreign].double().cpu()
             scores = scores[scores.isfinite()]
             if len(scores):

@@ -42,7 +42,7 @@ from latentry.latent.solvers.rows import take
 from latentry.latent.solvers.solver import Solver
 from latentry.numerics.batches import in_batches
 from latentry.numerics.inputs import checked
-from latentry.priors.strangers import draw
+from latentry.priors.adapters import draw
 
 __all__ = ["Recovery", "automatic_solver", "recover_codes"]
 
@@ -255,7 +255,7 @@ def _known(solver: Solver | str) -> Solver:
 
 
 def _refuse_unused(**given: object) -> None:
-    """Make sure that nothing is asked of a regularizer that is not there."""
+    """Make sure that no setting of a regularizer is given without one."""
     for name, value in given.items():
         if value is not None:
             raise ValueError(

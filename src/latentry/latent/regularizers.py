@@ -37,7 +37,7 @@ from latentry.numerics.distances import (
 )
 from latentry.numerics.inputs import check_fields, checked
 from latentry.numerics.univariate import UnivariateDistribution
-from latentry.priors.strangers import as_prior
+from latentry.priors.adapters import as_prior
 from latentry.priors.univariate import NormalDistribution
 
 __all__ = ["AbsoluteValue", "ComponentDistance", "Distance", "L2", "Regularizer", "StatisticalDistance", "WeightedSum"]

@@ -29,7 +29,7 @@ from torch.nn.functional import logsigmoid
 
 from latentry.interfaces import Prior
 from latentry.numerics.inputs import check_fields, checked
-from latentry.priors.strangers import as_prior, draw
+from latentry.priors.adapters import as_prior, draw
 
 __all__ = ["BoundaryResampling", "LogisticResampling", "Resampling", "TruncatedNormalResampling"]
 

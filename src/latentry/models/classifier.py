@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 from torch.optim import AdamW, Optimizer
 
-from latentry.answers import logits_of
 from latentry.display import Described, Facts
 from latentry.display.progress import Progress
 from latentry.holding import evaluated
 from latentry.models.pretrained import load_network, save_network
 from latentry.models.settings import ClassifierSettings
+from latentry.network_outputs import logits_of
 from latentry.networks import PlainClassifier, ResidualClassifier, channels_last
 from latentry.numerics.batches import in_batches
 from latentry.storage import fingerprint

@@ -1,7 +1,7 @@
 """A classifier of features: for each its level, -1, 0 or 1, and which of the exclusive ones is there.
 
-It reads in images whether they show what was asked for, and should be trained on all levels, those too that a generator was
-never shown. Features that are not exclusive have three logits each, the exclusive ones together one each.
+It measures whether images show the requested levels. Train it on all levels, also those that the generator has never
+seen. Features that are not exclusive have three logits each, the exclusive ones together one each.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Trained models on disk: one folder a model, read by `load_model` and written by `save_model`.
 
 The folder of a generator, with its prior, is the folder of the model; encoders lie in folders below it. So any model serves
-wherever a generator is asked for.
+where a generator is expected.
 """
 
 from collections.abc import Mapping

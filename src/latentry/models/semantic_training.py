@@ -16,10 +16,10 @@ so the frozen encoder reads its samples, and the generator minimises
 with R the divergence :math:`KL(q \| p(z | a))` (`consistency="distribution"`, the reading of Kim and Cho), or the nats by
 which q misses the very code, :math:`-\log q(z | G(z))` but for a constant (`consistency="code"`), which asks for style to
 be kept as well; or how far the levels that the mean of q stands for are from those of the code, in standard deviations
-(`consistency="levels"`), which leaves style alone. The discriminator may see levels beside images, so that it tells a sample
-that looks real from one that shows what it was asked for. Codes with levels that no datum had, such as the reverse of a
-feature, have no data to be told from: where `reversed_share` is above 0, so many codes are drawn at turned levels too, and
-only the encoder speaks of them.
+(`consistency="levels"`), which leaves style alone. The discriminator may see levels beside images, so that it can
+also reject a sample that looks real but does not show its levels. Codes with levels that no datum had, such as the reverse
+of a feature, have no real data to compare with: where `reversed_share` is above 0, that share of codes is drawn at reversed
+levels, and only the encoder gives a loss for them.
 
 What Kim and Cho published says that features have normal posteriors of their own, that the decoder becomes the generator and
 that a divergence is added to the losses of the GAN; everything else here is our reconstruction.

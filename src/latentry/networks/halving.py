@@ -12,7 +12,7 @@ _SLOPE = 0.2
 
 
 def halvings(widths: Sequence[int], kernels: Sequence[tuple[int, ...]], normalised: Sequence[bool]) -> list[nn.Module]:
-    """Convolutions of stride 2, each with batch normalisation if asked for and a leaky rectifier.
+    """Convolutions of stride 2, each with batch normalisation if requested and a leaky rectifier.
 
     Args:
         widths: Channels before the first convolution and after each.

@@ -68,7 +68,7 @@ _MANY_OUTPUTS = 16
 """Outputs of a generator from which on it is a sign what none of them does."""
 _FEWEST_ITEMS = 3
 _SMALLEST_SIDE = 8
-"""Pixels along the side of an image that is told by a last axis of channels."""
+"""Pixels along the side of an image that is recognised by a last axis of channels."""
 _FEWEST_LEVELS = 8
 _LEAST_DARK = 0.05
 """Share of elements below -0.25, which noise alone seldom brings there from [0, 1]."""

@@ -39,7 +39,7 @@ from latentry.numerics.univariate import UnivariateDistribution
 __all__ = ["ScoreTable", "combination_table", "uniform_pair_transport"]
 
 _WIDEST_SCORE = 7.5
-"""Quantiles further out than this normal score (probability 3e-14) are not told apart."""
+"""Quantiles further out than this normal score (probability 3e-14) are not distinguished."""
 _QUADRATURE_NODES = 1025
 _TABLE_NODES = 2049
 _EVEN_NODES = 1025

@@ -1,6 +1,7 @@
 """Floor 2: p(z), in the vocabulary of `torch.distributions`."""
 
 import latentry.priors.divergence  # noqa: F401 - registers what torch's kl_divergence knows of priors
+from latentry.priors.adapters import as_prior
 from latentry.priors.design_report import Design
 from latentry.priors.designer import Designed, design_interpolable, redesign_singh2019
 from latentry.priors.designer_problem import Constraint, Moment
@@ -15,7 +16,6 @@ from latentry.priors.placement import Combination, SemanticPlacement
 from latentry.priors.radial import GammaRadius, LogUniformRadius, RadialPrior, SphericalCauchy
 from latentry.priors.radial_distribution import RadialDistribution
 from latentry.priors.radius_designer import RadiusDesign, design_radial, design_radius
-from latentry.priors.strangers import as_prior
 from latentry.priors.summary import Summary, summarize
 from latentry.priors.tabulated import Tabulated
 from latentry.priors.trained_mixture import TrainedMixture

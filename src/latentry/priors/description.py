@@ -1,20 +1,21 @@
-r"""What every prior can be asked, and the answers of each kind.
+r"""The methods that every prior has beside those of a distribution, and how each kind of prior implements them.
 
-Losses, solvers, tests and reports ask the prior itself; none of them asks of which class it is. The questions:
+Losses, solvers, tests and reports call these methods; none of them looks at the class of a prior.
 
 ========================  ==========================================================================================
 `to_normal(z)`            coordinates in which the prior is N(0, I), and `from_normal(e)`, its inverse
 `iid_coordinates(z)`      coordinates that are independent draws of one distribution, with it; `from_iid_coordinates(e)`
 `univariate()`            the one distribution on the line that describes the prior: of a coordinate, or of the norm
-`frame(like)`             median, scale and support of each coordinate
+`location_scale(like)`    median, scale and support of each coordinate
 `standardization()`       coordinates of mean 0 and variance 1
 `typical_norm()`          the norm near which codes lie
 `mean_log_prob(z)`        log p(z) / d, continued outside the support
 `labelled`                whether the prior is a mixture p(z) = sum_y p(y) p(z | y) with `prior(y)` and `sample_labels(z)`
 ========================  ==========================================================================================
 
-A prior of your own takes what it can from one of the classes here and overrides the rest. One that has only `latent_dim` and
-`sample` works where samples are enough: `latentry.priors.strangers.as_prior` gives it the answers of `KnownBySamples`.
+A prior of your own can inherit from one of the classes here and override what it knows better. One that has only
+`latent_dim` and `sample` works where samples are enough: `latentry.priors.adapters.as_prior` gives it the methods of
+`KnownBySamples`.
 """
 
 import math
@@ -31,11 +32,11 @@ from latentry.numerics.dependence import normal_scores
 from latentry.numerics.inputs import checked
 from latentry.numerics.radial import log_sphere_area
 from latentry.numerics.univariate import UnivariateDistribution
-from latentry.priors.frame import (
-    PriorFrame,
+from latentry.priors.location_scale import (
+    LocationScale,
     Standardization,
-    frame_of_marginal,
-    frame_of_samples,
+    location_scale_of_marginal,
+    location_scale_of_samples,
     standardization_by_moments,
 )
 from latentry.priors.univariate import NormalDistribution
@@ -87,7 +88,7 @@ class Univariate:
 
 
 class KnownBySamples:
-    """A prior of which nothing is known but its samples: answers by a sample, and refusals where that is not enough.
+    """A prior of which only samples are known. What samples can tell is estimated from them; the rest raises ValueError.
 
     Example:
         >>> class Shifted(KnownBySamples):
@@ -95,7 +96,7 @@ class KnownBySamples:
         ...
         ...     def sample(self, shape=(), y=None, *, rng=None):
         ...         return 5 + torch.randn(*shape, 2, generator=rng)
-        >>> Shifted().frame(torch.empty(0)).centre.round()
+        >>> Shifted().location_scale(torch.empty(0)).centre.round()
         tensor([5., 5.])
     """
 
@@ -130,9 +131,9 @@ class KnownBySamples:
             "them; samples alone are not enough: give yours a `marginal` (latentry.interfaces.Prior)"
         )
 
-    def frame(self, like: Tensor) -> PriorFrame:
+    def location_scale(self, like: Tensor) -> LocationScale:
         """Median, scale and support of each coordinate, in the dtype and on the device of `like`."""
-        return frame_of_samples(self, like)
+        return location_scale_of_samples(self, like)
 
     def standardization(self) -> Standardization:
         """Coordinates of mean 0 and variance 1, each for itself.
@@ -200,9 +201,9 @@ class WithIndependentCoordinates(KnownBySamples):
         """The marginal."""
         return Univariate(self.marginal, self.latent_dim, of_norm=False)
 
-    def frame(self, like: Tensor) -> PriorFrame:
+    def location_scale(self, like: Tensor) -> LocationScale:
         """Quantiles and support of the marginal."""
-        return frame_of_marginal(self.marginal, self.latent_dim, like)
+        return location_scale_of_marginal(self.marginal, self.latent_dim, like)
 
     def standardization(self) -> Standardization:
         """By the mean and the variance of the marginal."""

@@ -114,7 +114,7 @@ def design_interpolable(
         entropy_floor: Least differential entropy of a coordinate in nats, in the units of the support.
         forbidden: Intervals without mass; a bin that reaches into one stays empty. With `symmetric`, its mirror image too.
         moments: Demands on E X^k.
-        constraints: Demands of your own; they are asked on coarser grids too.
+        constraints: Constraints of your own; they are imposed on coarser grids too.
         starts: Distributions to start from on the coarsest grid: names, or masses on any number of bins.
         coarse_to_fine: Whether coarser grids are searched first.
         tolerance: Largest gradient at the end, relative to the objective.
@@ -153,7 +153,7 @@ def redesign_singh2019(
     r"""The problem of Singh et al. (2019) as they posed it, solved again: a reproduction, not a recommendation.
 
     Midpoints alone, those between two bins dropped and the rest renormalised; the variance at least `zeta` times n in units
-    of bins; symmetry is not asked for, though from a symmetric start there is none to break it. The design's `objective` is
+    of bins; symmetry is not requested, though from a symmetric start there is none to break it. The design's `objective` is
     their divergence; `divergence` is that on the exact grid.
 
     Args:

@@ -170,5 +170,5 @@ def explain_infeasible(problem: Problem, p: Tensor) -> None:
     if found.converged and nearest > FEASIBLE:
         raise ValueError(
             "expected demands that can be met together, got some that no distribution near the search's end meets: the "
-            f"largest of them stays at {nearest:.3g} or above, where 0 is asked for; relax them by that much"
+            f"largest of them stays at {nearest:.3g} or above, where 0 is requested; relax them by that much"
         )

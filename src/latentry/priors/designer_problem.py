@@ -1,4 +1,4 @@
-"""What a designed prior is asked for, and the same on one grid: masses, their divergences, and the demands on them."""
+"""The problem that a designed prior solves, and the same on one grid: masses, their divergences, and constraints on them."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -56,7 +56,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is asked for, whatever the grid."""
+    """The problem, whatever the grid."""
 
     bins: int
     std: float

@@ -84,7 +84,7 @@ def search_masses(
 
 
 def _may_spread_further(problem: Problem) -> bool:
-    """Whether demands or extrapolation could call for more spread than is asked for: an equality would hold it back."""
+    """Whether demands or extrapolation could call for more spread than is requested: an equality would hold it back."""
     demands = problem.moments or problem.constraints or problem.entropy_floor > -math.inf
     return bool(demands) or problem.density_ceiling < math.inf or any(min(w) < 0 for w in problem.combinations)
 

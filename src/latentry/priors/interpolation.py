@@ -54,6 +54,7 @@ from torch import Tensor
 from latentry.interfaces import Prior
 from latentry.numerics.dependence import normal_scores
 from latentry.numerics.inputs import checked
+from latentry.priors.adapters import as_prior
 from latentry.priors.combinations import (
     column,
     one_alone,
@@ -64,7 +65,6 @@ from latentry.priors.combinations import (
     weighted_sum,
 )
 from latentry.priors.description import Univariate
-from latentry.priors.strangers import as_prior
 
 __all__ = ["Rule", "combine", "interpolate"]
 
@@ -137,7 +137,7 @@ def combine(
     Raises:
         ValueError: The prior is of a kind without a rule, codes or weights do not fit it or each other or are not finite,
             the weights are all zero, two codes that slerp shall join are opposite, labels are missing, weights between
-            labels do not sum to 1, or a gradient is asked for that does not exist.
+            labels do not sum to 1, or a gradient is requested that does not exist.
 
     Example:
         >>> from latentry.priors.iid import Uniform

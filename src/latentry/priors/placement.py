@@ -164,14 +164,14 @@ class SemanticPlacement(NormalMixture):
         """Levels by name as a row, 0 for those that are not named.
 
         Raises:
-            ValueError: There is no such feature, or several exclusive ones are asked for.
+            ValueError: There is no such feature, or several exclusive ones are requested.
         """
         row = self.means.new_zeros(len(self.features))
         for name, level in levels.items():
             row[self.index(name)] = level
-        asked = [name for name in levels if name in self.exclusive and levels[name]]
-        if len(asked) > 1:
-            raise ValueError(f"expected one of the exclusive features at a time, got {' and '.join(asked)}; choose one")
+        present = [name for name in levels if name in self.exclusive and levels[name]]
+        if len(present) > 1:
+            raise ValueError(f"expected one of the exclusive features at a time, got {' and '.join(present)}; choose one")
         return row
 
     def index(self, name: str) -> int:
@@ -321,7 +321,7 @@ def _in_blocks(
     if apart.shape != (k,) or not (apart > 0).all() or not apart.isfinite().all():
         raise ValueError(
             f"expected a separation above 0, or one for each of {k} features, got {separation}; at 0 a feature cannot be "
-            "told from neutral"
+            "distinguished from neutral"
         )
     means = torch.zeros(k, latent_dim)
     for index, distance in enumerate(apart.tolist()):

@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentry.numerics.pair_density import WIDEST_SCORE, score_nodes
+from latentry.priors.adapters import as_prior
 from latentry.priors.description import Univariate
 from latentry.priors.distribution import SampledDistribution
-from latentry.priors.strangers import as_prior
 from latentry.priors.tabulated import TabulatedDistribution
 from latentry.priors.univariate import HalfUniformHalfNormalDistribution
 

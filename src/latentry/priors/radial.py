@@ -9,7 +9,7 @@ The coordinates of such codes depend on each other, but the norm tells all: with
 
 .. math:: e = \frac{z}{\|z\|} \, F_{\chi_d}^{-1}(F_R(\|z\|))
 
-is exactly N(0, I) for z from the prior, and a bijection. What can be asked of a normal code can so be asked of a radial one:
+is exactly N(0, I) for z from the prior, and a bijection. So every test of a normal code is a test of a radial one:
 its :math:`\Phi(e_j)` are independent and uniform. `to_normal` and `from_normal` are accurate at any distance and have
 gradients.
 

@@ -105,7 +105,7 @@ def design_radius(
         max_iterations: Steps of the search.
 
     Raises:
-        ValueError: An argument is out of its range, or no distribution has as much entropy as asked for.
+        ValueError: An argument is out of its range, or no distribution has as much entropy as requested.
 
     Example:
         >>> design = design_radius(16, 0.5, 2.0, bins=8, max_iterations=20)

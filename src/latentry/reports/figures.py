@@ -30,8 +30,8 @@ from latentry.evaluation.fit_report import LEVEL, GoodnessOfFit
 from latentry.interfaces import Prior
 from latentry.numerics.interval import Interval
 from latentry.priors import DensityCurves, Mismatch, NormCurves
+from latentry.priors.adapters import as_prior
 from latentry.priors.distribution import SampledDistribution
-from latentry.priors.strangers import as_prior
 from latentry.priors.univariate import NormalDistribution
 
 __all__ = [

@@ -146,7 +146,7 @@ def part_of(progress: Progress, before: int, total: int) -> Progress:
 
 
 def device_of(data: BatchSource, device: torch.device | str | None) -> torch.device:
-    """The device that is asked for, else that of the data."""
+    """The device that is requested, else that of the data."""
     return torch.device(device) if device is not None else data.__getitems__([0])[0].device
 
 

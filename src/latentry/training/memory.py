@@ -15,7 +15,7 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep what it frees, to its end; False where the C library is none that can be asked to."""
+    """Let this process keep what it frees, to its end; False where the C library cannot do it."""
     if platform.libc_ver()[0] != "glibc":
         return False
     libc = ctypes.CDLL(None)

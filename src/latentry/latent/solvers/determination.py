@@ -47,7 +47,7 @@ def undetermined(
     for rows in torch.arange(len(z), device=z.device).split(max(1, _ROWS // z.shape[1])):
         compared = partial(objective.residuals, target=take(target, rows))
         r, columns = jacobian(compared, z[rows], objective.jacobian_mode)
-        columns = columns.detach().double() * objective.frame.scale[:, None] / r.shape[1] ** 0.5
+        columns = columns.detach().double() * objective.location_scale.scale[:, None] / r.shape[1] ** 0.5
         information = columns @ columns.mT * (counted / sigma_squared)[rows, None, None].double()
         usable = information.isfinite().flatten(1).all(1)
         values = torch.linalg.eigvalsh(torch.where(usable[:, None, None], information, 0.0)).clamp(min=0)

@@ -28,7 +28,7 @@ from latentry.latent.differences import Target
 from latentry.latent.solvers.objective import Objective
 from latentry.latent.solvers.rows import join, take
 from latentry.latent.solvers.solver import Solver
-from latentry.priors.frame import PriorFrame
+from latentry.priors.location_scale import LocationScale
 
 __all__ = ["Tolerance", "Tracks", "in_double"]
 
@@ -132,7 +132,7 @@ class Tracks:
         """Mean squared distance from the best start's code to those of starts that did as well, or met the data too."""
         z, loss = self.z.unflatten(0, (-1, self.restarts)), self.by_datum(self.loss)
         met = self.by_datum(self.error) <= self.tolerance.met[:, None]
-        return _disagreement(self.objective.frame, z, loss, met, best)
+        return _disagreement(self.objective.location_scale, z, loss, met, best)
 
     def _begun(self, room: int, *, alone: bool) -> Iterator[tuple[Int[Tensor, "m"], Any]]:
         """Tracks that there is room for, with their first states: fresh starts, and best ones that are to be finished."""
@@ -236,7 +236,7 @@ def in_double(target: Target) -> Target:
 
 
 def _disagreement(
-    frame: PriorFrame,
+    location_scale: LocationScale,
     z: Float[Tensor, "n r d"],
     loss: Float[Tensor, "n r"],
     met: Bool[Tensor, "n r"],
@@ -246,6 +246,6 @@ def _disagreement(
     row = torch.arange(len(z), device=z.device)
     as_well = (loss <= _ALIKE * loss[row, best][:, None]) | (met & met[row, best][:, None])
     as_well[row, best] = False
-    e = frame.inward(z)
+    e = location_scale.standardized(z)
     squared = (e - e[row, best][:, None]).square().mean(2)
     return torch.where(as_well, squared, 0.0).sum(1) / as_well.sum(1)

@@ -90,7 +90,7 @@ class _Point:
     difference_slope: Float[Tensor, "n d"]
     loss: Float[Tensor, "n"]
     gradient: Float[Tensor, "n d"]
-    """Gradient of the loss in the frame's coordinates."""
+    """Gradient of the loss in standardized coordinates."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ class LBFGS:
         direction = -_inverse_hessian_times(here.gradient, state.moves, state.bends)
         there, tried = self._search(objective, target, share, here, direction, preactivation)
 
-        move, bend = (there.z - here.z) / objective.frame.scale, there.gradient - here.gradient
+        move, bend = (there.z - here.z) / objective.location_scale.scale, there.gradient - here.gradient
         lowered = move.any(1)
         curved = (move * bend).sum(1) > _LEAST_CURVATURE * move.norm(dim=1) * bend.norm(dim=1)
         moves = choose(curved, _pushed(state.moves, move), state.moves)
@@ -237,7 +237,7 @@ class LBFGS:
             if not len(searching):
                 break
             at, within, way = take(here, searching), take(interval, searching), direction[searching]
-            z = at.z + within.length[:, None] * objective.frame.scale * way
+            z = at.z + within.length[:, None] * objective.location_scale.scale * way
             data = objective.difference_slope(z, take(target, searching), preactivation=preactivation)
             point = _with_penalty(objective, z, *data, share[searching])
             tried[searching] += 1
@@ -259,7 +259,7 @@ def _with_penalty(
 ) -> _Point:
     """Codes whose difference to the data is known, with the loss that the weight of the share makes of it."""
     penalty, slope = objective.penalty_slope(z, share)
-    gradient = objective.frame.scale * (difference_slope + slope)
+    gradient = objective.location_scale.scale * (difference_slope + slope)
     return _Point(z, difference, difference_slope, difference + penalty, gradient)
 
 

@@ -203,7 +203,7 @@ class LevenbergMarquardt:
         for _ in range(1 + self.secant_steps):
             model, damping = self._improved(model, damping, pull, share, objective, residuals, target)
 
-        z = objective.frame.within(model.z(objective.frame))
+        z = objective.location_scale.clamped(model.z(objective.location_scale))
         loss = (model.loss.to(z) + objective.penalty(z, share)).nan_to_num(nan=torch.inf)
         recent = torch.cat([state.recent[:, 1:], loss[:, None]], 1)
         moved = (model.e - here).square().mean(1)
@@ -236,23 +236,25 @@ class LevenbergMarquardt:
         """
         at_the_end = torch.ones_like(model.loss)
         penalty = penalty_at(model, at_the_end, objective)
-        jtj, downhill = within_support(model, penalty.curvature, -(model.gradient + penalty.slope), objective.frame)
+        jtj, downhill = within_support(model, penalty.curvature, -(model.gradient + penalty.slope), objective.location_scale)
         values, along = spectrum(jtj, downhill)[:2]
         lost = values <= model.least[:, None]
         # without a regularizer nothing but rounding is left along what is lost
         kept = along if objective.regularizer is not None else torch.where(lost, 0.0, along)
         promised = (kept.square() / torch.maximum(values, model.least[:, None])).sum(1)
-        epsilon, loss = torch.finfo(objective.frame.scale.dtype).eps, model.loss + penalty.value
+        epsilon, loss = torch.finfo(objective.location_scale.scale.dtype).eps, model.loss + penalty.value
         return promised <= _STATIONARY * epsilon * loss + (loss * objective.rounding).sqrt()
 
     def _linearised(self, residuals: Callable[[Tensor], Tensor], z: Tensor, objective: Objective) -> Linearization:
         r, columns = jacobian(residuals, z, objective.jacobian_mode)
         noise = torch.finfo(columns.dtype).eps
         r, columns = r.detach().double(), self._sketched_where_long(columns.detach()).double()
-        columns *= objective.frame.scale[:, None] / math.sqrt(r.shape[1])
+        columns *= objective.location_scale.scale[:, None] / math.sqrt(r.shape[1])
         jtj = columns @ columns.mT
         least = lost_in_rounding(jtj, noise)
-        return Linearization(objective.frame.inward(z.double()), r.square().mean(1), self._scaled(r), columns, jtj, least)
+        return Linearization(
+            objective.location_scale.standardized(z.double()), r.square().mean(1), self._scaled(r), columns, jtj, least
+        )
 
     def _improved(
         self,
@@ -266,21 +268,23 @@ class LevenbergMarquardt:
     ) -> tuple[Linearization, Float[Tensor, "n"]]:
         """The model at the best of several trials where one is better, with its Jacobian brought up to date, and the
         damping that goes with it."""
-        frame, (n, d), k = objective.frame, model.e.shape, len(_MULTIPLES)
+        location_scale, (n, d), k = objective.location_scale, model.e.shape, len(_MULTIPLES)
         row = torch.arange(n, device=model.e.device)
         dampings = damping[:, None] * model.e.new_tensor(_MULTIPLES)
         penalty = penalty_at(model, share, objective)
         downhill = -(model.gradient + penalty.slope + pull[:, None] * model.e)
-        jtj, downhill = within_support(model, penalty.curvature, downhill, frame)
+        jtj, downhill = within_support(model, penalty.curvature, downhill, location_scale)
         size = (model.loss + penalty.value)[:, None] / d
         moves = damped_steps(jtj, downhill, pull[:, None] + dampings * size, model.least)
-        trials = frame.within(frame.outward(model.e[:, None] + moves).to(frame.scale)).flatten(0, 1)
+        trials = location_scale.clamped(
+            location_scale.unstandardized(model.e[:, None] + moves).to(location_scale.scale)
+        ).flatten(0, 1)
 
         again = row.repeat_interleave(k)
         with torch.no_grad():
             r = residuals(trials, take(target, again)).double().unflatten(0, (n, k))
             penalties = objective.penalty(trials, share[again]).view(n, k)
-        e, loss = frame.inward(trials.double()).unflatten(0, (n, k)), r.square().mean(2)
+        e, loss = location_scale.standardized(trials.double()).unflatten(0, (n, k)), r.square().mean(2)
         value = loss + penalties + pull[:, None] * e.square().sum(2)
         after, best = value.nan_to_num(nan=torch.inf).min(1)
         better = after < model.loss + penalty.value + pull * model.e.square().sum(1)

@@ -1,6 +1,6 @@
 r"""A generator as a linear function of codes near given codes: the model of which a Levenberg-Marquardt step is the minimum.
 
-Coordinates e are those of the prior's frame, in double precision. The model holds residuals r and the Jacobian J there. One
+Coordinates e are standardized by the prior, in double precision. The model holds residuals r and the Jacobian J there. One
 eigendecomposition of :math:`J^T J` gives the damped steps :math:`(J^T J + \mu I)^{-1} g` for every :math:`\mu`. Broyden's
 formula updates J after a step. A sketch replaces long residuals by random signed sums of them, which keep :math:`J^T J` and
 :math:`J^T r` in expectation.
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from latentry.latent.solvers.objective import Objective
 from latentry.latent.solvers.rows import choose
-from latentry.priors.frame import PriorFrame
+from latentry.priors.location_scale import LocationScale
 
 __all__ = [
     "Linearization",
@@ -33,7 +33,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Linearization:
-    """Residuals as a linear function of codes in the frame's coordinates, in double precision; one row for each code."""
+    """Residuals as a linear function of codes in standardized coordinates, in double precision; one row for each code."""
 
     e: Float[Tensor, "n d"]
     """Where."""
@@ -48,9 +48,9 @@ class Linearization:
     least: Float[Tensor, "n"]
     """Eigenvalue of J^T J below which there is rounding alone."""
 
-    def z(self, frame: PriorFrame) -> Float[Tensor, "n d"]:
-        """The codes, in the dtype of the frame."""
-        return frame.outward(self.e).to(frame.scale)
+    def z(self, location_scale: LocationScale) -> Float[Tensor, "n d"]:
+        """The codes, in the dtype of the prior's location and scale."""
+        return location_scale.unstandardized(self.e).to(location_scale.scale)
 
     @property
     def gradient(self) -> Float[Tensor, "n d"]:
@@ -75,7 +75,7 @@ class Penalty:
 
     value: Float[Tensor, "n"]
     slope: Float[Tensor, "n d"]
-    """Half its gradient in the frame's coordinates, as J^T r is half that of the loss."""
+    """Half its gradient in standardized coordinates, as J^T r is half that of the loss."""
     curvature: Float[Tensor, "n d"]
     """Half the diagonal of its Hessian there."""
 
@@ -85,17 +85,17 @@ def penalty_at(model: Linearization, share: Float[Tensor, "n"], objective: Objec
     if objective.regularizer is None:
         none = torch.zeros_like(model.e)
         return Penalty(torch.zeros_like(model.loss), none, none)
-    scale, z = objective.frame.scale.double(), model.z(objective.frame)
+    scale, z = objective.location_scale.scale.double(), model.z(objective.location_scale)
     value, slope = objective.penalty_slope(z, share)
     bend = objective.penalty_curvature(z, share).double()
     return Penalty(value.double(), scale * slope.double() / 2, scale.square() * bend / 2)
 
 
 def within_support(
-    model: Linearization, curvature: Float[Tensor, "n d"], downhill: Float[Tensor, "n d"], frame: PriorFrame
+    model: Linearization, curvature: Float[Tensor, "n d"], downhill: Float[Tensor, "n d"], location_scale: LocationScale
 ) -> tuple[Float[Tensor, "n d d"], Float[Tensor, "n d"]]:
     """Half the Hessian and the downhill direction. Both are 0 for coordinates that are held at an end of the support."""
-    free = (~frame.held(frame.outward(model.e), downhill)).to(downhill)
+    free = (~location_scale.at_bound(location_scale.unstandardized(model.e), downhill)).to(downhill)
     return (model.jtj + curvature.diag_embed()) * free[:, :, None] * free[:, None], downhill * free
 
 

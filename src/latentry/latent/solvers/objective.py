@@ -24,7 +24,7 @@ from latentry.latent.differences import Difference, Target
 from latentry.latent.regularizers import Regularizer
 from latentry.latent.solvers.jacobian import JacobianMode
 from latentry.latent.solvers.output_activation import OutputActivation
-from latentry.priors.frame import PriorFrame
+from latentry.priors.location_scale import LocationScale
 
 __all__ = ["Objective"]
 
@@ -39,7 +39,7 @@ class Objective:
     regularizer: Regularizer | None
     weight: Callable[[float], float]
     """w v by the share of the steps done."""
-    frame: PriorFrame
+    location_scale: LocationScale
     """Where the bulk of the prior lies."""
     output_activation: OutputActivation | None = None
     """What residuals may be freed of, where the difference is one of pixels."""
@@ -117,7 +117,7 @@ class Objective:
         return error / target.mask.flatten(1).sum(1)
 
     def is_stationary(self, z: Float[Tensor, "n d"], target: Target) -> Bool[Tensor, "n"]:
-        r"""Whether the gradient of L is small, in the frame's coordinates e and with the weight at the end.
+        r"""Whether the gradient of L is small, in standardized coordinates e and with the weight at the end.
 
         For the l2 difference alone it is :math:`2 J^T r / m`, and
 
@@ -131,9 +131,9 @@ class Objective:
         section 7.2 (the power of epsilon).
         """
         loss, slope = self.slope(z, target, z.new_ones(len(z)))
-        slope = slope * self.frame.scale
-        steepness = torch.where(self.frame.held(z, -slope), 0.0, slope).norm(dim=1)
-        small = torch.finfo(self.frame.scale.dtype).eps ** (1 / 3)
+        slope = slope * self.location_scale.scale
+        steepness = torch.where(self.location_scale.at_bound(z, -slope), 0.0, slope).norm(dim=1)
+        small = torch.finfo(self.location_scale.scale.dtype).eps ** (1 / 3)
         if self.difference.norm == "l1":
             return steepness <= small * self.variance
         return steepness <= 2 * self.variance**0.5 * (small * loss.sqrt() + self.rounding**0.5)

@@ -1,6 +1,6 @@
-"""Where the bulk of a prior lies, coordinate by coordinate: the units in which solvers measure codes and their moves.
+"""Location and scale of a prior, coordinate by coordinate: the units in which solvers measure codes and steps.
 
-Quantiles, not moments, since some priors have no moments.
+They are quantiles, not moments, since some priors have no moments.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,13 @@ from torch import Tensor
 from latentry.interfaces import Prior
 from latentry.numerics.univariate import UnivariateDistribution
 
-__all__ = ["PriorFrame", "Standardization", "frame_of_marginal", "frame_of_samples", "standardization_by_moments"]
+__all__ = [
+    "LocationScale",
+    "Standardization",
+    "location_scale_of_marginal",
+    "location_scale_of_samples",
+    "standardization_by_moments",
+]
 
 _BELOW, _ABOVE = 0.15865525393145707, 0.8413447460685429
 """Where a normal distribution has mean minus and mean plus one standard deviation."""
@@ -23,15 +29,15 @@ _AT_AN_END = 1e-6
 
 
 @dataclass(frozen=True)
-class PriorFrame:
-    """Centre, scale and support of each coordinate.
+class LocationScale:
+    """Location, scale and support of each coordinate.
 
     Example:
         >>> from latentry.priors.iid import Uniform
-        >>> frame = Uniform(2, low=0.0, high=4.0).frame(torch.empty(0))
-        >>> frame.centre, frame.high
+        >>> location_scale = Uniform(2, low=0.0, high=4.0).location_scale(torch.empty(0))
+        >>> location_scale.centre, location_scale.high
         (tensor([2., 2.]), tensor([4., 4.]))
-        >>> frame.within(torch.tensor([5.0, -1.0]))
+        >>> location_scale.clamped(torch.tensor([5.0, -1.0]))
         tensor([4., 0.])
     """
 
@@ -44,19 +50,19 @@ class PriorFrame:
     high: Float[Tensor, "d"]
     """Upper end of the support, or infinity."""
 
-    def inward(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+    def standardized(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         """Codes, centred and in units of the scale."""
         return (z - self.centre) / self.scale
 
-    def outward(self, e: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
-        """Codes from what `inward` gave."""
+    def unstandardized(self, e: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+        """Codes from what `standardized` gave."""
         return self.centre + self.scale * e
 
-    def within(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+    def clamped(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
         """The nearest codes in the support."""
         return z.clamp(self.low, self.high)
 
-    def held(self, z: Float[Tensor, "*n d"], downhill: Float[Tensor, "*n d"]) -> Bool[Tensor, "*n d"]:
+    def at_bound(self, z: Float[Tensor, "*n d"], downhill: Float[Tensor, "*n d"]) -> Bool[Tensor, "*n d"]:
         """Which coordinates are at an end of the support, and would leave it on the way downhill."""
         near = _AT_AN_END * self.scale
         return ((z <= self.low + near) & (downhill < 0)) | ((z >= self.high - near) & (downhill > 0))
@@ -64,7 +70,7 @@ class PriorFrame:
 
 @dataclass(frozen=True)
 class Standardization:
-    """Coordinates of mean 0 and variance 1, in which encoders work and errors of codes are told.
+    """Coordinates of mean 0 and variance 1, in which encoders work and errors of codes are reported.
 
     Example:
         >>> from latentry.priors.iid import Normal
@@ -81,32 +87,32 @@ class Standardization:
     """Coordinates to those of what `codes` makes of them."""
 
 
-def frame_of_marginal(marginal: UnivariateDistribution, latent_dim: int, like: Tensor) -> PriorFrame:
-    """The frame of independent coordinates of one distribution, in the dtype and on the device of `like`.
+def location_scale_of_marginal(marginal: UnivariateDistribution, latent_dim: int, like: Tensor) -> LocationScale:
+    """Location and scale of independent coordinates of one distribution, in the dtype and on the device of `like`.
 
     Example:
         >>> from latentry.priors.univariate import NormalDistribution
-        >>> frame_of_marginal(NormalDistribution(1.0, 2.0), 2, torch.empty(0)).scale
+        >>> location_scale_of_marginal(NormalDistribution(1.0, 2.0), 2, torch.empty(0)).scale
         tensor([2., 2.])
     """
     levels = torch.tensor([0.0, _BELOW, 0.5, _ABOVE, 1.0], dtype=torch.float64)
     low, below, centre, above, high = (value.to(like).expand(latent_dim) for value in marginal.icdf(levels))
-    return PriorFrame(centre, (above - below) / 2, low, high)
+    return LocationScale(centre, (above - below) / 2, low, high)
 
 
-def frame_of_samples(prior: Prior, like: Tensor) -> PriorFrame:
-    """The frame of any prior that can be sampled: quantiles of 4096 codes, and no ends of the support.
+def location_scale_of_samples(prior: Prior, like: Tensor) -> LocationScale:
+    """Location and scale of any prior that can be sampled: quantiles of 4096 codes, and no ends of the support.
 
     Example:
         >>> from latentry.priors.iid import Normal
-        >>> frame_of_samples(Normal(2, scale=3.0), torch.empty(0)).scale.round()
+        >>> location_scale_of_samples(Normal(2, scale=3.0), torch.empty(0)).scale.round()
         tensor([3., 3.])
     """
     rng = torch.Generator(prior.sample((0,), rng=None).device).manual_seed(0)
     samples = prior.sample((_SAMPLES,), rng=rng).to(like)
     below, centre, above = samples.quantile(samples.new_tensor([_BELOW, 0.5, _ABOVE]), 0)
     infinite = torch.full_like(centre, torch.inf)
-    return PriorFrame(centre, (above - below) / 2, -infinite, infinite)
+    return LocationScale(centre, (above - below) / 2, -infinite, infinite)
 
 
 def standardization_by_moments(

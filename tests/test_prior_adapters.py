@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import latentry as lt
-from latentry.priors.strangers import draw
+from latentry.priors.adapters import draw
 
 MATRIX = torch.randn(4, 9, generator=torch.Generator().manual_seed(0))
 

@@ -36,30 +36,35 @@ ONE_SIGMA = math.erf(1 / math.sqrt(2))
 def test_the_frame_is_median_spread_and_support(
     prior: IIDPrior, centre: float, scale: float, low: float, high: float
 ) -> None:
-    frame = prior.frame(LIKE)
-    for value, expected in ((frame.centre, centre), (frame.scale, scale), (frame.low, low), (frame.high, high)):
+    location_scale = prior.location_scale(LIKE)
+    for value, expected in (
+        (location_scale.centre, centre),
+        (location_scale.scale, scale),
+        (location_scale.low, low),
+        (location_scale.high, high),
+    ):
         assert_close(value, torch.full((5,), expected, dtype=torch.float64), rtol=0, atol=1e-6)
 
 
 def test_the_frame_of_dependent_coordinates_is_that_of_each_alone() -> None:
     """A mixture of N(-2, 1) and N(2, 1) on the first axis has its 16 % quantiles near -2.47 and 2.47."""
     loc = torch.tensor([[-2.0, 0.0], [2.0, 3.0]])
-    frame = NormalMixture(loc, torch.ones(2, 2)).frame(LIKE)
-    assert frame.centre[1].item() == pytest.approx(1.5, abs=0.1)
-    assert frame.scale[0].item() == pytest.approx(2.475, abs=0.1)
-    assert frame.low.isinf().all()
-    assert frame.high.isinf().all()
+    location_scale = NormalMixture(loc, torch.ones(2, 2)).location_scale(LIKE)
+    assert location_scale.centre[1].item() == pytest.approx(1.5, abs=0.1)
+    assert location_scale.scale[0].item() == pytest.approx(2.475, abs=0.1)
+    assert location_scale.low.isinf().all()
+    assert location_scale.high.isinf().all()
 
 
 @pytest.mark.parametrize("prior", [SphericalCauchy(6), GammaRadius(6)], ids=repr)
 def test_a_prior_without_moments_has_a_frame_all_the_same(prior: RadialPrior) -> None:
-    frame = prior.frame(LIKE)
-    inside = frame.inward(prior.sample(4000, rng=torch.Generator().manual_seed(1)).double()).abs() < 1
+    location_scale = prior.location_scale(LIKE)
+    inside = location_scale.standardized(prior.sample(4000, rng=torch.Generator().manual_seed(1)).double()).abs() < 1
     assert_close(inside.double().mean(0), torch.full((6,), ONE_SIGMA, dtype=torch.float64), rtol=0, atol=0.04)
 
 
 def test_outward_undoes_inward_and_within_clips_to_the_support() -> None:
-    frame = Uniform(3, low=2.0, high=6.0).frame(LIKE)
+    location_scale = Uniform(3, low=2.0, high=6.0).location_scale(LIKE)
     z = torch.tensor([[1.0, 3.0, 9.0]], dtype=torch.float64)
-    assert_close(frame.outward(frame.inward(z)), z)
-    assert_close(frame.within(z), torch.tensor([[2.0, 3.0, 6.0]], dtype=torch.float64))
+    assert_close(location_scale.unstandardized(location_scale.standardized(z)), z)
+    assert_close(location_scale.clamped(z), torch.tensor([[2.0, 3.0, 6.0]], dtype=torch.float64))

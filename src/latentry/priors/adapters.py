@@ -1,4 +1,4 @@
-"""Priors that latentry did not make: they answer what they can, and the rest follows from that."""
+"""Adapters: a user's prior with the methods that every prior of Latentry has (`latentry.priors.description`)."""
 
 from typing import Any
 
@@ -10,22 +10,22 @@ from latentry.priors.description import KnownBySamples, WithIndependentCoordinat
 
 __all__ = ["as_prior", "draw"]
 
-_ANSWERS = (
+_METHODS = (
     "latent_dim",
     "marginal",
     "log_prob",
     "sample_labels",
     *(name for name in vars(KnownBySamples) if not name.startswith("_") and name != "sample"),
 )
-"""What a prior may say of itself."""
+"""What a user's prior may implement itself."""
 
 
-class _Stranger(KnownBySamples):
-    """What is known of a prior that does not answer for itself; its own answers where it has any."""
+class _Adapted(KnownBySamples):
+    """A user's prior: its own methods where it has them, those of `KnownBySamples` else."""
 
     def __init__(self, prior: Any) -> None:
         self.original = prior
-        for name in _ANSWERS:
+        for name in _METHODS:
             if hasattr(prior, name):
                 setattr(self, name, getattr(prior, name))
 
@@ -38,24 +38,24 @@ class _Stranger(KnownBySamples):
         return self.original(*args)
 
 
-class _IndependentStranger(WithIndependentCoordinates, _Stranger):
-    """A stranger's prior with a `marginal`."""
+class _WithMarginal(WithIndependentCoordinates, _Adapted):
+    """A user's prior with a `marginal`."""
 
 
-class _NormalStranger(WithNormalCoordinates, _Stranger):
-    """A stranger's prior with normal coordinates."""
+class _WithNormalMap(WithNormalCoordinates, _Adapted):
+    """A user's prior with normal coordinates."""
 
 
-class _LabelledStranger(WithLabels, _Stranger):
-    """A stranger's labelled prior."""
+class _Labelled(WithLabels, _Adapted):
+    """A user's labelled prior."""
 
 
 def as_prior(prior: Any) -> Any:
-    """A prior that can be asked everything: the prior itself, or a stranger's with the answers that follow from what it has.
+    """A prior with all methods that Latentry calls: one of ours as it is, or a user's in an adapter.
 
-    A stranger's prior has `latent_dim` and `sample`, and possibly `log_prob`; a `marginal`, if its coordinates are
+    A user's prior has `latent_dim` and `sample`, and possibly `log_prob`; a `marginal`, if its coordinates are
     independent draws of one distribution; `to_normal` and `from_normal`, if a bijection carries it to N(0, I); or
-    `sample_labels`, if it is labelled (`latentry.interfaces`). Answers of its own come first.
+    `sample_labels`, if it is labelled (`latentry.interfaces`). Methods of its own come first.
 
     Raises:
         ValueError: It has no `latent_dim` or no `sample`.
@@ -66,7 +66,7 @@ def as_prior(prior: Any) -> Any:
         ...     latent_dim = 2
         ...     def sample(self, shape=(), y=None, *, rng=None):
         ...         return 5 + torch.randn(*shape, 2, generator=rng)
-        >>> as_prior(Shifted()).frame(torch.empty(0)).centre.round()
+        >>> as_prior(Shifted()).location_scale(torch.empty(0)).centre.round()
         tensor([5., 5.])
     """
     if isinstance(prior, KnownBySamples):
@@ -78,22 +78,22 @@ def as_prior(prior: Any) -> Any:
             "and codes come as (*shape, latent_dim)"
         )
     if hasattr(prior, "marginal"):
-        return _IndependentStranger(prior)
+        return _WithMarginal(prior)
     if hasattr(prior, "to_normal"):
-        return _NormalStranger(prior)
-    return _LabelledStranger(prior) if hasattr(prior, "sample_labels") else _Stranger(prior)
+        return _WithNormalMap(prior)
+    return _Labelled(prior) if hasattr(prior, "sample_labels") else _Adapted(prior)
 
 
 def draw(prior: Prior, shape: tuple[int, ...], rng: torch.Generator | None = None) -> Tensor:
-    """Codes `(*shape, d)` of any prior, which is always asked by `sample(shape, rng=rng)` with a tuple.
+    """Codes `(*shape, d)` of any prior. It is always called as `sample(shape, rng=rng)`, with a tuple.
 
     Args:
-        prior: One of latentry or a stranger's.
+        prior: One of Latentry or a user's.
         shape: How many codes, along how many axes.
         rng: Source of them, on the prior's device.
 
     Raises:
-        ValueError: A stranger's prior fails, or gives something else than codes of this shape.
+        ValueError: A user's prior fails, or gives something else than codes of this shape.
 
     Example:
         >>> from latentry.priors import Normal
