@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from experiments.frame.results import measured
+from experiments.framework.results import measured
 from latentry.evaluation.seeds import SeedInterval, mean_over_seeds
 
 ROOT = Path(__file__).parents[1]

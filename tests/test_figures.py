@@ -1,12 +1,17 @@
 """Figures are PNG files that follow from their input alone."""
 
 import io
+import itertools
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
+from latentry.display.drawing import draw_names
 from latentry.evaluation.codes import goodness_of_fit
 from latentry.priors import (
     GammaRadius,
@@ -40,6 +45,20 @@ def failed_bars(png: bytes) -> int:
     pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
     right = pixels[:, 2 * pixels.shape[1] // 3 :]
     return int((right == FAILED).all(-1).sum())
+
+
+def test_no_name_of_a_point_covers_another_even_where_points_coincide() -> None:
+    figure = Figure(figsize=(5, 3), layout="constrained")
+    panel = figure.subplots()
+    points = {f"name {index}": (0.5, 0.2 + 1e-3 * index) for index in range(12)} | {"far": (0.9, 0.9)}
+    panel.set(xlim=(0, 1), ylim=(0, 1))
+    draw_names(panel, points)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw_without_rendering()
+    boxes = [Text.get_window_extent(text, renderer) for text in panel.texts]
+    assert {text.get_text() for text in panel.texts} == {*points}
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    assert min(box.y0 for box in boxes) >= 0
 
 
 PRIORS = [Normal(16), Uniform(16), HalfUniformHalfNormal(16), GammaRadius(16), SphericalCauchy(16)]

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from experiments.frame.cell import Cell, Place, Row, no_progress
-from experiments.frame.timing import best_of
+from experiments.framework.cell import Cell, Place, Row, no_progress
+from experiments.framework.timing import best_of
 from experiments.priors.settings import PriorsSettings
 from experiments.priors.tables import BASELINE, METRICS, RULES, measures
 from latentry.data.sources import load_dataset
@@ -41,7 +41,7 @@ from latentry.priors import (
     redesign_singh2019,
     save_prior,
 )
-from latentry.reports.pictures import grid, write_png
+from latentry.reports.pictures import write_sheet
 from latentry.tasks.runs import load_generator, named_prior
 
 __all__ = ["DESIGNS", "PART", "TABLE", "TRADE_OFF", "PriorCell", "fingerprint", "kept_priors"]
@@ -49,6 +49,8 @@ __all__ = ["DESIGNS", "PART", "TABLE", "TRADE_OFF", "PriorCell", "fingerprint", 
 PART, TRADE_OFF = "priors", "trade-off"
 """What the table of results calls the table of priors, and the family of designs beside it."""
 
+SHOWN = 16
+"""Images in a row of a picture."""
 Maker = Callable[[PriorsSettings], UnlabelledPrior]
 
 
@@ -175,7 +177,7 @@ class PriorCell(Cell):
 
         rng = torch.Generator().manual_seed(self.seed)
         with evaluated(generator), torch.no_grad():
-            write_png(place.picture(self.name), _samples_and_lines(make, prior))
+            write_sheet(place.picture(self.name), _samples_and_lines(make, prior))
             generated = in_batches(make, prior.sample(self.count, rng=rng), size=500)
         points = evaluate_paths(make, prior, training, rules=RULES, t=self.t, metric=metric, n=self.count, rng=rng)
         return {
@@ -221,13 +223,14 @@ def _seconds(data: str, extractor: str, latent_dim: int, width: int, batch: int,
         return best_of(lambda: generator(z)) / batch, best_of(lambda: classifier(x)) / batch
 
 
-def _samples_and_lines(make: Callable[[Tensor], Tensor], prior: UnlabelledPrior, columns: int = 8) -> Tensor:
-    """Codes of the prior, beside middles of two of them, above two straight lines from one code to another."""
-    a, b = prior.sample((2, 2 * columns), rng=torch.Generator().manual_seed(0))
-    lines = torch.lerp(a[:2, None], b[:2, None], torch.linspace(0, 1, 2 * columns)[:, None]).flatten(0, 1)
-    at_prior, middles, between = (make(z).cpu() for z in (a, (a + b) / 2, lines))
-    sides = torch.stack([at_prior.unflatten(0, (-1, columns)), middles.unflatten(0, (-1, columns))], 1)
-    return grid(torch.cat([sides.flatten(0, 2), between]), 2 * columns)
+def _samples_and_lines(make: Callable[[Tensor], Tensor], prior: UnlabelledPrior) -> list[tuple[str, Tensor]]:
+    """Codes of the prior, middles of two of them, and two straight lines from one code to another."""
+    a, b = prior.sample((2, SHOWN), rng=torch.Generator().manual_seed(0))
+    first, second = (
+        torch.lerp(start, end, torch.linspace(0, 1, SHOWN)[:, None]) for start, end in zip(a[:2], b[:2], strict=True)
+    )
+    rows = (("codes of the prior", a), ("middles of two", (a + b) / 2), ("straight line", first), ("straight line", second))
+    return [(name, make(z).cpu()) for name, z in rows]
 
 
 def _numbers(report: SampleReport | None) -> dict[str, float]:

@@ -8,9 +8,9 @@ Reference: Singh, Turaga, Jayasuriya, Garg, Braun, "Non-parametric priors for ge
 
 from typing import Any
 
-from experiments.frame.cell import Place
-from experiments.frame.results import measured
-from experiments.frame.run import Report, begin, check_counts, check_known
+from experiments.framework.cell import Place
+from experiments.framework.results import measured
+from experiments.framework.run import Report, begin, check_counts, check_known
 from experiments.priors.cells import DESIGNS, PART, TABLE, TRADE_OFF, PriorCell, fingerprint, kept_priors
 from experiments.priors.settings import PriorsSettings
 from experiments.priors.tables import BASELINE, priors_table, steps_of, verdict
@@ -65,7 +65,7 @@ def run(settings: PriorsSettings) -> dict[str, Any]:
                     picture
                     for cell in made
                     if cell.seed == settings.seed
-                    for picture in experiment.pictures(cell.name, f"{cell.row.data}: {cell.prior}", _CAPTION, *_NAMES)
+                    for picture in experiment.pictures(cell.name, f"{cell.row.data}: {cell.prior}", _CAPTION)
                 ),
             ],
             console=[priors_table(data, rows, short=True) for data, rows in found.items()],
@@ -79,9 +79,7 @@ def run(settings: PriorsSettings) -> dict[str, Any]:
     )
 
 
-_CAPTION = "Each line goes from one code of the prior to another."
-_NAMES = (("samples", "", "straight lines", ""), ("codes of the prior", "middles of two"))
-"""Of the rows and the columns of a picture."""
+_CAPTION = "A straight line goes from one code of the prior to another."
 
 
 def _rows(settings: PriorsSettings, *, every: bool = False) -> list[str]:

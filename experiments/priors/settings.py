@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from experiments.frame.settings import ExperimentSettings
+from experiments.framework.settings import ExperimentSettings
 
 __all__ = ["PriorsSettings"]
 

@@ -7,8 +7,8 @@ cancels; means and intervals are over seeds (Student's t).
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.frame.cell import flat
-from experiments.frame.results import Column, Measured, Show, mean, pivot, plain
+from experiments.framework.cell import flat
+from experiments.framework.results import Column, Measured, Show, mean, pivot, plain
 from latentry.priors import Rule
 from latentry.reports.tables import Table
 

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from experiments.frame.cell import Cell, Place, Row, no_progress
-from experiments.frame.timing import forward_seconds
+from experiments.framework.cell import Cell, Place, Row, no_progress
+from experiments.framework.timing import forward_seconds
 from experiments.recovery.protocol import ADAM, APART, DAMPED, TRIALS, LeastSquaresGANCell
 from latentry.data.images import from_pixels, to_pixels
 from latentry.data.sources import load_dataset

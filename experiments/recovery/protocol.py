@@ -15,8 +15,8 @@ import torch
 from accelerate.accelerator import Accelerator
 from torch import Tensor, nn
 
-from experiments.frame.cell import Cell, Place, Row, flat, no_progress
-from experiments.frame.timing import forward_seconds
+from experiments.framework.cell import Cell, Place, Row, flat, no_progress
+from experiments.framework.timing import forward_seconds
 from experiments.recovery.methods import METHODS, GridPoint, grid, recovery_options
 from latentry.data.sources import load_dataset
 from latentry.evaluation.codes import goodness_of_fit
@@ -35,8 +35,7 @@ from latentry.models.settings import GANSettings
 from latentry.networks import Cho2020Discriminator, Cho2020Generator, DCGANDiscriminator, DCGANGenerator, channels_last
 from latentry.numerics.batches import in_batches
 from latentry.priors import IIDPrior, UnlabelledPrior
-from latentry.reports.pictures import grid as sheet
-from latentry.reports.pictures import write_png
+from latentry.reports.pictures import write_sheet
 from latentry.tasks.runs import load_generator, named_prior
 from latentry.training.loop import train
 from latentry.training.settings import LoopSettings
@@ -278,7 +277,8 @@ class HeldOutCell(Cell):
         found = recover(x)
         classifier = load_model(self.gan.classifier, Classifier).network.to(place.device)
         l1, l2 = _sums(x, found)
-        write_png(place.picture(self.name), sheet(torch.cat([x[:SHOWN], found.x_hat[:SHOWN]]).cpu(), SHOWN))
+        shown = {"real digit": x, "recovered": found.x_hat}
+        write_sheet(place.picture(self.name), [(title, images[:SHOWN].cpu()) for title, images in shown.items()])
 
         z = prior.sample(self.known, rng=torch.Generator().manual_seed(self.gan.seed)).to(place.device)
         with evaluated(generator), torch.no_grad():

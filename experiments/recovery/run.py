@@ -18,9 +18,9 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.frame.cell import Cell
-from experiments.frame.results import measured
-from experiments.frame.run import Experiment, Report, begin, check_counts, check_known, check_parts
+from experiments.framework.cell import Cell
+from experiments.framework.results import measured
+from experiments.framework.run import Experiment, Report, begin, check_counts, check_known, check_parts
 from experiments.recovery import known_codes, protocol
 from experiments.recovery.known_codes import BUDGETS, ChunkCell, InverseCell, KnownCodesCell, ProvenanceCell, cost_of_found
 from experiments.recovery.methods import METHODS
@@ -92,7 +92,7 @@ def _report(
     for cell in cells:
         if isinstance(cell, HeldOutCell) and cell.gan.seed == settings.seed:
             title = f"{cell.gan.prior}: {METHODS[cell.tuning.method].title}"
-            blocks += experiment.pictures(cell.name, title, rows=("real digit", "recovered"))
+            blocks += experiment.pictures(cell.name, title)
     return Report(
         title="Latent code recovery",
         lead="Codes of given images, recovered in many ways, held against their prior and against the true codes.",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.frame.settings import ExperimentSettings
+from experiments.framework.settings import ExperimentSettings
 
 __all__ = ["RecoveryPart", "RecoverySettings"]
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from scipy.special import ndtri
 
-from experiments.frame.results import Column, Measured, Show, count, least, mean, pivot, plain
+from experiments.framework.results import Column, Measured, Show, count, least, mean, pivot, plain
 from experiments.recovery.known_codes import BUDGETS
 from experiments.recovery.methods import METHODS
 from latentry.evaluation.proportions import wilson_interval

@@ -16,8 +16,8 @@ import torch
 from accelerate.accelerator import Accelerator
 from torch import nn
 
-from experiments.frame.cell import Cell, Place, Row, no_progress
-from experiments.frame.timing import seconds_of_passes
+from experiments.framework.cell import Cell, Place, Row, no_progress
+from experiments.framework.timing import seconds_of_passes
 from experiments.semantics.baselines import RECIPE, conditional_gan, plain_gan
 from experiments.semantics.reverse import divided_images, real_reverses
 from latentry.data.features import FeaturedImages, featured

@@ -21,9 +21,9 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.frame.cell import Cell
-from experiments.frame.results import Measured, measured
-from experiments.frame.run import Experiment, Report, begin, check_counts, check_known, check_parts
+from experiments.framework.cell import Cell
+from experiments.framework.results import Measured, measured
+from experiments.framework.run import Experiment, Report, begin, check_counts, check_known, check_parts
 from experiments.semantics.models import (
     ABLATIONS,
     ALONE,

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from experiments.frame.cell import Cell, Place, Row
+from experiments.framework.cell import Cell, Place, Row
 from experiments.semantics.models import VAE, GeneratorCell, LevelClassifierCell, VAECell
 from experiments.semantics.reverse import STROKES, DividedImages, beyond, classes_of, divided_images, stroke
 from latentry.data.features import FeaturedImages

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
-from experiments.frame.results import Column, Measured, mean, percent, pivot, points
+from experiments.framework.results import Column, Measured, mean, percent, pivot, points
 from experiments.semantics.models import ABLATIONS, OURS, SHORT, VAE
 from latentry.evaluation.proportions import share
 from latentry.reports.tables import Table

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from experiments.frame.cell import Cell, Place, Row
+from experiments.framework.cell import Cell, Place, Row
 from experiments.semantics.models import GeneratorCell, LevelClassifierCell
 from experiments.semantics.reverse import divided_images
 from experiments.semantics.scores import distances

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from experiments.frame.cell import Cell, Place, Row, flat
+from experiments.framework.cell import Cell, Place, Row, flat
 from experiments.spectrum.spaces import (
     SHOWN,
     EncoderCell,

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from experiments.frame.cell import Cell, Place, Row, no_progress
+from experiments.framework.cell import Cell, Place, Row, no_progress
 from experiments.spectrum.denoisers import STRENGTHS, code_filters, corruption_titles, filters_for, recoveries_for
 from experiments.spectrum.denoising import Kind, compare_denoisers
 from experiments.spectrum.spaces import SHOWN, EncoderCell, evaluation_classifier

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from experiments.frame.cell import Cell, Place, Row, flat
+from experiments.framework.cell import Cell, Place, Row, flat
 from experiments.spectrum.spaces import EncoderCell, LabelledCodes, Space, evaluation_classifier, read_labels
 from latentry.evaluation.matched_strength import match_success
 from latentry.evaluation.operators import evaluate_operator, prior_kept, reversibility

@@ -19,9 +19,9 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.frame.cell import Cell
-from experiments.frame.results import measured
-from experiments.frame.run import Experiment, Report, begin, check_counts, check_known, check_parts
+from experiments.framework.cell import Cell
+from experiments.framework.results import measured
+from experiments.framework.run import Experiment, Report, begin, check_counts, check_known, check_parts
 from experiments.spectrum.bases import BASES, BasesCell
 from experiments.spectrum.denoisers import STRENGTHS
 from experiments.spectrum.denoising_cells import DenoiserCell, DenoisingCell

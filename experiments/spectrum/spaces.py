@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from experiments.frame.cell import Cell, Place, Row, no_progress
-from experiments.frame.timing import forward_seconds
+from experiments.framework.cell import Cell, Place, Row, no_progress
+from experiments.framework.timing import forward_seconds
 from experiments.spectrum.denoising import LabelledBatch
 from latentry.data.images import LabelledImages
 from latentry.data.sources import load_dataset

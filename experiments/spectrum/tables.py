@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from experiments.frame.results import Column, Measured, count, mean, percent, pivot, plain, points
+from experiments.framework.results import Column, Measured, count, mean, percent, pivot, plain, points
 from experiments.spectrum.bases import BASES
 from experiments.spectrum.denoisers import STRENGTHS, corruption_titles
 from experiments.spectrum.operators import ATTRIBUTES, OPERATORS

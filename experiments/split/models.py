@@ -14,8 +14,8 @@ import torch
 from accelerate.accelerator import Accelerator
 from torch import Tensor, nn
 
-from experiments.frame.cell import Cell, Place, Row, no_progress
-from experiments.frame.timing import seconds_of_passes
+from experiments.framework.cell import Cell, Place, Row, no_progress
+from experiments.framework.timing import seconds_of_passes
 from latentry.data.images import LabelledImages
 from latentry.data.sources import load_dataset
 from latentry.holding import evaluated

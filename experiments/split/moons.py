@@ -14,7 +14,7 @@ from accelerate.accelerator import Accelerator
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from experiments.frame.cell import Cell, Place, Row, no_progress
+from experiments.framework.cell import Cell, Place, Row, no_progress
 from latentry.data.toys import three_moons
 from latentry.models.conditional import ConditionalTraining
 from latentry.models.label_split_flow import EncodedData, settled

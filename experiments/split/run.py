@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.frame.cell import Cell
-from experiments.frame.results import Measured, measured
-from experiments.frame.run import Experiment, Report, begin, check_counts, check_known, check_parts
+from experiments.framework.cell import Cell
+from experiments.framework.results import Measured, measured
+from experiments.framework.run import Experiment, Report, begin, check_counts, check_known, check_parts
 from experiments.split.models import ABLATIONS, MODELS, NO_FLOW, OURS, ModelCell
 from experiments.split.moons import MoonsCell
 from experiments.split.scores import ScoresCell

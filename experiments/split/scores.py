@@ -19,8 +19,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from experiments.frame.cell import Cell, Place, Row
-from experiments.frame.timing import seconds_of_passes
+from experiments.framework.cell import Cell, Place, Row
+from experiments.framework.timing import seconds_of_passes
 from experiments.split.models import NO_FLOW, Model, ModelCell
 from latentry.data.sources import load_dataset
 from latentry.evaluation.calibration import calibration

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from experiments.frame.results import Column, Measured, Show, count, mean, percent, pivot, plain, points
+from experiments.framework.results import Column, Measured, Show, count, mean, percent, pivot, plain, points
 from experiments.split.models import ABLATIONS, CONDITIONAL, OURS
 from latentry.reports.tables import Table
 

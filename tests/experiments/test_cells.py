@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from experiments.frame.cell import Cell, Place
-from experiments.frame.worker import announce, run_cells
+from experiments.framework.cell import Cell, Place
+from experiments.framework.provenance import made_with
+from experiments.framework.worker import announce, run_cells
 from latentry.reports.consoles import PlainConsole
 from latentry.storage import read_json
 
@@ -65,6 +66,25 @@ def test_a_cell_says_what_it_was_made_with(tmp_path: Path) -> None:
     assert kept["threads"] == torch.get_num_threads()
     assert kept["processor"]
     assert kept["commit"] is None or len(kept["commit"]) >= 12
+
+
+def test_a_page_says_of_all_cells_what_is_known_of_how_they_were_made() -> None:
+    versions = {"latentry": "0.1.0", "torch": "2.13.0"}
+    old = {"versions": versions, "recorded_in": "0c9df10182e0"}
+    new = {"versions": versions, "commit": "6564941ce10a", "threads": 2, "processor": "AMD EPYC"}
+    assert made_with([new, old, old]) == [
+        (
+            "cells",
+            "2 recorded in commit 0c9df10182e0, made with latentry 0.1.0, torch 2.13.0; threads and processor are not known",
+        ),
+        ("cells", "1 made by commit 6564941ce10a with latentry 0.1.0, torch 2.13.0, 2 threads, AMD EPYC"),
+    ]
+
+
+def test_each_cell_in_evidence_names_a_commit() -> None:
+    for path in (Path(__file__).parents[2] / "evidence").glob("*/cells/*.json"):
+        record = read_json(path)
+        assert len(record.get("commit") or record["recorded_in"]) >= 12, path
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from experiments.__main__ import EXPERIMENTS, with_presets
-from experiments.frame.settings import preset
+from experiments.framework.settings import preset
 from latentry.cli.parser import verb_and_values, verbs_parser
 
 PRESETS = sorted((Path(__file__).parents[2] / "experiments").glob("*/presets/*.yaml"))

@@ -3,7 +3,7 @@
 import pytest
 from torch.testing import assert_close
 
-from experiments.frame.results import Measured
+from experiments.framework.results import Measured
 from experiments.priors.tables import METRICS, measures, priors_table, verdict, within
 
 STEPS = ("0.5", "0.1")

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from experiments.frame.cell import Place
-from experiments.frame.results import measured
-from experiments.frame.settings import preset
+from experiments.framework.cell import Place
+from experiments.framework.results import measured
+from experiments.framework.settings import preset
 from experiments.priors.cells import DESIGNS, PART, TABLE, TRADE_OFF, kept_priors
 from experiments.priors.run import cells, run
 from experiments.priors.settings import PriorsSettings

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from experiments.frame.cell import Place
-from experiments.frame.results import Measured, measured
-from experiments.frame.settings import preset
+from experiments.framework.cell import Place
+from experiments.framework.results import Measured, measured
+from experiments.framework.settings import preset
 from experiments.recovery.known_codes import KnownCodesCell
 from experiments.recovery.methods import METHODS
 from experiments.recovery.run import phases, run, short_name

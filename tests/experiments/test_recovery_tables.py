@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from experiments.frame.cell import flat
-from experiments.frame.results import Measured
+from experiments.framework.cell import flat
+from experiments.framework.results import Measured
 from experiments.recovery.known_codes import cost_of_found, summary
 from experiments.recovery.methods import METHODS, GridPoint, grid, recovery_options
 from experiments.recovery.protocol import chosen, fit_numbers

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from experiments.frame.cell import Cell, Place, Row, flat
-from experiments.frame.results import Column, count, least, mean, measured, percent, pivot, plain, points, results_table
-from experiments.frame.run import check_counts, check_known, check_parts
+from experiments.framework.cell import Cell, Place, Row, flat
+from experiments.framework.results import Column, count, least, mean, measured, percent, pivot, plain, points, results_table
+from experiments.framework.run import check_counts, check_known, check_parts
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import yaml
 from jsonargparse import ArgumentParser
 from torch import nn
 
-from experiments.frame.results import Measured
-from experiments.frame.settings import preset
+from experiments.framework.results import Measured
+from experiments.framework.settings import preset
 from experiments.semantics.baselines import plain_gan
 from experiments.semantics.models import (
     ABLATIONS,

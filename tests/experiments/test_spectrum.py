@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from experiments.frame.cell import Cell
-from experiments.frame.results import Measured, measured, results_table
-from experiments.frame.settings import preset
+from experiments.framework.cell import Cell
+from experiments.framework.results import Measured, measured, results_table
+from experiments.framework.settings import preset
 from experiments.spectrum.bases import BASES, BasesCell
 from experiments.spectrum.denoising_cells import DenoisingCell
 from experiments.spectrum.operators import OPERATORS, OperatorsCell

@@ -9,9 +9,9 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 
-from experiments.frame.cell import Place
-from experiments.frame.results import Measured
-from experiments.frame.settings import preset
+from experiments.framework.cell import Place
+from experiments.framework.results import Measured
+from experiments.framework.settings import preset
 from experiments.split.models import ABLATIONS, CONDITIONAL, OURS, ModelCell
 from experiments.split.run import phases, run
 from experiments.split.scores import ScoresCell, other_labels

@@ -22,7 +22,8 @@ from latentry.numerics.interval import Interval
 
 __all__ = [
     "ACCENT", "BAD", "BAND", "CHART", "FILL", "GUIDE", "INK", "LINE", "PALETTE", "QUIET", "Drawing", "are_images",
-    "draw_bars", "draw_errors", "draw_images", "draw_matrix", "draw_samples", "finished", "plain", "png_of", "shown_range",
+    "draw_bars", "draw_errors", "draw_images", "draw_matrix", "draw_names", "draw_samples", "finished", "plain",
+    "png_of", "shown_range",
 ]  # fmt: skip
 
 PALETTE = (
@@ -189,6 +190,34 @@ def draw_matrix(panel: Any, matrix: Tensor, title: str) -> None:
     panel.set_title(plain(title), fontsize=9)
     panel.tick_params(labelsize=7)
     panel.figure.colorbar(shown, ax=panel, shrink=0.75).ax.tick_params(labelsize=6)
+
+
+def draw_names(panel: Any, points: Mapping[str, tuple[float, float]], size: float = 6.5) -> None:
+    """Names of points in a column at the right of a panel, each with a line to its point, so that none covers another.
+
+    Limits and scales of the panel are to be set before.
+
+    Args:
+        panel: Where the points are.
+        points: Place of each name, in the units of the axes.
+        size: Of the letters, in points.
+    """
+    panel.figure.draw_without_rendering()  # the panel has its height only then
+    row = 1.45 * size / 72 * panel.figure.dpi / panel.get_window_extent().height
+    to_panel = panel.transData + panel.transAxes.inverted()
+    heights = {name: to_panel.transform(point)[1] for name, point in points.items()}
+    names = sorted(points, key=lambda name: (-heights[name], -points[name][0]))
+    places: list[float] = []
+    for name in names:  # from above, each at its height or just below the one before
+        places.append(min([heights[name], *(place - row for place in places[-1:])]))
+    for index, lowest in enumerate(row * (0.5 + step) for step in range(len(names))):  # and none below the panel
+        places[-1 - index] = max(places[-1 - index], lowest)
+    for name, height in zip(names, places, strict=True):
+        line = {"arrowstyle": "-", "color": GUIDE, "linewidth": 0.4, "shrinkA": 1, "shrinkB": 2, "relpos": (0.0, 0.5)}
+        panel.annotate(
+            plain(name), points[name], xytext=(1.04, height), textcoords="axes fraction", fontsize=size, va="center",
+            arrowprops=line,
+        )  # fmt: skip
 
 
 def draw_bars(panel: Any, bars: Mapping[str, Interval], label: str) -> None:

@@ -20,6 +20,7 @@ from latentry.display.drawing import (
     QUIET,
     draw_bars,
     draw_matrix,
+    draw_names,
     finished,
     plain,
     png_of,
@@ -71,6 +72,7 @@ def p_value_figure(fits: Mapping[str, GoodnessOfFit]) -> bytes:
     """PNG of sorted per-code p-values against their expected place; true samples follow the diagonal."""
     figure = Figure(figsize=(4.2, 3.2), layout="constrained")
     axes = figure.subplots()
+    axes.set_prop_cycle(color=PALETTE)
     axes.plot([0, 1], [0, 1], color=GUIDE, linewidth=1, linestyle="--", label="samples of the prior")
     for name, fit in fits.items():
         ordered = fit.code_p_value.sort().values
@@ -106,6 +108,7 @@ def step_figure(panels: Mapping[str, Mapping[str, Mapping[float, float]]], label
     figure = Figure(figsize=(4.6 * len(panels), 3.4), layout="constrained")
     for panel, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         panel.axhspan(0.9, 1.1, color=BAND, linewidth=0)
+        panel.set_prop_cycle(color=PALETTE)
         for name, values in lines.items():
             steps = sorted(values)
             panel.plot(steps, [values[step] for step in steps], marker="o", markersize=3, linewidth=1.4, label=plain(name))
@@ -119,34 +122,34 @@ def step_figure(panels: Mapping[str, Mapping[str, Mapping[float, float]]], label
 
 def trade_off_figure(points: Mapping[str, tuple[float, float]], across: str, up: str) -> bytes:
     """PNG of named points on logarithmic axes, with the line on which both numbers are equal."""
-    figure = Figure(figsize=(7.0, 4.8), layout="constrained")
+    figure = Figure(figsize=(7.6, 4.8), layout="constrained")
     axes = figure.subplots()
     x, y = zip(*points.values(), strict=True)
     ends = [min(*x, *y) * 0.95, max(*x, *y) * 1.05]
     axes.plot(ends, ends, color=GUIDE, linewidth=1, linestyle="--")
     axes.scatter(x, y, s=18, color=LINE)
-    for name, (left, height) in points.items():
-        axes.annotate(plain(name), (left, height), xytext=(4, 3), textcoords="offset points", fontsize=7)
     axes.set(xscale="log", yscale="log")
     axes.set_xlabel(across, fontsize=8)
     axes.set_ylabel(up, fontsize=8)
     axes.tick_params(labelsize=7, which="both")
+    draw_names(axes, points)
     return _png(figure)
 
 
 def scatter_figure(panels: Mapping[str, Mapping[str, tuple[float, float]]], across: str, up: str) -> bytes:
     """PNG with one panel of named points for each title; the height is logarithmic."""
-    figure = Figure(figsize=(4.8 * len(panels), 4.2), layout="constrained")
-    for panel, (title, points) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+    figure = Figure(figsize=(5.4 * len(panels), 4.2), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for panel, (title, points) in zip(axes, panels.items(), strict=True):
         x, y = zip(*points.values(), strict=True)
         panel.scatter(x, y, s=16, color=LINE)
-        for name, place in points.items():
-            panel.annotate(plain(name), place, xytext=(4, 3), textcoords="offset points", fontsize=6.5)
         panel.set(yscale="log")
         panel.set_title(plain(title), fontsize=9)
         panel.set_xlabel(across, fontsize=8)
         panel.set_ylabel(up, fontsize=8)
         panel.tick_params(labelsize=7, which="both")
+    for panel, points in zip(axes, panels.values(), strict=True):
+        draw_names(panel, points)
     return _png(figure)
 
 
@@ -283,6 +286,8 @@ def comparison_figure(priors: Mapping[str, Mismatch]) -> bytes:
     """PNG of several priors: divergence of whole codes and distance of their norms, against the step between two codes."""
     figure = Figure(figsize=(9.6, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
+    for panel in (left, right):
+        panel.set_prop_cycle(color=PALETTE)
     for name, found in priors.items():
         order = found.t.argsort()
         divergence = found.divergence.clamp(_LEAST_SHOWN)[order]

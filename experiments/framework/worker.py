@@ -8,22 +8,19 @@ out again if one of those others is still to be done.
 import itertools
 import multiprocessing
 import os
-import platform
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from experiments.frame.cell import Cell, Place
-from latentry.models.pretrained import installed_versions
+from experiments.framework.cell import Cell, Place
+from experiments.framework.provenance import provenance
 from latentry.reports.consoles import PlainConsole
 from latentry.storage import read_json, write_json
 
-__all__ = ["announce", "provenance", "run_cells"]
+__all__ = ["announce", "run_cells"]
 
 
 def announce(cells: Sequence[Cell], place: Place, workers: int, console: PlainConsole) -> None:
@@ -62,37 +59,6 @@ def run_cells(
             found[cell.name] = record["result"]
             console.print(f"[{next(count)} of {len(to_do)}] {cell.name}: {record['seconds'] / 60:.1f} min")
     return found
-
-
-def provenance(device: str) -> dict[str, Any]:
-    """With what a result is made in this process: commit, versions, threads and processor."""
-    return {
-        "commit": _commit(),
-        "versions": installed_versions(),
-        "threads": torch.get_num_threads(),
-        "processor": torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor(),
-    }
-
-
-def _commit() -> str | None:
-    """Commit of the checkout, with a plus where files differ from it; None outside of one."""
-    try:
-        commit, changed = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "-uno", "--", ":/src", ":/experiments")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return commit[:12] + ("+" if changed else "")
-
-
-def _git(*words: str) -> str:
-    answer = subprocess.run(["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
-    return answer.stdout.strip()
-
-
-def _processor() -> str:
-    known = Path("/proc/cpuinfo")
-    lines = known.read_text().splitlines() if known.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _to_do(cells: Sequence[Cell], place: Place) -> list[Cell]:

@@ -1,7 +1,7 @@
 """The course of every experiment: a folder, the cost, the cells, then tables and figures on a console and a page.
 
 An experiment is four functions of its settings: what is refused, the cells, the tables, and the page. It writes
-`cells/NAME.json` for each cell, `results.csv` (all numbers, `experiments.frame.results`), `results.json` (settings, versions
+`cells/NAME.json` for each cell, `results.csv` (all numbers, `framework.results`), `results.json` (settings, versions
 and verdicts), `pictures/` and `index.html`, which shows them.
 """
 
@@ -17,14 +17,15 @@ import pandas as pd
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from experiments.frame.cell import Cell, Place
-from experiments.frame.results import results_table
-from experiments.frame.settings import ExperimentSettings
-from experiments.frame.worker import announce, run_cells
+from experiments.framework.cell import Cell, Place
+from experiments.framework.provenance import made_with
+from experiments.framework.results import results_table
+from experiments.framework.settings import ExperimentSettings
+from experiments.framework.worker import announce, run_cells
 from latentry.reports.consoles import PlainConsole
 from latentry.reports.page import Picture, write_page
 from latentry.reports.tables import Table, print_table
-from latentry.storage import write_bytes, write_text
+from latentry.storage import read_json, write_bytes, write_text
 from latentry.tasks.runs import claim_folder, pick_device, record
 
 __all__ = ["Experiment", "Report", "begin", "check_counts", "check_known", "check_parts"]
@@ -71,14 +72,10 @@ class Experiment:
         write_text(self.place.folder / "results.csv", table.to_csv(index=False, float_format="%.10g"))
         return table, results
 
-    def pictures(
-        self, name: str, title: str, caption: str = "", rows: Sequence[str] = (), columns: Sequence[str] = ()
-    ) -> list[Picture]:
-        """The picture of this name, where a cell has left one, with the names of its rows and columns."""
+    def pictures(self, name: str, title: str, caption: str = "") -> list[Picture]:
+        """The picture of this name, where a cell has left one."""
         path = self.place.picture(name)
-        if not path.exists():
-            return []
-        return [Picture(title, path.read_bytes(), caption, tuple(rows), tuple(columns), _link(path))]
+        return [Picture(title, path.read_bytes(), caption, link=_link(path))] if path.exists() else []
 
     def chart(self, name: str, title: str, png: bytes, caption: str = "") -> Picture:
         """A figure, kept among the pictures in 64 colours, a third of its size."""
@@ -93,7 +90,9 @@ class Experiment:
     def finish(self, report: Report) -> dict[str, Any]:
         """Write `results.json` and `index.html`, print tables and verdicts; return what `results.json` holds."""
         page = self.place.folder / "index.html"
-        write_page(page, report.title, [report.lead, *report.verdicts], report.blocks, report.facts)
+        cells = sorted((self.place.folder / "cells").glob("*.json"))
+        facts = [*report.facts, *made_with(map(read_json, cells))]
+        write_page(page, report.title, [report.lead, *report.verdicts], report.blocks, facts)
         content = record(self.place.folder, self.settings, {"verdicts": [*report.verdicts]})
         for table in report.console:
             print_table(table, self.console)

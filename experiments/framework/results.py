@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.frame.cell import Cell
+from experiments.framework.cell import Cell
 from latentry.evaluation.seeds import SeedInterval, difference_over_seeds, mean_over_seeds
 from latentry.reports.tables import Table
 
