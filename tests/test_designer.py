@@ -124,9 +124,9 @@ def test_gradients_of_divergences_are_their_slopes(divergence: object, rng: torc
 @pytest.mark.parametrize("cap", [math.inf, 0.05])
 @pytest.mark.parametrize("std", [None, 0.1, 0.3])
 def test_any_free_numbers_give_masses_with_all_that_is_built_in(cap: float, std: float | None, rng: torch.Generator) -> None:
-    held = None if std is None else ((bins(101) - 50) / (101 * std)).square()
+    statistic = None if std is None else ((bins(101) - 50) / (101 * std)).square()
     allowed = (bins(101) - 50).abs() > 3
-    family = Masses(allowed, symmetric=True, cap=cap, held=held)
+    family = Masses(allowed, symmetric=True, cap=cap, fixed_statistic=statistic)
     x = family.free(random_masses(101, rng)) * (1 + torch.rand(len(family), generator=rng, dtype=torch.float64))
     p, pullback = family.with_pullback(x)
     assert_close(p.sum().item(), 1.0, rtol=0, atol=1e-12)
@@ -134,8 +134,8 @@ def test_any_free_numbers_give_masses_with_all_that_is_built_in(cap: float, std:
     assert (p[~allowed] == 0).all()
     assert (p >= 0).all()
     assert (p <= cap).all()
-    if held is not None:
-        assert_close((p @ held).item(), 1.0, rtol=0, atol=1e-11)
+    if statistic is not None:
+        assert_close((p @ statistic).item(), 1.0, rtol=0, atol=1e-11)
     g, step = torch.randn(101, generator=rng, dtype=torch.float64), torch.randn(len(x), generator=rng, dtype=torch.float64)
     slope = ((family(x + 1e-6 * step * x) - family(x - 1e-6 * step * x)) @ g).item() / 2e-6
     assert slope == pytest.approx((pullback(g) @ (step * x)).item(), rel=1e-4)

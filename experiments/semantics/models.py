@@ -23,7 +23,7 @@ from experiments.semantics.reverse import divided_images, real_reverses
 from latentry.data.features import FeaturedImages, featured
 from latentry.data.sources import load_dataset
 from latentry.models.generative import GenerativeModel
-from latentry.models.level_reader import LevelHeads, LevelReaderTraining, read_levels
+from latentry.models.level_classifier import LevelClassifierTraining, LevelHeads, predict_levels
 from latentry.models.pretrained import load_network, save_network
 from latentry.models.saving import load_model, save_model
 from latentry.models.semantic import SemanticModel
@@ -120,17 +120,17 @@ class LevelClassifierCell(Cell):
         training, held_out = (featured(data.split(name)) for name in ("train", "held-out"))
         heads = LevelHeads(training.features, training.exclusive)
         torch.manual_seed(self.seed)
-        model = LevelReaderTraining(channels_last(PlainClassifier(heads.outputs, data.shape[0], self.width)), heads)
+        model = LevelClassifierTraining(channels_last(PlainClassifier(heads.outputs, data.shape[0], self.width)), heads)
         home = place.home(self.name)
         train(
             model, training, LoopSettings(**_loop(self.steps, 64)), home, seed=self.seed,
             accelerator=Accelerator(cpu=place.device == "cpu"), identity=vars(self), progress=no_progress,
         )  # fmt: skip
-        network = model.averaged_reader(training.images.images(range(min(2000, len(training)))).to(place.device))
+        network = model.averaged_network(training.images.images(range(min(2000, len(training)))).to(place.device))
         save_network(home / "model", network, None, {"features": heads.features, "exclusive": heads.exclusive})
         real = real_reverses(divided_images(self.data, self.held_out, "train"))
         write_json(home / _REVERSES, real)
-        found = read_levels(network, heads, held_out.images.images().to(place.device)).cpu()
+        found = predict_levels(network, heads, held_out.images.images().to(place.device)).cpu()
         right = {name: shown.double().mean().item() for name, shown in heads.right(found, held_out.a).items()}
         return {"held_out": right, "reverses": real}
 

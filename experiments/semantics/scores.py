@@ -30,7 +30,7 @@ from latentry.evaluation.proportions import share
 from latentry.evaluation.samples import evaluate_samples
 from latentry.holding import evaluated
 from latentry.models.generative import GenerativeModel
-from latentry.models.level_reader import LevelHeads, read_levels
+from latentry.models.level_classifier import LevelHeads, predict_levels
 from latentry.priors import SemanticPlacement
 from latentry.reports.pictures import write_sheet
 
@@ -175,7 +175,7 @@ class FeatureScoring:
 
     def _read(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """Levels that samples show."""
-        return read_levels(self.classifier, self.heads, self.model.decode(z))
+        return predict_levels(self.classifier, self.heads, self.model.decode(z))
 
     def _neutral(self, a: Float[Tensor, "n k"], name: str) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n d"]]:
         """Levels with a feature at 0, and codes at them."""

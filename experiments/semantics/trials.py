@@ -17,7 +17,7 @@ from experiments.framework.cell import Cell, Place, Row
 from experiments.semantics.models import GeneratorCell, LevelClassifierCell
 from experiments.semantics.reverse import divided_images
 from experiments.semantics.scores import distances
-from latentry.models.level_reader import read_levels
+from latentry.models.level_classifier import predict_levels
 from latentry.training.loop import TrainingDivergedError
 
 __all__ = ["TUNING_SEED", "StabilityCell", "TuningCell", "sound"]
@@ -83,7 +83,7 @@ class StabilityCell(_Trial):
         images = divided_images(self.model.vae.data, self.model.vae.held_out, "train").shown
         found = {"diverged": False, "coverage": distances(x, images, network)["coverage"]}
         if heads.exclusive:
-            classes = read_levels(network, heads, x)[:, [heads.features.index(name) for name in heads.exclusive]]
+            classes = predict_levels(network, heads, x)[:, [heads.features.index(name) for name in heads.exclusive]]
             found["rarest"] = classes.mean(0).min().item()
         return found
 

@@ -36,15 +36,18 @@ def _one_tensor(output: Any, who: str, names: Sequence[str]) -> Tensor:
     if hasattr(output, "__array__"):
         return as_tensor(f"the output of the {who}", output)
     for name in names:
-        held = output.get(name) if isinstance(output, Mapping) else getattr(output, name, None)
-        if isinstance(held, Tensor):
-            return held
+        entry = output.get(name) if isinstance(output, Mapping) else getattr(output, name, None)
+        if isinstance(entry, Tensor):
+            return entry
     items = list(output.values() if isinstance(output, Mapping) else output) if _is_nest(output) else []
     if len(items) == 1 and isinstance(items[0], Tensor):
         return items[0]
-    held = f" of {', '.join(map(str, output)) if isinstance(output, Mapping) else f'{len(items)} items'}" if items else ""
+    contents = (
+        f" of {', '.join(map(str, output)) if isinstance(output, Mapping) else f'{len(items)} items'}" if items else ""
+    )
     raise ValueError(
-        f"expected the {who} to return a tensor, or something with {' or '.join(names)}, got {type(output).__name__}{held}; "
+        f"expected the {who} to return a tensor, or something with {' or '.join(names)}, got "
+        f"{type(output).__name__}{contents}; "
         "wrap it in a lambda that takes what is meant, such as lambda x: network(x)[0]"
     )
 

@@ -33,7 +33,7 @@ from experiments.semantics.trials import sound
 from latentry.data import load_dataset
 from latentry.data.features import featured
 from latentry.models.generative import GenerativeModel
-from latentry.models.level_reader import LevelHeads
+from latentry.models.level_classifier import LevelHeads
 from latentry.models.saving import load_model
 from latentry.models.semantic import SemanticModel
 from latentry.models.settings import SemanticGANSettings

@@ -147,8 +147,8 @@ def label_map(vectors: Float[Tensor, "m d"], classify: Classify, samples: Float[
     probability, label = _logits(vectors, classify).softmax(1).max(1)
     if samples is None:
         return LabelMap(label, probability, None)
-    taken = [_logits((samples + vector) / 2**0.5, classify).argmax(1) for vector in vectors]
-    pull = (torch.stack(taken) == label[:, None]).float().mean(1)
+    predicted = [_logits((samples + vector) / 2**0.5, classify).argmax(1) for vector in vectors]
+    pull = (torch.stack(predicted) == label[:, None]).float().mean(1)
     return LabelMap(label, probability, pull)
 
 
@@ -220,8 +220,8 @@ def spectral_calibration(
         return -warmed.gather(1, labels[:half, None]).mean().item()
 
     temperature = unit * math.exp(minimize_scalar(surprise, bounds=(-7, 7), method="bounded").x)
-    confidence, answer = (logits[half:] / temperature).softmax(1).max(1)
-    right = answer == labels[half:]
+    confidence, predicted = (logits[half:] / temperature).softmax(1).max(1)
+    right = predicted == labels[half:]
     place = (confidence * _BINS).long().clamp(max=_BINS - 1)
     gap = torch.zeros(_BINS, dtype=torch.float64).index_add_(0, place, right.double() - confidence)
     return SpectralCalibration(share(right, level), temperature, gap.abs().sum().item() / len(right))
@@ -266,8 +266,8 @@ def _null(
     """The numbers of the report for random orthonormal rows, as many as there are vectors, of their mean length."""
     (m, d), length = vectors.shape, vectors.norm(dim=1).mean()
     bases = [_random_rows(m, d, rng).to(vectors) for _ in range(draws)]
-    shown = _logits(torch.cat([length * basis[:num_labels] for basis in bases]), classify).softmax(1)
-    probability, label = (part.view(draws, num_labels) for part in shown.max(1))
+    predicted = _logits(torch.cat([length * basis[:num_labels] for basis in bases]), classify).softmax(1)
+    probability, label = (part.view(draws, num_labels) for part in predicted.max(1))
     first = [
         torch.stack([(coefficient_ranks(z @ basis.mT, y, signed=signed) == 1).double().mean() for basis in bases]).cpu()
         for signed in (True, False)

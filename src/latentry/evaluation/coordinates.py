@@ -117,9 +117,9 @@ def _log_tail(
     if not far.any():
         return near
     codes = z.double()
-    taken = log_tail(codes[far]) if isinstance(distribution, UnivariateDistribution) else log_tail(codes)[far]
-    near[far] = taken
-    if taken.min() == -math.inf:
+    exact = log_tail(codes[far]) if isinstance(distribution, UnivariateDistribution) else log_tail(codes)[far]
+    near[far] = exact
+    if exact.min() == -math.inf:
         step = torch.finfo(z.dtype).eps * (codes.abs() + torch.as_tensor(distribution.variance).double().sqrt())
         near = torch.where(near == -math.inf, log_tail(codes + inwards * step) - math.log(2), near)
     return near

@@ -262,9 +262,9 @@ class RememberingExtractor:
         self.extractor = as_extractor(extractor)
         self.x = x
         with evaluated(self.extractor):
-            seen = [self.extractor.extract(part) for part in x.split(batch_size)]
-        self._features = torch.cat([part.features for part in seen])
-        shares = [part.probabilities for part in seen if part.probabilities is not None]
+            extractions = [self.extractor.extract(part) for part in x.split(batch_size)]
+        self._features = torch.cat([part.features for part in extractions])
+        shares = [part.probabilities for part in extractions if part.probabilities is not None]
         self._probabilities = torch.cat(shares) if shares else None
 
     @property
@@ -317,10 +317,10 @@ def as_extractor(extractor: Extractor | FeatureExtractor) -> Extractor:
     return cast(Extractor, extractor) if hasattr(extractor, "extract") else CallableExtractor(extractor)
 
 
-def _probabilities(answer: Any) -> Tensor:
+def _probabilities(output: Any) -> Tensor:
     """Probabilities as they are, or of the logits where the output names them so."""
-    logits = answer.get("logits") if isinstance(answer, Mapping) else getattr(answer, "logits", None)
-    return logits.softmax(1) if isinstance(logits, Tensor) else logits_of(answer)
+    logits = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
+    return logits.softmax(1) if isinstance(logits, Tensor) else logits_of(output)
 
 
 def _name(part: Any) -> str:

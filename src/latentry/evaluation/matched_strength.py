@@ -27,7 +27,7 @@ class MatchedStrength:
 
 def match_success(
     succeeds: Callable[[float], Bool[Tensor, "n"]],
-    wanted: float,
+    target: float,
     low: float,
     high: float,
     *,
@@ -41,7 +41,7 @@ def match_success(
 
     Args:
         succeeds: For a strength, whether each validation code has its label after the operator; deterministic.
-        wanted: The share to reach, in (0, 1].
+        target: The share to reach, in (0, 1].
         low, high: Least and largest strength.
         grid: Strengths on the grid, ends included.
         halvings: How often the gap is halved.
@@ -49,16 +49,16 @@ def match_success(
     Raises:
         ValueError: The share is outside (0, 1], the range is empty, or the grid has fewer than two points.
     """
-    if not (0 < wanted <= 1 and low < high and grid >= 2):
+    if not (0 < target <= 1 and low < high and grid >= 2):
         raise ValueError(
-            f"expected a share in (0, 1], low < high and a grid of two or more, got {wanted}, {low} to {high} and {grid}"
+            f"expected a share in (0, 1], low < high and a grid of two or more, got {target}, {low} to {high} and {grid}"
         )
     tried: dict[float, float] = {}
 
     def reaches(strength: float) -> bool:
         with evaluated(succeeds):
             tried[strength] = succeeds(strength).double().mean().item()
-        return tried[strength] >= wanted
+        return tried[strength] >= target
 
     strengths = [low + (high - low) * index / (grid - 1) for index in range(grid)]
     first = next((index for index, strength in enumerate(strengths) if reaches(strength)), None)

@@ -45,7 +45,7 @@ _STEPS = (0.1, 0.25, 0.5)
 Labels = Literal["same", "independent"]
 """Whether the codes that a labelled prior's paths join are of one component or of any two."""
 
-Answer = TypeVar("Answer")
+MetricResult = TypeVar("MetricResult")
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,7 +70,7 @@ class PathCodes(Described):
 
 
 @dataclass(frozen=True, repr=False)
-class PathPoint(Generic[Answer]):
+class PathPoint(Generic[MetricResult]):
     """What `evaluate_paths` found for one rule and one set of weights.
 
     Example:
@@ -85,8 +85,8 @@ class PathPoint(Generic[Answer]):
     """With which weights: (1 - t, t) for a step t between two codes, (1,) at the prior."""
     rejected: Share
     """Share of codes that the prior's test rejects at 5 %; near 0.05 for codes of the prior."""
-    samples: Answer | None
-    """What the metric said of the generated samples; None without a metric."""
+    samples: MetricResult | None
+    """The result of the metric for the generated samples; None without a metric."""
 
     @property
     def t(self) -> float | None:
@@ -120,7 +120,7 @@ class PathReport(Plottable, tuple[PathPoint[Any], ...]):
     __slots__ = ()
 
     def _facts(self) -> Facts:
-        rows = tuple((point.name, _told(point)) for point in self)
+        rows = tuple((point.name, _summary(point)) for point in self)
         worst = max(self[1:], key=lambda point: point.rejected.value, default=None)
         meaning = ""
         if worst is not None:
@@ -184,12 +184,14 @@ def path_codes(
         raise ValueError(f"expected labels among {get_args(Labels)}, got {labels!r}")
     codes, y = _drawn(prior, max([1, *map(len, mixes)]), n, labels, rng)
     yield PathCodes(None, (1.0,), codes[0], None if y is None else y[0])
-    kept = None if y is None or labels == "independent" else y[0]
+    endpoint_labels = None if y is None or labels == "independent" else y[0]
     for rule in rules:
         for weights in mixes:
             if rule != "slerp" or _joins_two(weights):
                 of_codes = None if y is None else y[: len(weights)]
-                yield PathCodes(rule, weights, combine(codes[: len(weights)], weights, prior, rule, y=of_codes), kept)
+                yield PathCodes(
+                    rule, weights, combine(codes[: len(weights)], weights, prior, rule, y=of_codes), endpoint_labels
+                )
 
 
 @checked()
@@ -228,7 +230,7 @@ def evaluate_paths(
     rules: Sequence[Rule] = _RULES,
     t: Sequence[float] = _STEPS,
     combinations: Sequence[Sequence[float]] = (),
-    metric: Callable[[Tensor, Any], Answer] | None = None,
+    metric: Callable[[Tensor, Any], MetricResult] | None = None,
     n: int = 1000,
     batch_size: int = 1024,
     labels: Labels = "same",
@@ -243,7 +245,7 @@ def evaluate_paths(
         prior: What its codes are drawn from.
         reference: What the metric compares with, such as a tensor of data.
         rules, t, combinations, n, labels, rng: As in `path_codes`.
-        metric: Called as `metric(generated, reference)` for each set of n samples; its answer is kept as it is.
+        metric: Called as `metric(generated, reference)` for each set of n samples; its result is kept as it is.
         batch_size: Codes that the generator sees at once.
 
     Returns:
@@ -263,7 +265,7 @@ def evaluate_paths(
     if batch_size < 1:
         raise ValueError(f"expected batch_size >= 1, got {batch_size}")
 
-    def measured(z: Tensor) -> Answer | None:
+    def measured(z: Tensor) -> MetricResult | None:
         if metric is None:
             return None
         made = in_batches(lambda part: _data_of(generator(part), part), z, size=batch_size)
@@ -278,7 +280,7 @@ def evaluate_paths(
         )
 
 
-def _told(point: PathPoint[Any]) -> str:
+def _summary(point: PathPoint[Any]) -> str:
     distance = getattr(point.samples, "frechet_distance", None)
     return f"{percent(point.rejected.value)} rejected" + ("" if distance is None else f", Frechet distance {distance}")
 

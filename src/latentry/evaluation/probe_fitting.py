@@ -83,7 +83,7 @@ def fitted(probe: Any, z: Float[np.ndarray, "n d"], y: Int[np.ndarray, "n"]) -> 
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    reader = make_pipeline(StandardScaler(), clone(probe))
+    pipeline = make_pipeline(StandardScaler(), clone(probe))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return reader.fit(z, y)
+        return pipeline.fit(z, y)

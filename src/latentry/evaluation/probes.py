@@ -1,27 +1,27 @@
-r"""What do codes know of labels? Fresh classifiers, the *probes*, try to read them.
+r"""How well can labels be predicted from codes? Measured with freshly trained classifiers, the *probes*.
 
-A label can be read off codes if a classifier that was never seen in training predicts it for codes that it has not been
-fitted to. Where the label should be in the codes this is their *probe accuracy*; where it should not, their *leakage*. A
-weak probe would find no leak where there is one, so several compete: each is fitted to some codes (standardised by their
-mean and deviation), the best of them is chosen on others, and scored on codes that had no say. Beside its accuracy stand the
-share of the commonest class, which a probe reaches without knowing anything, and all of the same again with shuffled labels.
+Codes hold a label if a freshly trained classifier predicts it for codes that it was not fitted to. Where the label
+should be in the codes, its accuracy is their *probe accuracy*; where it should not, their *leakage*. A weak probe would miss
+a leak, so several compete: each is fitted to some codes (standardised by their mean and deviation), the best one is chosen on
+other codes, and its accuracy is measured on a third set. A result also has two references: the share of the most common
+class, which a constant prediction reaches, and the same accuracy with shuffled labels.
 
 **Codes in one piece** (`probe_accuracy`). In K stratified folds each probe is fitted to K - 2, chosen on the next fold, and
 scored on the held-out one. Each code is held out once. Logistic regression, nearest neighbours and a perceptron with a
 hidden layer compete.
 
-Intervals are for the accuracy, on new data, of probes fitted to (K - 2) / K of n codes: not for the best classifier there
-could be, and more data can raise it. They are Wilson's over all n held-out answers, each of which counts for half. Answers
-are dependent, since each code has taught the probes of the others. For stable probes that vanishes as n grows (Bayle et al.,
-2020), but where there is nothing to learn it does not: the variance of an accuracy is then 1.2 to 1.4 times the binomial one
-for logistic regression, neighbours and trees in five folds, and up to 1.8 times in ten (`benchmarks/probe_intervals.py`).
-Twice is taken, as if all answers were tied in pairs.
+Intervals are for the accuracy, on new data, of probes fitted to (K - 2) / K of n codes. The best possible classifier may be
+better, and so may a probe of more data. They are Wilson intervals over all n held-out predictions, with twice the binomial
+variance. The reason: predictions are dependent, since each code has trained the probes of the others. For stable probes the
+dependence vanishes as n grows (Bayle et al., 2020). Where there is nothing to learn it does not: the variance is then 1.2 to
+1.4 times the binomial one for logistic regression, neighbours and trees in five folds, and up to 1.8 times in ten
+(`benchmarks/probe_intervals.py`).
 
-**Codes of the splits of a data set** (`probe_held_out`). What a *model* leaks is a question to codes that neither the model
-nor the probe has seen: an encoder places the data that it was trained on otherwise than fresh ones. So the splits of the
-model serve its probes too: training, validation, held-out. Since nothing has seen the held-out codes, answers are
+**Codes of the splits of a data set** (`probe_held_out`). The leakage of a *model* is measured on codes of data that neither
+the model nor the probe has seen, since an encoder treats its training data differently from new data. So the probes use the
+same splits as the model: training, validation, held-out. Since nothing has seen the held-out codes, predictions are
 independent given the probe, and intervals are Wilson's. A perceptron with two hidden layers and boosted trees compete as
-well. The chosen probe's own probabilities bound from below what codes know, in nats.
+well. The probabilities of the chosen probe give a lower bound on the mutual information of codes and labels, in nats.
 
 References: Alain and Bengio, "Understanding intermediate layers using linear classifier probes", 2017; Hewitt and Liang,
 "Designing and interpreting probes with control tasks", 2019 (shuffled labels); Bayle et al., "Cross-validation confidence
@@ -50,7 +50,7 @@ Codes = tuple[Float[Tensor, "..."], Int[Tensor, "..."]]
 _FEWEST_FOLDS = 3
 _LEAST_PROBABILITY = 1e-6
 VARIANCE_INFLATION = 2.0
-"""Of an accuracy over held-out answers of all folds, beyond that of independent trials; see the module's theory."""
+"""Of an accuracy over held-out predictions of all folds, beyond that of independent trials; see the module's theory."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class ProbeAccuracy:
     confusion: Int[Tensor, "c c"]
     """How many codes of each class (rows) were taken for each class (columns)."""
     correct: Bool[Tensor, "n"]
-    """For each code whether its held-out answer was right."""
+    """For each code whether its held-out prediction was right."""
     y: Int[Tensor, "n"]
     """The labels."""
     level: float
@@ -141,8 +141,8 @@ def probe_accuracy(
     Args:
         z: Codes, or any features.
         y: Labels, two classes or more.
-        folds: K, at least 3; more give the probes more to learn from, take longer and make answers more dependent: beyond
-            ten, intervals may be too short.
+        folds: K, at least 3. More folds give the probes more to learn from, take longer and make predictions more
+            dependent: beyond ten, intervals may be too short.
         probes: Classifiers with scikit-learn's `fit` and `predict`, by name; None for `default_probes`.
         level: Level of the intervals.
         rng: Source of folds, shuffled labels and seeds; on the CPU.
@@ -181,14 +181,14 @@ def probe_accuracy(
     if probes is None:
         probes = default_probes(len(z) * (folds - 2) // folds, seed)
 
-    answers, predicted, chosen = _held_out_answers(inputs, indices.numpy(), folds, probes, seed)
-    _, by_luck, _ = _held_out_answers(inputs, shuffled.numpy(), folds, probes, seed)
+    predictions, predicted, chosen = _held_out_predictions(inputs, indices.numpy(), folds, probes, seed)
+    _, by_luck, _ = _held_out_predictions(inputs, shuffled.numpy(), folds, probes, seed)
     confusion = torch.bincount(indices * len(classes) + predicted, minlength=len(classes) ** 2)
     return ProbeAccuracy(
         accuracy=_held_out_share(predicted == indices, level),
         chance=counts.max().item() / len(y),
         shuffled=_held_out_share(by_luck == shuffled, level),
-        by_probe={name: _held_out_share(answer == indices, level) for name, answer in answers.items()},
+        by_probe={name: _held_out_share(prediction == indices, level) for name, prediction in predictions.items()},
         chosen=chosen,
         classes=classes,
         confusion=confusion.view(len(classes), -1),
@@ -240,18 +240,18 @@ def probe_held_out(
     seed = int(torch.randint(2**31 - 1, (), generator=rng))
     if probes is None:
         probes = strong_probes(len(parts[0][0]), seed)
-    accuracies, answers, log_probs = _competed(parts, probes)
+    accuracies, predictions, log_probs = _competed(parts, probes)
     chosen = max(accuracies, key=accuracies.__getitem__)
     by_luck = [(z, y[torch.randperm(len(y), generator=rng).numpy()]) for z, y in parts]
-    luck_accuracies, luck_answers, _ = _competed(by_luck, probes)
+    luck_accuracies, luck_predictions, _ = _competed(by_luck, probes)
     luckiest = max(luck_accuracies, key=luck_accuracies.__getitem__)
     y, y_shuffled = parts[2][1], by_luck[2][1]
-    by_probe = {name: share(torch.from_numpy(answer == y), level) for name, answer in answers.items()}
+    by_probe = {name: share(torch.from_numpy(prediction == y), level) for name, prediction in predictions.items()}
     places = torch.from_numpy(np.searchsorted(known, y))
     return HeldOutProbe(
         accuracy=by_probe[chosen],
         chance=np.bincount(y).max() / len(y),
-        shuffled=share(torch.from_numpy(luck_answers[luckiest] == y_shuffled), level),
+        shuffled=share(torch.from_numpy(luck_predictions[luckiest] == y_shuffled), level),
         information=information_from_posterior(torch.from_numpy(log_probs[chosen]), places, level),
         chosen=chosen,
         validation=accuracies,
@@ -263,15 +263,15 @@ def _held_out_share(correct: Bool[Tensor, "n"], level: float) -> Share:
     return share(correct, level, variance_inflation=VARIANCE_INFLATION)
 
 
-def _held_out_answers(
+def _held_out_predictions(
     z: Float[np.ndarray, "n d"], y: Int[np.ndarray, "n"], folds: int, probes: Mapping[str, Any], seed: int
 ) -> tuple[dict[str, Tensor], Tensor, tuple[str, ...]]:
-    """Held-out answers of every probe, those of the probe chosen for each fold, and which that was."""
+    """Held-out predictions of every probe, those of the probe chosen for each fold, and which that was."""
     from sklearn.model_selection import StratifiedKFold
 
     splits = StratifiedKFold(folds, shuffle=True, random_state=seed).split(z, y)
     parts = [held_out for _, held_out in splits]
-    answers = {name: np.empty_like(y) for name in probes}
+    predictions = {name: np.empty_like(y) for name in probes}
     best = np.empty_like(y)
     chosen = []
     for index, held_out in enumerate(parts):
@@ -279,27 +279,31 @@ def _held_out_answers(
         fitted_to = np.setdiff1d(np.arange(len(y)), np.concatenate([held_out, validation]))
         scores = {}
         for name, probe in probes.items():
-            reader = fitted(probe, z[fitted_to], y[fitted_to])
-            scores[name] = (reader.predict(z[validation]) == y[validation]).mean()
-            answers[name][held_out] = reader.predict(z[held_out])
+            classifier = fitted(probe, z[fitted_to], y[fitted_to])
+            scores[name] = (classifier.predict(z[validation]) == y[validation]).mean()
+            predictions[name][held_out] = classifier.predict(z[held_out])
         chosen.append(max(scores, key=scores.__getitem__))
-        best[held_out] = answers[chosen[-1]][held_out]
-    return {name: torch.from_numpy(answer) for name, answer in answers.items()}, torch.from_numpy(best), tuple(chosen)
+        best[held_out] = predictions[chosen[-1]][held_out]
+    return (
+        {name: torch.from_numpy(prediction) for name, prediction in predictions.items()},
+        torch.from_numpy(best),
+        tuple(chosen),
+    )
 
 
 def _competed(
     parts: list[tuple[np.ndarray, np.ndarray]], probes: Mapping[str, Any]
 ) -> tuple[dict[str, float], dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Of each probe its validation accuracy, its held-out answers and their log probabilities."""
+    """Of each probe its validation accuracy, its held-out predictions and their log probabilities."""
     (z, y), (z_validation, y_validation), (z_held_out, _) = parts
-    accuracies, answers, log_probs = {}, {}, {}
+    accuracies, predictions, log_probs = {}, {}, {}
     for name, probe in probes.items():
-        reader = fitted(probe, z, y)
-        accuracies[name] = float((reader.predict(z_validation) == y_validation).mean())
-        answers[name] = reader.predict(z_held_out)
-        chances = reader.predict_proba(z_held_out).clip(_LEAST_PROBABILITY)
+        classifier = fitted(probe, z, y)
+        accuracies[name] = float((classifier.predict(z_validation) == y_validation).mean())
+        predictions[name] = classifier.predict(z_held_out)
+        chances = classifier.predict_proba(z_held_out).clip(_LEAST_PROBABILITY)
         log_probs[name] = np.log(chances / chances.sum(1, keepdims=True))
-    return accuracies, answers, log_probs
+    return accuracies, predictions, log_probs
 
 
 def check_codes(z: Tensor) -> None:

@@ -42,14 +42,14 @@ class GatheredSample:
     count: int = 0
     digest: Any = field(default_factory=hashlib.sha256)
 
-    def add(self, x: Tensor, seen: Extraction, max_rows: int, rng: torch.Generator) -> None:
-        features = seen.features.detach()
+    def add(self, x: Tensor, extraction: Extraction, max_rows: int, rng: torch.Generator) -> None:
+        features = extraction.features.detach()
         for block in range(len(self.blocks)):  # row i belongs to block i mod g, so that ordered data fall into all blocks
             mine = features[(block - self.count) % len(self.blocks) :: len(self.blocks)]
             if len(mine):
                 self.blocks[block] = _joined(self.blocks[block], moments(mine))
-        if seen.probabilities is not None:
-            self.terms = _joined(self.terms, moments(score_terms(seen.probabilities)))
+        if extraction.probabilities is not None:
+            self.terms = _joined(self.terms, moments(score_terms(extraction.probabilities)))
         self._keep(features, max_rows, rng)
         self.digest.update(f"{x.dtype} {tuple(x.shape[1:])};".encode() if self.count == 0 else b"")
         self.digest.update(x.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
@@ -128,8 +128,8 @@ def gather(
         if len(x) == 0:
             continue
         _check_samples(x, side)
-        seen: Extraction = extract(x)
-        features = seen.features
+        extraction: Extraction = extract(x)
+        features = extraction.features
         if features.ndim != 2 or len(features) != len(x) or not features.is_floating_point():
             raise ValueError(
                 f"expected floating-point features of shape ({len(x)}, k), got {features.dtype} of {tuple(features.shape)}; "
@@ -140,7 +140,7 @@ def gather(
                 f"expected finite features of {side.name} samples, got NaN or infinity in rows "
                 f"{_bad_rows(features, side.count)}; check the range of the samples and the extractor"
             )
-        side.add(x, seen, max_rows, rng)
+        side.add(x, extraction, max_rows, rng)
     return side
 
 
@@ -156,8 +156,8 @@ def _check_samples(x: Tensor, side: GatheredSample) -> None:
     missing = _LOOKED_AT - len(side.first)
     if side.count > 0 and (missing <= 0 or (x.dtype, x.shape[1:]) != (side.first.dtype, side.first.shape[1:])):
         return
-    seen = x[:_LOOKED_AT] if side.count == 0 else torch.cat([side.first, x[:missing]])
-    side.first = seen.detach()
+    first = x[:_LOOKED_AT] if side.count == 0 else torch.cat([side.first, x[:missing]])
+    side.first = first.detach()
     if side.compared is not None:
         check_same_range(side.compared, side.first)
 

@@ -110,9 +110,13 @@ def evaluate_samples(
     with evaluated(extractor, generated, reference):
         made = batches_of("generated", generated, count, batch_size)
         of_generated = gather(GatheredSample("generated", [None] * blocks), made, extractor, max_rows, rng_generated)
-        given = batches_of("reference", reference, count, batch_size)
+        reference_batches = batches_of("reference", reference, count, batch_size)
         of_reference = gather(
-            GatheredSample("reference", [None] * blocks, of_generated.first), given, extractor, max_rows, rng_reference
+            GatheredSample("reference", [None] * blocks, of_generated.first),
+            reference_batches,
+            extractor,
+            max_rows,
+            rng_reference,
         )
     for side in (of_generated, of_reference):
         if side.count < 2 * neighbours + 2:

@@ -123,13 +123,13 @@ class Difference:
                 f"expected floating-point data of shape (n, ...), n >= 1, got {x.dtype} of shape {tuple(x.shape)}; "
                 "scale images to [-1, 1], and add a batch axis with x[None]"
             )
-        seen = _seen(x, mask)
-        target = torch.where(seen.bool(), x, 0.0)
+        full_mask = _full_mask(x, mask)
+        target = torch.where(full_mask.bool(), x, 0.0)
         _refuse(~target.isfinite(), "finite data where they are measured, got NaN or infinity", "mask or drop them")
         features = x.new_zeros(len(x), 0) if self.extractor is None else self._features_of(self.extractor, target)
         size = features.shape[1] + (x[0].numel() if self.pixel_weight > 0 else 0)
-        count = seen.sum(tuple(range(1, x.ndim)))
-        return Target(target, seen, (self.pixel_weight * size / count) ** self._power, features)
+        count = full_mask.sum(tuple(range(1, x.ndim)))
+        return Target(target, full_mask, (self.pixel_weight * size / count) ** self._power, features)
 
     def measured(self, x_hat: Float[Tensor, "n *s"]) -> Float[Tensor, "n *t"]:
         """A(x_hat), or the data themselves without an operator."""
@@ -177,20 +177,22 @@ class Difference:
             return in_batches(lambda part: features_of(extractor(part)).flatten(1), x, size=_ROWS)
 
 
-def _seen(x: Tensor, mask: Tensor | None) -> Tensor:
+def _full_mask(x: Tensor, mask: Tensor | None) -> Tensor:
     """The mask of all data as numbers of their kind; without memory where there is none."""
     if mask is None:
         return x.new_ones(()).expand_as(x)
     if not ((mask == 0) | (mask == 1)).all():
         raise ValueError("expected a mask of 0 (hidden) and 1 (measured), got other values; round it")
     try:
-        seen = mask.to(x).broadcast_to(x.shape)
+        full_mask = mask.to(x).broadcast_to(x.shape)
     except RuntimeError:
         raise ValueError(
             f"expected a mask of shape {tuple(x.shape)} or {tuple(x.shape[1:])}, got {tuple(mask.shape)}"
         ) from None
-    _refuse(~seen.bool().flatten(1).any(1, keepdim=True), "a mask that shows part of each datum, got only 0", "drop them")
-    return seen
+    _refuse(
+        ~full_mask.bool().flatten(1).any(1, keepdim=True), "a mask that shows part of each datum, got only 0", "drop them"
+    )
+    return full_mask
 
 
 def _refuse(broken: Tensor, expected: str, way_out: str) -> None:

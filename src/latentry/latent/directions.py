@@ -222,12 +222,12 @@ def random_directions(prior: Prior, *, components: int | None = None, rng: torch
 def match_labels(basis: QuasiEigenbasis, z: Float[Tensor, "n d"], y: Int[Tensor, "labels"]) -> QuasiEigenbasis:
     """The same rows, those that tell labels best first, with the sign that does: one row for each label.
 
-    A row speaks for a label as far as the mean coefficient of the label's codes lies from that of all, in standard
-    deviations; the sum of these over labels is maximal.
+    The separation of a label along a row is the distance of the label's mean coefficient from that of all codes, in
+    standard deviations. Each label gets a row of its own, such that the sum of separations is as large as possible.
 
     Args:
         basis: Any basis; labels that it has are forgotten.
-        z: Codes to choose by, other than those to judge by.
+        z: Codes to choose by; evaluate the result on others.
         y: Label of each, from 0 to k - 1.
 
     Raises:
@@ -249,10 +249,10 @@ def match_labels(basis: QuasiEigenbasis, z: Float[Tensor, "n d"], y: Int[Tensor,
             f"expected at least one row for each of {len(means)} labels, got {len(basis.vectors)}; ask for more components"
         )
     c = basis.coefficients(z)
-    speaks = (basis.coefficients(means) - c.mean(0)) / c.std(0).clamp(min=torch.finfo(c.dtype).tiny)
-    _, chosen = linear_sum_assignment(speaks.abs().cpu().numpy(), maximize=True)
+    separation = (basis.coefficients(means) - c.mean(0)) / c.std(0).clamp(min=torch.finfo(c.dtype).tiny)
+    _, chosen = linear_sum_assignment(separation.abs().cpu().numpy(), maximize=True)
     signs = torch.ones(len(basis.vectors), dtype=z.dtype)
-    signs[chosen] = torch.where(speaks.cpu()[range(len(means)), chosen] < 0, -1.0, 1.0).to(z.dtype)
+    signs[chosen] = torch.where(separation.cpu()[range(len(means)), chosen] < 0, -1.0, 1.0).to(z.dtype)
     order = [*chosen.tolist(), *(row for row in range(len(basis.vectors)) if row not in set(chosen.tolist()))]
     return replace(
         basis,

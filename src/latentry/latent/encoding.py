@@ -154,9 +154,9 @@ def fit_encoder(
         check_generator(generator, pairs.for_generator(pairs.codes(_TRIAL_CODES, torch.Generator().manual_seed(0))))
         z, made = pairs.draw(_TRIAL_CODES, torch.Generator().manual_seed(0))
         data = _labelled(x, y, classifier, scores, z, made, settings.difference)
-        shown = data.first(_VALIDATION_DATA)
+        monitored = data.first(_VALIDATION_DATA)
         if validation is not None:
-            shown = _labelled(*validation, classifier, scores, z, made, settings.difference)
+            monitored = _labelled(*validation, classifier, scores, z, made, settings.difference)
         weights = fingerprint_of(generator)
         encoder = _encoder(tuple(made.shape[1:]), prior.latent_dim, settings.variational, settings.width, start, weights)
         if start is None:
@@ -166,13 +166,13 @@ def fit_encoder(
         history = History(run.folder / "course.json")
 
         def measure() -> DataReport:
-            return outcome.report(encoder, shown, held_back=validation is not None)
+            return outcome.report(encoder, monitored, held_back=validation is not None)
 
         def inverse(step: int) -> Inverse:
             report = InverseReport(
                 code_error=code_error(encoder, scale, *fresh),
                 course=history.of("code_error"),
-                forwards=_VALIDATION_CODES + step * settings.batch_size + len(history.entries) * len(shown),
+                forwards=_VALIDATION_CODES + step * settings.batch_size + len(history.entries) * len(monitored),
                 seconds=history.seconds(),
                 data=measure(),
             )
@@ -336,13 +336,13 @@ def _encoder(
     return encoder
 
 
-def _fitted(known: Tensor, wanted: Tensor) -> Tensor:
-    """Rows of outputs cut off, or filled up with zeros, where means alone are known and distributions wanted or the other
-    way."""
-    if known.shape == wanted.shape:
+def _fitted(known: Tensor, template: Tensor) -> Tensor:
+    """The weights `known` in the shape of `template`, cut off or filled with zeros: an encoder of means and one of
+    distributions differ in the number of outputs."""
+    if known.shape == template.shape:
         return known
-    filled = torch.zeros_like(wanted)
-    rows = min(len(known), len(wanted))
+    filled = torch.zeros_like(template)
+    rows = min(len(known), len(template))
     filled[:rows] = known[:rows]
     return filled
 

@@ -103,8 +103,8 @@ def load_inverse(folder: str | Path, generator: Generator | None = None, prior: 
     return Inverse(channels_last(encoder).eval(), prior, data_shape, fitted_to, report, variational)
 
 
-def _settled_prior(folder: str | Path, given: Prior | None, saved: Prior | None, latent_dim: int) -> Prior:
-    prior = given if given is not None else saved
+def _settled_prior(folder: str | Path, passed: Prior | None, saved: Prior | None, latent_dim: int) -> Prior:
+    prior = passed if passed is not None else saved
     if prior is None:
         raise ValueError(
             f"expected the prior along with {folder}, since no class of latentry.priors describes it; pass prior"
@@ -114,11 +114,11 @@ def _settled_prior(folder: str | Path, given: Prior | None, saved: Prior | None,
             f"expected codes of length {latent_dim} for the inverse in {folder}, got a prior of {prior.latent_dim}; "
             "fit an inverse of this generator"
         )
-    if isinstance(given, prior_files.SavedPrior) and isinstance(saved, prior_files.SavedPrior):
-        records = [json.dumps(prior_files.record(one)) for one in (given, saved)]
+    if isinstance(passed, prior_files.SavedPrior) and isinstance(saved, prior_files.SavedPrior):
+        records = [json.dumps(prior_files.record(one)) for one in (passed, saved)]
         if records[0] != records[1]:
             raise ValueError(
-                f"expected the prior {saved!r} that the inverse in {folder} was fitted to, got {given!r}; "
+                f"expected the prior {saved!r} that the inverse in {folder} was fitted to, got {passed!r}; "
                 "pass that prior or none, or fit an inverse anew"
             )
     return prior

@@ -100,7 +100,7 @@ def identifiable_errors(
     for code, difference in zip(z.split(1), differences, strict=True):
         columns = jacobian(flat, code, mode)[1][0].detach().double()
         squares, directions = torch.linalg.eigh(columns @ columns.mT)
-        kept = directions[:, squares >= IDENTIFIABLE**2 * squares[-1]]
-        errors.append((difference @ kept).square().mean() / variance)
-        ranks.append(kept.shape[1])
+        identifiable = directions[:, squares >= IDENTIFIABLE**2 * squares[-1]]
+        errors.append((difference @ identifiable).square().mean() / variance)
+        ranks.append(identifiable.shape[1])
     return IdentifiableErrors(torch.stack(errors).float(), torch.tensor(ranks))

@@ -27,9 +27,9 @@ __all__ = ["Labeller", "Labelled", "Weighting", "codes_like", "labelled_codes", 
 Weighting = Literal["confidence", "count"]
 """Each code counts for every label by its probability, or once, for the likeliest."""
 
-_KEPT = 1000
+_SAMPLE_SIZE = 1000
 """Codes of which the typical norm is the median."""
-_OWN = 64
+_RANGE_CODES = 64
 """The generator's own data, by which its range is known."""
 
 
@@ -160,7 +160,7 @@ def labelled_data(
     assert label.encoder is not None, "only data that are encoded have codes"
     if len(x) == 0:
         raise ValueError("expected data to encode, got none; pass some, or leave out the encoder")
-    own = label.made(draw(label.prior, (_OWN,), rng=torch.Generator(draw(label.prior, (0,)).device).manual_seed(0)))
+    own = label.made(draw(label.prior, (_RANGE_CODES,), rng=torch.Generator(draw(label.prior, (0,)).device).manual_seed(0)))
     check_range(x, own)
     room = _Room(label.num_labels, per_label, weighting)
     for part in x.split(batch_size):
@@ -199,12 +199,12 @@ class _Room:
             return
         found = group_moments(z, weights)
         self.groups = found if self.groups is None else merge_groups(self.groups, found)
-        if sum(map(len, self.sample)) < _KEPT:
+        if sum(map(len, self.sample)) < _SAMPLE_SIZE:
             self.sample.append(z)
 
     def taken(self) -> Labelled:
         assert self.groups is not None  # at least one code was tried, and the first one always fits
-        return Labelled(self.groups, torch.cat(self.sample)[:_KEPT])
+        return Labelled(self.groups, torch.cat(self.sample)[:_SAMPLE_SIZE])
 
 
 def _named(labels: list[int]) -> str:

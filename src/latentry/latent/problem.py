@@ -115,8 +115,8 @@ def posed(
     target = difference.prepare(x.detach().to(trial), mask)
     _check_data(target, own, ends)
 
-    numbers_kept = torch.finfo(torch.float32)
-    variance = min(max(_half_mean_difference(difference, x_own, own), numbers_kept.tiny), numbers_kept.max)
+    float32 = torch.finfo(torch.float32)
+    variance = min(max(_half_mean_difference(difference, x_own, own), float32.tiny), float32.max)
     eight_bit, step = _eight_bit(target, own, ends, x.dtype)
     objective = Objective(
         quickest(used, trial[:_QUICK]),
@@ -142,12 +142,12 @@ def posed(
     def by_datum(of_files: float, of_others: float) -> Float[Tensor, "n"]:
         return (of_others * small).masked_fill(eight_bit, of_files)
 
-    kept = _rounding_of_half(target, x.dtype)
+    half_rounding = _rounding_of_half(target, x.dtype)
     met_by = by_datum(_EIGHT_BITS * of_the_file, enough) if met is None else torch.full_like(small, met)
-    met_by = torch.maximum(met_by, _EIGHT_BITS * kept) if met is None else met_by
+    met_by = torch.maximum(met_by, _EIGHT_BITS * half_rounding) if met is None else met_by
     tolerance = Tolerance(met_by, torch.where(eight_bit, _NEARLY_EIGHT_BIT * met_by, met_by.clamp(min=near)))
     rounding, at_most = by_datum(of_the_file, off.of_data), by_datum(of_the_file, off.at_most)
-    rounding, at_most = torch.maximum(rounding, kept), torch.maximum(at_most, kept)
+    rounding, at_most = torch.maximum(rounding, half_rounding), torch.maximum(at_most, half_rounding)
     return Problem(called, trial, objective, exact, target, tolerance, rounding, at_most)
 
 
@@ -195,12 +195,12 @@ def _share_of_rounding(target: Target, own: Float[Tensor, "k *s"]) -> Float[Tens
 
 
 def _rounding_of_half(target: Target, dtype: torch.dtype) -> Float[Tensor, "n"]:
-    """Mean squared rounding of data that came in half precision, over what is seen of each; else 0."""
-    x, seen = target.x.double().flatten(1), target.mask.double().flatten(1)
+    """Mean squared rounding of data that came in half precision, over the measured elements of each; else 0."""
+    x, mask = target.x.double().flatten(1), target.mask.double().flatten(1)
     if dtype.itemsize >= torch.float32.itemsize:
         return x.new_zeros(len(x))
     spacing = torch.finfo(dtype).eps * torch.exp2(x.abs().clamp(min=torch.finfo(dtype).tiny).log2().floor())
-    return (spacing.square() * seen).sum(1) / (12 * seen.sum(1))
+    return (spacing.square() * mask).sum(1) / (12 * mask.sum(1))
 
 
 def _eight_bit(
@@ -267,14 +267,14 @@ def _check_data(target: Target, own: Tensor, ends: tuple[float, float] | None) -
             f"expected data of shape (n, {', '.join(map(str, own.shape[1:]))}) as the generator makes them, got "
             f"{tuple(target.x.shape)}; resize, or convert the channels (grey or colour)"
         )
-    check_range(_what_is_seen(target), own, ends)
+    check_range(_measured_elements(target), own, ends)
 
 
-def _what_is_seen(target: Target) -> Float[Tensor, "n *s"]:
-    """Data in whose hidden places elements stand that are seen, since the zeros there are of no range."""
-    seen = target.mask.flatten(1).bool()
-    if seen.all():
+def _measured_elements(target: Target) -> Float[Tensor, "n *s"]:
+    """Data whose hidden elements are replaced by measured ones: the zeros there would say nothing of the range."""
+    mask = target.mask.flatten(1).bool()
+    if mask.all():
         return target.x
-    first = seen.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
-    places = torch.arange(seen.shape[1], device=seen.device) % seen.sum(1, keepdim=True)
+    first = mask.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
+    places = torch.arange(mask.shape[1], device=mask.device) % mask.sum(1, keepdim=True)
     return target.x.flatten(1).gather(1, first.gather(1, places)).view_as(target.x)

@@ -154,12 +154,12 @@ def recover_codes(
 def _with_jacobian(problem: Problem, solver: Solver, determination: bool) -> tuple[Problem, bool]:
     """The problem with a way to Jacobians, and whether they will say how far codes are determined."""
     d, elements = problem.trial.shape[1], problem.target.x[0].numel()
-    wanted = determination and d <= _MOST_LATENTS and d * elements <= _MOST_ELEMENTS
+    determinable = determination and d <= _MOST_LATENTS and d * elements <= _MOST_ELEMENTS
     needed = isinstance(solver, LevenbergMarquardt)
-    if not (wanted or needed):
+    if not (determinable or needed):
         return problem, False
     try:
-        return with_jacobian(problem), wanted
+        return with_jacobian(problem), determinable
     except ValueError:
         if needed:
             raise
@@ -167,7 +167,7 @@ def _with_jacobian(problem: Problem, solver: Solver, determination: bool) -> tup
 
 
 def _recovery(problem: Problem, tracks: Tracks, batch_size: int, determinable: bool) -> Recovery:
-    """The best start of each datum, with the images that the generator itself makes, and what is to be said of it."""
+    """The best start of each datum, with the images that the generator itself makes, and what is known of it."""
     objective, target, best = problem.objective, problem.target, tracks.best()
     z, cost, seconds = tracks.codes(best), tracks.by_datum(tracks.evaluations).sum(1), tracks.by_datum(tracks.seconds).sum(1)
     with torch.no_grad():
@@ -254,9 +254,9 @@ def _known(solver: Solver | str) -> Solver:
     return solver
 
 
-def _refuse_unused(**given: object) -> None:
-    """Make sure that no setting of a regularizer is given without one."""
-    for name, value in given.items():
+def _refuse_unused(**settings: object) -> None:
+    """Make sure that there are no settings of a regularizer without a regularizer."""
+    for name, value in settings.items():
         if value is not None:
             raise ValueError(
                 f"expected a regularizer along with {name}, got {name}={value} without one, which would change nothing; "

@@ -115,11 +115,11 @@ class Recovery(Plottable):
 
         figure = Drawing(figsize=(6.4, 3.2), layout="constrained")
         if are_images(self.x_hat):
-            given = [] if x is None else [("given", x)]
+            originals = [] if x is None else [("given", x)]
             marks = [
                 "met" if met else f"{error:.1g}" for met, error in zip(self.met, self.reconstruction_error, strict=True)
             ]
-            draw_images(figure, [*given, ("recovered", self.x_hat)], marks)
+            draw_images(figure, [*originals, ("recovered", self.x_hat)], marks)
         else:
             draw_errors(figure.subplots(), self.reconstruction_error, "mean squared error")
         return finished(figure)

@@ -126,10 +126,10 @@ class TruncatedNormalResampling:
 
     @checked(any_value=("z",))
     def __call__(self, z: Float[Tensor, "n d"], prior: Prior, rng: torch.Generator | None = None) -> Float[Tensor, "n d"]:
-        def log_kept(z: Tensor) -> Tensor:
+        def log_keep(z: Tensor) -> Tensor:
             return (-((z.square() - self.cutoff**2) / 2).clamp(max=0).exp()).log1p()
 
-        return _resampled(z, prior, rng, self.steps, log_kept)
+        return _resampled(z, prior, rng, self.steps, log_keep)
 
 
 @torch.no_grad()
@@ -138,15 +138,15 @@ def _resampled(
     prior: Prior,
     rng: torch.Generator | None,
     steps: int | None,
-    log_kept: Callable[[Tensor], Tensor],
+    log_keep: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """Replace elements, each kept with probability exp(log_kept), by those of a fresh code; draws are on rng's device."""
-    known = as_prior(prior)
-    coordinates, _ = known.iid_coordinates(z)
-    fresh, _ = known.iid_coordinates(draw(prior, (len(z),), rng=rng).to(z))
+    """Replace elements, each kept with probability exp(log_keep), by those of a fresh code; draws are on rng's device."""
+    adapted = as_prior(prior)
+    coordinates, _ = adapted.iid_coordinates(z)
+    fresh, _ = adapted.iid_coordinates(draw(prior, (len(z),), rng=rng).to(z))
     chances = torch.rand(z.shape, generator=rng, dtype=z.dtype, device=z.device if rng is None else rng.device).to(z.device)
-    chosen = chances < -torch.expm1(log_kept(coordinates) / (steps or 1))
-    mixed = known.from_iid_coordinates(torch.where(chosen, fresh, coordinates))
+    chosen = chances < -torch.expm1(log_keep(coordinates) / (steps or 1))
+    mixed = adapted.from_iid_coordinates(torch.where(chosen, fresh, coordinates))
     return torch.where(chosen.any(-1, keepdim=True), mixed, z)  # a code of which nothing is replaced keeps its every bit
 
 

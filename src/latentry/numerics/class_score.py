@@ -78,9 +78,11 @@ def class_score(terms: Moments) -> ClassScore:
         2.0
     """
     mean, covariance = terms.mean[1:], terms.covariance
-    seen = mean > 0
-    log_mean = torch.where(seen, mean, 1.0).log()
+    positive = mean > 0
+    log_mean = torch.where(positive, mean, 1.0).log()
     w = torch.cat([mean.new_ones(1), -log_mean])
     log_value = terms.mean[0] - mean @ log_mean
-    bias = -torch.where(seen, covariance.diagonal()[1:] / torch.where(seen, mean, 1.0), 0.0).sum() / (2 * terms.count)
+    bias = -torch.where(positive, covariance.diagonal()[1:] / torch.where(positive, mean, 1.0), 0.0).sum() / (
+        2 * terms.count
+    )
     return ClassScore(log_value.item(), bias.item(), (w @ covariance @ w).item() / terms.count)

@@ -345,9 +345,9 @@ def _beyond_along_the_outputs(x: Tensor, own: Float[Tensor, "k m"], ends: tuple[
         return False
     mean = own.mean(0)
     _, sizes, rows = torch.linalg.svd(own - mean, full_matrices=False)
-    kept = int((sizes.square().cumsum(0) < _MOST_VARIANCE * sizes.square().sum()).sum()) + 1
-    along = rows[:kept]
-    return 2 * kept <= own.shape[1] and share(mean + (items - mean) @ along.mT @ along) > _OUT_OF_REACH
+    rank = int((sizes.square().cumsum(0) < _MOST_VARIANCE * sizes.square().sum()).sum()) + 1
+    along = rows[:rank]
+    return 2 * rank <= own.shape[1] and share(mean + (items - mean) @ along.mT @ along) > _OUT_OF_REACH
 
 
 def _levels(items: Float[Tensor, "n m"]) -> Int[Tensor, "l"] | None:

@@ -95,8 +95,8 @@ def _trace_of_root(s1: Float[Tensor, "d d"], s2: Float[Tensor, "d d"], tolerance
 def _factor(s: Float[Tensor, "d d"]) -> Float[Tensor, "d r"]:
     """R with S = R R^T and as many columns as S has rank."""
     values, vectors = symmetric_eigh(s)
-    kept = values > len(s) * torch.finfo(s.dtype).eps * values[0].abs()
-    return vectors[:, kept] * values[kept].sqrt()
+    positive = values > len(s) * torch.finfo(s.dtype).eps * values[0].abs()
+    return vectors[:, positive] * values[positive].sqrt()
 
 
 @dataclass(frozen=True)

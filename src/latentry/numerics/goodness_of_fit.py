@@ -99,8 +99,8 @@ def ad_statistic(log_cdf: Float[Tensor, "*n d"], log_sf: Float[Tensor, "*n d"]) 
         >>> ad_statistic(u.log(), (-u).log1p())
         tensor([0.2493, 3.0814])
     """
-    given = log_cdf.dtype
-    if given.itemsize == 2:
+    dtype = log_cdf.dtype
+    if dtype.itemsize == 2:
         log_cdf, log_sf = log_cdf.float(), log_sf.float()
     d = log_cdf.shape[-1]
     odd = torch.arange(1, 2 * d, 2, dtype=log_cdf.dtype, device=log_cdf.device) / d
@@ -108,7 +108,7 @@ def ad_statistic(log_cdf: Float[Tensor, "*n d"], log_sf: Float[Tensor, "*n d"]) 
     lower, upper = _ascending(log_cdf), _ascending(log_sf)
     if torch.minimum(lower[..., 0], upper[..., 0]).isneginf().any():
         lower, upper = lower.clamp(min=LOG_TINY), upper.clamp(min=LOG_TINY)
-    return (-d - (lower @ odd + upper @ odd)).to(given)
+    return (-d - (lower @ odd + upper @ odd)).to(dtype)
 
 
 def ks_p_value(statistic: Float[Tensor, "*n"], size: int) -> Float[Tensor, "*n"]:

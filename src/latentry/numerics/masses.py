@@ -1,17 +1,18 @@
-r"""Masses on a grid as a function of free numbers, with what is linear in them built in.
+r"""Probabilities of the bins of a grid as a function of free numbers, so that linear constraints hold by construction.
 
-Take x free and, for bin i with a statistic :math:`s_i`,
+For free numbers x and, for each bin i, the value :math:`s_i` of a statistic,
 
-.. math:: p_i = x_i^2 \, e^{a + \kappa s_i}
+.. math:: p_i = x_i^2 \, e^{a + \kappa s_i}.
 
-with :math:`a` and :math:`\kappa` such that :math:`\sum p_i = 1` and, where it is held, :math:`\sum p_i s_i = 1`. Then any x
-gives masses with that statistic, and a search over x needs no constraint for it. Squares make a step of one length in x one
-of one length in Fisher's metric of p: bins of large and of small mass are searched at one pace, and a bin can become empty
-at a finite x. With a cap u on a bin its mass is :math:`u (1 - e^{-w_i / u})` instead of :math:`w_i = x_i^2 e^{a + \kappa
-s_i}`, which is nearly the same where it is small, and within rounding of u from a few times u on.
+Here :math:`a` is such that :math:`\sum p_i = 1`. If a statistic is fixed, :math:`\kappa` is such that
+:math:`\sum p_i s_i = 1`; otherwise :math:`\kappa = 0`. So every x gives probabilities that meet the constraints, and a
+search over x is unconstrained. Each of the two sums rises with its parameter, and Newton's method finds both.
 
-Each of the two sums rises with its number, and Newton's method finds both. Scaling x changes no mass. Symmetric grids share
-one x between a bin and its mirror image.
+- With squares, a step in x has the same length in the Fisher metric of p. So bins of large and of small probability change
+  at the same rate, and the probability of a bin becomes 0 at a finite x.
+- With a cap u on the probability of a bin, it is :math:`u (1 - e^{-w_i / u})` instead of
+  :math:`w_i = x_i^2 e^{a + \kappa s_i}`. Both are nearly the same for small :math:`w_i`.
+- Scaling x changes nothing. Symmetric grids have one x for each bin and its mirror image.
 """
 
 import math
@@ -36,9 +37,9 @@ class Masses:
 
     Args:
         allowed: Bins that may hold mass.
-        symmetric: Whether a bin and its mirror image hold the same; `allowed` and `held` must be symmetric then.
+        symmetric: Whether a bin and its mirror image hold the same; `allowed` and `fixed_statistic` must be symmetric then.
         cap: Largest mass of a bin.
-        held: A statistic s whose expectation is to be 1; some distribution below the cap must have it.
+        fixed_statistic: A statistic s whose expectation is to be 1; some distribution below the cap must have it.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Masses:
         *,
         symmetric: bool = False,
         cap: float = math.inf,
-        held: Float[Tensor, "n"] | None = None,
+        fixed_statistic: Float[Tensor, "n"] | None = None,
     ) -> None:
         self._bins = len(allowed)
         number = torch.arange(self._bins)
@@ -56,16 +57,16 @@ class Masses:
         self._mirrors = self._bins - 1 - self._places if symmetric else self._places
         self._count = 1 + (self._mirrors != self._places).double()
         self._cap = cap if cap < 1 else math.inf
-        self._held = None if held is None else held[self._places]
+        self._fixed = None if fixed_statistic is None else fixed_statistic[self._places]
         self._kappa = 0.0
         self.price = 0.0
-        """Of the last pullback: by how much the function pulled back rises for each unit of the held expectation."""
+        """Of the last pullback: by how much the function pulled back rises for each unit of the fixed expectation."""
 
     def __len__(self) -> int:
         return len(self._places)
 
     def free(self, p: Float[Tensor, "n"]) -> Float[Tensor, "h"]:
-        """An x whose masses are p, as far as the cap and the held statistic let them."""
+        """An x whose masses are p, as far as the cap and the fixed statistic let them."""
         mean = (p[self._places] + p[self._mirrors]) / 2
         self._kappa = 0.0
         if self._cap < math.inf:
@@ -91,28 +92,28 @@ class Masses:
         # what is left of the gradient once mass and statistic are kept: its residual in a regression on 1 and s
         total = d.sum().clamp(min=_LEAST)
         residual = g - (d @ g) / total
-        if self._held is not None:
-            s = self._held - (d @ self._held) / total
+        if self._fixed is not None:
+            s = self._fixed - (d @ self._fixed) / total
             self.price = float((d * s) @ residual / ((d * s) @ s).clamp(min=_LEAST))
             residual = residual - self.price * s
         return 2 * slope * residual * x
 
     def _tilted(self, square: Tensor) -> tuple[Tensor, Tensor]:
-        """e^(a + kappa s) and p: Newton's method on the logarithm of the held expectation, kept between what was too low and
-        too high."""
-        if self._held is None:
+        """e^(a + kappa s) and p, by Newton's method on the logarithm of the fixed expectation, within an interval that is
+        bisected."""
+        if self._fixed is None:
             return self._filled(square, torch.ones_like(square))[:2]
         kappa, low, high = self._kappa, -math.inf, math.inf
-        longest = _LONGEST_RISE / float(self._held.max())
+        longest = _LONGEST_RISE / float(self._fixed.max())
         for _ in range(_NEWTON_STEPS):
-            tilt, p, d = self._filled(square, (kappa * self._held).exp())
-            value = float((p * self._count) @ self._held)
+            tilt, p, d = self._filled(square, (kappa * self._fixed).exp())
+            value = float((p * self._count) @ self._fixed)
             if abs(value - 1) < _EXACT:
                 break
             low, high = (kappa, high) if value < 1 else (low, kappa)
             d = d * self._count
             share = d / d.sum().clamp(min=_LEAST)
-            slope = float(d @ (self._held - share @ self._held).square())
+            slope = float(d @ (self._fixed - share @ self._fixed).square())
             step = -value * math.log(max(value, _LEAST)) / max(slope, _LEAST)
             if high == math.inf:
                 step = min(step, longest)

@@ -88,6 +88,6 @@ def norm_cdfs(
         if max(rungs[0][1][at_start], rungs[0][2][at_start]) < _LEFT_OUT:
             break
         rungs.insert(0, rung(start * _RATIO**-below))
-    kept = [rungs[0], *([part[cells // _RATIO :] for part in rung] for rung in rungs[1:])]
-    x, first, second = (torch.cat(parts) for parts in zip(*kept, strict=True))
+    used = [rungs[0], *([part[cells // _RATIO :] for part in rung] for rung in rungs[1:])]
+    x, first, second = (torch.cat(parts) for parts in zip(*used, strict=True))
     return x.sqrt(), first, second

@@ -43,9 +43,9 @@ def gram_schmidt(v: Float[Tensor, "k d"]) -> Float[Tensor, "k d"]:
                 [0., 1.]])
     """
     _check_rows(v)
-    rows, kept = _orthonormal(v.double())
-    if len(kept) < len(v):
-        first = next(index for index in range(len(v)) if index not in kept)
+    rows, independent = _orthonormal(v.double())
+    if len(independent) < len(v):
+        first = next(index for index in range(len(v)) if index not in independent)
         raise ValueError(
             f"expected linearly independent rows, but row {first} of {len(v)} is a combination of those before it; "
             "leave it out, or take more data"
@@ -115,19 +115,19 @@ def _orthonormal(v: Float[Tensor, "k d"]) -> tuple[Float[Tensor, "m d"], list[in
     lengths = v.norm(dim=1)
     left = v.clone()
     rows = v.new_zeros(min(v.shape), v.shape[1])
-    kept: list[int] = []
+    independent: list[int] = []
     for index, length in enumerate(lengths.tolist()):
-        if len(kept) == v.shape[1]:
+        if len(independent) == v.shape[1]:
             break
-        before = rows[: len(kept)]
+        before = rows[: len(independent)]
         row = left[index] - (before @ left[index]) @ before  # the second pass
         size = row.norm()
         if size <= _DEPENDENT * length:
             continue
-        rows[len(kept)] = row / size
-        kept.append(index)
-        left[index + 1 :] -= torch.outer(left[index + 1 :] @ rows[len(kept) - 1], rows[len(kept) - 1])
-    return rows[: len(kept)], kept
+        rows[len(independent)] = row / size
+        independent.append(index)
+        left[index + 1 :] -= torch.outer(left[index + 1 :] @ rows[len(independent) - 1], rows[len(independent) - 1])
+    return rows[: len(independent)], independent
 
 
 def _check_rows(v: Tensor) -> None:

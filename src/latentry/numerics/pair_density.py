@@ -213,13 +213,13 @@ def divergences(
         >>> divergences(log_p, log_p, scores, chances)
         (0.0, 0.0)
     """
-    held = chances > 0
-    gap = (log_p - log_q)[held]
-    divergence = max(0.0, (chances[held] @ gap).item())
+    positive = chances > 0
+    gap = (log_p - log_q)[positive]
+    divergence = max(0.0, (chances[positive] @ gap).item())
     # the positive part has kinks, between which the gap itself is smooth
     from scipy.interpolate import PchipInterpolator
 
-    x, first = np.unique(scores[held].numpy(), return_index=True)
+    x, first = np.unique(scores[positive].numpy(), return_index=True)
     fine = torch.linspace(float(x[0]), float(x[-1]), _FINE, dtype=torch.float64)
     between = torch.from_numpy(PchipInterpolator(x, gap.numpy()[first].clip(-_FAR, _FAR))(fine.numpy()))
     weight = torch.softmax(-0.5 * fine.square(), 0)
@@ -292,10 +292,10 @@ def table_divergences(probs: Float[Tensor, "n"], low: float, high: float, a: flo
     q = table_pair_density(probs, low, high, a, b, y)
     step = (high - low) / (len(probs) * cells)
     p = (probs / (step * cells)).repeat_interleave(cells)
-    left, right, held = q[:-1], q[1:], p > 0
+    left, right, positive = q[:-1], q[1:], p > 0
     variation = _positive_part(p - left, p - right).sum().item() * step
-    log_q = _mean_log(left[held].clamp(min=_LEAST), right[held].clamp(min=_LEAST))
-    divergence = (p[held] @ (p[held].log() - log_q)).item() * step
+    log_q = _mean_log(left[positive].clamp(min=_LEAST), right[positive].clamp(min=_LEAST))
+    divergence = (p[positive] @ (p[positive].log() - log_q)).item() * step
     return max(0.0, divergence), variation
 
 

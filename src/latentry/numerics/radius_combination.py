@@ -60,8 +60,8 @@ class RadiusCombination:
             below = np.floor(place)
             bins = np.concatenate([below, below + 1])
             shares = chance * np.concatenate([below + 1 - place, place - below])
-            held = (bins >= 0) & (bins < n)
-            matrix = matrix + csr_array((shares[held], (bins[held].astype(int), pairs[held])), shape=matrix.shape)
+            inside = (bins >= 0) & (bins < n)
+            matrix = matrix + csr_array((shares[inside], (bins[inside].astype(int), pairs[inside])), shape=matrix.shape)
         self._bins, self._matrix, self._back = n, matrix, matrix.T.tocsr()
 
     def masses(self, p: Float[Tensor, "n"]) -> Float[Tensor, "n"]:

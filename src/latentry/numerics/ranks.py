@@ -75,22 +75,22 @@ def roc_auc(positive: Float[Tensor, "m"], negative: Float[Tensor, "n"], level: f
     if not 0 < level < 1:
         raise ValueError(f"expected a level in (0, 1), got {level}")
     ordered, positive = negative.sort().values, positive.contiguous()
-    beaten, not_lost = (torch.searchsorted(ordered, positive, right=right).double() for right in (False, True))
-    value = (beaten + not_lost).mean().item() / (2 * n)
+    beaten, not_beaten = (torch.searchsorted(ordered, positive, right=right).double() for right in (False, True))
+    value = (beaten + not_beaten).mean().item() / (2 * n)
     quantile = float(ndtri((1 + level) / 2))
     return Interval(value, _lower_end(value, m, n, quantile), 1 - _lower_end(1 - value, m, n, quantile))
 
 
 def _lower_end(value: float, m: int, n: int, quantile: float) -> float:
     """Least A that is not rejected; V(A) = V(1 - A) makes it serve for the upper end too."""
-    rejected, kept = 0.0, value
+    rejected, accepted = 0.0, value
     for _ in range(_HALVINGS):
-        middle = (rejected + kept) / 2
+        middle = (rejected + accepted) / 2
         if (value - middle) ** 2 > quantile**2 * _variance(middle, m, n):
             rejected = middle
         else:
-            kept = middle
-    return kept
+            accepted = middle
+    return accepted
 
 
 def _variance(area: float, m: int, n: int) -> float:

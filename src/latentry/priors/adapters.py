@@ -101,13 +101,13 @@ def draw(prior: Prior, shape: tuple[int, ...], rng: torch.Generator | None = Non
         torch.Size([2, 4, 3])
     """
     size, name = (*shape, prior.latent_dim), type(prior).__name__
-    wanted = f"expected sample(shape, rng=rng) of the prior {name} to give a tensor of shape {size} for shape={shape}"
+    expected = f"expected sample(shape, rng=rng) of the prior {name} to give a tensor of shape {size} for shape={shape}"
     try:
         z = prior.sample(shape, rng=rng)
     except (TypeError, AttributeError, IndexError, NotImplementedError) as error:  # mistakes of whoever wrote it
         reason = (str(error).splitlines() or [""])[0]
-        raise ValueError(f"{wanted}, got {type(error).__name__}: {reason}; shape is always a tuple of integers") from error
+        raise ValueError(f"{expected}, got {type(error).__name__}: {reason}; shape is always a tuple of integers") from error
     if not isinstance(z, Tensor) or z.shape != size:
         got = f"shape {tuple(z.shape)}" if isinstance(z, Tensor) else type(z).__name__
-        raise ValueError(f"{wanted}, got {got}; shape is always a tuple of integers")
+        raise ValueError(f"{expected}, got {got}; shape is always a tuple of integers")
     return z

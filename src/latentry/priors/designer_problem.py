@@ -128,8 +128,8 @@ def pose(
             raise ValueError(f"expected finite weights that sum to 1, got {weights}; divide them by their sum")
         if sum(w != 0 for w in weights) < 2:
             raise ValueError(f"expected two weights or more that are not 0, got {weights}; leave out t = 0 and t = 1")
-    given = [1.0] * len(combinations) if shares is None else list(shares)
-    if len(given) != len(combinations) or min(given) < 0 or sum(given) <= 0:
+    share_weights = [1.0] * len(combinations) if shares is None else list(shares)
+    if len(share_weights) != len(combinations) or min(share_weights) < 0 or sum(share_weights) <= 0:
         raise ValueError(f"expected a share >= 0 for each of {len(combinations)} combinations, not all 0, got {shares}")
     if not density_ceiling > 0:
         raise ValueError(f"expected density_ceiling > 0, got {density_ceiling}")
@@ -140,7 +140,7 @@ def pose(
         bins,
         std,
         tuple(combinations),
-        tuple(share / sum(given) for share in given),
+        tuple(share / sum(share_weights) for share in share_weights),
         combine == "max" and len(combinations) > 1,
         smoothness,
         support,
@@ -163,8 +163,8 @@ class Grid:
         cap = problem.density_ceiling * problem.width / n
         middle = sum(problem.support) / 2
         self.second_moment = ((self.centres - middle) / (problem.std * problem.width)).square()
-        held = self.second_moment if problem.hold_std else None
-        self.family = Masses(open_bins(problem, n), symmetric=problem.symmetric, cap=cap, held=held)
+        fixed_statistic = self.second_moment if problem.hold_std else None
+        self.family = Masses(open_bins(problem, n), symmetric=problem.symmetric, cap=cap, fixed_statistic=fixed_statistic)
         self._divergences: list[_Divergence] = (
             [even_midpoints]
             if problem.even_midpoints

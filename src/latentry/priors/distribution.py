@@ -179,9 +179,9 @@ def sampled_shape(sample_shape: Any) -> tuple[int, ...]:
         ((3,), (2, 5))
     """
     one = isinstance(sample_shape, str) or not isinstance(sample_shape, Sequence)
-    given: tuple[Any, ...] = (sample_shape,) if one else tuple(sample_shape)
+    axes: tuple[Any, ...] = (sample_shape,) if one else tuple(sample_shape)
     try:
-        sizes = tuple(operator.index(size) for size in given)
+        sizes = tuple(operator.index(size) for size in axes)
     except TypeError:
         sizes = (-1,)
     if isinstance(sample_shape, bool) or any(size < 0 for size in sizes):

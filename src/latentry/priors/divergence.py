@@ -51,9 +51,9 @@ def univariate_divergence(p: SampledDistribution, q: SampledDistribution) -> flo
     if not math.isfinite(p.variance) and not isinstance(q, CauchyRadiusDistribution):
         return math.inf
     x, chances = _bounded_nodes(p, q) if all(map(math.isfinite, p.support)) else _unbounded_nodes(p, q)
-    held = chances > 0
-    difference = p.log_prob(x[held]) - q.log_prob(x[held])
-    return max(0.0, (chances[held] @ difference).item())
+    positive = chances > 0
+    difference = p.log_prob(x[positive]) - q.log_prob(x[positive])
+    return max(0.0, (chances[positive] @ difference).item())
 
 
 def _bounded_nodes(p: SampledDistribution, q: SampledDistribution) -> tuple[Tensor, Tensor]:

@@ -58,7 +58,7 @@ __all__ = ["DensityCurves", "Mismatch", "NormCurves", "density_curves", "mismatc
 
 _NORM_POINTS = 4001
 _CURVE_POINTS, _NORM_CURVE_POINTS = 801, 101
-_SHOWN = 5e-4
+_TAIL_PROBABILITY = 5e-4
 """Probability beyond each end of a density curve."""
 
 
@@ -222,7 +222,7 @@ def density_curves(prior: Prior, t: Sequence[float] = (0.5,)) -> DensityCurves:
     distribution, d, isotropic = univariate_of(prior)
     if not t or not all(map(math.isfinite, t)):
         raise ValueError(f"expected one finite step t or more, got {list(t)}; leave out the others")
-    low, high = distribution.icdf(torch.tensor([_SHOWN, 1 - _SHOWN], dtype=torch.float64)).tolist()
+    low, high = distribution.icdf(torch.tensor([_TAIL_PROBABILITY, 1 - _TAIL_PROBABILITY], dtype=torch.float64)).tolist()
     if isotropic:
         x = torch.logspace(math.log10(low), math.log10(high), _NORM_CURVE_POINTS, dtype=torch.float64)
         between = [norm_log_density(distribution, d, step, x).exp() for step in t]

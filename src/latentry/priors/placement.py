@@ -113,9 +113,9 @@ class SemanticPlacement(NormalMixture):
                 f"expected finite means of shape {(len(names), latent_dim)}, one row for each feature, got "
                 f"{tuple(placed.shape)}"
             )
-        lost = [name for name, mean in zip(names, placed, strict=True) if not mean.any()]
-        if lost:
-            raise ValueError(f"expected means apart from neutral, got 0 for {', '.join(lost)}; place them elsewhere")
+        at_neutral = [name for name, mean in zip(names, placed, strict=True) if not mean.any()]
+        if at_neutral:
+            raise ValueError(f"expected means apart from neutral, got 0 for {', '.join(at_neutral)}; place them elsewhere")
         deviations = torch.ones(latent_dim) if scale is None else torch.as_tensor(scale)
         deviations = deviations.to(placed)
         if deviations.shape != (latent_dim,):

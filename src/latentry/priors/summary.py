@@ -90,8 +90,8 @@ def summarize(prior: Prior, levels: Sequence[float] = _LEVELS) -> Summary:
 def kurtosis(distribution: Any) -> float:
     """Fourth central moment over the squared variance, by quadrature in normal scores."""
     x, _, chances = distribution_nodes(distribution)
-    held = chances > 0
-    return (chances[held] @ (x[held] - distribution.mean).pow(4)).item() / distribution.variance**2
+    positive = chances > 0
+    return (chances[positive] @ (x[positive] - distribution.mean).pow(4)).item() / distribution.variance**2
 
 
 @kurtosis.register

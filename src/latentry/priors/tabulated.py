@@ -166,7 +166,7 @@ class TabulatedDistribution:
         edges = torch.linspace(self.low, self.high, len(probs) + 1, dtype=torch.float64)
         centres = (edges[:-1] + edges[1:]) / 2
         zero = torch.zeros(1, dtype=torch.float64)
-        held = probs.nonzero().flatten()
+        occupied = probs.nonzero().flatten()
         return _Table(
             probs,
             edges,
@@ -175,8 +175,8 @@ class TabulatedDistribution:
             torch.cat([probs.flip(0).cumsum(0).flip(0), zero]),
             torch.cat([zero, (probs * centres).cumsum(0)]),
             (probs / self.width).log(),
-            int(held[0]),
-            int(held[-1]),
+            int(occupied[0]),
+            int(occupied[-1]),
         )
 
     def _cell(self, value: Tensor) -> Tensor:

@@ -54,14 +54,14 @@ def rotate_to_margin(
         (True, 1.0)
     """
     _check_classifier(z, weights, bias, y)
-    wanted = torch.as_tensor(margin, dtype=z.dtype, device=z.device)
-    if wanted.shape not in ((), (len(z),)):
-        raise ValueError(f"expected one margin, or one for each of {len(z)} codes, got shape {tuple(wanted.shape)}")
+    margins = torch.as_tensor(margin, dtype=z.dtype, device=z.device)
+    if margins.shape not in ((), (len(z),)):
+        raise ValueError(f"expected one margin, or one for each of {len(z)} codes, got shape {tuple(margins.shape)}")
     w, is_y = weights.to(z), one_hot(y, len(weights)).bool()
     for _ in range(math.ceil(most / _STEP)):
         scores = z @ w.mT + bias.to(z)
         rivals = scores.masked_fill(is_y, -math.inf)
-        short = scores[is_y] - rivals.amax(1) < wanted
+        short = scores[is_y] - rivals.amax(1) < margins
         if not short.any():
             break
         uphill = w[y] - rivals.softmax(1) @ w

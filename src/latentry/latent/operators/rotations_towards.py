@@ -71,8 +71,8 @@ def rotate_to_component(
     """
     u = unit_directions(z, target)
     along, norm = dot(z, u), z.norm(dim=1, keepdim=True)
-    wanted = (component / norm.clamp(min=torch.finfo(z.dtype).tiny)).clamp(-1, 1).acos()
-    return torch.where(along >= component, z, _at_angle(z, u, norm, wanted))
+    angle = (component / norm.clamp(min=torch.finfo(z.dtype).tiny)).clamp(-1, 1).acos()
+    return torch.where(along >= component, z, _at_angle(z, u, norm, angle))
 
 
 @checked(differentiable=True)

@@ -198,8 +198,8 @@ class Tracks:
             error = self.objective.reconstruction_error(x_hat, target)
         loss, error = loss.nan_to_num(nan=math.inf), error.nan_to_num(nan=math.inf)
         better = (loss <= self.loss[track]) | ((error <= self._tolerance(track).met) & (self.objective.regularizer is None))
-        kept = track[better]
-        self.z[kept], self.loss[kept], self.error[kept] = z[better], loss[better], error[better]
+        improved = track[better]
+        self.z[improved], self.loss[improved], self.error[improved] = z[better], loss[better], error[better]
         return error
 
     def _led_to_the_end(

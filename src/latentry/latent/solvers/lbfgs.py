@@ -176,8 +176,8 @@ class LBFGS:
             before = take(state, behind)
             fresh = self.finish(objective, before.z, take(target, behind))
             done = ~before.loss.isfinite() | (before.step >= self.steps)
-            kept = {"step": before.step, "evaluations": before.evaluations + fresh.evaluations, "done": done}
-            state = put(state, behind, replace(fresh, **kept))
+            unchanged = {"step": before.step, "evaluations": before.evaluations + fresh.evaluations, "done": done}
+            state = put(state, behind, replace(fresh, **unchanged))
         return state
 
     def _step(self, objective: Objective, state: LBFGSState, target: Target, preactivation: bool) -> LBFGSState:

@@ -50,8 +50,8 @@ from latentry.latent.solvers.jacobian import jacobian
 from latentry.latent.solvers.linearization import (
     Linearization,
     damped_steps,
-    lost_in_rounding,
     penalty_at,
+    rounding_threshold,
     sketched,
     spectrum,
     within_support,
@@ -238,10 +238,10 @@ class LevenbergMarquardt:
         penalty = penalty_at(model, at_the_end, objective)
         jtj, downhill = within_support(model, penalty.curvature, -(model.gradient + penalty.slope), objective.location_scale)
         values, along = spectrum(jtj, downhill)[:2]
-        lost = values <= model.least[:, None]
-        # without a regularizer nothing but rounding is left along what is lost
-        kept = along if objective.regularizer is not None else torch.where(lost, 0.0, along)
-        promised = (kept.square() / torch.maximum(values, model.least[:, None])).sum(1)
+        undetermined = values <= model.least[:, None]
+        # without a regularizer, undetermined directions hold nothing but rounding
+        components = along if objective.regularizer is not None else torch.where(undetermined, 0.0, along)
+        promised = (components.square() / torch.maximum(values, model.least[:, None])).sum(1)
         epsilon, loss = torch.finfo(objective.location_scale.scale.dtype).eps, model.loss + penalty.value
         return promised <= _STATIONARY * epsilon * loss + (loss * objective.rounding).sqrt()
 
@@ -251,7 +251,7 @@ class LevenbergMarquardt:
         r, columns = r.detach().double(), self._sketched_where_long(columns.detach()).double()
         columns *= objective.location_scale.scale[:, None] / math.sqrt(r.shape[1])
         jtj = columns @ columns.mT
-        least = lost_in_rounding(jtj, noise)
+        least = rounding_threshold(jtj, noise)
         return Linearization(
             objective.location_scale.standardized(z.double()), r.square().mean(1), self._scaled(r), columns, jtj, least
         )
@@ -289,10 +289,10 @@ class LevenbergMarquardt:
         after, best = value.nan_to_num(nan=torch.inf).min(1)
         better = after < model.loss + penalty.value + pull * model.e.square().sum(1)
         updated = model.moved(e[row, best], loss[row, best], self._scaled(r[row, best]))
-        kept = Linearization(
+        accepted = Linearization(
             *(choose(better, getattr(updated, field.name), getattr(model, field.name)) for field in fields(model))
         )
-        return kept, torch.where(better, dampings[row, best], _REFUSED * damping)
+        return accepted, torch.where(better, dampings[row, best], _REFUSED * damping)
 
     def _scaled(self, r: Float[Tensor, "n m"]) -> Float[Tensor, "n k"]:
         """Residuals whose squares sum to the loss, sketched where there are many."""

@@ -23,7 +23,7 @@ __all__ = [
     "Linearization",
     "Penalty",
     "damped_steps",
-    "lost_in_rounding",
+    "rounding_threshold",
     "penalty_at",
     "sketched",
     "spectrum",
@@ -99,8 +99,9 @@ def within_support(
     return (model.jtj + curvature.diag_embed()) * free[:, :, None] * free[:, None], downhill * free
 
 
-def lost_in_rounding(jtj: Float[Tensor, "n d d"], noise: float) -> Float[Tensor, "n"]:
-    """Eigenvalue of J^T J below which rounding decides: of the Jacobian's elements, and of J^T J in double precision."""
+def rounding_threshold(jtj: Float[Tensor, "n d d"], noise: float) -> Float[Tensor, "n"]:
+    """Eigenvalue of J^T J below which there is only rounding: of the Jacobian's elements, and of J^T J in double
+    precision."""
     most = jtj.diagonal(dim1=1, dim2=2).sum(1)
     return most * max((4 * noise) ** 2, torch.finfo(jtj.dtype).eps)
 
@@ -111,7 +112,7 @@ def damped_steps(
     dampings: Float[Tensor, "n k"],
     least: Float[Tensor, "n"],
 ) -> Float[Tensor, "n k d"]:
-    """(H + mu I)^-1 g for every mu, from one eigendecomposition; nothing along what is lost in rounding."""
+    """(H + mu I)^-1 g for every mu, from one eigendecomposition; 0 along directions below `least`."""
     values, along, vectors = spectrum(hessian, downhill)
     damped = values[:, None] + dampings[..., None]
     return torch.where(damped > least[:, None, None], along[:, None] / damped, 0.0) @ vectors.mT

@@ -9,7 +9,7 @@ from accelerate.accelerator import Accelerator
 from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
-from latentry.models.level_reader import LevelHeads, LevelReaderTraining, read_levels
+from latentry.models.level_classifier import LevelClassifierTraining, LevelHeads, predict_levels
 from latentry.networks import PlainClassifier
 from latentry.training.loop import train
 from latentry.training.settings import LoopSettings
@@ -70,10 +70,10 @@ class Bars:
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.05])
-def test_a_reader_reads_what_is_drawn(shift: float, tmp_path: Path) -> None:
+def test_a_level_classifier_reads_what_is_drawn(shift: float, tmp_path: Path) -> None:
     torch.manual_seed(0)
     heads, bars = LevelHeads(("wide", "up", "lying"), ("up", "lying")), Bars()
-    model = LevelReaderTraining(PlainClassifier(heads.outputs, 1, 4), heads, learning_rate=1e-2, shift=shift, ema=0.8)
+    model = LevelClassifierTraining(PlainClassifier(heads.outputs, 1, 4), heads, learning_rate=1e-2, shift=shift, ema=0.8)
     loop = LoopSettings(60, 30, checkpoint_every=60)
     train(model, bars, loop, tmp_path, seed=0, accelerator=Accelerator(cpu=True), identity={}, progress=max)
-    assert_close(read_levels(model.averaged_reader(bars.x), heads, bars.x), bars.a)
+    assert_close(predict_levels(model.averaged_network(bars.x), heads, bars.x), bars.a)

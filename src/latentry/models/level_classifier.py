@@ -18,7 +18,7 @@ from latentry.numerics.batches import in_batches
 from latentry.training.averaging import averaged_copy, settle_batch_norm
 from latentry.training.loop import Update
 
-__all__ = ["LevelHeads", "LevelReaderTraining", "read_levels"]
+__all__ = ["LevelHeads", "LevelClassifierTraining", "predict_levels"]
 
 
 @dataclass(frozen=True)
@@ -82,15 +82,15 @@ class LevelHeads:
         return [self.features.index(name) for name in self.exclusive]
 
 
-def read_levels(
+def predict_levels(
     network: nn.Module, heads: LevelHeads, x: Float[Tensor, "n c h w"], batch_size: int = 1000
 ) -> Float[Tensor, "n k"]:
-    """The levels that a network reads in images, in eval mode."""
+    """The levels that a network predicts for images, in eval mode."""
     with evaluated(network), torch.no_grad():
         return in_batches(lambda part: heads.levels(network(part)), x, size=batch_size)
 
 
-class LevelReaderTraining:
+class LevelClassifierTraining:
     """A network to logits and the step that trains it on batches `(x, a)`.
 
     Args:
@@ -115,10 +115,10 @@ class LevelReaderTraining:
         ema: float = 0.995,
     ) -> None:
         self.heads, self.label_smoothing, self.shift = heads, label_smoothing, shift
-        self.networks: dict[str, nn.Module] = {"reader": network}
-        self.averages = {"reader": averaged_copy(network, ema)}
+        self.networks: dict[str, nn.Module] = {"classifier": network}
+        self.averages = {"classifier": averaged_copy(network, ema)}
         self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "reader": AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
+            "classifier": AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
         }
 
     def step(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
@@ -126,12 +126,12 @@ class LevelReaderTraining:
         x, a = batch
         if self.shift:
             x = jitter(x, 0.0, 0.0, self.shift, rng)
-        loss = self.heads.loss(self.networks["reader"](x), a, self.label_smoothing)
-        update({"reader": loss})
-        return {"reader": loss}
+        loss = self.heads.loss(self.networks["classifier"](x), a, self.label_smoothing)
+        update({"classifier": loss})
+        return {"classifier": loss}
 
-    def averaged_reader(self, x: Float[Tensor, "n c h w"]) -> nn.Module:
+    def averaged_network(self, x: Float[Tensor, "n c h w"]) -> nn.Module:
         """The moving average in eval mode, its batch statistics recomputed on training images `x`."""
-        average = self.averages["reader"].module
+        average = self.averages["classifier"].module
         settle_batch_norm(average, x.split(250))
         return average.eval()
