@@ -108,10 +108,10 @@ def _array(file: _Readable, size: int, most: int) -> np.ndarray:
     kind, fortran, sizes = (part[1] for part in parts if part is not None)
     dtype = np.dtype(kind)
     shape = tuple(int(size.strip().removesuffix("L")) for size in sizes.split(",") if size.strip())  # L by Python 2
-    wanted, there = math.prod(shape) * dtype.itemsize, size - 8 - struct.calcsize(form) - length
-    if wanted > min(most, there) or len(shape) > 32:
-        raise ValueError(f"expected an array within {min(most, there)} bytes, got a header for {wanted} of shape {shape}")
-    array = np.frombuffer(_exactly(file, wanted), dtype)
+    needed, there = math.prod(shape) * dtype.itemsize, size - 8 - struct.calcsize(form) - length
+    if needed > min(most, there) or len(shape) > 32:
+        raise ValueError(f"expected an array within {min(most, there)} bytes, got a header for {needed} of shape {shape}")
+    array = np.frombuffer(_exactly(file, needed), dtype)
     return array.reshape(shape, order="F" if fortran == "True" else "C")
 
 

@@ -27,14 +27,14 @@ def printable(text: str | os.PathLike[str], width: int | None = None) -> str:
         >>> printable("a-very-long-name.png", width=11)
         'a-ver…e.png'
     """
-    shown = "".join(map(_shown, os.fspath(text)))
-    if width is None or len(shown) <= width:
-        return shown
-    kept = max(width - 1, 0)
-    return shown[: kept - kept // 2] + "…" + shown[len(shown) - kept // 2 :]
+    printable_text = "".join(map(_printable_letter, os.fspath(text)))
+    if width is None or len(printable_text) <= width:
+        return printable_text
+    room = max(width - 1, 0)
+    return printable_text[: room - room // 2] + "…" + printable_text[len(printable_text) - room // 2 :]
 
 
-def _shown(letter: str) -> str:
+def _printable_letter(letter: str) -> str:
     if letter.isprintable() or letter in _JOINERS or unicodedata.category(letter) == "Zs":
         return letter
     if "\udc80" <= letter <= "\udcff":  # how Python holds a byte of a file name that is not UTF-8

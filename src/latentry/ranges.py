@@ -39,8 +39,8 @@ def check_number(name: str, value: object, least: int | float = -math.inf, most:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise ValueError(f"expected {name} to be a number, got {value!r}")
     if not value >= least:
-        wanted = f">= {least:,}" if least > -math.inf else "to be a number"
-        raise ValueError(f"expected {name} {wanted}, got {value}")
+        expected = f">= {least:,}" if least > -math.inf else "to be a number"
+        raise ValueError(f"expected {name} {expected}, got {value}")
     if value > most:
         raise ValueError(f"expected {name} <= {most:,}, got {value:,}; a number this large must be a slip")
 

@@ -64,8 +64,8 @@ def in_memory(
     """Labelled images held as one array, of another size or number of channels if requested."""
     converted = convert_pixels(pixels, image_size, channels)
     depth, height, width = converted.shape[1:]
-    count, *given = pixels.shape
-    done = changes(Counter({(given[0], given[1], given[2]): count}), (depth, height, width), count)
+    count, *size = pixels.shape
+    done = changes(Counter({(size[0], size[1], size[2]): count}), (depth, height, width), count)
     return _labelled(name, (depth, height, width), _HeldPixels(converted), labels, (*notes, *done))
 
 

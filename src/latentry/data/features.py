@@ -87,9 +87,9 @@ class FeaturedImages:
         Raises:
             ValueError: No image has some feature.
         """
-        if lost := [name for name, column in zip(self.features, self.a.mT, strict=True) if not (column == 1).any()]:
+        if absent := [name for name, column in zip(self.features, self.a.mT, strict=True) if not (column == 1).any()]:
             raise ValueError(
-                f"expected at least one image with each feature in {self.images.name}, got none with {', '.join(lost)}; "
+                f"expected at least one image with each feature in {self.images.name}, got none with {', '.join(absent)}; "
                 "leave these out, or hold less out"
             )
 

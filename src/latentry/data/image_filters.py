@@ -224,7 +224,7 @@ def _filter(family: str, setting: str, apply: Callable[[np.ndarray], Any], *, bl
         images = observed.x.double().cpu().numpy()
         with np.errstate(divide="ignore", invalid="ignore"):
             filtered = np.array([[apply(channel) for channel in channels] for channels in images])
-        kept = np.where(np.isnan(filtered), images, filtered)  # Wiener's filter of an even image
-        return torch.from_numpy(kept).clamp(-1, 1).to(observed.x)
+        finite = np.where(np.isnan(filtered), images, filtered)  # Wiener's filter of an even image
+        return torch.from_numpy(finite).clamp(-1, 1).to(observed.x)
 
     return ImageFilter(family, setting, denoise, blind)

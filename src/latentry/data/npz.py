@@ -32,7 +32,7 @@ SYNONYMS = {"images": "x", "labels": "y"}
 NAMES = {"x", "y", "attributes", "class_names", "attribute_names", "splits", "zeros"}
 _COPIES = 4
 """Of the arrays, that may be held at once: as they are, as real numbers and as bytes."""
-_SHOWN = 10
+_MOST_LISTED = 10
 SLACK = 1e-3  # what resizing or a decoder overshoots
 
 
@@ -85,8 +85,8 @@ def _bytes(values: np.ndarray, path: Path) -> tuple[np.ndarray, Sequence[str]]:
         raise ValueError(f"expected at least one image in {path}, got shape {values.shape}; save some")
     if values.dtype == np.uint8:
         nearly_black = values.max() <= 1
-        said = ["bytes of which none is above 1 are nearly black, 255 being white; save them as bool if 1 is white"]
-        return values, said if nearly_black else []
+        note = "bytes of which none is above 1 are nearly black, 255 being white; save them as bool if 1 is white"
+        return values, [note] if nearly_black else []
     if values.dtype == np.bool_:
         return values.astype(np.uint8) * np.uint8(255), ["False is read as black, True as white"]
     if values.dtype.newbyteorder("=") == np.uint16:
@@ -112,8 +112,8 @@ def _floats(values: np.ndarray, path: Path) -> tuple[np.ndarray, Sequence[str]]:
     else:
         raise ValueError(f"expected floats in [0, 1], [-1, 1] or [0, 255] in {path}, got [{low:g}, {high:g}]; rescale them")
     scaled = (torch.from_numpy(values.astype(np.float32)) - black) / (white - black)
-    said = f"real numbers in [{low:.3g}, {high:.3g}] are read as of [{black}, {white}], from black to white"
-    return to_pixels(2 * scaled - 1).numpy(), [said]
+    note = f"real numbers in [{low:.3g}, {high:.3g}] are read as of [{black}, {white}], from black to white"
+    return to_pixels(2 * scaled - 1).numpy(), [note]
 
 
 def _labels(arrays: dict[str, np.ndarray], path: Path) -> Labels:
@@ -128,7 +128,7 @@ def _labels(arrays: dict[str, np.ndarray], path: Path) -> Labels:
         values = _integers(arrays, "attributes", 2, path)
         if not ((values >= -1) & (values <= 1)).all():
             raise ValueError(
-                f"expected attributes -1, 0 or 1 in {path}, got {values.unique().tolist()[:_SHOWN]}; recode them"
+                f"expected attributes -1, 0 or 1 in {path}, got {values.unique().tolist()[:_MOST_LISTED]}; recode them"
             )
         names = _names(arrays, "attribute_names", values.shape[1], path, spare=False)
         zeros = _zeros(arrays, path)
@@ -146,13 +146,13 @@ def _labels(arrays: dict[str, np.ndarray], path: Path) -> Labels:
 
 
 def _empty_classes(labels: Labels) -> Sequence[str]:
-    """What is said of class numbers that no image has."""
+    """A note on class numbers that no image has."""
     if labels.y is None or len(labels.y) == 0:
         return []
     empty = sorted(set(range(int(labels.y.max()) + 1)) - set(labels.y.unique().tolist()))
-    listed = ", ".join(map(str, empty[:_SHOWN])) + (", ..." if len(empty) > _SHOWN else "")
-    said = f"no image has the class number {listed}; number classes from 0 without gaps"
-    return [said] if empty else []
+    listed = ", ".join(map(str, empty[:_MOST_LISTED])) + (", ..." if len(empty) > _MOST_LISTED else "")
+    note = f"no image has the class number {listed}; number classes from 0 without gaps"
+    return [note] if empty else []
 
 
 def _zeros(arrays: dict[str, np.ndarray], path: Path) -> Zeros:
@@ -175,9 +175,9 @@ def _integers(arrays: dict[str, np.ndarray], key: str, dimensions: int, path: Pa
 
 
 def _names(arrays: dict[str, np.ndarray], key: str, count: int, path: Path, *, spare: bool) -> tuple[str, ...]:
-    """Given names, or numbers; `spare` lets there be more of them, for what does not occur."""
-    given = arrays.get(key, np.arange(count)).flatten().tolist()
-    names = tuple(name.decode(errors="backslashreplace") if isinstance(name, bytes) else str(name) for name in given)
+    """The names in the file, or numbers where it has none; with `spare` there may be more names than classes that occur."""
+    entries = arrays.get(key, np.arange(count)).flatten().tolist()
+    names = tuple(name.decode(errors="backslashreplace") if isinstance(name, bytes) else str(name) for name in entries)
     if len(names) < count or (len(names) > count and not spare):
         raise ValueError(f"expected {count} {key} in {path}, got {len(names)}; name each once, or none")
     if twice := [name for name, times in Counter(names).items() if times > 1]:

@@ -21,7 +21,7 @@ __all__ = ["Listing", "expand_paths", "is_hidden", "joined", "left_out", "list_p
 _FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "QOI", "TIFF", "WEBP")
 """Formats that hold pixels and begin with a mark of their own; EPS, which is a program, is none of them."""
 _SYSTEM = ("thumbs.db", "desktop.ini", "__macosx", "@eadir", "lost+found", "system volume information")
-_SHOWN = 5
+_MOST_LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Listing:
     def notes(self) -> tuple[str, ...]:
         """What was left out, in words."""
         kinds = Counter(file.suffix.lower() or "without a suffix" for file in self.others)
-        common = [f"{count:,} {kind}" for kind, count in kinds.most_common(_SHOWN)]
-        more = [f"{len(kinds) - _SHOWN} other kinds"] if len(kinds) > _SHOWN else []
+        common = [f"{count:,} {kind}" for kind, count in kinds.most_common(_MOST_LISTED)]
+        more = [f"{len(kinds) - _MOST_LISTED} other kinds"] if len(kinds) > _MOST_LISTED else []
         return (
             *left_out(self.others, f"of no picture format ({', '.join(common + more)})"),
             *left_out(self.special, "pipes, sockets or devices"),

@@ -127,8 +127,8 @@ def read_codes(path: str | Path) -> RecoveredCodes:
     names = _names(metadata.pop("names"), path)
     for name in _TENSORS:
         _check_tensor(name, tensors[name], len(names), path)
-    lost = tensors["reconstruction_error"].isnan()
-    if not (tensors["z"].isfinite().all(1) | lost).all():
+    failed = tensors["reconstruction_error"].isnan()
+    if not (tensors["z"].isfinite().all(1) | failed).all():
         raise ValueError(f"expected finite codes in {path}, got NaN or infinity beside a finite error; recover them again")
     return RecoveredCodes(**{name: tensors[name] for name in _TENSORS}, names=names, metadata=metadata)
 

@@ -27,7 +27,7 @@ from latentry.data.pictures import (
 )
 from latentry.names import counted
 
-__all__ = ["PictureSource", "Survey", "blank", "changes", "load_images", "open_images", "said_of_blank", "survey"]
+__all__ = ["PictureSource", "Survey", "blank", "changes", "load_images", "open_images", "blank_notes", "survey"]
 
 HEADERS = 2000
 _DECODED = 64
@@ -117,19 +117,19 @@ def blank(names: Sequence[str], x: Shaped[Tensor, "n *s"]) -> list[str]:
     return [name for name, one in zip(names, (items == items[:, :1]).all(1).tolist(), strict=True) if one]
 
 
-def said_of_blank(names: Sequence[str]) -> tuple[str, ...]:
-    """In words, that there are images in which nothing can be seen, if there are any."""
+def blank_notes(names: Sequence[str]) -> tuple[str, ...]:
+    """A note on images of one value all over, if there are any."""
     return (f"of one value all over, so that nothing is seen: {counted(len(names), 'image')}, {names[0]}",) if names else ()
 
 
 def _of_transparency(plan: Survey, clear: Sequence[Picture]) -> tuple[str, ...]:
-    """What is said of pictures with transparent parts, and of those in which nothing is left to be seen."""
+    """Notes on pictures with transparent parts, and on those that are of one value without them."""
     if not clear:
         return ()
     laid = f"transparent parts are laid on white, as in {clear[0].name}; where the ink is white, lay them on another ground"
     if len({read_header(each).shape for each in clear}) > 1 and not plan.fit:
         return (laid,)
-    return (laid, *said_of_blank(blank([each.name for each in clear], plan.read(clear))))
+    return (laid, *blank_notes(blank([each.name for each in clear], plan.read(clear))))
 
 
 def changes(shapes: Mapping[Shape, int], shape: Shape, count: int) -> tuple[str, ...]:
@@ -158,8 +158,8 @@ def changes(shapes: Mapping[Shape, int], shape: Shape, count: int) -> tuple[str,
         (h, w), _ = resized.most_common(1)[0]
         others = f" and {len(resized) - 1:,} other sizes" if len(resized) > 1 else ""
         done.append(f"{resized.total():,} resized from {w} x {h}{others} to {width} x {height}")
-    seen = sum(shapes.values())
-    whole = f"of {counted(count, 'image')}" if seen == count else f"of {counted(seen, 'image')} looked at among {count:,}"
+    read = sum(shapes.values())
+    whole = f"of {counted(count, 'image')}" if read == count else f"of {counted(read, 'image')} read among {count:,}"
     return (f"{whole}: {', '.join(done)}",) if done else ()
 
 

@@ -73,8 +73,8 @@ def plain(text: str) -> str:
         cost in \$
     """
     letters = _fonts().values()
-    shown = "".join(c if any(ord(c) in font for font in letters) else "\u25a1" for c in printable(text))
-    return shown.replace("$", r"\$")
+    drawable = "".join(c if any(ord(c) in font for font in letters) else "\u25a1" for c in printable(text))
+    return drawable.replace("$", r"\$")
 
 
 def finished(figure: Figure) -> Any:
@@ -142,8 +142,8 @@ def draw_images(figure: Any, rows: Sequence[tuple[str, Tensor]], titles: Sequenc
     gap = max(1, round(0.08 * width))
     sheet = torch.ones(len(rows) * (height + gap) - gap, count * (width + gap) - gap, 3)
     for row, (_, x) in enumerate(rows):
-        shown = ((x[:count].detach().float().cpu().nan_to_num() - low) / (high - low)).clamp(0, 1).permute(0, 2, 3, 1)
-        for column, image in enumerate(shown):
+        scaled = ((x[:count].detach().float().cpu().nan_to_num() - low) / (high - low)).clamp(0, 1).permute(0, 2, 3, 1)
+        for column, image in enumerate(scaled):
             top, left = row * (height + gap), column * (width + gap)
             sheet[top : top + height, left : left + width] = image
     figure.set_size_inches(0.9 + _SIDE * count, 0.35 + _SIDE * len(rows) * (height + gap) / (width + gap))
@@ -186,10 +186,10 @@ def draw_errors(axes: Any, errors: Tensor, label: str) -> None:
 def draw_matrix(panel: Any, matrix: Tensor, title: str) -> None:
     """A matrix, blue where it is negative and red where it is positive, on its own scale."""
     most = matrix.abs().max().item() or 1.0
-    shown = panel.imshow(matrix.detach().cpu().numpy(), cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest")
+    drawn = panel.imshow(matrix.detach().cpu().numpy(), cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest")
     panel.set_title(plain(title), fontsize=9)
     panel.tick_params(labelsize=7)
-    panel.figure.colorbar(shown, ax=panel, shrink=0.75).ax.tick_params(labelsize=6)
+    panel.figure.colorbar(drawn, ax=panel, shrink=0.75).ax.tick_params(labelsize=6)
 
 
 def draw_names(panel: Any, points: Mapping[str, tuple[float, float]], size: float = 6.5) -> None:

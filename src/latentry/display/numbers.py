@@ -34,10 +34,10 @@ def percent(value: float | int, digits: int = 3) -> str:
     """
     if not math.isfinite(value):
         return "not a number"
-    shown = float(f"{100 * value:.{digits}g}")
-    if shown == 100 and value < 1:
+    rounded = float(f"{100 * value:.{digits}g}")
+    if rounded == 100 and value < 1:
         return "> 99.9 %"
-    return f"{shown:.{digits}g} %"
+    return f"{rounded:.{digits}g} %"
 
 
 def interval(found: Interval) -> str:

@@ -44,10 +44,10 @@ class Facts:
 
     def text(self) -> str:
         """All of it, in at most twelve lines of 100 characters."""
-        said = textwrap.wrap(self.meaning, _COLUMNS, initial_indent="  ", subsequent_indent="  ")[:4]
-        rows = self.rows[: _LINES - 1 - len(said)]
+        meaning_lines = textwrap.wrap(self.meaning, _COLUMNS, initial_indent="  ", subsequent_indent="  ")[:4]
+        rows = self.rows[: _LINES - 1 - len(meaning_lines)]
         width = max((len(name) for name, _ in rows), default=0)
-        lines = [self.title, *(f"  {name:<{width}}  {value}" for name, value in rows), *said]
+        lines = [self.title, *(f"  {name:<{width}}  {value}" for name, value in rows), *meaning_lines]
         return "\n".join(line if len(line) <= _COLUMNS else f"{line[: _COLUMNS - 3]}..." for line in lines)
 
 

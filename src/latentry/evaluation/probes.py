@@ -2,8 +2,8 @@ r"""How well can labels be predicted from codes? Measured with freshly trained c
 
 Codes hold a label if a freshly trained classifier predicts it for codes that it was not fitted to. Where the label
 should be in the codes, its accuracy is their *probe accuracy*; where it should not, their *leakage*. A weak probe would miss
-a leak, so several compete: each is fitted to some codes (standardised by their mean and deviation), the best one is chosen on
-other codes, and its accuracy is measured on a third set. A result also has two references: the share of the most common
+a leak, so several compete: each is fitted to some codes (standardised by their mean and deviation), the best one is chosen
+on other codes, and its accuracy is measured on a third set. A result also has two references: the share of the most common
 class, which a constant prediction reaches, and the same accuracy with shuffled labels.
 
 **Codes in one piece** (`probe_accuracy`). In K stratified folds each probe is fitted to K - 2, chosen on the next fold, and

@@ -220,14 +220,14 @@ def _explained(function: Callable[..., Any], args: tuple[Any, ...], error: Excep
     )
 
 
-def _lengths(said: str, given: int) -> int | None:
+def _lengths(message: str, tried_length: int) -> int | None:
     """Length of a code that a network wants, where what torch says of another one holds it."""
     for pattern in (
         r"\(\d+x(?P<got>\d+) and (?P<wanted>\d+)x\d+\)",
         r"to have (?P<wanted>\d+) channels, but got (?P<got>\d+) ",
     ):
-        found = re.search(pattern, said)
-        if found is not None and int(found["got"]) == given:
+        found = re.search(pattern, message)
+        if found is not None and int(found["got"]) == tried_length:
             return int(found["wanted"])
     return None
 

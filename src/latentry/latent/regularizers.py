@@ -1,17 +1,18 @@
-r"""What keeps a code near its prior while it is being recovered.
+r"""Regularizers: losses R(z) that keep codes near the prior during recovery.
 
-Recovery minimises, for each code, dif(x, G(z)) + w R(z). A regularizer is any callable `(z, prior) -> (n,)`; the ones here
-are small frozen settings, so that they can be compared, printed and saved.
+Recovery minimises dif(x, G(z)) + w R(z) for each code z. A regularizer is any callable `(z, prior) -> (n,)`. Those of this
+module are frozen dataclasses, so that they can be compared, printed and saved.
 
-For a prior whose coordinates are not independent but which a bijection makes normal (radial priors), the distance is taken
-of the code's normal coordinates. For a labelled prior it is taken of the code's standard scores in one component,
-:math:`(z - \mu_y) / \sigma_y`, which are independent N(0, 1) for codes of that label.
+- `L2` is the mean square of the elements; for a normal prior this is its negative log density, up to scale and a constant.
+  It is smallest at zero, but no sample of a prior of many dimensions is near zero. `AbsoluteValue` is alike.
+- `StatisticalDistance` (Cho, 2020) takes the d elements of one code as a sample and measures its distance to the
+  distribution of one coordinate of the prior. It is small for codes that look like samples of the prior.
+- `ComponentDistance` is the same for labelled priors. It measures the standard scores :math:`(z - \mu_y) / \sigma_y`, which
+  are independent N(0, 1) for codes of label y.
 
-The usual R is the mean square of the elements (for a normal prior: its negative log density), which is least at zero, where
-no sample of the prior ever is. Cho (2020) takes the distance between a code's own elements and the distribution of one
-coordinate: it has no wish to shrink, only to look like a sample.
+For radial priors, whose coordinates are not independent, the distance is measured in normal coordinates (`to_normal`).
 
-All are finite, with a gradient that points back, wherever a code may have gone: far out in a tail and outside the support.
+Every value is finite for finite codes, also far in a tail or outside the support, and its gradient leads back.
 
 Reference: Cho, "Latent code recovery by statistical distance latent regulation loss", 2020.
 """
@@ -114,9 +115,9 @@ class StatisticalDistance:
 class ComponentDistance:
     """Distance between a code's standard scores in one component of a labelled prior and N(0, 1), in closed form.
 
-    The component is that of `label` for all codes, or the likeliest of each code, found anew in each call. A regularizer
-    sees codes without their places among the data, so that one with a label for each datum cannot be; recover the data of
-    each label in a call of its own, with that label here.
+    The component is that of `label` for all codes, or for each code the most likely one, which is chosen again in each
+    call. A regularizer does not know which datum a code belongs to, so it cannot have one label per datum: recover the data
+    of each label in a separate call, with that `label`.
 
     Raises:
         ValueError: There is no such distance or label, or the prior has no labels.
@@ -130,7 +131,7 @@ class ComponentDistance:
     """
 
     label: int | None = None
-    """The label of all codes; None takes for each code the one that is likeliest given the code."""
+    """The label of all codes; None takes the most likely one of each code."""
     distance: Distance = "wasserstein"
     """As in `StatisticalDistance`."""
 
@@ -198,5 +199,5 @@ def _distance(distance: Distance, z: Float[Tensor, "n d"], distribution: Univari
 
 @lru_cache(maxsize=32)
 def _cells(distribution: UnivariateDistribution, d: int, dtype: torch.dtype, device: torch.device) -> QuantileCells:
-    """The cells of a distribution are the same at every step."""
+    """Quantile cells, cached since they are the same at every step."""
     return quantile_cells(distribution, d, torch.empty(0, dtype=dtype, device=device))

@@ -1,17 +1,19 @@
-r"""Elements drawn anew while a code is being recovered: what was done before there were distances to the prior.
+r"""Resampling: replace improbable elements of a code by fresh draws from the prior during recovery.
 
-After a step, each element of a code is replaced by a fresh draw of the prior with a probability that grows with its size:
+After a solver's step, each element :math:`z_j` is replaced with a probability p that depends on its absolute value:
 
 .. math::
     p(z_j) &= 1\{|z_j| > c\} && \text{boundary (stochastic clipping)} \\
     p(z_j) &= \frac{1}{1 + e^{-a (|z_j| - b)}} && \text{logistic} \\
     p(z_j) &= \min\left(1, e^{(z_j^2 - c^2) / 2}\right) && \text{truncated normal.}
 
-Egan et al. mean p as the probability over a whole run of E steps: in each step it is :math:`1 - (1 - p)^{1/E}`, so that an
-element that stays where it is meets p in the end. Cho (2020) takes p in every step, where the logistic rule, for one,
-replaces a tenth of the elements of a true sample each time. `steps` chooses: E, or None for every step.
+The papers differ in what p refers to, and `steps` chooses:
 
-For a radial prior all of this is done in normal coordinates.
+- `steps=E` (Egan et al.): p is the probability over a whole run of E steps. In each step it is :math:`1 - (1 - p)^{1/E}`.
+- `steps=None` (Cho): p is the probability in every step. The logistic rule then replaces about a tenth of the elements of a
+  true sample in each step.
+
+Codes of a radial prior are resampled in their normal coordinates.
 
 References: Lipton and Tripathi, "Precise recovery of latent vectors from generative adversarial networks", 2017 (boundary);
 Egan, Fuchs et al., "Generalized latent variable recovery for generative adversarial networks", 2018 (logistic, truncated
@@ -56,7 +58,7 @@ class BoundaryResampling:
     bound: float
     """c, above 0; 1 for U(-1, 1)."""
     steps: int | None = None
-    """Whatever it is, the rule is the same: a certain replacement is made in the first step."""
+    """Has no effect here, since p is 0 or 1; it is there because the other rules have it."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -88,7 +90,7 @@ class LogisticResampling:
     centre: float = 2.0
     """b, above 0."""
     steps: int | None = None
-    """Steps E of the run over which the probability is meant; None for every step."""
+    """Number E of steps over which p is the probability; None: p is the probability in each step."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -118,7 +120,7 @@ class TruncatedNormalResampling:
     cutoff: float
     """c, above 0."""
     steps: int | None = None
-    """Steps E of the run over which the probability is meant; None for every step."""
+    """Number E of steps over which p is the probability; None: p is the probability in each step."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -147,7 +149,7 @@ def _resampled(
     chances = torch.rand(z.shape, generator=rng, dtype=z.dtype, device=z.device if rng is None else rng.device).to(z.device)
     chosen = chances < -torch.expm1(log_keep(coordinates) / (steps or 1))
     mixed = adapted.from_iid_coordinates(torch.where(chosen, fresh, coordinates))
-    return torch.where(chosen.any(-1, keepdim=True), mixed, z)  # a code of which nothing is replaced keeps its every bit
+    return torch.where(chosen.any(-1, keepdim=True), mixed, z)  # exactly z, where no element is replaced
 
 
 def _check(steps: int | None, **numbers: float) -> None:

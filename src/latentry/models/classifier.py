@@ -173,7 +173,7 @@ def fit_classifier(
         torch.Size([16, 2])
     """
     data = training_data(x, y)
-    held_back = training_data(*validation) if isinstance(validation, tuple) else validation
+    validation_data = training_data(*validation) if isinstance(validation, tuple) else validation
     channels = data.__getitems__([0])[0].shape[1]
     with training_run(settings, device_of(data, device), rng, checkpoint) as run:
         kind = PlainClassifier if settings.network == "plain" else ResidualClassifier
@@ -185,26 +185,26 @@ def fit_classifier(
             return Classifier(training.averaged_classifier(settled.to(run.device)))
 
         def at_checkpoint(step: int) -> None:
-            if held_back is None and callback is None:
+            if validation_data is None and callback is None:
                 return
             found = model()
-            if held_back is not None:
-                accuracy = _accuracy(found.network, held_back)
+            if validation_data is not None:
+                accuracy = _accuracy(found.network, validation_data)
                 if not best.exists() or accuracy > load_network(best).card["accuracy"]:
                     save_network(best, found.network, None, {"step": step, "accuracy": accuracy})
             if callback is not None:
                 callback(step, found)
 
         identity = {**settings_identity(settings, ClassifierSettings), "data": data.fingerprint()}
-        if held_back is not None:
-            identity["validation"] = held_back.fingerprint()
+        if validation_data is not None:
+            identity["validation"] = validation_data.fingerprint()
         done = run.train(training, data, settings, identity=identity, progress=progress, at_checkpoint=at_checkpoint)
         run.accelerator.wait_for_everyone()  # the last validation is written by the first process
-        if held_back is None:
+        if validation_data is None:
             return Fitted(model(), {"classifier": done})
-        kept = load_network(best)
-        network = kept.network.to(run.device)
-        reached = {"step": float(kept.card["step"]), "validation": float(kept.card["accuracy"])}
+        saved = load_network(best)
+        network = saved.network.to(run.device)
+        reached = {"step": float(saved.card["step"]), "validation": float(saved.card["accuracy"])}
         return Fitted(Classifier(network), {"classifier": done}, reached)
 
 

@@ -87,24 +87,24 @@ class ConditionalTraining:
         x, y = batch
         weights = self.weights
         losses: dict[str, Tensor] = {}
-        shown: dict[str, Tensor] = {}
+        logged: dict[str, Tensor] = {}
         x_hat = None
         if "encoder" in self.networks:
             style = normal_posterior(self._encoded(x, y))
             x_hat = self.networks["decoder"](self.code(style.rsample(rng=rng), y))
             reconstruction = (x_hat - x).square().mean()
             divergence = kl_divergence(style, standard_normal(style)).mean() / self.style_dim
-            shown = {"reconstruction": reconstruction, "divergence": divergence}
+            logged = {"reconstruction": reconstruction, "divergence": divergence}
             losses["encoder"] = weights.reconstruction * reconstruction + weights.divergence * divergence
             losses["decoder"] = losses["encoder"]
         if "discriminator" in self.networks:
-            adversarial, shown["discriminator"] = self._play(x, x_hat, y, rng, update)
-            shown["adversarial"] = adversarial
+            adversarial, logged["discriminator"] = self._play(x, x_hat, y, rng, update)
+            logged["adversarial"] = adversarial
             losses["decoder"] = weights.adversarial * adversarial
             if x_hat is not None:
                 losses["decoder"] = losses["decoder"] + weights.reconstruction * reconstruction
         update(losses)
-        return shown
+        return logged
 
     def code(self, z_u: Float[Tensor, "n u"], y: Int[Tensor, "n"]) -> Float[Tensor, "n d"]:
         """A whole code of styles and labels; the styles alone where there are no labels."""

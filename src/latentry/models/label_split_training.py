@@ -135,8 +135,8 @@ class LabelSplitTraining:
         style = normal_posterior(self.networks["style-encoder"](x), self.settings.least_deviation)
         z_s, z_u = label.rsample(rng=rng), style.rsample(rng=rng)
         x_hat = self.networks["decoder"](torch.cat([z_s, z_u], 1))
-        shown = {"accuracy": self._accuracy(label.mean, y)}
-        shown |= self._teach_adversary(style, y, rng, update)
+        logged = {"accuracy": self._accuracy(label.mean, y)}
+        logged |= self._train_adversary(style, y, rng, update)
 
         weights = self.weights
         placement = self._placement(label, z_s, y)
@@ -150,15 +150,15 @@ class LabelSplitTraining:
         if weights.dependence:
             dependence = centred_alignment(gaussian_kernel(z_u), gaussian_kernel(z_s.detach()))
             total = total + weights.dependence * dependence
-            shown["dependence"] = dependence
+            logged["dependence"] = dependence
         losses = dict.fromkeys(("label-encoder", "style-encoder", "decoder"), total)
         if "discriminator" in self.networks:
             adversarial, of_discriminator = self._play(x, x_hat, y, z_u.detach(), rng, update)
             losses["decoder"] = weights.reconstruction * reconstruction + weights.adversarial * adversarial
-            shown |= {"discriminator": of_discriminator, "adversarial": adversarial}
+            logged |= {"discriminator": of_discriminator, "adversarial": adversarial}
         update({"placement": placement, "precision": placement, **losses})
         mixture.limit_()
-        return shown | {"placement": placement, "reconstruction": reconstruction, "divergence": divergence}
+        return logged | {"placement": placement, "reconstruction": reconstruction, "divergence": divergence}
 
     def split(self) -> LabelSplit:
         """The networks as they are, with the prior that the mixture describes."""
@@ -184,13 +184,13 @@ class LabelSplitTraining:
         classification = mixture_classification_loss(z_s, y, mixture.loc, mixture.precision, self.weights.margin)
         return classification + self.weights.likelihood * self._likelihood(label, y)
 
-    def _teach_adversary(self, style: DiagonalNormal, y: Tensor, rng: torch.Generator, update: Update) -> dict[str, Tensor]:
+    def _train_adversary(self, style: DiagonalNormal, y: Tensor, rng: torch.Generator, update: Update) -> dict[str, Tensor]:
         """C learns to read labels from z_u, by draws or means."""
         if not self.weights.confusion:
             return {}
         for _ in range(self.settings.adversary_steps):
-            seen = style.mean.detach() if self.settings.adversary_sees == "means" else style.sample(rng=rng)
-            logits = self.networks["adversary"](seen)
+            adversary_input = style.mean.detach() if self.settings.adversary_sees == "means" else style.sample(rng=rng)
+            logits = self.networks["adversary"](adversary_input)
             loss = cross_entropy(logits, y)
             update({"adversary": loss})
         return {"adversary": loss.detach()}

@@ -73,8 +73,10 @@ def load_network(name_or_path: str | Path) -> SavedNetwork:
         network = network_files.loaded(config["network"], weights)
         prior = None if config["prior"] is None else files.from_record(config["prior"]).to(_precision(network))
         card = dict(config.get("card", {}))
-        if spoilt := next((name for name, w in weights.items() if w.is_floating_point() and not w.isfinite().all()), None):
-            raise ValueError(f"{spoilt} holds NaN or infinity")
+        if not_finite := next(
+            (name for name, w in weights.items() if w.is_floating_point() and not w.isfinite().all()), None
+        ):
+            raise ValueError(f"{not_finite} holds NaN or infinity")
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"{folder} does not describe a model of this version of latentry ({error}); train or save it again"

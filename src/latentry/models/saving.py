@@ -93,9 +93,9 @@ def load_model(name_or_path: str | Path, kind: type | None = None) -> Any:
     """
     model = _load(name_or_path)
     if kind is not None and not isinstance(model, kind):
-        (wanted, verb), (found, _) = _IN_WORDS[kind], _IN_WORDS[type(model)]
+        (expected, verb), (found, _) = _IN_WORDS[kind], _IN_WORDS[type(model)]
         raise ValueError(
-            f"expected a {wanted}, but {printable(name_or_path)} is a {found}; `latentry train {verb}` makes one"
+            f"expected a {expected}, but {printable(name_or_path)} is a {found}; `latentry train {verb}` makes one"
         )
     return model
 

@@ -181,18 +181,18 @@ class SemanticGANTraining:
 
         adversarial = generator_loss(discriminator(generated, *levels), settings.objective)
         total = adversarial
-        shown = {"discriminator": loss, "generator": adversarial, "r1": penalty}
+        logged = {"discriminator": loss, "generator": adversarial, "r1": penalty}
         if settings.consistency_weight:
             errors = self._consistency_error(z, a, generated)
             if count := round(settings.reversed_share * len(x)):
                 turned = self._turned(a[:count], rng)
                 beyond = self.placement.at(turned).sample(rng=rng).to(x)
                 errors = torch.cat([errors, self._consistency_error(beyond, turned, generator(beyond))])
-            shown["consistency"] = errors.mean()
+            logged["consistency"] = errors.mean()
             over = 1 if settings.consistency == "levels" else z.shape[1]
-            total = total + settings.consistency_weight * shown["consistency"] / over
+            total = total + settings.consistency_weight * logged["consistency"] / over
         update({"generator": total})
-        return shown
+        return logged
 
     def averaged_generator(self, rng: torch.Generator, codes: int = 4096) -> nn.Module:
         """The moving average in eval mode, its batch statistics recomputed on `codes` samples of the placement."""

@@ -100,11 +100,11 @@ class Zheng2019Encoder(nn.Module):
         if y is not None:
             maps = one_hot(y, classes).to(x)[:, :, None, None].expand(-1, -1, *x.shape[2:])
             x = torch.cat([x, maps], 1)
-        given = self.code(self.shrink(x))
+        parameters = self.code(self.shrink(x))
         if self.standard is None:
-            return given
-        first = given[:, : self.standard.num_features]
-        return torch.cat([self.standard(first), given[:, self.standard.num_features :]], 1)
+            return parameters
+        first = parameters[:, : self.standard.num_features]
+        return torch.cat([self.standard(first), parameters[:, self.standard.num_features :]], 1)
 
 
 class Zheng2019Decoder(nn.Module):

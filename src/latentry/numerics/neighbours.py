@@ -140,37 +140,37 @@ def half_sample_neighbour_metrics(
 class _Rows:
     """Rows of a sample, in float64."""
 
-    given: Float[Tensor, "n d"]
-    """As they were given."""
+    raw: Float[Tensor, "n d"]
+    """As they came, not centred."""
     centred: Float[Tensor, "n d"]
     """Less the origin, which is a row of the reference."""
     rounding: float
-    """Rounding step of the numbers as they were given; 0 where all sums of squares are exact."""
+    """Rounding step of the numbers as they came; 0 where all sums of squares are exact."""
 
     def split(self) -> list["_Rows"]:
-        parts = zip(self.given.split(TILE), self.centred.split(TILE), strict=True)
-        return [_Rows(given, centred, self.rounding) for given, centred in parts]
+        parts = zip(self.raw.split(TILE), self.centred.split(TILE), strict=True)
+        return [_Rows(raw, centred, self.rounding) for raw, centred in parts]
 
 
 def _about_a_row(generated: Tensor, reference: Tensor) -> tuple[_Rows, _Rows]:
     """Both samples about a row of the reference that lies in its middle."""
     rounding = torch.finfo(reference.dtype).eps
-    given = [generated.double(), reference.double()]
-    few = given[1][:: max(1, len(reference) // 100)]
+    raw = [generated.double(), reference.double()]
+    few = raw[1][:: max(1, len(reference) // 100)]
     origin = few[(few - few.median(0).values).abs().sum(1).argmin()]
-    centred = [rows - origin for rows in given]
-    exact = _on_a_grid(given, centred, rounding)
-    made, known = (_Rows(*rows, 0.0 if exact else rounding) for rows in zip(given, centred, strict=True))
+    centred = [rows - origin for rows in raw]
+    exact = _on_a_grid(raw, centred, rounding)
+    made, known = (_Rows(*rows, 0.0 if exact else rounding) for rows in zip(raw, centred, strict=True))
     return made, known
 
 
-def _on_a_grid(given: list[Tensor], centred: list[Tensor], rounding: float) -> bool:
+def _on_a_grid(raw: list[Tensor], centred: list[Tensor], rounding: float) -> bool:
     """Whether numbers are whole or on a grid far coarser than their rounding, and all sums of squares exact on it."""
-    d = given[0].shape[1]
-    largest, largest_given = (max(1e-150, *(rows.abs().max().item() for rows in both)) for both in (centred, given))
+    d = raw[0].shape[1]
+    largest, largest_raw = (max(1e-150, *(rows.abs().max().item() for rows in both)) for both in (centred, raw))
     # four times d products of numbers on a grid of step 2^-bits fit into 53 digits
     bits = (53 - math.ceil(math.log2(4 * d * largest**2))) // 2
-    coarse = min(bits, -math.ceil(math.log2(64 * rounding * largest_given)), 500)
+    coarse = min(bits, -math.ceil(math.log2(64 * rounding * largest_raw)), 500)
 
     def on_grid(bits: int) -> bool:
         return all(bool((part * 2.0**bits).frac().eq(0).all()) for rows in centred for part in (rows[:8], rows))
@@ -186,9 +186,9 @@ def _squared_distances(x: _Rows, y: _Rows) -> Float[Tensor, "n m"]:
 
 def _again(x: _Rows, y: _Rows, rows: Int[Tensor, "p"], columns: Int[Tensor, "p"]) -> Float[Tensor, "p"]:
     """Squared distances of single pairs from the differences themselves."""
-    size = max(1, TILE * TILE // x.given.shape[1])
+    size = max(1, TILE * TILE // x.raw.shape[1])
     parts = zip(rows.split(size), columns.split(size), strict=True)
-    return torch.cat([(x.given[i] - y.given[j]).square().sum(1) for i, j in parts])
+    return torch.cat([(x.raw[i] - y.raw[j]).square().sum(1) for i, j in parts])
 
 
 def _errors(x: _Rows, squared_radii: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
@@ -200,7 +200,7 @@ def _errors(x: _Rows, squared_radii: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
         return torch.zeros_like(squared_radii)
     norms = x.centred.norm(dim=1)
     furthest = norms + 2 * squared_radii.clamp(min=0).sqrt()
-    steps = 4 * (x.given.shape[1] + 8) * torch.finfo(torch.float64).eps
+    steps = 4 * (x.raw.shape[1] + 8) * torch.finfo(torch.float64).eps
     return steps * (norms.square() + furthest.square())
 
 
@@ -216,7 +216,7 @@ class _Balls:
     @staticmethod
     def of(x: _Rows, neighbours: int) -> "_Balls":
         radii = torch.cat([_squared_radii(part, x, start * TILE, neighbours) for start, part in enumerate(x.split())])
-        r, norms = radii.sqrt(), x.given.norm(dim=1)
+        r, norms = radii.sqrt(), x.raw.norm(dim=1)
         return _Balls(radii - x.rounding * r * (4 * norms + 2 * r), _errors(x, radii))
 
     def split(self) -> list["_Balls"]:
@@ -235,9 +235,9 @@ class _Balls:
 def _squared_radii(part: _Rows, x: _Rows, start: int, neighbours: int) -> Float[Tensor, "n"]:
     """Squared distance of each row of a part to its k-th nearest neighbour among all; the part begins at `start`."""
     distances = _squared_distances(part, x)
-    rows = torch.arange(len(part.given), device=distances.device)
+    rows = torch.arange(len(part.raw), device=distances.device)
     distances[rows, start + rows] = torch.inf
-    nearest = distances.topk(min(neighbours + 1, len(x.given) - 1), dim=1, largest=False)
+    nearest = distances.topk(min(neighbours + 1, len(x.raw) - 1), dim=1, largest=False)
     found = nearest.values[:, neighbours - 1]
     if x.rounding == 0:
         return found

@@ -55,7 +55,7 @@ __all__ = [
 _PANEL = (3.1, 2.5)
 _DOTS = 150
 """Dots per inch: sharp on screens of high resolution."""
-_LEAST_SHOWN = 1e-6
+_LEAST_DRAWN = 1e-6
 """Divergences and densities below this share of the largest are drawn there."""
 
 
@@ -263,16 +263,16 @@ def prior_figure(densities: DensityCurves, norms: Mapping[float, NormCurves], *,
         left.plot(densities.x, density, color=shade, linewidth=1.1, label=f"t = {step:g}")
     if log_scale:
         highest = max(densities.prior.max().item(), densities.between.max().item())
-        left.set(yscale="log", ylim=(highest * _LEAST_SHOWN, 2 * highest))
+        left.set(yscale="log", ylim=(highest * _LEAST_DRAWN, 2 * highest))
     if densities.of_norm:
         left.set_xscale("log")
     left.set_xlabel("norm of a code" if densities.of_norm else "coordinate of a code", fontsize=8)
     left.set_ylabel("density", fontsize=8)
 
     for shade, (step, curves) in zip(shades, norms.items(), strict=True):
-        kept = _inner(curves)
-        right.plot(curves.norm[kept], curves.between[kept], color=shade, linewidth=1.1, label=f"t = {step:g}")
-        right.plot(curves.norm[kept], curves.prior[kept], color=INK, linewidth=1.6)
+        inner = _inner(curves)
+        right.plot(curves.norm[inner], curves.between[inner], color=shade, linewidth=1.1, label=f"t = {step:g}")
+        right.plot(curves.norm[inner], curves.prior[inner], color=INK, linewidth=1.6)
     right.set_xscale("log")
     right.set_xlabel("norm of a code", fontsize=8)
     right.set_ylabel("share of codes below it", fontsize=8)
@@ -290,7 +290,7 @@ def comparison_figure(priors: Mapping[str, Mismatch]) -> bytes:
         panel.set_prop_cycle(color=PALETTE)
     for name, found in priors.items():
         order = found.t.argsort()
-        divergence = found.divergence.clamp(_LEAST_SHOWN)[order]
+        divergence = found.divergence.clamp(_LEAST_DRAWN)[order]
         left.plot(found.t[order], divergence, marker="o", markersize=3, linewidth=1.4, label=plain(name))
         right.plot(found.t[order], found.norm_distance[order], marker="o", markersize=3, linewidth=1.4, label=plain(name))
     left.set_yscale("log")

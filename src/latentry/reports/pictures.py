@@ -15,7 +15,7 @@ from latentry.storage import atomic_path
 __all__ = ["grid", "interleave", "magnification", "png", "stack", "write_png", "write_sheet"]
 
 _GAP = 2
-_SHOWN_WIDTH = 56
+_LEAST_WIDTH = 56
 """Pixels that small images are shown at."""
 _LETTERS, _MARGIN, _INK = 13, 6, "#222222"
 
@@ -44,7 +44,7 @@ def interleave(rows: Sequence[Float[Tensor, "n c h w"]]) -> Float[Tensor, "m c h
 
 def magnification(width: int) -> int:
     """How often pixels of images of this width are repeated, so that one sees them."""
-    return max(1, round(_SHOWN_WIDTH / width))
+    return max(1, round(_LEAST_WIDTH / width))
 
 
 def png(x: Float[Tensor, "c h w"], magnify: int = 1) -> bytes:

@@ -27,7 +27,7 @@ class Table:
 
 def print_table(table: Table, console: PlainConsole | None = None) -> None:
     """Print to the console; the first column is left-aligned, the others right."""
-    shown = RichTable(
+    rich_table = RichTable(
         title=table.title,
         caption=table.note or None,
         title_justify="left",
@@ -36,7 +36,7 @@ def print_table(table: Table, console: PlainConsole | None = None) -> None:
         padding=(0, 1, 0, 0),
     )
     for index, heading in enumerate(table.columns):
-        shown.add_column(heading, justify="left" if index == 0 else "right", overflow="fold")
+        rich_table.add_column(heading, justify="left" if index == 0 else "right", overflow="fold")
     for row in table.rows:
-        shown.add_row(*row)
-    (console or PlainConsole()).print(shown, soft_wrap=False)
+        rich_table.add_row(*row)
+    (console or PlainConsole()).print(rich_table, soft_wrap=False)

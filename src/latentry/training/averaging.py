@@ -20,9 +20,9 @@ def averaged_copy(network: nn.Module, decay: float) -> AveragedModel:
     if not 0 <= decay < 1:
         raise ValueError(f"expected an EMA decay in [0, 1), got {decay}")
 
-    def average(kept: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
+    def average(averaged: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
         warmed = torch.as_tensor((1 + updates) / (10 + updates)).clamp(max=decay)
-        return torch.lerp(current, kept, warmed.to(kept))
+        return torch.lerp(current, averaged, warmed.to(averaged))
 
     return AveragedModel(network, avg_fn=average)
 

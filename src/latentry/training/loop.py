@@ -193,22 +193,22 @@ def _train(
             network.train()
         try:
             with accelerator.autocast():
-                shown = model.step(_to_device(next(loader), device), rng, update)
+                losses = model.step(_to_device(next(loader), device), rng, update)
         except _NotFiniteError as error:
             raise TrainingDivergedError(_advice(str(error), step, saved_checkpoints(checkpoints))) from None
         for name, average in model.averages.items():
             average.update_parameters(model.networks[name])
         course.step = step
-        course.add(shown)
+        course.add(losses)
         bar.update(task, advance=1)
         if callable(progress):
             progress(step, settings.steps)
 
         observed = step % settings.checkpoint_every == 0 or step == settings.steps
         if observed or is_due(saved_at, settings.checkpoint_seconds, accelerator):
-            spoilt = [name for name, network in model.networks.items() if not _finite(network)]
-            if spoilt:
-                what = f"weights of {' and '.join(spoilt)} became NaN or infinite"
+            not_finite = [name for name, network in model.networks.items() if not _finite(network)]
+            if not_finite:
+                what = f"weights of {' and '.join(not_finite)} became NaN or infinite"
                 raise TrainingDivergedError(_advice(what, step, saved_checkpoints(checkpoints)))
             if observed:
                 means = course.take_means()
@@ -309,7 +309,7 @@ def _advice(what: str, step: int, checkpoints: list[Path]) -> str:
     )
 
 
-def _bar(shown: bool) -> Bar:
+def _bar(visible: bool) -> Bar:
     return Bar(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -318,7 +318,7 @@ def _bar(shown: bool) -> Bar:
         TimeRemainingColumn(),
         TextColumn("{task.fields[losses]}"),
         console=Console(stderr=True),
-        disable=not (shown and sys.stderr is not None and sys.stderr.isatty()),
+        disable=not (visible and sys.stderr is not None and sys.stderr.isatty()),
     )
 
 

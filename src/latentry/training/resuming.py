@@ -50,8 +50,8 @@ class Course:
     """Sum of each loss since the last means were taken."""
     summed_from: int = 0
 
-    def add(self, shown: Mapping[str, Tensor]) -> None:
-        for name, value in shown.items():
+    def add(self, losses: Mapping[str, Tensor]) -> None:
+        for name, value in losses.items():
             self.sums[name] = self.sums.get(name, torch.zeros((), device=value.device)) + value.detach()
 
     def take_means(self) -> dict[str, float]:

@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from latentry.data.images import from_pixels, to_pixels
 from latentry.data.recovered import RecoveredCodes, joined_codes, read_codes, shard_path, write_codes
 from latentry.data.sources import load_dataset
-from latentry.data.survey import blank, open_images, said_of_blank
+from latentry.data.survey import blank, blank_notes, open_images
 from latentry.evaluation.code_distances import code_distances
 from latentry.holding import evaluated
 from latentry.latent.recovery import automatic_solver, recover_codes
@@ -241,7 +241,7 @@ def looked_through(images: Images, size: int) -> Images:
         ValueError: One cannot be read.
     """
     empty = [name for _, rows in _shards(images, size) for name in blank(images.names(rows), images.read(rows))]
-    return replace(images, notes=tuple(dict.fromkeys((*images.notes, *said_of_blank(empty)))))
+    return replace(images, notes=tuple(dict.fromkeys((*images.notes, *blank_notes(empty)))))
 
 
 def first_images(settings: ImagesSettings, seen: Measurement) -> tuple[Images, Float[Tensor, "n c h w"]]:
@@ -253,7 +253,7 @@ def first_images(settings: ImagesSettings, seen: Measurement) -> tuple[Images, F
     images = given_images(settings, seen)
     rows = range(min(settings.count, images.count))
     x = images.read(rows)
-    notes = tuple(dict.fromkeys((*images.notes, *said_of_blank(blank(images.names(rows), x)))))
+    notes = tuple(dict.fromkeys((*images.notes, *blank_notes(blank(images.names(rows), x)))))
     return replace(images, notes=notes), x
 
 
