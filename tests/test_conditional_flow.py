@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from latentry.holding import check_generator
+from latentry.holding import require_generator
 from latentry.latent.recovery import recover_codes
 from latentry.models.pretrained import load_network, save_network
 from latentry.networks import ConditionalFlow, FlowDecoder, Perceptron
@@ -62,7 +62,7 @@ def test_a_decoder_behind_a_flow_is_a_generator_that_is_saved_and_recovered(flow
     decoder = FlowDecoder(inner, flow)
     z, context = pairs()
     assert_close(decoder(torch.cat([context, flow(z, context)], 1)), inner(torch.cat([context, z], 1)))
-    check_generator(decoder, torch.randn(3, 5).double())
+    require_generator(decoder, torch.randn(3, 5).double())
     save_network(tmp_path, decoder.float(), Normal(5), {})
     again = load_network(tmp_path).network
     w = torch.randn(4, 5)

@@ -22,7 +22,7 @@ from latentry.evaluation.edit_leakage import edit_leakage
 from latentry.evaluation.monotonicity import monotonicity
 from latentry.evaluation.operators import evaluate_operator
 from latentry.evaluation.samples import evaluate_samples
-from latentry.holding import check_generator, evaluated, modules_behind, tried, weights_like
+from latentry.holding import evaluated, modules_behind, require_generator, tried, weights_like
 from latentry.latent.settings import EncoderSettings, InverseSettings
 
 Way = Callable[[nn.Module], Any]
@@ -553,13 +553,13 @@ class Reuses(nn.Module):
 
 def test_a_generator_returns_a_new_tensor_of_real_numbers() -> None:
     with pytest.raises(ValueError, match="expected a generator that returns a new tensor at each call"):
-        check_generator(Reuses(), torch.randn(3, D))
+        require_generator(Reuses(), torch.randn(3, D))
     kept = torch.zeros(200, D)
     for use in (ON_CODES["recover_codes"], ON_CODES["is_from"]):
         with pytest.raises(ValueError, match="new tensor at each call, got one that writes to a given one by out="):
             use(lambda z: torch.mul(z, 2, out=kept[: len(z)])[:, :3, None, None].expand(-1, -1, 2, 2))
     with pytest.raises(ValueError, match=r"expected real numbers from the generator, got torch\.complex64"):
-        check_generator(lambda z: torch.complex(z, z), torch.randn(3, D))
+        require_generator(lambda z: torch.complex(z, z), torch.randn(3, D))
 
 
 @pytest.mark.parametrize(("dimensions", "axes"), [(1, ", None"), (3, ", None, None, None")])
@@ -568,7 +568,7 @@ def test_signals_and_volumes_of_one_element_get_their_own_lambda_named(dimension
         pytest.raises(ValueError, match=rf"wrap it: lambda z: g\(z\[:, :{axes}\]\)"),
         evaluated(OnePixel(dimensions)) as (g,),
     ):
-        check_generator(g, torch.randn(3, D))
+        require_generator(g, torch.randn(3, D))
 
 
 def test_a_network_for_codes_of_another_length_says_so() -> None:

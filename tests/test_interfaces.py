@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
-from latentry.holding import check_generator, evaluated, module_of
+from latentry.holding import evaluated, module_of, require_generator
 from latentry.interfaces import FeatureExtractor, Generator, IndependentPrior
 from latentry.networks import DCGANGenerator
 from latentry.priors import Normal
@@ -83,9 +83,9 @@ def test_what_latentry_makes_keeps_its_own_promises() -> None:
     ids=["function", "module", "method", "lambda", "dcgan"],
 )
 def test_a_differentiable_function_of_each_code_is_a_generator(generator: Generator) -> None:
-    check_generator(generator, Z)
+    require_generator(generator, Z)
     with torch.no_grad():
-        check_generator(generator, Z)
+        require_generator(generator, Z)
 
 
 def batch_norm_in_a_lambda() -> Callable[[Tensor], Tensor]:
@@ -120,11 +120,11 @@ def detached_before_a_module() -> Callable[[Tensor], Tensor]:
 )
 def test_each_defect_of_a_generator_is_named(generator: Generator, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        check_generator(generator, Z)
+        require_generator(generator, Z)
 
 
 def test_the_trial_leaves_the_codes_untouched() -> None:
     z = Z.clone()
-    check_generator(lambda codes: codes.mul(2), z)
+    require_generator(lambda codes: codes.mul(2), z)
     assert torch.equal(z, Z)
     assert not z.requires_grad

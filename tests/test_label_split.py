@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from latentry.evaluation.codes import goodness_of_fit
-from latentry.holding import check_generator
+from latentry.holding import require_generator
 from latentry.interfaces import LabelledPrior
 from latentry.latent.recovery import recover_codes
 from latentry.models.label_split import LabelSplit
@@ -213,7 +213,7 @@ def test_the_prior_is_one_of_latentry(split: LabelSplit, rng: torch.Generator) -
     middle = combine(torch.stack([z[:3], z[3:6]]), [0.5, 0.5], split.prior, y=torch.stack([y[:3], y[3:6]]))
     assert split.prior.log_prob(middle).isfinite().all()
     decoder = split.generator.double()
-    check_generator(decoder, z[:3].double())
+    require_generator(decoder, z[:3].double())
     found = recover_codes(decoder, decoder(z[:4].double()).detach(), split.prior.double(), rng=rng)
     assert found.reconstruction_error.median() < 1e-6
 

@@ -8,6 +8,6 @@ and watches the first call of each callable for what it changes all the same (`t
 from latentry.holding.hold import evaluated
 from latentry.holding.reach import module_of, modules_behind, weights_like
 from latentry.holding.rows import check_rows
-from latentry.holding.trial import Watched, check_generator, tried
+from latentry.holding.trial import Watched, require_generator, tried
 
-__all__ = ["Watched", "check_generator", "check_rows", "evaluated", "module_of", "modules_behind", "tried", "weights_like"]
+__all__ = ["Watched", "check_rows", "evaluated", "module_of", "modules_behind", "require_generator", "tried", "weights_like"]

@@ -16,7 +16,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-__all__ = ["Watched", "check_generator", "tried"]
+__all__ = ["Watched", "require_generator", "tried"]
 
 _STATISTICS = ("running_mean", "running_var")
 """Arguments that batch normalisation writes to though its schema does not say so."""
@@ -109,7 +109,7 @@ def tried(function: Callable[..., Any], *args: Any) -> Any:
     return result
 
 
-def check_generator(generator: Callable[[Any], Any], z: Float[Tensor, "n d"]) -> None:
+def require_generator(generator: Callable[[Any], Any], z: Float[Tensor, "n d"]) -> None:
     """Make sure that a generator is a differentiable function of each code alone, on three or more trial codes.
 
     Raises:
@@ -118,8 +118,8 @@ def check_generator(generator: Callable[[Any], Any], z: Float[Tensor, "n d"]) ->
             influence each other, or has no gradient with respect to its codes.
 
     Example:
-        >>> check_generator(torch.tanh, torch.randn(3, 2))
-        >>> check_generator(lambda z: z.detach(), torch.randn(3, 2))
+        >>> require_generator(torch.tanh, torch.randn(3, 2))
+        >>> require_generator(lambda z: z.detach(), torch.randn(3, 2))
         Traceback (most recent call last):
         ...
         ValueError: ...

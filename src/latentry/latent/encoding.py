@@ -49,7 +49,7 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from latentry.display.progress import Progress
-from latentry.holding import check_generator, evaluated, tried, weights_like
+from latentry.holding import evaluated, require_generator, tried, weights_like
 from latentry.interfaces import Generator, Prior
 from latentry.latent.encoder_fitting import (
     AT_ONCE,
@@ -151,7 +151,7 @@ def fit_encoder(
         training_run(settings, weights_like(generator, draw(prior, (0,))).device, rng, checkpoint) as run,
     ):
         pairs = Pairs(generator, prior)
-        check_generator(generator, pairs.for_generator(pairs.codes(_TRIAL_CODES, torch.Generator().manual_seed(0))))
+        require_generator(generator, pairs.for_generator(pairs.codes(_TRIAL_CODES, torch.Generator().manual_seed(0))))
         z, made = pairs.draw(_TRIAL_CODES, torch.Generator().manual_seed(0))
         data = _labelled(x, y, classifier, scores, z, made, settings.difference)
         monitored = data.first(_VALIDATION_DATA)

@@ -35,7 +35,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from latentry.display import Facts, Plottable
 from latentry.display.progress import Progress
-from latentry.holding import check_generator, evaluated, weights_like
+from latentry.holding import evaluated, require_generator, weights_like
 from latentry.interfaces import Generator, Prior
 from latentry.latent.encoder_fitting import (
     Pairs,
@@ -190,7 +190,7 @@ def fit_inverse(
         training_run(settings, weights_like(generator, draw(prior, (0,))).device, rng, checkpoint) as run,
     ):
         pairs = Pairs(generator, prior, settings.noise, corrupt)
-        check_generator(generator, pairs.for_generator(pairs.codes(_TRIAL_CODES, torch.Generator().manual_seed(0))))
+        require_generator(generator, pairs.for_generator(pairs.codes(_TRIAL_CODES, torch.Generator().manual_seed(0))))
         _, x = pairs.draw(_CALIBRATION_CODES, torch.Generator().manual_seed(run.seed))
         encoder = encoder_for(tuple(x.shape[1:]), prior.latent_dim, settings.width)
         encoder.calibrate(x, settings.noise)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from latentry.holding import check_generator, check_rows, tried
+from latentry.holding import check_rows, require_generator, tried
 from latentry.interfaces import Generator, Prior
 from latentry.latent.differences import Difference, Target
 from latentry.latent.precision import Cast, Rounding, dtype_of, in_dtype, quickest, rounding_of
@@ -91,7 +91,7 @@ def posed(
     trial = trial.to(dtype)
     called: Generator = generator if dtype == numbers else Cast(generator, numbers, dtype)
     used = called if dtype == numbers else in_dtype(generator, dtype, trial[:_FEW]) or called
-    check_generator(used, trial[:_FEW])
+    require_generator(used, trial[:_FEW])
     with torch.no_grad():
         x_own = called(trial)
         x_own = x_own[x_own.flatten(1).isfinite().all(1)]  # a generator may break far out
