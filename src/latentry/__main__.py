@@ -1,4 +1,4 @@
-"""`python -m latentry`, and the command `latentry`: Ctrl-C ends it with one sentence even while modules are imported."""
+"""`python -m latentry` and the command `latentry`: Ctrl-C ends them with one sentence, also while modules are imported."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Arrays in NumPy's files (.npy, .npz), read with bounds: what a header declares is compared with what is there first.
+"""NumPy's files (.npy, .npz), read safely: the size that a header declares is checked before memory is allocated.
 
 `numpy.load` makes room for as much as a header declares before it looks for it, so that a file of a hundred bytes can ask
 for all memory; a compressed archive can do so honestly. Here a header is searched for three entries of a fixed form, the

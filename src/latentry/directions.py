@@ -1,4 +1,4 @@
-"""Where codes may be moved to: directions of a latent space, from codes, labels or weights."""
+"""Directions of a latent space in which codes can be moved, from codes, labels or weights."""
 
 from latentry.latent.boundaries import boundary_directions, conditional_projection, fisher_directions, fit_linear_classifier
 from latentry.latent.directions import (

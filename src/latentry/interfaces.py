@@ -1,4 +1,4 @@
-"""What Latentry asks of what it did not make: the least that will do.
+"""Protocols: the least that Latentry needs of a user's generator, prior and model.
 
 A **generator** is any differentiable callable that maps codes `(n, d)` to data `(n, *data_shape)`, each row on its own:
 a module, a bound method, a lambda. A **feature extractor** is any callable from data to features `(n, k)`. A **prior** is

@@ -1,4 +1,4 @@
-"""What is seen of data: operators between a generator and what was measured."""
+"""Measurements: maps from data to what was observed of them."""
 
 from latentry.latent.measurements import (
     Blur,

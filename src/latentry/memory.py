@@ -1,4 +1,4 @@
-"""How much memory is free, checked before much of it is used: what does not fit is refused, not killed."""
+"""Free memory, checked before much of it is used: a request that does not fit is refused with an error."""
 
 import os
 from pathlib import Path

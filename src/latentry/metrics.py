@@ -1,4 +1,4 @@
-"""How near two things are: differences of data, and figures of a basis."""
+"""Metrics: differences of data, and figures of a basis."""
 
 from latentry.evaluation.basis import evaluate_basis
 from latentry.evaluation.paths import evaluate_paths

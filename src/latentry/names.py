@@ -1,4 +1,4 @@
-"""Names that people give: how any of them is shown, and what to say of one that is not known."""
+"""Names that users give: how they are printed safely, and the message for an unknown one."""
 
 import difflib
 import os

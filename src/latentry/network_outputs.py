@@ -1,4 +1,4 @@
-"""What networks of other libraries give back, as the one tensor that is looked at.
+"""Outputs of networks of other libraries, converted to one tensor.
 
 Not every network returns a tensor. What is taken of other outputs is written here once: the entry or attribute `logits` of a
 classifier, `pooler_output` (or else `logits`) of a feature extractor, as in transformers; the only item of a list, a tuple

@@ -1,4 +1,4 @@
-"""What moves codes: rotations, reflections, projections and translations."""
+"""Operators on codes: rotations, reflections, projections and translations."""
 
 from latentry.latent.operators import (
     conditional_direction,

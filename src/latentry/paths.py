@@ -1,4 +1,4 @@
-"""Paths as people type them."""
+"""Paths as users type them."""
 
 import os.path
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Numbers as arguments: each within its range, or one sentence that says which range that is."""
+"""Checks of numbers: each within its range, or an error that names the range."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""Things of this package as JSON: the name of a class among those of an explicit table, and its arguments.
+"""Objects of this package as JSON: the name of a class from an explicit table, and its arguments.
 
 A file is written by anyone. So a name finds what the table holds and nothing else of the package, and whatever a constructor
 makes of arguments that it did not expect is one error.

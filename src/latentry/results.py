@@ -1,4 +1,4 @@
-"""What the functions of Latentry return, for annotations."""
+"""Types of the results of Latentry's functions, for annotations."""
 
 from latentry.data.recovered import RecoveredCodes
 from latentry.evaluation.fit_report import GoodnessOfFit

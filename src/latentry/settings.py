@@ -1,4 +1,4 @@
-"""How long and how each model is trained; nothing here imports torch."""
+"""Settings of trainings; nothing here imports torch."""
 
 from latentry.latent.settings import EncoderSettings, InverseSettings
 from latentry.models.settings import (

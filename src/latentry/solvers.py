@@ -1,4 +1,4 @@
-"""How codes are searched for: the solvers of `recover_codes`, and what keeps codes in the prior on the way."""
+"""The solvers of `recover_codes`, and what keeps codes in the prior during recovery."""
 
 from latentry.latent.projection import quantile_projection
 from latentry.latent.resampling import BoundaryResampling, LogisticResampling, TruncatedNormalResampling

@@ -1,4 +1,4 @@
-"""Named tensors and JSON on disk. Whatever is written appears whole or not at all: temporary name first, then rename.
+"""Named tensors and JSON on disk, written atomically: under a temporary name first, then renamed.
 
 A folder that a run works in is its own: `held_folder` locks it against other processes. What a killed run left half written
 there has a temporary name, and `remove_leftovers` of the next run takes it away.

@@ -1,4 +1,4 @@
-"""Floor 5: labelled data as tensors: the bundled digits, and readers."""
+"""Floor 5: labelled data as tensors: the bundled digits, and readers of files and folders."""
 
 from latentry.data.digits import digits
 from latentry.data.images import LabelledImages, from_pixels, to_pixels

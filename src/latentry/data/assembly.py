@@ -1,4 +1,4 @@
-"""Labels and pixels put together as `LabelledImages`: arrays held in memory, or pictures decoded when they are read.
+"""`LabelledImages` from labels and pixels: arrays held in memory, or pictures decoded when they are read.
 
 What reads the pixels is an object that can be pickled, so that data go to worker processes however these are started.
 """

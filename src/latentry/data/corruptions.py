@@ -1,4 +1,4 @@
-r"""What happens to images on their way: noise, dead pixels, occlusion, blur.
+r"""Corruptions of images: noise, dead pixels, occlusion, blur.
 
 A corruption is a small frozen setting, and a callable `(x, rng)` from images to corrupted images: what a method of denoising
 is tried on, and what a denoising encoder is trained with (`latentry.latent.inverse.fit_inverse`). Images stay as they are;

@@ -1,4 +1,4 @@
-"""Classical filters against noise, blur and occlusion, by scikit-image and scipy, as rivals of recovery.
+"""Classical filters against noise, blur and occlusion, by scikit-image and scipy: baselines for recovery.
 
 A filter is *blind* if it sees the corrupted image alone. It may still suit a corruption, when its setting is tuned on
 validation images with the same corruption. Other filters know the blur or where an occlusion lies.

@@ -1,4 +1,4 @@
-"""Labelled images behind one type, held in memory or read when needed.
+"""Labelled images: one type, whether they are held in memory or read when needed.
 
 Pixels are stored as uint8 and handed out as float32 in [-1, 1], value v becoming 2 v / 255 - 1.
 """

@@ -1,4 +1,4 @@
-"""What is known of each item besides its pixels: a class, signed attributes, the published split.
+"""The labels of items: a class, signed attributes, the published split.
 
 A signed attribute is +1 (present), -1 (absent) or 0 (unknown). Sources that write nothing but 0 and 1 mean absent by 0, so
 that there 0 is read as -1; one -1 anywhere in the table means that its zeros are unknowns. Attributes that were measured are

@@ -1,4 +1,4 @@
-"""Grey pictures of more than 8 bits, and of real numbers, as 8 bits.
+"""Grey pictures of more than 8 bits, or of real numbers, converted to 8 bits.
 
 A file of 16 bits may use fewer of them: cameras and scanners write 10, 12 or 14, whose white is 1023, 4095 or 16383, and
 which come out black where white is taken to be 65535. A TIFF says so in `BitsPerSample`, or in `MaxSampleValue` where that

@@ -1,4 +1,4 @@
-"""Which files of a folder are pictures, and what is said of all others.
+"""Which files of a folder are pictures, and a report of all others.
 
 Links to files and folders are followed. A file is a picture by its suffix or, where that tells nothing, by its content. What
 is no picture is left out, counted and named; hidden files and those that systems put everywhere are not worth a word.

@@ -1,4 +1,4 @@
-"""From encoded pictures to pixels of one shape, with Pillow.
+"""Decoding pictures to pixels of one shape, with Pillow.
 
 Grey or colour: with `channels` 1 or 3 every picture is converted, whatever it was. Transparency is laid on white (of a mask
 on black: `ground`), a palette is resolved, grey of 16 bits is scaled to 8 by the depth that it uses

@@ -1,4 +1,4 @@
-"""One way in for every kind of data: a name, a folder, a file or a data set of the hub."""
+"""One function that loads every kind of data: by a name, a folder, a file or a data set of the hub."""
 
 import os.path
 from collections.abc import Callable, Sequence

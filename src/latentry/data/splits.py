@@ -1,4 +1,4 @@
-"""The fixed splits train, validation and held-out: published ones are kept, missing ones are cut out of train.
+"""The fixed splits train, validation and held-out: published ones are kept, missing ones are taken from train.
 
 A cut is stratified and seeded, so that it depends on nothing but the labels in their order. A single missing split takes a
 twelfth of train (5,000 of 60,000 items); where only train is known, validation and held-out take a tenth each.

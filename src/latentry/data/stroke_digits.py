@@ -1,4 +1,4 @@
-"""The bundled digits with signed attributes of their strokes: thick (-1 thin) and slanted (to the right; -1 to the left).
+"""The bundled digits with two signed attributes of their strokes: thick (-1: thin) and slanted (right; -1: left).
 
 Levels are thirds of the training digits of the same class, so that they do not tell the class. `scripts/measure_digits.py`
 makes the asset.

@@ -1,4 +1,4 @@
-"""What pictures have in common, from their headers, and what must be done to them so that all are alike.
+"""A survey of the headers of pictures: what they have in common, and which conversions make them all alike.
 
 The headers of up to 2,000 pictures, evenly spread, are read; every other picture is judged when it is read.
 """

@@ -1,4 +1,4 @@
-"""Floor 1: how results show themselves: a few lines, a notebook cell, a figure; and the one palette of all figures."""
+"""Floor 1: how results are displayed: a few lines of text, a notebook cell, a figure; and the palette of all figures."""
 
 from latentry.display.numbers import interval, number, percent
 from latentry.display.shown import Described, Facts, Plottable

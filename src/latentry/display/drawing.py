@@ -1,4 +1,4 @@
-"""Figures that leave matplotlib's global state alone, in one palette, with names of any kind.
+"""Figures without matplotlib's global state, in one palette, with any characters in names.
 
 People with any common colour vision can tell the colours apart, in print and on a dark background.
 

@@ -1,4 +1,4 @@
-"""Numbers as people read them: three significant digits, thousands with commas, shares in percent."""
+"""Numbers formatted for people: three significant digits, thousands with commas, shares in percent."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Progress of a long call: passed to the caller's own function, or drawn as a bar on a terminal."""
+"""Progress of a long call: passed to the caller's function, or drawn as a bar on a terminal."""
 
 import sys
 from collections.abc import Callable, Iterator

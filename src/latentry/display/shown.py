@@ -1,4 +1,4 @@
-"""What a result shows of itself.
+"""How a result is displayed: as text, and as HTML in a notebook.
 
 A result names its facts, and draws itself where a picture says more; from these come its `repr`, its cell in a notebook and
 its figure. Matplotlib is imported when something is drawn, and not before.

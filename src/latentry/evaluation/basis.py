@@ -1,4 +1,4 @@
-r"""Do the directions of a basis do what their names say?
+r"""Evaluation of a basis: do its directions change the labels after which they are named?
 
 A basis of codes has rows :math:`\xi_1 \dots \xi_m`, the first k of which are named after the k labels. Its name says two
 things of each labelled row, and both are measured.

@@ -1,4 +1,4 @@
-"""What was found of a basis: what its rows show, where they rank labels, and what random rows reach."""
+"""The report of a basis: which labels its rows show, how they rank labels, and the same for random rows."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-r"""Do probabilities mean what they say?
+r"""Calibration: do predicted probabilities agree with observed frequencies?
 
 Of the data for which a classifier names a label with confidence p a share p should bear it. Data are sorted by confidence
 and cut into bins of equal counts; the *expected calibration error* is the mean over bins of the distance of accuracy and

@@ -1,4 +1,4 @@
-"""Which attributes does an edit move, meant or not?
+"""Edit leakage: which attributes does an edit change, intended or not?
 
 Moves are counted in units of the attribute's own standard deviation, so that attributes compare: the mean move, and the mean
 size of it, since an edit that moves half of the data up and half down has leaked all the same.

@@ -1,4 +1,4 @@
-"""What samples are looked at with: features, class probabilities where there are any, and a fingerprint.
+"""Feature extractors for samples: features, class probabilities where there are any, and a fingerprint.
 
 A distance between features is a number about the extractor as much as about the samples. Inception features are of
 photographs; on digits, grey or medical images a classifier trained on the user's own labelled data sees what matters and

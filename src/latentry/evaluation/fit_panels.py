@@ -1,4 +1,4 @@
-"""Panels of a goodness-of-fit report: codes one by one in their null band, and every test as a bar."""
+"""Panels of a goodness-of-fit report: each code in its null band, and each test as a bar."""
 
 import math
 from collections.abc import Mapping

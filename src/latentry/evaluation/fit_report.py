@@ -1,4 +1,4 @@
-"""What a test of codes against their prior found: every test with its effect size, and one verdict."""
+"""The report of a goodness-of-fit test: every test with its effect size, and one verdict."""
 
 from dataclasses import dataclass
 from typing import Any

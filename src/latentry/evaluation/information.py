@@ -1,4 +1,4 @@
-r"""How much do codes know of labels, in nats?
+r"""How much information do codes have on labels, in nats?
 
 Let each datum x have a normal posterior of codes :math:`q(z | x)`, and let :math:`q(z | c)` and q(z) be its means over the
 data of class c and over all. The mutual information :math:`I(z; c) = E \log q(z | c) / q(z)` lies between 0 and the entropy

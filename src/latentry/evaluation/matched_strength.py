@@ -1,4 +1,4 @@
-"""The strength at which an operator reaches the success of another, so that their side effects compare."""
+"""The strength at which an operator reaches a given success, so that side effects of operators can be compared."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Does an attribute rise along a direction?
+"""Monotonicity: does an attribute rise along a direction?
 
 Along a direction an attribute is monotone if its ranks follow the steps: Spearman's correlation of each path is 1.
 """

@@ -1,4 +1,4 @@
-r"""Does an operator on codes do what its name says, and what else does it do?
+r"""Evaluation of operators on codes: does an operator do what its name says, and what else does it change?
 
 An operator is to give codes a label. Four questions compare the data before and after.
 

@@ -1,4 +1,4 @@
-r"""How good is a generator between its codes?
+r"""Evaluation of a generator at codes that are interpolated between samples of its prior.
 
 A generator is trained on codes of its prior and used on codes in between. Whether those are still codes of the prior is a
 matter of the interpolation rule (`latentry.priors.interpolation`), and can be tested without a generator: under an iid prior

@@ -1,4 +1,4 @@
-"""Classifiers of scikit-learn that compete as probes, and the one way in which they are fitted."""
+"""The classifiers of scikit-learn that serve as probes, and how they are fitted."""
 
 import warnings
 from typing import Any

@@ -1,4 +1,4 @@
-"""The numbers of a comparison of samples, each with the interval that is made for it.
+"""The figures of a comparison of samples, each with its interval.
 
 Which interval each has, and what it is for, says the table of `evaluation.samples`.
 """

@@ -1,4 +1,4 @@
-"""Samples as they stream by: moments of all rows, a random choice of rows for pairs, and a hash of what was seen.
+"""Statistics of samples in a stream: moments of all rows, a random choice of rows, and a hash of the data.
 
 Rows are checked here too: that they are numbers, in the range of those that they are compared with, with finite features.
 """

@@ -1,4 +1,4 @@
-"""What the comparison of generated samples with reference samples found: numbers, intervals and what they rest on."""
+"""The report of a comparison of generated with reference samples: figures, intervals and settings."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-r"""How close are generated samples to the data? Five kinds of number, each with an interval made for it.
+r"""Evaluation of generated samples against reference data: five kinds of figure, each with an interval.
 
 All look at features (`evaluation.extractor`), and none replaces the others:
 

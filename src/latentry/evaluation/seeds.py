@@ -1,4 +1,4 @@
-r"""Intervals over seeds: how much a result would move if everything were trained again.
+r"""Intervals over seeds: how much a result would change if everything were trained again.
 
 A sampling interval (`evaluation.samples`) says how well one model's number is known from finitely many samples. It says
 nothing of another seed. Trained with seeds :math:`s_1 .. s_k`, the numbers themselves are the sample, and few: Student's t,

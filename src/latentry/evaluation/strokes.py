@@ -1,4 +1,4 @@
-r"""How thick, slanted, large and dark is what is drawn?
+r"""Measurements of drawn strokes: how thick, slanted, large and dark they are.
 
 An image is ink :math:`(x + 1) / 2` on a blank ground. It is enlarged four times by cubic interpolation, and what is darker
 than half of its darkest ink is the *stroke*, a set of small squares: lengths have a finer grain than pixels, and an edge

@@ -1,4 +1,4 @@
-r"""What of codes lies in a subspace: of their variance, and of what they know of labels.
+r"""The share of codes in a subspace: of their variance, and of their information on labels.
 
 With P the projection onto a subspace, :math:`\operatorname{tr} P \Sigma / \operatorname{tr} \Sigma` is its share of the
 variance of codes (k / d where they are isotropic). Its share of label information is what a probe gains over chance within

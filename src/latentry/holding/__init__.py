@@ -1,4 +1,4 @@
-"""Floor 1: users' callables, held fixed while they are used, and tried first.
+"""Floor 1: users' callables, tried before use, and their modules, frozen during use.
 
 What evaluation asks of a network is one thing: that it is a fixed function meanwhile, and that it comes back as it was
 given. `evaluated` finds the modules behind a callable (`reach`), holds them in eval mode with frozen parameters (`hold`),

@@ -1,4 +1,4 @@
-"""Modules in eval mode with frozen parameters for as long as they are looked at, and as they were afterwards."""
+"""Modules held in eval mode with frozen parameters, and restored afterwards."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Which modules a callable reaches: what the garbage collector sees in it, and the globals that its code names.
+"""Which modules a callable uses: found by the garbage collector and the globals that its code names.
 
 The collector knows what any object refers to: attributes and slots, items of containers, the parts of bound methods, of
 `functools.partial`, of caches and of suspended generators. Two kinds of objects refer to too much. A function refers to all

@@ -1,4 +1,4 @@
-"""Whether a callable that stands behind a generator looks at each row on its own, and gives the same twice."""
+"""Whether a callable treats each row of a batch independently, and is deterministic."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,8 +1,8 @@
-"""The first call of a user's callable, watched: what it changes is put back, and it is refused in one sentence.
+"""A trial call of a user's callable: side effects are undone, and errors are explained in one sentence.
 
-A module that no one can see inside, in a C extension or in one that turns itself to train mode, writes to tensors that were
-there before the call: running statistics of batch normalisation above all. The dispatcher of torch shows every such write,
-wherever it comes from.
+A callable may write to tensors that existed before the call, such as the running statistics of batch normalisation, even if
+its modules cannot be found (they may be in a C extension) or switch themselves to train mode. torch's dispatcher reports
+every such write.
 """
 
 import re

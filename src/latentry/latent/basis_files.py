@@ -1,4 +1,4 @@
-"""A basis on disk: named tensors and notes, with the hash of the generator that it was found for."""
+"""A basis in a file: named tensors and metadata, with the hash of the generator that it was computed for."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-r"""What is compared between G(z) and the data.
+r"""The difference between G(z) and the data that recovery minimises.
 
 The difference of a code is a mean over residuals r, so that a solver may take it for a loss, or r for least squares:
 

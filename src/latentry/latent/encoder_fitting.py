@@ -1,4 +1,4 @@
-"""What trainings of an encoder share, whether it learns from endless pairs (`inverse`) or from data (`encoding`).
+"""What the trainings of encoders share, on the generator's own pairs (`inverse`) or on data (`encoding`).
 
 A network for the shape of the data, pairs of a code and what the generator makes of it, and an optimiser that begins gently.
 """

@@ -1,4 +1,4 @@
-r"""An encoder of data that no generator made: codes E(x) whose image G(E(x)) looks like x and is taken for the same.
+r"""An encoder of real data for a frozen generator: codes E(x) whose image G(E(x)) is similar to x and has the same label.
 
 With generator G and classifier C frozen, E minimises over data x with labels y
 

@@ -1,4 +1,4 @@
-"""Which generator was it? A hash of its weights, that a result carries so as not to be used with another."""
+"""Fingerprints of generators: a hash of the weights, stored with results so that they are not used with another one."""
 
 from latentry.holding import module_of
 from latentry.interfaces import Generator

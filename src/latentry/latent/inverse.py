@@ -1,4 +1,4 @@
-r"""A learned start for recovery: an encoder E that has seen endless pairs of a code and what a generator makes of it.
+r"""An inverse: an encoder E that is trained on samples of the generator, and gives recovery its start.
 
 With u(z) the code in the prior's own scale, E minimises
 

@@ -1,4 +1,4 @@
-"""Inverses on disk: their weights, and what is known of the generator and the prior that they are for."""
+"""Inverses in files: their weights, and the generator and prior that they belong to."""
 
 import json
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""How good a learned inverse is, and what its training took."""
+"""The report of a trained inverse: its errors, and the cost of its training."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-r"""How near recovered codes are to codes that are known, such as those of the generator's own samples.
+r"""Errors of recovered codes where the true codes are known, as for the generator's own samples.
 
 The error of a code is the mean squared difference of its coordinates in units of the prior's variance :math:`\sigma^2`:
 

@@ -1,4 +1,4 @@
-"""Codes with the labels that a classifier gives to what a generator makes of them, in a stream.
+"""A stream of codes with labels, which a classifier gives to the generator's images of these codes.
 
 A label is read off G(z), whatever the code came from: also for codes of data it is the label of the reconstruction, since a
 direction has to do in the generator what it is named for.

@@ -1,4 +1,4 @@
-"""Means of labelled codes, made independent, and the directions beside them: what every basis of labels starts from."""
+"""Mean codes of labels, orthonormalised, and directions orthogonal to them: the start of every basis of labels."""
 
 import math
 

@@ -1,4 +1,4 @@
-r"""Regularizers that ask how likely a code is, or how long.
+r"""Regularizers from the likelihood of a code, or of its norm.
 
 The negative log-prior :math:`-\frac{1}{d} \log p(z)` makes recovery the search for the likeliest code given the data. It is
 least at the mode of the prior, which for a normal prior is zero and in many dimensions is nowhere near a sample. The norm of

@@ -1,4 +1,4 @@
-r"""Logistic regression at its optimum, whatever the origin and the units of codes.
+r"""Logistic regression on codes, solved to the optimum, independent of origin and units.
 
 Minimised is the log loss summed over codes and half the weight times the squared weights of the classifier; it is strictly
 convex in these. Neither the origin of codes nor a common unit changes it, but for the weight that goes with the unit, so

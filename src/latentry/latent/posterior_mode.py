@@ -1,4 +1,4 @@
-r"""The likeliest code given corrupted data, and a start for the search.
+r"""The most likely code given corrupted data (maximum a posteriori), and a start for the search.
 
 For data :math:`x = C(G(z)) + \sigma \epsilon` of m elements with a known C, or with errors of density
 :math:`\exp(-|e| / b)`, the likeliest code of d elements minimises

@@ -1,4 +1,4 @@
-"""In which numbers a generator computes, what they lose, and the same map in finer ones.
+"""The precision in which a generator computes: its rounding errors, and a copy in double precision.
 
 Whether a code makes given data can be said up to rounding only. How much that is, is measured: a copy of the generator in
 double precision is held against the generator itself on codes of the prior. The same copy tells a code that makes the data

@@ -1,4 +1,4 @@
-"""What recovery is to solve: generator, prior and data, looked at and made ready for a solver.
+"""The problem that recovery solves: generator, prior and data, checked and prepared for a solver.
 
 It holds in which dtype the generator computes and how large its rounding is, whether it ends in an output activation, how
 large its samples are, whether the data are in its range and of eight bits, and at which error they count as met.

@@ -1,4 +1,4 @@
-r"""Codes put onto their prior, instead of pulled towards it.
+r"""Projection of codes onto their prior, in place of a penalty.
 
 The elements of a code keep their order and become exactly the quantiles of the distribution, :math:`F^{-1}((i - 1/2) / d)`
 for the i-th smallest. It is the limit of the 1-Wasserstein distance under an infinite weight. All that is left to a code is

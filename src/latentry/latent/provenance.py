@@ -1,4 +1,4 @@
-r"""Was this image made by this generator?
+r"""Provenance: was this image made by this generator?
 
 If it was, there is a code that makes it, and recovery leaves an error as small as it leaves on the generator's own samples.
 So k fresh codes of the prior are drawn, and their images are treated as the given ones were. Then the codes of both are

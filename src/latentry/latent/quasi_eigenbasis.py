@@ -1,4 +1,4 @@
-r"""A basis of codes whose first directions bear labels: what a code holds of each, and what is left when some are dropped.
+r"""A basis of codes whose first directions belong to labels: coefficients of codes, and codes without some directions.
 
 With rows :math:`\xi_1, \dots, \xi_m`, each as long as a typical code, and an origin o, a code is decomposed as
 

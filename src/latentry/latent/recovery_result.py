@@ -1,4 +1,4 @@
-"""What recovery found for each datum, and how it shows itself."""
+"""The result of recovery for each datum, and how it is displayed."""
 
 import math
 from dataclasses import dataclass

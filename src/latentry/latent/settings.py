@@ -1,4 +1,4 @@
-"""How encoders are trained: defaults, types and help, typed once; no torch is imported here.
+"""Settings of the trainings of encoders: defaults, types and help, typed once; no torch is imported here.
 
 `fit_inverse` and `fit_encoder` take these classes, and the settings of the commands inherit them.
 """

@@ -1,1 +1,1 @@
-"""Floor 4a: what makes a generator, or a network that reads data."""
+"""Floor 4a: generators, classifiers and encoders, and their training."""

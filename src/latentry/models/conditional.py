@@ -1,4 +1,4 @@
-r"""Conditional models beside the label split, of the same networks: VAE, conditional VAE, conditional GAN, and their union.
+r"""Conditional models with the networks of the label split: VAE, conditional VAE, conditional GAN, and CVAE-GAN.
 
 ========================= ======= ====== =============
 model                     encoder labels discriminator

@@ -1,4 +1,4 @@
-r"""The label split: codes :math:`z = (z_s, z_u)` of which the first part says what a datum is, the second how it looks.
+r"""The label split: codes :math:`z = (z_s, z_u)` whose first part holds the label and whose second part holds the style.
 
 Encoder S gives :math:`z_s`, encoder U a normal posterior of :math:`z_u`, the decoder makes :math:`\hat x` of both. A normal
 mixture with one component for each class lies over :math:`z_s` (`label_split_losses`), N(0, I) over :math:`z_u`, and a

@@ -1,4 +1,4 @@
-r"""The last of the labels taken from z_u, and the posteriors of codes brought to the prior, after a label split is trained.
+r"""Two steps after the training of a label split: remove label information from z_u, and fit posteriors to the prior.
 
 No adversary is strong enough and no training long enough for z_u to know nothing of labels; and all codes together, as
 encoders give them, are not N(0, I), so that what is drawn from the prior is not what the decoder has learned to decode. Both

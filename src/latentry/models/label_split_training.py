@@ -1,4 +1,4 @@
-r"""How a label split is trained: who learns from which loss.
+r"""The training of a label split: which network minimises which loss.
 
 In each iteration:
 

@@ -1,4 +1,4 @@
-"""A classifier of features: for each its level, -1, 0 or 1, and which of the exclusive ones is there.
+"""A classifier of features: the level of each, -1, 0 or 1, and one class among exclusive features.
 
 It measures whether images show the requested levels. Train it on all levels, also those that the generator has never
 seen. Features that are not exclusive have three logits each, the exclusive ones together one each.

@@ -1,4 +1,4 @@
-"""What an encoder says of a code: its posterior q(z | x), a diagonal normal distribution, or one point."""
+"""Posteriors q(z | x) of encoders: a diagonal normal distribution, or a point."""
 
 import math
 from collections.abc import Sequence

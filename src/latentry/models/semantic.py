@@ -1,4 +1,4 @@
-r"""Generators whose codes bear features where they were placed (`latentry.priors.SemanticPlacement`).
+r"""Semantic models: generators whose features have fixed places in the latent space (`latentry.priors.SemanticPlacement`).
 
 `semantic_training` has both stages of the training.
 

@@ -1,4 +1,4 @@
-r"""How a semantic model is trained, in two stages.
+r"""The training of a semantic model, in two stages.
 
 *Stage 1* (LSC-VAE). An encoder q(z | x) and a decoder learn to make data again, while the posterior of each code is drawn to
 that of its datum's levels a,

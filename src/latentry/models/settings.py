@@ -1,4 +1,4 @@
-"""How each model is trained: defaults, types and help, typed once; no torch is imported here.
+"""Settings of the trainings of models: defaults, types and help, typed once; no torch is imported here.
 
 `fit_gan` and its like take these classes, and the settings of the commands inherit them.
 """

@@ -1,4 +1,4 @@
-"""Floor 2: the small networks that everybody shares.
+"""Floor 2: small networks that models share.
 
 A network keeps what its constructor was given in `arguments`, so that it can be saved as names and numbers and built again.
 """

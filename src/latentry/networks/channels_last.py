@@ -1,4 +1,4 @@
-"""The memory layout in which convolutions run fastest."""
+"""The channels-last memory layout, in which convolutions run fastest."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-r"""A normalizing flow with companions: an invertible map of codes for every value of what comes with them.
+r"""A conditional normalizing flow: for every condition an invertible map of codes.
 
 With :math:`w = T_c(z)` the distribution of codes given their companions is that of :math:`T_c^{-1}(w)`, :math:`w \sim N(0,
 I)`:

@@ -1,4 +1,4 @@
-r"""Encoders: data to codes, the other way round than a generator, for images, signals and vectors.
+r"""Encoders: data to codes, for images, signals and vectors.
 
 A generator that ends in a tanh or a sigmoid says much in what the eye takes for flat black: a pixel of -0.9999 and one of
 -0.999999 came from different codes. Encoders therefore see data twice, as they are and stretched by the inverse of such an

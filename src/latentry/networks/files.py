@@ -1,4 +1,4 @@
-"""Networks by name: a public class of this package and its arguments, as JSON, and nothing else."""
+"""Networks as JSON: the name of a public class of this package and its arguments."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""A decoder behind a flow: from codes of which the last part is normal, whatever the first is."""
+"""A decoder after a flow: from codes whose last part is normal, whatever the first part is."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-r"""Networks as they are evaluated fastest: batch normalisation folded into the layer before it.
+r"""Networks for fast evaluation: batch normalisation folded into the layer before it.
 
 At evaluation batch normalisation is the affine map :math:`\gamma (a - \mu) / \sqrt{\sigma^2 + \epsilon} + \beta` of each
 channel, and so, after a convolution or a linear layer :math:`a = W x + b`, part of another layer of the same kind.

@@ -1,4 +1,4 @@
-"""Strided convolutions that halve images or signals, with normalisation or without: the trunk of every mirror image."""
+"""Strided convolutions that halve images or signals: the first layers of encoders and discriminators."""
 
 from collections.abc import Sequence
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Two small image classifiers of different build, so that the one that guides a method and the one that judges it differ."""
+"""Two small image classifiers of different architecture: one to guide methods, one to evaluate them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-r"""Networks of Zheng and Sun (2019) for images: encoder, decoder, and a discriminator that knows labels.
+r"""Networks of Zheng and Sun (2019) for images: encoder, decoder, and a discriminator that is conditioned on labels.
 
 The encoder halves images by 5 x 5 convolutions of stride 2 until a side has 4 places or fewer, then a hidden layer and a
 linear one follow; the decoder is its mirror, from a grid of half that side; at 28 pixels these are the paper's for MNIST,

@@ -1,4 +1,4 @@
-"""What an annotation says of an argument: its alternatives, those that are arrays, and all of it in words for a message."""
+"""Annotations of arguments: their alternatives, which of them are arrays, and their description in messages."""
 
 import inspect
 import math

@@ -1,4 +1,4 @@
-r"""Statistical distances between the elements of a code and a distribution, taken where the distribution is uniform.
+r"""Statistical distances between the elements of a code and a distribution, from the cumulative distribution function.
 
 With :math:`u_{(i)} = F(z_{(i)})` for the sorted elements of a code of length d, and :math:`F_d` their empirical
 distribution function, the distances of Cramer-von Mises and of Anderson-Darling are

@@ -1,4 +1,4 @@
-r"""Are the data in the range in which the generator makes them?
+r"""Checks that data are in the range in which the generator makes them.
 
 Pixels come in [0, 255], [0, 1] or [-1, 1], and a tensor does not say in which. Recovery from data in another range than the
 generator's runs without complaint and finds nothing. So the range of both sides is read, each by the same signs, and a range
@@ -104,23 +104,24 @@ def check_range(x: Shaped[Tensor, "n *s"], x_own: Shaped[Tensor, "k *t"], ends: 
     Example:
         >>> check_range(torch.rand(4, 1, 8, 8) * 2 - 1, torch.rand(4, 1, 8, 8) * 2 - 1)
     """
-    given, made = apparent_range(x), (None if ends is None else _named(ends)) or apparent_range(x_own)
+    of_data, of_generator = apparent_range(x), (None if ends is None else _named(ends)) or apparent_range(x_own)
     own = x_own[:_LOOKED_AT].detach().float().flatten(1)
-    if given == "[-1, 1]" and made is None and len(own) >= _MANY_OUTPUTS and _never_below_0(own):
-        made = "[0, 1]"
-    if given is None and made == "[-1, 1]" and _all_far_below_0(own) and _ends_at_0(x):
-        given = "[0, 1]"
-    if given is None and made in ("[0, 1]", "[-1, 1]") and ends is not None and _up_to_255(x):
-        given = "[0, 255]"
+    if of_data == "[-1, 1]" and of_generator is None and len(own) >= _MANY_OUTPUTS and _never_below_0(own):
+        of_generator = "[0, 1]"
+    if of_data is None and of_generator == "[-1, 1]" and _all_far_below_0(own) and _ends_at_0(x):
+        of_data = "[0, 1]"
+    if of_data is None and of_generator in ("[0, 1]", "[-1, 1]") and ends is not None and _up_to_255(x):
+        of_data = "[0, 255]"
     got = f"(from {x.min():.3g} to {x.max():.3g})"
-    if given is not None and made is not None and given != made:
+    if of_data is not None and of_generator is not None and of_data != of_generator:
         raise ValueError(
-            f"expected data in {made} as the generator makes them, got data in {given} {got}; convert them with "
-            f"{_CONVERSIONS[given, made]}"
+            f"expected data in {of_generator} as the generator makes them, got data in {of_data} {got}; convert them with "
+            f"{_CONVERSIONS[of_data, of_generator]}"
         )
-    if given is None and made is not None and (ends is not None or _are_images(x)) and _far_above(x, made):
+    if of_data is None and of_generator is not None and (ends is not None or _are_images(x)) and _far_above(x, of_generator):
         raise ValueError(
-            f"expected data in {made} as the generator makes them, got data far above it {got}; {_way_down(x, made)}"
+            f"expected data in {of_generator} as the generator makes them, got data far above it {got}; "
+            f"{_way_down(x, of_generator)}"
         )
     if ends is not None and (_beyond_without_a_tail(x, ends) or _beyond_along_the_outputs(x, own, ends)):
         raise ValueError(
@@ -151,11 +152,11 @@ def check_apparent_range(x: Shaped[Tensor, "n *s"], expected: Range, who: str) -
     Raises:
         ValueError: The data show the signs of another range; the message says how to convert.
     """
-    given = apparent_range(x)
-    if given is not None and given != expected:
+    found_range = apparent_range(x)
+    if found_range is not None and found_range != expected:
         raise ValueError(
-            f"expected data in {expected} for {who}, got data in {given} (from {x.min():.3g} to {x.max():.3g}); "
-            f"convert them with {_CONVERSIONS[given, expected]}"
+            f"expected data in {expected} for {who}, got data in {found_range} (from {x.min():.3g} to {x.max():.3g}); "
+            f"convert them with {_CONVERSIONS[found_range, expected]}"
         )
 
 
@@ -168,22 +169,29 @@ def check_same_range(generated: Shaped[Tensor, "n *s"], reference: Shaped[Tensor
     Example:
         >>> check_same_range(torch.rand(4, 1, 8, 8), torch.rand(4, 1, 8, 8))
     """
-    made, given = apparent_range(generated), apparent_range(reference)
-    small = (made is None and _in_fractions(generated)) or (given is None and _in_fractions(reference))
-    apart = None not in (made, given) or torch.uint8 in (generated.dtype, reference.dtype)
-    if made != given and (apart or (small and "[0, 255]" in (made, given))):
+    of_generated, of_reference = apparent_range(generated), apparent_range(reference)
+    small = (of_generated is None and _in_fractions(generated)) or (of_reference is None and _in_fractions(reference))
+    apart = None not in (of_generated, of_reference) or torch.uint8 in (generated.dtype, reference.dtype)
+    if of_generated != of_reference and (apart or (small and "[0, 255]" in (of_generated, of_reference))):
         spans = [
             f"{name} ones {f'in {found} ' if found else ''}of {x.dtype} (from {x.min():.3g} to {x.max():.3g})"
-            for name, found, x in (("generated", made, generated), ("reference", given, reference))
+            for name, found, x in (("generated", of_generated, generated), ("reference", of_reference, reference))
         ]
-        way_out = f"convert the reference with {_CONVERSIONS[given, made]}" if made and given else "convert one of them"
+        way_out = (
+            f"convert the reference with {_CONVERSIONS[of_reference, of_generated]}"
+            if of_generated and of_reference
+            else "convert one of them"
+        )
         raise ValueError(f"expected samples in one range, got {' and '.join(spans)}; {way_out}")
 
-    for known, own, name, x in ((given, made, "generated", generated), (made, given, "reference", reference)):
-        if known is not None and own is None and _are_images(x) and _far_above(x, known):
+    for other, own, name, x in (
+        (of_reference, of_generated, "generated", generated),
+        (of_generated, of_reference, "reference", reference),
+    ):
+        if other is not None and own is None and _are_images(x) and _far_above(x, other):
             raise ValueError(
-                f"expected {name} samples in {known} as the others are, got samples far above it (from {x.min():.3g} to "
-                f"{x.max():.3g}); {_way_down(x, known)}"
+                f"expected {name} samples in {other} as the others are, got samples far above it (from {x.min():.3g} to "
+                f"{x.max():.3g}); {_way_down(x, other)}"
             )
 
 

@@ -1,4 +1,4 @@
-r"""Do coordinates of codes depend on each other?
+r"""Tests of dependence between coordinates of codes.
 
 Let :math:`s_{ij} = \Phi^{-1}(F(z_{ij}))` be normal scores: independent N(0, 1) where the codes are from their prior. The n
 scores of coordinate j, made a unit vector :math:`h_j`, are then uniform on a sphere in :math:`R^n`, and

@@ -1,4 +1,4 @@
-r"""What all distributions have in common at their edges, elementwise and with gradients.
+r"""Functions of distributions near the edges of their support, elementwise and with gradients.
 
 Outside the support the density is 0; outside [0, 1] there is no quantile; of NaN everything is NaN. Where the logarithm of a
 probability is :math:`-\infty` its slope is taken as 0, so that no gradient turns into NaN.

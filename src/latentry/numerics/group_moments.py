@@ -1,4 +1,4 @@
-r"""Weighted means of groups and the scatter within them, gathered in any number of parts.
+r"""Weighted means of groups and the scatter within them, which can be computed in parts and merged.
 
 Row i belongs to group l with weight :math:`w_{il} \ge 0`, :math:`\sum_l w_{il} = 1`: 0 or 1 where labels are known, else
 class probabilities. With :math:`W_l = \sum_i w_{il}`, group means :math:`\eta_l = W_l^{-1} \sum_i w_{il} x_i` and the mean m

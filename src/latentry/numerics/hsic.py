@@ -1,4 +1,4 @@
-r"""The Hilbert-Schmidt independence criterion: how far two sets of numbers are from being independent, however they depend.
+r"""The Hilbert-Schmidt independence criterion: a measure of any dependence between two sets of variables.
 
 With kernels k on codes and l on their companions, and centring :math:`H = I - \frac1n 1 1^\top`,
 

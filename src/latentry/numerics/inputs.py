@@ -1,4 +1,4 @@
-"""One boundary for what users pass: `@checked` makes the arguments of a public function what its signature says they are.
+"""Conversion and checks of arguments: `@checked` makes the arguments of a public function match its annotations.
 
 The annotations are the contract, and nothing else has to be written. Of `z: Float[Tensor, "n d"]` the function sees a tensor
 of a floating type with two axes, whose d is that of every other argument. What may be passed for it is more:

@@ -1,4 +1,4 @@
-"""A number with its interval: what every estimate of the package is."""
+"""A number with its interval: the type of every estimate of the package."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-r"""Bias and variance of a statistic from leaving parts of the sample out.
+r"""The jackknife: bias and variance of a statistic, from leaving out parts of the sample.
 
 Cut n rows into g blocks of :math:`m_j` rows, and let :math:`\theta_{(-j)}` be the statistic without block j. With
 :math:`h_j = n / m_j` and pseudo-values :math:`\tau_j = h_j \theta - (h_j - 1) \theta_{(-j)}`,

@@ -1,4 +1,4 @@
-r"""Symmetric matrices: one eigendecomposition with fixed order and sign, and products at half their price.
+r"""Symmetric matrices: an eigendecomposition with fixed order and signs, and products at half the cost.
 
 An eigenvector is known up to its sign, and LAPACK's choice changes with the machine. Here eigenvalues fall, and the entry of
 largest magnitude in each eigenvector is positive, so that a basis is the same wherever it is computed. Of entries of equal

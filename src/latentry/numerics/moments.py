@@ -1,4 +1,4 @@
-r"""Count, mean and scatter of a sample, gathered in any order and any number of parts.
+r"""Count, mean and scatter of a sample, which can be computed in parts and merged.
 
 Two parts with counts :math:`n_a, n_b`, means :math:`m_a, m_b` and scatters :math:`M_a, M_b` (sums of
 :math:`(x - m)(x - m)^T`) merge exactly:

@@ -1,4 +1,4 @@
-r"""Precision, recall, density and coverage: how two samples lie among each other's nearest neighbours.
+r"""Precision, recall, density and coverage of samples, from nearest neighbours.
 
 Around each row put the ball that reaches its k-th nearest neighbour in its own sample, :math:`B_k`. Then
 

@@ -1,18 +1,18 @@
-r"""Orthonormal rows from given ones: one after another, all at once, and what is left beside them.
+r"""Orthonormal rows: Gram-Schmidt, symmetric orthogonalization, and the orthogonal complement.
 
 For linearly independent rows V:
 
-- **Gram-Schmidt** takes off each row what it shares with those before it. The first row keeps its direction, the last pays
-  for all: the result depends on the order. In the modified form each new row is at once taken off all later ones; a second
-  pass makes the result orthonormal to rounding, whatever the condition of V (Giraud et al., 2005: twice is enough).
+- **Gram-Schmidt** subtracts from each row its projection onto the rows before it. The first row keeps its direction, and the
+  result depends on the order of the rows. In the modified form the projection onto a new row is subtracted from all later
+  rows at once. A second pass makes the result orthonormal to rounding, whatever the condition of V (Giraud et al., 2005).
 - **Loewdin** treats all rows alike,
 
   .. math:: U = (V V^T)^{-1/2} V = A B^T \quad \text{for} \quad V = A S B^T,
 
-  the orthonormal rows nearest to V in the Frobenius norm: to permute the rows of V permutes those of U. It is the orthogonal
-  factor of the polar decomposition.
+  the orthonormal rows nearest to V in the Frobenius norm, and the orthogonal factor of the polar decomposition. A
+  permutation of the rows of V permutes the rows of U.
 
-Both are in float64 inside and keep the dtype of what they are given.
+Both compute in float64 and return the dtype of their argument.
 
 References: Löwdin, "On the non-orthogonality problem connected with the use of atomic wave functions", 1950; Giraud, Langou,
 Rozloznik, "The loss of orthogonality in the Gram-Schmidt orthogonalization process", 2005; Higham, "Computing the polar
@@ -111,7 +111,7 @@ def orthogonal_complement(rows: Float[Tensor, "k d"]) -> Float[Tensor, "c d"]:
 
 
 def _orthonormal(v: Float[Tensor, "k d"]) -> tuple[Float[Tensor, "m d"], list[int]]:
-    """Modified Gram-Schmidt that passes over dependent rows, and the indices of those it kept."""
+    """Modified Gram-Schmidt without dependent rows, and the indices of the independent ones."""
     lengths = v.norm(dim=1)
     left = v.clone()
     rows = v.new_zeros(min(v.shape), v.shape[1])

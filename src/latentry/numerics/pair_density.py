@@ -1,4 +1,4 @@
-r"""The density of a weighted sum of two independent draws, and how far one distribution is from another.
+r"""The density of a weighted sum of two independent draws, and divergences between densities.
 
 Let :math:`Y = a X + b X'` with :math:`|a| \ge |b|` and X, X' of density f and distribution function F. Then
 

@@ -1,4 +1,4 @@
-r"""What ranks say: where a score stands among known ones, and how well scores tell two samples apart.
+r"""Rank statistics: p-values from known scores, and the area under the ROC curve.
 
 *Conformal p-value.* If a score s and k known ones are exchangeable, the rank of s is uniform, so that
 

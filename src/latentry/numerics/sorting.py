@@ -1,4 +1,4 @@
-r"""Codes sorted element by element, which is most of the work of a distance on the line.
+r"""Codes sorted element by element, which is most of the cost of a distance between one-dimensional samples.
 
 On a CPU numpy sorts integers and floats with vector instructions, ten times as fast as torch, but the fast form gives no
 places. In single precision there is room for both: the bits of a float, with those of a negative one turned round, are in

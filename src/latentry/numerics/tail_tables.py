@@ -1,4 +1,4 @@
-r"""Distributions of test statistics as tables, accurate in both tails and read for thousands of values at once.
+r"""Distributions of test statistics as tables that are accurate in both tails and fast for many values.
 
 A p-value is wanted to a *relative* accuracy in both tails: small ones are multiplied by the number of tests, and those near
 1 say that a sample is too regular. So what is tabulated is neither F nor 1 - F but

@@ -1,4 +1,4 @@
-r"""Distribution functions whose tails stay accurate where the functions themselves are 0 or 1 to every digit.
+r"""Distribution functions that stay accurate in the tails, where the plain functions round to 0 or 1.
 
 The gamma distribution has :math:`F(x) = P(a, x)` and the beta distribution :math:`F(x) = I_x(a, b)`. Below 1e-290, where
 scipy's functions come near the end of double precision, their logarithms go on as

@@ -1,4 +1,4 @@
-r"""What a distribution of one coordinate must know for distances and tests against it to have closed forms.
+r"""The protocol of a distribution of one coordinate: what distances and tests need of it.
 
 Let :math:`X` have continuous distribution function :math:`F` and write
 

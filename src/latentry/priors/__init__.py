@@ -1,4 +1,4 @@
-"""Floor 2: p(z), in the vocabulary of `torch.distributions`."""
+"""Floor 2: priors p(z), with the names of `torch.distributions`."""
 
 import latentry.priors.divergence  # noqa: F401 - registers what torch's kl_divergence knows of priors
 from latentry.priors.adapters import as_prior

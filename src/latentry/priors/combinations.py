@@ -1,4 +1,4 @@
-r"""Weighted sums of codes, and what the rules of interpolation do to them: slerp, variance correction, transport.
+r"""Weighted sums of codes, and the rules of interpolation that correct them: slerp, variance correction, transport.
 
 Codes are `(k, *n, d)` or sums of them `(t, *n, d)`, weights `(t, k)`. The theory stands at the head of
 `priors.interpolation`.

@@ -1,4 +1,4 @@
-"""How a prior was designed, and what came of it."""
+"""The report of a designed prior."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-r"""Priors designed so that interpolated codes look like codes of the prior.
+r"""Priors designed so that interpolated codes have nearly the same distribution as codes of the prior.
 
 Between codes of a normal prior lie points that are no codes of it: in 100 coordinates the divergence of the prior from the
 distribution of its midpoints is 15 nats. Singh et al. (2019) ask for the distribution p on a grid, of at least a given

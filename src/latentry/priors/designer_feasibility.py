@@ -1,4 +1,4 @@
-"""Whether demands on a designed prior can be met together; if not, the error says what is feasible."""
+"""Whether the constraints on a designed prior can be met together; if not, the error says what is feasible."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The problem that a designed prior solves, and the same on one grid: masses, their divergences, and constraints on them."""
+"""The optimisation problem of a designed prior, and its discretisation: masses, divergences, constraints."""
 
 import math
 from collections.abc import Callable, Sequence

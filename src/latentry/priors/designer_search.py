@@ -1,4 +1,4 @@
-"""The search for the table of a designed prior: starts, grids from coarse to fine, and when it may stop.
+"""The optimisation of a designed prior: starts, grids from coarse to fine, and the stopping rule.
 
 The problem that is searched is that of `priors.designer_problem`.
 """

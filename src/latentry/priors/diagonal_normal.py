@@ -1,4 +1,4 @@
-"""Normal codes with independent coordinates, one distribution for each code of a batch: p(z | y), or a posterior."""
+"""Normal distributions with independent coordinates, one for each code of a batch: p(z | y), or a posterior."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The distribution that a prior returns: `torch.distributions` in every name, with per-coordinate functions beside.
+"""The distribution that a prior returns, with the names of `torch.distributions` and functions of each coordinate.
 
 Functions of codes take any floating type (`numerics.inputs`); NaN comes out where NaN went in.
 """

@@ -1,4 +1,4 @@
-"""Priors by name and in files: a class of this package and its arguments, as JSON, and nothing else."""
+"""Priors as JSON and in files: the name of a class of this package and its arguments."""
 
 from pathlib import Path
 from typing import Any

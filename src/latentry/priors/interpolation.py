@@ -1,4 +1,4 @@
-r"""Interpolation that stays in the prior.
+r"""Interpolation between codes whose results have the distribution of the prior.
 
 A generator has learnt codes of its prior p(z). A straight line between two of them leaves it: the middle of two standard
 normal codes has variance 1/2 in every coordinate, and in many coordinates no sample of the prior looks like that. The same

@@ -1,4 +1,4 @@
-r"""How far codes between codes are from the prior, as distributions: no generator, no sample.
+r"""The mismatch of a prior: how far the distribution of interpolated codes is from it, without a generator or samples.
 
 Let P be the distribution of a code z of the prior, and :math:`Q_t` that of :math:`(1 - t) z + t z'` for two independent
 ones, on the straight line between them (or beyond, for t < 0 and t > 1). Other rules than lerp keep some of P by

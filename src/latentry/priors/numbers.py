@@ -1,4 +1,4 @@
-"""Numbers that priors are made of: plain floats, so that they can be saved, whose squares no single precision loses."""
+"""Parameters of priors as floats that can be saved, and whose squares are accurate in single precision."""
 
 from numbers import Real
 from typing import Any

@@ -1,4 +1,4 @@
-"""Panels of priors: the density that codes are drawn from, and codes of each label."""
+"""Panels of priors: the density of codes, and codes of each label."""
 
 from typing import Any
 

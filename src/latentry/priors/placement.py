@@ -1,4 +1,4 @@
-r"""Features placed in the latent space before anything is trained.
+r"""Semantic placement: a prior in which each named feature has its place before training.
 
 A *level* :math:`a_i` says how far feature i is present: +1 as in the examples that have it, 0 neutral, -1 its reverse, which
 nobody need have seen; numbers between and beyond are allowed. Feature i has a mean :math:`\mu_i`, its code is drawn about

@@ -1,4 +1,4 @@
-"""What priors without labels share: a module that returns a distribution, and forwards to it."""
+"""The base class of priors without labels: a module that returns a distribution and forwards to it."""
 
 import operator
 from collections.abc import Sequence

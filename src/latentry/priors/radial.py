@@ -1,4 +1,4 @@
-r"""Radial priors: z = r v, with v uniform on the sphere and the norm r of a distribution of its own.
+r"""Radial priors: z = r v, with v uniform on the sphere, and a norm r with any distribution.
 
 The mean of two normal codes is shorter than any code in many dimensions. Priors that put more weight on short codes suffer
 less from that: of Kilcher et al. (2018) with :math:`r^2` of a gamma distribution, of Lesniak et al. (2019) with a Cauchy

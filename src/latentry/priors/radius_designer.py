@@ -1,4 +1,4 @@
-r"""Norms designed so that combined codes are about as long as codes.
+r"""Radial priors designed so that interpolated codes have nearly the same norms as codes of the prior.
 
 In many dimensions the directions of two codes are nearly orthogonal, and the norm of :math:`(1 - t) z_1 + t z_2` tells
 nearly all of how it differs from a code: a mean of two is :math:`\sqrt 2` shorter. A distribution that knows no scale would

@@ -1,4 +1,4 @@
-"""A prior in a few numbers."""
+"""A prior summarised in a few numbers."""
 
 import math
 from collections.abc import Sequence

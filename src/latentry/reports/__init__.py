@@ -1,1 +1,1 @@
-"""Floor 5: results as people look at them: pictures, figures, tables and a page."""
+"""Floor 5: pictures, figures, tables and pages of results."""

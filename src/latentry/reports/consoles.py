@@ -1,4 +1,4 @@
-"""The console of every verb, table and progress bar: a text is shown as it is, whatever names it holds.
+"""The console of all commands, tables and progress bars: text is printed literally, without markup.
 
 A console of rich takes brackets for markup, `:smile:` for a picture and numbers for something to colour; a file may be named
 like that. Here no text has a markup, and what a console cannot show is escaped (`latentry.names.printable`).

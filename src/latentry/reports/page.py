@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing beside it."""
+"""A report as one HTML file without external files."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Images in [-1, 1] as PNG files and grids of them, with names of rows and columns where they have some."""
+"""Images in [-1, 1] as PNG files and grids, with names of rows and columns."""
 
 import io
 from collections.abc import Sequence

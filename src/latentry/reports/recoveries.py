@@ -1,4 +1,4 @@
-"""Recovered codes as people compare them: one row for each way of recovering, and the images side by side."""
+"""Tables and pictures that compare recoveries: one row for each method, and the images side by side."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

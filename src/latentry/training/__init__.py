@@ -1,1 +1,1 @@
-"""Floor 3: the generic loop, checkpoints and averaging. Nothing here knows what is trained."""
+"""Floor 3: the generic training loop, checkpoints and averaging."""

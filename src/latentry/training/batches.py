@@ -1,4 +1,4 @@
-"""Which items each step sees: a pure function of seed and step, so that a resumed run sees what the first would have."""
+"""Batches as a pure function of seed and step, so that a resumed run sees the same data."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable

@@ -1,4 +1,4 @@
-"""The whole state of a training as named tensors and JSON, so that a killed run goes on as if it had not been.
+"""Checkpoints: the whole state of a training as named tensors and JSON, from which it continues exactly.
 
 A checkpoint is a folder `step-00001500` with `state.safetensors` (weights, averages, optimisers), one
 `random-RANK.safetensors` for each process and `state.json` (step, optimiser settings, run settings, losses so far, and the

@@ -1,4 +1,4 @@
-"""What is measured at each checkpoint, in a file beside the checkpoints that outlives a kill."""
+"""The measurements at each checkpoint, in a file beside the checkpoints."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""The training loop, written once.
+"""The training loop of all models.
 
 A model is anything with networks, optimisers and a `step` that turns a batch into named losses; it hands losses to
 `update({optimizer_name: loss})` and leaves backward passes, precision, processes, checkpoints and progress to the loop.

@@ -1,8 +1,8 @@
-"""Memory of a training: what one iteration frees, the next one needs again.
+"""Memory of a training: buffers that one iteration frees are used again by the next.
 
-The C library gives freed pages back to the system, which clears them before it lends them again. On the processor that is
-some thousand pages in each iteration, and a few percent of its time. That is for a process whose only work is to train: the
-command line asks for it before it trains or reproduces. The library does not, since the process is then its caller's.
+By default the C library returns freed pages to the system, which has to clear them before the process can have them again.
+When a model is trained on the CPU this costs a few percent of the time of an iteration. `keep_freed_memory` turns it off for
+the whole process. So only the command line calls it, never the library inside a user's process.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""How a run goes on: what of a model and its course is saved, which checkpoint is taken, and what it is refused for."""
+"""Resuming a run: what is saved, which checkpoint is loaded, and when it is refused."""
 
 import math
 import shutil

@@ -1,4 +1,4 @@
-"""How long and how a training runs, whatever is trained."""
+"""Settings of a training run, whatever is trained."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-r"""What of the data was measured: masks, and linear measurements y = A x.
+r"""Measurements of data: masks, and linear measurements y = A x.
 
 A code is recovered from part of the data by comparing A G(z) with y, for any A with a derivative (`Difference.operator`);
 the linear ones here are those of compressed sensing with generative models (Bora et al., 2017). Where elements are only

@@ -1,4 +1,4 @@
-"""Measurements of images: smaller ones, and blurred ones."""
+"""Measurements of images: downsampling and blur."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What is hidden: masks of 1 where an element is measured and of 0 where it is not, and the measurement that hides."""
+"""Masks: 1 where an element is measured, 0 where it is hidden; and the measurement that applies one."""
 
 import math
 from collections.abc import Sequence

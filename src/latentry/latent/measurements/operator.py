@@ -1,4 +1,4 @@
-"""What every measurement can do: follow another one, be taken beside another one, and tell its adjoint and its norm."""
+"""What every measurement can do: composition, stacking, adjoint and norm."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-r"""The operators of `deepinv.physics`, read as they are: without their noise, and in real numbers.
+r"""The operators of `deepinv.physics` as measurements: without their noise, and in real numbers.
 
 An operator of deepinv measures :math:`y = \eta(N(A(x)))` with a noise N and a sensor :math:`\eta`. The noise belongs to
 the data and has no place in a comparison, so here it is left out: what is compared is :math:`\eta(A(G(z)))`. Complex

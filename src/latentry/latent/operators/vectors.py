@@ -1,4 +1,4 @@
-"""Unit vectors, components along them, and orthonormal rows, as the operators read them."""
+"""Unit vectors, components along them, and orthonormal rows, as arguments of the operators."""
 
 import torch
 from jaxtyping import Float

@@ -1,4 +1,4 @@
-"""Ways to minimise the objective of recovery, batched over codes, and what they share."""
+"""Solvers of the recovery objective, batched over codes, and what they share."""
 
 from latentry.latent.solvers.adam import Adam
 from latentry.latent.solvers.lbfgs import LBFGS

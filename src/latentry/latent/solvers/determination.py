@@ -1,4 +1,4 @@
-r"""How far data determine a code: from the Jacobian at it.
+r"""How well data determine a code, from the Jacobian at the code.
 
 Let data be made by a code and blurred by errors of variance :math:`\sigma^2`, and the prior have variance 1 in coordinates e
 of the code. Near the code found the posterior is then normal with covariance :math:`(J^T J / \sigma^2 + I)^{-1}` (the

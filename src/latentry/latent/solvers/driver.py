@@ -1,4 +1,4 @@
-r"""The driver of recovery: which starts of which data are in work, and what became of the others.
+r"""The driver of recovery: which starts are computed, when they end, and which is the result.
 
 Codes being worked on share one batch. A code that is done leaves it and the next one takes its place, so that none waits for
 the slowest. The starts of one datum run one after another, and no more of them once one has met the data; or side by side,

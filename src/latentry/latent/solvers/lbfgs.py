@@ -1,4 +1,4 @@
-r"""L-BFGS, batched over codes: a Newton method that learns the curvature of the loss from its gradients.
+r"""L-BFGS, batched over codes: a quasi-Newton method that estimates the curvature of the loss from gradients.
 
 With the moves s = e' - e of the last h steps and the changes y of the gradient g along them, the inverse Hessian H is
 approximated by the BFGS formula, from :math:`\gamma I` on, :math:`\gamma = s^T y / y^T y`, and the direction

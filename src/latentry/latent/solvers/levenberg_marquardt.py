@@ -1,4 +1,4 @@
-r"""Levenberg-Marquardt, batched over codes: the solver that finds the true code.
+r"""Levenberg-Marquardt, batched over codes: the default solver.
 
 With residuals r and their Jacobian J at a code (means over m residuals understood), a step solves
 

@@ -1,4 +1,4 @@
-r"""A generator as a linear function of codes near given codes: the model of which a Levenberg-Marquardt step is the minimum.
+r"""The linearization of a generator at codes: the quadratic model that a Levenberg-Marquardt step minimises.
 
 Coordinates e are standardized by the prior, in double precision. The model holds residuals r and the Jacobian J there. One
 eigendecomposition of :math:`J^T J` gives the damped steps :math:`(J^T J + \mu I)^{-1} g` for every :math:`\mu`. Broyden's

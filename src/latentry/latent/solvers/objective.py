@@ -1,4 +1,4 @@
-r"""What recovery minimises, as solvers see it.
+r"""The objective of recovery, as solvers call it.
 
 For data x, a generator G and a prior p(z), each code minimises :math:`L(z) = dif(x, G(z)) + w v R(z)`, with the difference
 of `latent.differences`, a regularizer R of `latent.regularizers`, and half the mean difference of two of the generator's own

@@ -1,4 +1,4 @@
-"""Frozen dataclasses of tensors with one row for each code: some of their rows, and several of them as one.
+"""Operations on dataclasses of tensors with one row for each code: take rows, join, replace.
 
 The driver of `latent.recovery` moves codes in and out of its batch; states of solvers and targets are of this kind, so that
 it need not know what they hold.

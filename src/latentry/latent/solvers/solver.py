@@ -1,4 +1,4 @@
-"""What the driver of `latent.recovery` asks of a solver: states with one row for each code, and one step of them all.
+"""The protocol of solvers for the driver of recovery: states with one row for each code, and a step for all of them.
 
 A state is a frozen dataclass of tensors, one row for each code, with the fields of `State` at least. The driver moves rows
 in and out between two steps, so a solver may let nothing pass between the rows, nor remember anything outside them.
