@@ -20,7 +20,7 @@ import numpy as np
 __all__ = ["MOST_BYTES", "naming", "read_npy", "read_npz"]
 
 MOST_BYTES = 2**33
-"""Bytes of all arrays of a file together, unless a reader asks for less: 8 GiB."""
+"""Bytes of all arrays of a file together, unless the caller sets less: 8 GiB."""
 
 _MAGIC = b"\x93NUMPY"
 _LENGTHS = {1: "<H", 2: "<I", 3: "<I"}

@@ -48,7 +48,7 @@ _LOCK = ".latentry.lock"
 _PATIENCE = 6.0
 """Seconds to wait for a lock: processes that read data ahead hold it for up to five after their run was killed."""
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
-"""What file systems answer that know no locks."""
+"""Errors of file systems without locks."""
 
 
 @contextmanager

@@ -80,7 +80,8 @@ def streamed(
 ) -> LabelledImages:
     """Labelled images of which `picture(item)` is opened whenever it is read.
 
-    The headers of up to 2,000 pictures, evenly spread, are read at once for the shape; every other one is judged when read.
+    The headers of up to 2,000 pictures, evenly spread, are read at first, for the shape; any other one is checked when it
+    is loaded.
 
     Raises:
         ValueError: A header cannot be read, or sizes differ and there is no `image_size`.

@@ -53,7 +53,7 @@ def load_files(
 
 
 def unlisted(folder: Path, files: Sequence[Path], table: str) -> tuple[str, ...]:
-    """What is said of images in a folder that its table does not list."""
+    """A note on images in a folder that its table does not list."""
     listed = set(files)
     rest = [file for file in list_pictures(folder).pictures if file not in listed]
     return left_out(rest, f"not listed in {table}")

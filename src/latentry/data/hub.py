@@ -95,7 +95,7 @@ def _naming(source: str) -> Iterator[None]:
     """Whatever the package `datasets` raises in the block becomes one error that names the data set."""
     try:
         yield
-    except Exception as error:  # of files that anyone wrote, by a reader that is not ours
+    except Exception as error:  # third-party code reads files of unknown origin
         if isinstance(error, ValueError) and str(error).startswith("expected "):
             raise
         raise ValueError(

@@ -1,7 +1,7 @@
 """Which files of a folder are pictures, and a report of all others.
 
-Links to files and folders are followed. A file is a picture by its suffix or, where that tells nothing, by its content. What
-is no picture is left out, counted and named; hidden files and those that systems put everywhere are not worth a word.
+Links to files and folders are followed. A file is a picture by its suffix or, if the suffix is unknown, by its content.
+Other files are left out, counted and named in the notes, except hidden files and system files such as Thumbs.db.
 """
 
 import os

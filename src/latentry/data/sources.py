@@ -104,7 +104,7 @@ def _fashion_mnist() -> Path:
 
 
 def _reader(path: Path) -> Callable[..., LabelledImages]:
-    """The reader for what lies at a path."""
+    """The function that loads the kind of data at a path."""
     if path.is_file() and path.suffix == ".npz":
         return load_npz
     if path.is_file():

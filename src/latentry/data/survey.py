@@ -1,6 +1,6 @@
 """A survey of the headers of pictures: what they have in common, and which conversions make them all alike.
 
-The headers of up to 2,000 pictures, evenly spread, are read; every other picture is judged when it is read.
+The headers of up to 2,000 pictures, evenly spread, are read at first; any other picture is checked when it is loaded.
 """
 
 from collections import Counter

@@ -20,8 +20,8 @@ Beside them: the share of the codes' energy :math:`|z|^2` in the span of the lab
 any), what that span holds of variance and of label information (`evaluation.probes`), and the shape of the basis itself.
 
 **A spectral classifier** takes the k first coefficients for logits. With one temperature t, fitted on half of the codes, its
-probabilities are :math:`\operatorname{softmax}(c / t)`; on the other half they are calibrated if, among answers of one
-confidence, as many are right. The expected calibration error is the mean gap between the two over bins of confidence.
+probabilities are :math:`\operatorname{softmax}(c / t)`. On the other half they are calibrated if the share of correct
+predictions equals the confidence. The expected calibration error is the mean gap between the two over bins of confidence.
 
 References: Toledo-Marin and Glazier, "Using deep LSD to build operators in GANs latent space with meaning in real space",
 2023; Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks", 2017.

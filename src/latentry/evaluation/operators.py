@@ -88,7 +88,7 @@ def evaluate_operator(
     level: float = 0.95,
     variance_inflation: float = 1.0,
 ) -> OperatorReport:
-    """Judge what an operator did: success, and what else changed.
+    """Evaluate what an operator did: success, and what else changed.
 
     Reference: the module's theory.
 

@@ -1,16 +1,18 @@
 r"""Evaluation of a generator at codes that are interpolated between samples of its prior.
 
-A generator is trained on codes of its prior and used on codes in between. Whether those are still codes of the prior is a
-matter of the interpolation rule (`latentry.priors.interpolation`), and can be tested without a generator: under an iid prior
-each code passes the Kolmogorov-Smirnov test of its own elements at the nominal rate. What the generator makes of them is
-judged by any metric of samples, at the prior and along the path: the difference is the price of the path.
+A generator is trained on codes of its prior, and often used on interpolated codes. Two things are measured at each point of
+the path:
 
-Codes of a radial prior are tested in its normal coordinates, those of a labelled one by their component: the one they were
-drawn from, or, between two, one drawn from p(y | z).
+- **Codes.** Whether interpolated codes have the distribution of the prior depends on the interpolation rule alone
+  (`latentry.priors.interpolation`). It is tested without a generator: under an iid prior the Kolmogorov-Smirnov test of the
+  elements of each code rejects at its nominal rate. Codes of a radial prior are tested in normal coordinates. Codes of a
+  labelled prior are tested against the component they were drawn from, or, between two labels, one drawn from p(y | z).
+- **Samples.** Any metric of samples compares what the generator makes with reference data, at the prior and along the path.
+  The difference between the two is the loss of quality by interpolation.
 
-All rules and all weights use the same codes, so that two rows differ by what they do and not by luck; rows are thus
-dependent, and their intervals are for each row alone. A row of n codes costs the draw of at most k n, as many as the longest
-combination has weights.
+All rules and weights use the same codes, which removes chance differences between rows. So rows are dependent, and each
+interval holds for its row alone. A row of n codes needs at most k n draws, where k is the largest number of weights in a
+combination.
 
 References: Singh et al., "Non-parametric priors for generative adversarial networks", 2019 (metrics at the prior and at the
 mid-point); Agustsson et al., "Optimal transport maps for distribution preserving operations on latent spaces of generative
@@ -236,7 +238,7 @@ def evaluate_paths(
     labels: Labels = "same",
     rng: torch.Generator | None = None,
 ) -> PathReport:
-    """Judge a generator at its prior and along paths between its codes.
+    """Evaluate a generator at its prior and along paths between its codes.
 
     Reference: Singh et al. (2019), there for linear interpolation.
 

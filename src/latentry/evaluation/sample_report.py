@@ -106,7 +106,7 @@ class SampleReport(Plottable):
 
 
 def check_comparable(first: SampleReport, second: SampleReport) -> None:
-    """Make sure that two reports answer the same question, so that their numbers may be compared.
+    """Make sure that two reports have the same settings and reference, so that their numbers may be compared.
 
     Raises:
         ValueError: They were made with different extractors, or one that has no identity, on different

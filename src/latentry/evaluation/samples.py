@@ -175,7 +175,7 @@ def _notes(generated: GatheredSample, reference: GatheredSample) -> tuple[str, .
     if fewest < _FEW:
         notes.append(
             f"{fewest} samples are few for intervals: those of the kernel distance, the Frechet distances and the score may "
-            "hold their numbers less often than said, above all where features have long tails; from 200 on they are about "
-            "right."
+            "cover less often than their level, above all where features have long tails. From 200 samples on they are "
+            "about right."
         )
     return tuple(notes)

@@ -1,39 +1,37 @@
 r"""An encoder of real data for a frozen generator: codes E(x) whose image G(E(x)) is similar to x and has the same label.
 
-With generator G and classifier C frozen, E minimises over data x with labels y
+With a frozen generator G and a frozen classifier C, E minimises over data x with labels y
 
 .. math::
     dif(G(z), x) + a \, CE(C(G(z)), y) + b \, CE(s(z), y) + c \, K, \qquad z = E(x),
 
-where the difference is a mean over elements: of squares, of absolute values, or of the hinge max(0, 1 - G(z) x). An
-`Inverse` has seen only what G makes, and data are not quite of that kind: on the shipped digits it leaves two thirds of them
-with their label. Labels serve the training alone; the encoder reads nothing but x.
+where the difference is a mean over elements: of squares, of absolute values, or of the hinge max(0, 1 - G(z) x). Labels are
+used in training only; the encoder itself sees x alone. In contrast, an `Inverse` is trained on the generator's samples, and
+real data differ from these: on the shipped digits two thirds of its reconstructions have the label of the datum.
 
-K keeps the codes near the prior, in whose units E works (`Standardization`). A variational encoder gives each datum a
-distribution
-:math:`N(\mu, \sigma^2)`, and K is its mean divergence from N(0, 1) (Kingma and Welling, 2014),
+K keeps the codes near the prior, in standardized coordinates (`Standardization`). A variational encoder gives each datum a
+distribution :math:`N(\mu, \sigma^2)`, and K is its mean divergence from N(0, 1) (Kingma and Welling, 2014),
 
 .. math:: K = \frac{1}{2 d} \sum_j (\mu_j^2 + \sigma_j^2 - 1 - \ln \sigma_j^2) .
 
-Of single codes that would be a pull to the mean, away from where the codes of a prior are. Without a distribution of their
-own, K is
-the same divergence with mean and variance of each element over the batch: all codes together are held to the prior's
-moments, each is free.
+For an encoder without distributions, K is the same divergence with the mean and the variance of each element over the
+batch. So the codes of a batch together have the moments of the prior, while a single code may be anywhere. (The divergence
+of single codes would pull each of them to the mean, where no sample of the prior is.)
 
-The terms with a and K, the hinge and the variational form are those of Toledo-Marin and Glazier; they sum the divergence
-over elements, take a = 100 and have no b. Its term is ours: s(z) are scores of the rows of a basis, such as the coefficients
-of a code in quasi-eigenvectors, labelled rows first, so that E learns to write the label as the largest coefficient. That
-label and coefficient agree is then no longer found but made; that they agree on data held back is how well E generalises,
-and what G does along a row of the basis stays as it was. On codes of the prior nothing makes them agree: of 64 coefficients
-of a code from N(0, I) the largest is seldom one of ten.
-Codes nearer to the data show the same: what Levenberg-Marquardt makes of E's codes has a fifth of their pixel error, and the
-label at rank one for two of five digits instead of nearly all.
+The terms with a and K, the hinge and the variational form are those of Toledo-Marin and Glazier. They sum the divergence
+over elements, take a = 100 and have no term with b. The term with b is an addition of Latentry: s(z) are scores of the rows
+of a basis, labelled rows first, such as the coefficients of a code in quasi-eigenvectors. With it, E is trained to make the
+coefficient of the label the largest one. Then the agreement of label and largest coefficient is a result of the training,
+not a finding about the generator. On data without a part in the training it shows how well E generalises. For other codes
+there is no such agreement: of 64 coefficients of a code from N(0, I) the largest one is seldom among the ten of labels. And
+codes that Levenberg-Marquardt recovers from the codes of E have a fifth of their pixel error, but only two of five digits
+keep the label at rank one, instead of nearly all.
 
 References: Toledo-Marin and Glazier, "Using deep LSD to build operators in GANs latent space with meaning in real space",
 2023 (hinge, classifier and divergence with frozen G and C); Kingma and Welling, "Auto-encoding variational Bayes", 2014.
 
-One module of more than 350 lines, half of it this text and the arguments of `fit_encoder`: the losses and the training that
-the text defines are read beside it.
+This module has more than 350 lines, half of them this text and the arguments of `fit_encoder`; losses and training stay
+beside the formulas that define them.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,8 +1,8 @@
 """The precision in which a generator computes: its rounding errors, and a copy in double precision.
 
-Whether a code makes given data can be said up to rounding only. How much that is, is measured: a copy of the generator in
-double precision is held against the generator itself on codes of the prior. The same copy tells a code that makes the data
-from one that nearly does, where single precision cannot.
+A code can make given data only up to rounding. The rounding error is measured: the difference between the generator and a
+copy of it in double precision, on codes of the prior. The copy also distinguishes a code that makes the data from one that
+nearly does, where single precision cannot.
 """
 
 from collections.abc import Callable

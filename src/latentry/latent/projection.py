@@ -1,8 +1,9 @@
 r"""Projection of codes onto their prior, in place of a penalty.
 
 The elements of a code keep their order and become exactly the quantiles of the distribution, :math:`F^{-1}((i - 1/2) / d)`
-for the i-th smallest. It is the limit of the 1-Wasserstein distance under an infinite weight. All that is left to a code is
-which element is which; no sample of the prior is so regular, and a two-sided test says so.
+for the i-th smallest. It is the limit of the 1-Wasserstein distance under an infinite weight. A projected code is described
+by the order of its elements alone. Samples of the prior are less regular, and a two-sided goodness-of-fit test rejects
+projected codes.
 
 For a radial prior this is done in normal coordinates, which fixes the norm too.
 

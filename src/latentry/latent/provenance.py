@@ -1,8 +1,8 @@
 r"""Provenance: was this image made by this generator?
 
 If it was, there is a code that makes it, and recovery leaves an error as small as it leaves on the generator's own samples.
-So k fresh codes of the prior are drawn, and their images are treated as the given ones were. Then the codes of both are
-recovered in one call, by the same solver at the same cost. With the score :math:`s = \log` of the mean squared
+So k fresh codes of the prior are drawn, and their images get the treatment that the given images had. Then the codes of
+both are recovered in one call, by the same solver at the same cost. With the score :math:`s = \log` of the mean squared
 error, the p-value of an image is its conformal rank among the own ones,
 
 .. math:: p = \frac{1 + \#\{s_i \ge s\}}{k + 1} .
@@ -11,12 +11,12 @@ For an image from the generator, with a code from the prior, s is exchangeable w
 :math:`\alpha` with probability :math:`\alpha` at most, whatever the solver: one that often fails loses power, not
 calibration. Several images share their own samples, so that their p-values are each right but not independent.
 
-*Alike* is the condition, and easily broken. Images in files have eight bits: rounding leaves a mean squared error of about
-:math:`(2/255)^2 / 12`, where float samples are recovered to the last digit, so that a comparison of the two would detect
-rounding and nothing else, and call the generator's own saved images foreign. Here both sides are rounded where any of the
-images lies on the grid of eight bits in the generator's own range; and so they are to half precision where it holds all of
-the images as they are. What else befell the images (JPEG, a measurement) must be
-named (`treatment`), or they count as foreign.
+The condition is that both kinds of images were treated alike, which is easily violated. Images in files have eight bits:
+the rounding leaves a mean squared error of about :math:`(2/255)^2 / 12`, whereas float samples are recovered to the last
+digit. The test would then detect the rounding alone, and reject the generator's own saved images. So both sides are rounded
+to eight bits if any of the images lies on the grid of eight bits in the generator's range, and to half precision if all of
+the images are representable in it. Any other treatment of the images (JPEG, a measurement) must be passed as `treatment`,
+or the images are rejected.
 
 A large p says that the error does not distinguish the image from the generator's own, no more. Images simpler than these,
 such as a constant one, are recovered well by many generators, and so is whatever a powerful generator can imitate. Whether

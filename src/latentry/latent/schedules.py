@@ -1,8 +1,8 @@
 r"""Weights of the regularizer that change while a code is recovered.
 
-A code far from its target is found from the prior's side: with a heavy prior term the loss has one minimum, near the centre
-of the prior, and as the weight falls that minimum moves to one of the bare loss. This is a homotopy (continuation). A weight
-that falls by one factor in each step spends as many steps on each order of magnitude:
+With a large weight of the regularizer the loss has one minimum, near the centre of the prior. As the weight decreases, this
+minimum moves to a minimum of the loss without regularizer. Following it is a homotopy (continuation) method. A weight that
+decreases geometrically spends equally many steps on each order of magnitude:
 
 .. math:: w(s) = w_0^{1 - t} \, w_1^t, \qquad t = \min(s / s_1, 1),
 

@@ -32,8 +32,8 @@ __all__ = ["Classifier", "ClassifierTraining", "fit_classifier", "jitter", "pred
 _DEFAULTS = ClassifierSettings()
 _SETTLED = 2000
 """Training images that the batch statistics of the average are computed on."""
-_READ = 1000
-"""Images that are read at once."""
+_BATCH = 1000
+"""Images that are classified at once."""
 _BEST = "best"
 """Folder of the classifier that did best on validation."""
 
@@ -44,8 +44,8 @@ class Classifier(Described):
 
     Example:
         >>> import torch, latentry as lt
-        >>> judge = lt.load_model("digits-judge", lt.Classifier)
-        >>> judge.network(torch.zeros(2, 1, 28, 28)).shape
+        >>> classifier = lt.load_model("digits-judge", lt.Classifier)
+        >>> classifier.network(torch.zeros(2, 1, 28, 28)).shape
         torch.Size([2, 10])
     """
 
@@ -211,7 +211,7 @@ def fit_classifier(
 def _accuracy(network: nn.Module, data: LabelledData) -> float:
     device = next(network.parameters()).device
     right = 0
-    for start in range(0, len(data), _READ):
-        x, y = data.__getitems__(range(start, min(start + _READ, len(data))))
+    for start in range(0, len(data), _BATCH):
+        x, y = data.__getitems__(range(start, min(start + _BATCH, len(data))))
         right += int((predict_labels(network, x.to(device))[0] == y.to(device)).sum())
     return right / len(data)

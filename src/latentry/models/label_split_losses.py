@@ -73,9 +73,9 @@ def mixture_likelihood_loss(z: Float[Tensor, "n d"], component: DiagonalNormal) 
 
 
 def confusion_loss(logits: Float[Tensor, "n k"], target: Float[Tensor, "k"]) -> Float[Tensor, ""]:
-    r"""L_E^adv: mean cross entropy between one distribution for all, such as the uniform one, and what a classifier thinks.
+    r"""L_E^adv: mean cross entropy between one distribution for all data, such as the uniform one, and a classifier's.
 
-    Its least value is the entropy of the target, reached where the classifier answers the target whatever it sees.
+    Its least value is the entropy of the target, reached where the classifier predicts the target for all inputs.
     """
     return -(logits.log_softmax(1) @ target).mean()
 

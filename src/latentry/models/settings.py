@@ -128,15 +128,15 @@ class LabelSplitSettings(LoopSettings):
     width: int = 16
     """Channels of the encoders' first layer."""
     stochastic: bool = False
-    """Whether z_s has a posterior too, in place of codes; its divergence from the label's component is a loss."""
+    """Whether z_s has a posterior too, instead of a point; its divergence from the label's component is a loss."""
     gan: bool = False
-    """Whether a discriminator of images and labels teaches the decoder too."""
+    """Whether the decoder is also trained against a discriminator of images and labels."""
     weights: LabelSplitWeights = field(default_factory=LabelSplitWeights)
     """Weights of the losses."""
     confusion_target: Literal["uniform", "class-prior"] = "uniform"
-    """What the adversary, a classifier of styles, is led to answer; all classes alike, or their frequencies."""
+    """Target of the adversary's predictions in the confusion loss: all classes alike, or their frequencies."""
     adversary_sees: Literal["draws", "means"] = "draws"
-    """What the adversary reads of z_u; every trace of a label shows in posterior means."""
+    """Input of the adversary: draws of z_u, or posterior means, in which every trace of a label is visible."""
     adversary_steps: int = 1
     """Updates of the adversary in an iteration."""
     adversary_hidden: tuple[int, ...] = (256,)

@@ -78,7 +78,7 @@ _FAR_BEYOND, _MUCH, _FEWEST_BEYOND, _NO_TAIL = 0.25, 0.1, 100, 3.0
 """How far beyond the ends, in widths of the range, what share of all elements lies, how many at least, and how many times as
 far as the median one the furthest may be, for data that are in other units."""
 _MOST_VARIANCE = 0.95
-"""Share of the variance of outputs in the directions in which they are said to vary."""
+"""Share of the variance of outputs in the directions that are taken as their range of variation."""
 _FAR = 30.0
 """How far above a range data are in other units, in widths of it."""
 _DEPTHS = (10, 12, 16)

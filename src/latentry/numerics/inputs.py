@@ -7,13 +7,13 @@ of a floating type with two axes, whose d is that of every other argument. What 
 - Codes and directions (axis d) of different floating types are promoted to the widest, as torch does; angles, steps and
   the like take their type. Half precision is computed in float32, and a tensor that is returned has the caller's type
   again; the fields of a report stay in float32.
-- Graphs are cut, so that results carry none, unless the function is said to be `differentiable`.
+- Graphs are cut, so that results carry none, unless the decorator has `differentiable=True`.
 - Labels (`Int`) may be of any whole type, bools, or whole numbers of a floating type; they go where the codes are.
 - Codes have the length of those of the argument `prior`.
 
 What cannot be meant is refused with one `ValueError` that says what was expected, what came, and the way out: integers,
 complex numbers and bools for codes, another number of axes, axes of length 0 behind the first, sparse tensors and those
-without values, NaN and infinity (but where they are said to be taken), two devices, and objects of another kind.
+without values, NaN and infinity (except for the arguments named in `any_value`), two devices, and objects of another kind.
 """
 
 import inspect

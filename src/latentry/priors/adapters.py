@@ -51,7 +51,7 @@ class _Labelled(WithLabels, _Adapted):
 
 
 def as_prior(prior: Any) -> Any:
-    """A prior with all methods that Latentry calls: one of ours as it is, or a user's in an adapter.
+    """A prior with all methods that Latentry calls: one of Latentry as it is, or a user's in an adapter.
 
     A user's prior has `latent_dim` and `sample`, and possibly `log_prob`; a `marginal`, if its coordinates are
     independent draws of one distribution; `to_normal` and `from_normal`, if a bijection carries it to N(0, I); or

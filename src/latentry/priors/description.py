@@ -164,7 +164,7 @@ class KnownBySamples:
 
 
 class WithIndependentCoordinates(KnownBySamples):
-    """Answers of a prior with independent coordinates of one distribution, its `marginal`.
+    """Methods of a prior with independent coordinates of one distribution, its `marginal`.
 
     Example:
         >>> class Doubled(WithIndependentCoordinates):
@@ -223,7 +223,7 @@ class WithIndependentCoordinates(KnownBySamples):
 
 
 class WithNormalCoordinates(KnownBySamples):
-    """Answers of a prior that a bijection carries to N(0, I); what a subclass gives is `to_normal` and `from_normal`.
+    """Methods of a prior with a bijection to N(0, I); a subclass defines `to_normal` and `from_normal`.
 
     Example:
         >>> class LogNormal(WithNormalCoordinates):
@@ -253,7 +253,7 @@ class WithNormalCoordinates(KnownBySamples):
 
 
 class WithLabels(KnownBySamples):
-    """Answers of a labelled prior, whose coordinates are independent given the label; see `interfaces.LabelledPrior`.
+    """Methods of a labelled prior, whose coordinates are independent given the label; see `interfaces.LabelledPrior`.
 
     Example:
         >>> from latentry.priors import Normal, NormalMixture

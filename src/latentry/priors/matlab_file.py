@@ -2,9 +2,9 @@
 
 A file is a header of 128 bytes and a row of *elements*: a tag with a type and a length, and so many bytes, padded to eight;
 up to four bytes stand in the tag itself. An array is an element of elements: flags, dimensions, a name, and its numbers in
-any numeric type that holds them. An element may be compressed. scipy's reader trusts lengths and types, and a single changed
-byte can end the process; here every length is compared with what is left, and other things than arrays of real numbers are
-passed over. Tables are small: what a compressed element may grow to has a limit.
+any numeric type that holds them. An element may be compressed. scipy's `loadmat` trusts lengths and types, and a single
+changed byte can end the process; here every length is compared with what is left, and other things than arrays of real
+numbers are passed over. Tables are small: what a compressed element may grow to has a limit.
 
 Reference: The MathWorks, "MAT-File Format", level 5.
 """

@@ -1,24 +1,24 @@
 r"""Semantic placement: a prior in which each named feature has its place before training.
 
-A *level* :math:`a_i` says how far feature i is present: +1 as in the examples that have it, 0 neutral, -1 its reverse, which
-nobody need have seen; numbers between and beyond are allowed. Feature i has a mean :math:`\mu_i`, its code is drawn about
+A *level* :math:`a_i` is the degree to which feature i is present: +1 as in the training data that have it, 0 neutral, -1 its
+reverse, which need not occur in training data. Numbers between and beyond are allowed. Feature i has a mean :math:`\mu_i`. A
+datum with levels a has a code from
 
 .. math:: p(z \mid a) = N\Big(\sum_i a_i \mu_i, \; s^2 v(a)\Big),
 
-with deviations s, one for each coordinate. Means add and deviations are kept, v = 1 (`combination="means"`); or codes of
-the features add, each with its own noise, so that :math:`v(a) = \max(1, \sum_i a_i^2)` (`combination="codes"`). Kim and Cho
-(2019) say no more than that each feature has a normal distribution of its own: how they combine, how means are chosen and
-that neutral is the origin are our reconstruction.
+with standard deviations s, one for each coordinate. With `combination="means"` the means of features add and the deviations
+stay, v = 1. With `combination="codes"` codes of features add, each with its own noise, so that
+:math:`v(a) = \max(1, \sum_i a_i^2)`. Kim and Cho (2019) state only that each feature has a normal distribution of its own.
+How features combine, how means are chosen, and the origin as neutral are a reconstruction of Latentry.
 
 By default the means are orthogonal: feature i has a block of b coordinates to itself, and :math:`\mu_i` is
 :math:`\delta / \sqrt b` in each of them, so that its *separation* :math:`\delta = |\mu_i / s|` is the distance from neutral
-in standard deviations. Coordinates outside all blocks are free for style. The best reader of codes takes neutral for
-feature i, and the other way round, with probability :math:`\Phi(-\delta / 2)`, the *overlap*.
+in standard deviations. Coordinates outside all blocks are free for style. The best possible classifier of codes takes
+neutral for feature i, and the other way round, with probability :math:`\Phi(-\delta / 2)`, the *overlap*.
 
-The distribution of all codes is the mixture over the combinations of levels that occur. Where some levels of a datum are
-unknown, the divergence of the distribution q of its code is bounded by that to the mixture of all combinations c that fit
-what is known (Hershey and Olsen, 2007, for one distribution on the left, where the bound is that of the best
-responsibilities):
+The distribution of all codes is the mixture over the combinations of levels that occur. If some levels of a datum are
+unknown, its prior is the mixture of all combinations c that agree with the known levels. The divergence of its posterior q
+from this mixture has the upper bound (Hershey and Olsen, 2007, for one distribution on the left)
 
 .. math:: KL(q \,\|\, p(\cdot \mid a)) \le -\log \sum_c p(c \mid a_{known}) \, e^{-KL(q \| p_c)}
 
@@ -208,8 +208,8 @@ class SemanticPlacement(NormalMixture):
 
     @property
     def overlaps(self) -> Float[Tensor, "k"]:
-        """Share of codes that the best reader takes for the wrong one of neutral and present: of exclusive features, for
-        the nearest other one.
+        """Share of codes that the best possible classifier assigns to the wrong one of neutral and present; of exclusive
+        features, to the nearest other one.
         """
         apart = self.separations
         among = [self.features.index(name) for name in self.exclusive]

@@ -1,13 +1,16 @@
 r"""The driver of recovery: which starts are computed, when they end, and which is the result.
 
-Codes being worked on share one batch. A code that is done leaves it and the next one takes its place, so that none waits for
-the slowest. The starts of one datum run one after another, and no more of them once one has met the data; or side by side,
-where the solver gives up the worse half of them after given shares of its steps (successive halving). A code for which the
-generator gives NaN is given up alone.
+Each datum has several starts, the codes at which the search begins. All codes in work share one batch. A code that is done
+leaves the batch, and the next start takes its place, so that no code waits for the slowest one.
 
-A start that nearly meets its data is led to a minimum at once, in double precision where the generator can be had in it:
-there a code that makes the data differs from one that nearly does. Of data that no start has met, the best start is led to a
-minimum at the end. The kept start is the one whose *final* loss is least.
+- By default the starts of a datum run one after another, until one meets the datum (makes it again, up to rounding).
+- With successive halving all starts of a datum run at once, and the worse half ends after certain shares of the steps.
+- A start ends if the generator returns NaN for its code; the others go on.
+- A start that nearly meets its datum is *finished* at once, if the generator can be converted to double precision: the solver
+  runs to a minimum there, since single precision may not tell a code that makes the datum from one that nearly does.
+- If no start meets the datum, the best one is finished at the end.
+
+The result is the start with the smallest *final* loss.
 
 Reference: Jamieson and Talwalkar, "Non-stochastic best arm identification and hyperparameter optimization", 2016
 (successive halving).
@@ -33,7 +36,7 @@ from latentry.priors.location_scale import LocationScale
 __all__ = ["Tolerance", "Tracks", "in_double"]
 
 _ALIKE = 1.1
-"""How much larger than the least loss another start's may be to count as good as it."""
+"""A start counts as equally good if its loss is at most this factor times the smallest one."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,7 @@ class Tracks:
         return worse
 
     def _settle(self, track: Int[Tensor, "m"], state: Any, rng: torch.Generator | None) -> None:
-        """Judge the starts that leave, and line up the next one of data that are not met."""
+        """Evaluate starts that are done, and queue the next start of data that are not met."""
         error = self._keep(track, state.z)
         self.evaluations[track] += state.evaluations + 1
         tolerance = self._tolerance(track)
