@@ -1,23 +1,22 @@
 r"""Evaluation of a basis: do its directions change the labels after which they are named?
 
-A basis of codes has rows :math:`\xi_1 \dots \xi_m`, the first k of which are named after the k labels. Its name says two
-things of each labelled row, and both are measured.
+A basis of codes has rows :math:`\xi_1 \dots \xi_m`, the first k of which are named after the k labels. Two properties of
+each labelled row are measured.
 
-**Decoded, it shows its label.** The label map is what a classifier sees in the decoded :math:`+\xi_i` and :math:`-\xi_i`,
-and the probability it gives to that. A labelled row is *mapped* if :math:`+\xi_l` shows label l; the *distinct* labels are
-those that any of the k rows shows. In a space where every code shows something, a row chosen blindly also shows a label: so
-a *null* stands beside it, the band of the same numbers over random orthonormal rows of the same length, and the rest of the
-basis, whose row i ought to show no label in particular. A lone decoded row may lie where no sample of the prior does;
-with samples z of the prior, :math:`(z + \xi_i) / \sqrt 2` is typical again where both are, and the *pull* of a row
-is the share of them that take the label it shows alone.
+**The decoded row has its label.** The label map is the label that a classifier predicts for the decoded :math:`+\xi_i` and
+:math:`-\xi_i`, with its probability. A labelled row is *mapped* if the prediction for :math:`+\xi_l` is l. The *distinct*
+labels are those predicted for any of the k rows. A classifier predicts a label for every image, also for a random row. So
+the report has a *null band*: the same figures for random orthonormal rows of the same length. It also has the other rows of
+the basis, which should have no label in particular. A single row may be far from all samples of the prior. The *pull* of a
+row avoids this: for samples z of the prior, it is the share of :math:`(z + \xi_i) / \sqrt 2` with the label of the row.
 
-**A code of its label has most of it.** With coefficients c in :math:`z = \sum_i c_i \xi_i`, the rank of the true label is
-one plus the number of other coefficients, of all m, that are at least as large: ties count against the basis. Ranks are of c
-(signed) and of :math:`|c|` (absolute, as in the paper). Shares of rank one and of rank three or better have Wilson's
-intervals. They too have a null: the ranks in random orthonormal bases.
+**Codes of a label have a large coefficient there.** With coefficients c in :math:`z = \sum_i c_i \xi_i`, the rank of the
+true label is one plus the number of other coefficients, of all m, that are at least as large: ties count against the basis.
+Ranks are of c (signed) and of :math:`|c|` (absolute, as in the paper). Shares of rank one and of rank three or better have
+Wilson's intervals. They too have a null: the ranks in random orthonormal bases.
 
-Beside them: the share of the codes' energy :math:`|z|^2` in the span of the labelled rows (k / d where it is no better than
-any), what that span holds of variance and of label information (`evaluation.probes`), and the shape of the basis itself.
+Further figures: the share of :math:`|z|^2` in the span of the labelled rows (k / d for a random span), the share of
+variance and of label information in that span (`evaluation.probes`), and the condition of the basis itself.
 
 **A spectral classifier** takes the k first coefficients for logits. With one temperature t, fitted on half of the codes, its
 probabilities are :math:`\operatorname{softmax}(c / t)`. On the other half they are calibrated if the share of correct

@@ -1,17 +1,18 @@
 r"""Could these codes have come from the prior?
 
-Let u be the codes in the coordinates of their prior, :math:`u_{ij} = F_j(z_{ij})`. For true samples all of u is uniform and
-independent. One cannot test all that this means; the report asks five questions, and together they leave little room.
+Let u be the codes in the coordinates of their prior, :math:`u_{ij} = F_j(z_{ij})`. For samples of the prior all elements of
+u are uniform and independent. The report has five groups of tests of this.
 
 *Elements.* All elements of all codes are one sample of a uniform distribution (Cho, 2020), by the Kolmogorov-Smirnov,
 Cramer-von Mises and Anderson-Darling tests, and the sum of their squared normal scores :math:`\Phi^{-1}(u)^2` is
-:math:`\chi^2_{n d}`. A question of calibration, which says nothing of which codes are off.
+:math:`\chi^2_{n d}`. These tests do not show which codes are off.
 
-*Codes.* So are the elements of each code, and its p-value is itself uniform. Too many small ones mean codes that left the
-prior, too many large ones codes that were pressed onto its quantiles, which no true sample is. Whether a few codes alone
-are off is tested by higher criticism of the two-sided Anderson-Darling p-values.
+*Codes.* The elements of each single code are a sample of the uniform distribution too, so the p-values of codes are uniform.
+Too many small p-values mean codes outside the prior. Too many large ones mean codes that are more regular than samples, such
+as those that were projected onto quantiles. Whether only a few codes are off is tested by higher criticism of the two-sided
+Anderson-Darling p-values.
 
-*Norm.* The lengths of the codes follow their distribution. Codes can have perfect elements and all one length.
+*Norm.* The norms of the codes follow their distribution. Codes may pass the other tests and all have the same norm.
 
 *Correlation.* Normal scores of different coordinates are uncorrelated.
 
@@ -19,20 +20,19 @@ are off is tested by higher criticism of the two-sided Anderson-Darling p-values
 again independent, so that the directions' Anderson-Darling p-values are independent too; higher criticism sums them up.
 Codes pass the fourth test and fail this one when their coordinates depend on each other without correlation.
 
-Questions of fit are two-sided where a sample can be too good: elements, each code, correlation. Holm's correction over all
+Tests are two-sided where a sample can be too regular: elements, each code, correlation. Holm's correction over all
 tests keeps the chance that true samples fail any of them at 1 % or below: codes *pass* when no corrected p-value is below
 0.01.
-The test sees ever smaller faults as codes grow in number, so the official statement is for 256 codes; with more, look at
-the effect sizes too: std, and the 1-Wasserstein distance to the prior.
+With more codes the tests detect smaller deviations, so the verdict is meant for 256 codes. With more codes, read the effect
+sizes too: std, and the 1-Wasserstein distance to the prior.
 
-What it sees (`benchmarks/goodness_of_fit_power.py`, 100 trials each, 256 codes): under the normal prior a std of 0.98 fails
-in 60 of 100 trials with 64 elements and in 97 with 128, under the uniform one, whose ends it empties, always. Coordinates
-that a common factor correlates by 0.04 always fail with 64 elements, by 0.02 in 46. One code alone among 256 fails the
-report only when its own p-value is below about 4e-6; milder ones show in `code_ad_p_value`. Dependence between codes is not
-looked at.
+Power (`benchmarks/goodness_of_fit_power.py`, 100 trials each, 256 codes): under the normal prior a std of 0.98 fails in 60
+of 100 trials with 64 elements and in 97 with 128; under the uniform prior, where it leaves the ends empty, always.
+Coordinates that are correlated by 0.04 through a common factor always fail with 64 elements, by 0.02 in 46 of 100. A single
+code among 256 fails the report only if its own p-value is below about 4e-6; others are visible in `code_ad_p_value`.
+Dependence between codes is not tested.
 
-Codes of a radial prior are looked at in normal coordinates, where all of this holds as for a normal prior; their norm there
-is in its place exactly if their own norm is.
+Codes of a radial prior are tested in normal coordinates, where everything holds as for a normal prior.
 
 References: Cho, "Latent code recovery by statistical distance latent regulation loss", 2020 (latent distribution goodness
 of fit test); Palmer et al., "Auto-encoding goodness of fit", 2023 (uniformity of p-values, higher criticism).

@@ -1,15 +1,14 @@
 """Feature extractors for samples: features, class probabilities where there are any, and a fingerprint.
 
-A distance between features is a number about the extractor as much as about the samples. Inception features are of
-photographs; on digits, grey or medical images a classifier trained on the user's own labelled data sees what matters and
-needs no download. But then two numbers mean the same only if the very same network made them. So every adapter carries a
-fingerprint: what it is called, a hash of its weights, a hash of the data it was trained on. Results compare only where
-fingerprints agree.
+A distance between features depends on the extractor as much as on the samples. Inception features are made for photographs.
+For digits, grey or medical images a classifier trained on the user's own labelled data is more suitable, and needs no
+download. But two distances are comparable only if the same network made the features. So every extractor has a fingerprint:
+its name, a hash of its weights, and a hash of its training data. Results are compared only if fingerprints agree.
 
 A plain function has no weights to hash: give it a name of your own, and a new one whenever it changes.
 
-An extractor sees what it is given in the range that it was trained on, or sees noise. Each says which range that is, and
-samples that are evidently in another one are refused with the conversion.
+Features make sense only for data in the range of the training data. Each extractor states this range, and samples that are
+evidently in another one are refused; the error names the conversion.
 """
 
 import pickle

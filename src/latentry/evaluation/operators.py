@@ -1,30 +1,32 @@
 r"""Evaluation of operators on codes: does an operator do what its name says, and what else does it change?
 
-An operator is to give codes a label. Four questions compare the data before and after.
+The purpose of an operator is to give codes a label. The data before and after are compared.
 
-*Success*: the share of edited data to which a classifier gives the label; one that had no part in making the operator.
+*Success*: the share of edited data to which an evaluation classifier gives the label. The classifier had no part in making
+the operator.
 
-*Identity kept*: attributes that belong to the one and not to the label, such as how thick and slanted a digit is drawn,
-should be large afterwards where they were large before. For each attribute this is the correlation of both over the data.
-Labels differ in their own attributes (a 1 is slimmer than an 8), which says nothing of what an edit keeps: within each pair
-of labels, a to b, both are taken relative to their means. For n data in g pairs the interval is Fisher's, normal with
-variance 1 / (n - g - 2) in :math:`\operatorname{artanh} r`. No correlation need reach 1 even for the best edit; it is there
-to compare operators at equal success. How far the attributes moved is in `EditLeakage`.
+*Identity kept*: attributes that do not depend on the label, such as how thick and slanted a digit is drawn, should be kept.
+For each attribute this is the correlation of its values before and after, over the data. Labels differ in their mean
+attributes (a 1 is slimmer than an 8), which an edit changes rightly. So within each pair of labels, a to b, values are taken
+relative to their means. For n data in g pairs the interval is Fisher's, normal with variance 1 / (n - g - 2) in
+:math:`\operatorname{artanh} r`. Even the best edit need not reach a correlation of 1; the figure serves to compare operators
+at equal success. How far the attributes moved is in `EditLeakage`.
 
 *Features beside the label*: with :math:`r` and :math:`r'` the features of an extractor before and after, relative to the
 same means,
 
 .. math:: D = \frac{\operatorname{mean} \|r' - r\|^2}{\operatorname{mean} (\|r\|^2 + \|r'\|^2)}
 
-is 0 where all that sets data of a label apart is kept, and 1 where before and after have no more in common than any two.
+is 0 if the differences between data of a label are kept exactly, and 1 if before and after are as different as unrelated
+data.
 
-*Prior kept*: the goodness-of-fit report of the edited codes, and of the codes before, since codes of chosen labels are no
-plain sample of the prior in the first place; with the largest relative change of a norm.
+*Prior kept*: the goodness-of-fit report of the edited codes, and for comparison of the codes before (codes of chosen labels
+are not a random sample of the prior), and the largest relative change of a norm.
 
-*Reversibility*: how far codes and data are from where they were after there and back, and whether the label is back.
+*Reversibility*: the error of codes and data after an edit and its inverse, and whether the first label is back.
 
-Operators have a strength, and a stronger one reaches the label more often and keeps less. They are compared at equal
-success: `match_success` finds on validation codes the least strength that has it.
+A stronger edit reaches the label more often and keeps less. So operators are compared at equal success: `match_success`
+finds on validation codes the smallest strength that reaches a given success.
 
 References: Toledo-Marin and Glazier, "Using deep LSD to build operators in GANs latent space with meaning in real space",
 2023 (the operators); Shen et al., "Interpreting the latent space of GANs for semantic face editing", 2020 (re-scored

@@ -1,8 +1,8 @@
 """Floor 1: users' callables, tried before use, and their modules, frozen during use.
 
-What evaluation asks of a network is one thing: that it is a fixed function meanwhile, and that it comes back as it was
-given. `evaluated` finds the modules behind a callable (`reach`), holds them in eval mode with frozen parameters (`hold`),
-and watches the first call of each callable for what it changes all the same (`trial`).
+During an evaluation a network must be a fixed function, and afterwards it must be as before. `evaluated` finds the modules
+that a callable uses (`reach`), holds them in eval mode with frozen parameters (`hold`), and watches the first call of each
+callable for other side effects (`trial`).
 """
 
 from latentry.holding.hold import evaluated

@@ -1,9 +1,9 @@
 """Which modules a callable uses: found by the garbage collector and the globals that its code names.
 
-The collector knows what any object refers to: attributes and slots, items of containers, the parts of bound methods, of
-`functools.partial`, of caches and of suspended generators. Two kinds of objects refer to too much. A function refers to all
-globals of its module: followed are those whose names stand in its code. A class refers to its bases: followed are its own
-functions and attributes, and those of bases, but not of classes of libraries.
+`gc.get_referents` lists what any object refers to: attributes and slots, items of containers, the parts of bound methods,
+of `functools.partial`, of caches and of suspended generators. For two kinds of objects this is too much. A function refers
+to all globals of its module, so only those are followed whose names occur in its code. A class refers to its bases, so only
+its own functions and attributes and those of its bases are followed, but not those of classes of libraries.
 """
 
 import builtins

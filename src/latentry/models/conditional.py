@@ -9,10 +9,10 @@ conditional GAN           no      yes    yes
 conditional VAE with GAN  yes     yes    yes
 ========================= ======= ====== =============
 
-Where there are labels a code is (e_y, z_u), with the unit vector of the label in place of z_s: given, not found. The encoder
+With labels a code is (e_y, z_u): a one-hot vector of the label instead of an encoded z_s. The encoder
 minimises :math:`w_{rec} L_{rec} + w_{kl} L_{kl}`, the decoder
-:math:`w_{rec} L_{rec} - w_{adv} (D(\hat x, y) + D(x', y'))`, the discriminator the hinge of as many terms as there are, with
-the weights of the label split and its means over pixels and coordinates.
+:math:`w_{rec} L_{rec} - w_{adv} (D(\hat x, y) + D(x', y'))`, the discriminator the hinge loss over the terms that exist.
+Weights, and means over pixels and coordinates, are those of the label split.
 
 References: Kingma and Welling, "Auto-encoding variational Bayes", 2014; Sohn, Lee, Yan, "Learning structured output
 representation using deep conditional generative models", 2015; Mirza and Osindero, "Conditional generative adversarial

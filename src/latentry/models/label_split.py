@@ -1,12 +1,12 @@
 r"""The label split: codes :math:`z = (z_s, z_u)` whose first part holds the label and whose second part holds the style.
 
-Encoder S gives :math:`z_s`, encoder U a normal posterior of :math:`z_u`, the decoder makes :math:`\hat x` of both. A normal
-mixture with one component for each class lies over :math:`z_s` (`label_split_losses`), N(0, I) over :math:`z_u`, and a
-classifier C that tries to read labels from :math:`z_u` is answered by encoder U, which leads it towards a posterior that
-knows nothing. With a discriminator D of images and labels it is a GAN too, whose samples are
+Encoder S gives :math:`z_s`, encoder U a normal posterior of :math:`z_u`, and the decoder makes :math:`\hat x` from both. The
+prior of :math:`z_s` is a normal mixture with one component for each class (`label_split_losses`), that of :math:`z_u` is
+N(0, I). An adversary C is trained to predict labels from :math:`z_u`, and encoder U is trained so that its predictions are
+uninformative. With a discriminator D of images and labels the model is also a GAN, whose samples are
 :math:`G(\mu_{y'} + \epsilon / \sqrt{\lambda_{y'}}, \, z_u \sim N(0, I))`.
 
-`label_split_training` has the losses and says who learns from which.
+The losses and the parameters that they train are in `label_split_training`.
 
 References: Zheng and Sun, "Disentangling latent space for VAE by label relevant/irrelevant dimensions", 2019.
 """

@@ -1,28 +1,27 @@
 r"""Two steps after the training of a label split: remove label information from z_u, and fit posteriors to the prior.
 
-No adversary is strong enough and no training long enough for z_u to know nothing of labels; and all codes together, as
-encoders give them, are not N(0, I), so that what is drawn from the prior is not what the decoder has learned to decode. Both
-are one quantity. With w the code behind a flow :math:`w = T_{z_s}(z_u)` (`networks.conditional_flow`),
+After training, z_u still holds some label information, and the encoded codes of all data together are not N(0, I), so
+samples of the prior differ from the codes that the decoder was trained on. Both faults are parts of one quantity. With w
+the code after a flow :math:`w = T_{z_s}(z_u)` (`networks.conditional_flow`),
 
 .. math:: E_{z_s} \operatorname{KL}(q(w | z_s) \,\|\, N(0, I)) = I(w; z_s) + \operatorname{KL}(q(w) \,\|\, N(0, I)),
 
-the dependence of w on z_s, and so at most what it knows of the label, plus the distance of the aggregated codes from the
-prior. A flow fitted by maximum likelihood to the codes of data minimises the left side, which is its cross entropy but for
-the entropy of the codes. It is invertible: nothing of the data is lost, reconstructions stay as they are, and the flow is
-part of the decoder from then on (`networks.flow_decoder`).
+the mutual information of w and z_s, an upper bound on the label information in w, plus the divergence of the aggregated
+codes from the prior. A flow that is fitted to the codes of data by maximum likelihood minimises the left side: it is the
+cross entropy minus the entropy of the codes. The flow is invertible, so no information on the data is lost, and
+reconstructions stay the same. Afterwards it is a part of the decoder (`networks.flow_decoder`).
 
-The left side is least for many flows: after any of them z_u may still be turned about, otherwise for each z_s, and be normal
-still. But then one w is one look under one label and another under the next. The flow is therefore one that is common to all
-z_s, :math:`u = S(z_u)`, for whatever is not normal in all codes together, and a correction :math:`w = T_{z_s}(u)`, which
-has a price of :math:`\lambda E |w - u|^2`, the cost of optimal transport. Of maps that take the labels away it is the one
-that moves styles least.
+The minimum is not unique: a rotation of w that differs for each z_s keeps the distribution normal. Then the same w would be
+a different style for each label. So the flow has two parts: one that is the same for all z_s, :math:`u = S(z_u)`, and a
+correction :math:`w = T_{z_s}(u)` with a penalty :math:`\lambda E |w - u|^2`, the cost of optimal transport. Of all maps
+that remove the label information it changes styles least.
 
-A posterior has no room for a finite map where codes lie on a thin surface. Codes here are *draws* of the encoder's
-posteriors, new ones in each iteration, and `least_deviation` of the training keeps these posteriors from becoming thin.
-Their means are no codes: they hold more of the data than the decoder has ever seen, and of labels too.
+The flow is fitted to *draws* of the encoder's posteriors, new ones in each iteration, since a distribution on a thin
+surface has no finite map to N(0, I). `least_deviation` of the training keeps the posteriors from becoming too narrow.
+Posterior means are not used: they hold more information on the data and labels than the decoder has ever seen.
 
-The mixture over z_s is fitted anew as well: mean and deviation of the codes of each class, in place of those that the
-classification of codes has pulled apart.
+The mixture over z_s is fitted again as well, with the mean and the deviation of the codes of each class, since the
+classification loss has moved its components apart.
 
 References: Dinh, Sohl-Dickstein, Bengio, "Density estimation using Real NVP", 2017; Dai and Wipf, "Diagnosing and enhancing
 VAE models", 2019, and Ghosh et al., "From variational to deterministic autoencoders", 2020 (posteriors of codes fitted after

@@ -1,28 +1,31 @@
 r"""The training of a semantic model, in two stages.
 
-*Stage 1* (LSC-VAE). An encoder q(z | x) and a decoder learn to make data again, while the posterior of each code is drawn to
-that of its datum's levels a,
+*Stage 1* (LSC-VAE). An encoder q(z | x) and a decoder are trained to reconstruct data, with the distribution p(z | a) of the
+datum's levels a as prior,
 
 .. math:: L = \frac{\lVert x - \hat x \rVert^2}{2 \sigma^2} + \beta_t \, KL(q(z | x) \,\|\, p(z | a)),
 
-which is the evidence bound of log p(x | a) with p(z | a) in place of N(0, I), for :math:`\beta_t = 1`; the divergence is
-warmed up to it, since posteriors far apart would else be matched before anything is encoded.
+which is the negative evidence lower bound of log p(x | a) for :math:`\beta_t = 1`, up to scale. :math:`\beta_t` rises to 1
+during a warm-up, since otherwise the divergence is minimised before anything is encoded.
 
-*Stage 2* (LSC-GAN). The decoder becomes the generator of a GAN. A discriminator alone would let it forget what codes mean;
-so the frozen encoder reads its samples, and the generator minimises
+*Stage 2* (LSC-GAN). The decoder becomes the generator of a GAN. Trained against a discriminator alone, it would forget what
+the coordinates of codes mean. So the frozen encoder encodes its samples, and the generator minimises
 
 .. math:: L_{adv} + \lambda \, E_{a, \, z \sim p(z | a)} \, R(z, a, q(z | G(z)))
 
-with R the divergence :math:`KL(q \| p(z | a))` (`consistency="distribution"`, the reading of Kim and Cho), or the nats by
-which q misses the very code, :math:`-\log q(z | G(z))` but for a constant (`consistency="code"`), which asks for style to
-be kept as well; or how far the levels that the mean of q stands for are from those of the code, in standard deviations
-(`consistency="levels"`), which leaves style alone. The discriminator may see levels beside images, so that it can
-also reject a sample that looks real but does not show its levels. Codes with levels that no datum had, such as the reverse
-of a feature, have no real data to compare with: where `reversed_share` is above 0, that share of codes is drawn at reversed
-levels, and only the encoder gives a loss for them.
+where R is one of
 
-What Kim and Cho published says that features have normal posteriors of their own, that the decoder becomes the generator and
-that a divergence is added to the losses of the GAN; everything else here is our reconstruction.
+- `consistency="distribution"`: the divergence :math:`KL(q \| p(z | a))`, as in Kim and Cho;
+- `consistency="code"`: :math:`-\log q(z | G(z))` up to a constant, which keeps the style too;
+- `consistency="levels"`: the distance of the levels at the mean of q from those of the code, in standard deviations, which
+  leaves the style free.
+
+The discriminator may get levels beside images, so that it can also reject a realistic sample without its levels. For levels
+that no datum has, such as the reverse of a feature, there are no real data: with `reversed_share` above 0, that share of
+codes is drawn at reversed levels, and only the encoder gives a loss for them.
+
+Kim and Cho published that features have normal posteriors, that the decoder becomes the generator, and that a divergence is
+added to the losses of the GAN. Everything else here is a reconstruction of Latentry.
 
 References: Kim and Cho, "Latent space-controllable generative adversarial network", 2019; Kingma and Welling, "Auto-encoding
 variational Bayes", 2014.

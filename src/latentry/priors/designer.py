@@ -1,22 +1,24 @@
 r"""Priors designed so that interpolated codes have nearly the same distribution as codes of the prior.
 
-Between codes of a normal prior lie points that are no codes of it: in 100 coordinates the divergence of the prior from the
-distribution of its midpoints is 15 nats. Singh et al. (2019) ask for the distribution p on a grid, of at least a given
-spread, that is nearest to the distribution q_t of :math:`(1 - t) X_1 + t X_2`:
+Midpoints between codes of a normal prior are not distributed like codes: in 100 coordinates the divergence of the prior from
+the distribution of its midpoints is 15 nats. Singh et al. (2019) search the distribution p on a grid, with at least a given
+standard deviation, that is nearest to the distribution q_t of :math:`(1 - t) X_1 + t X_2`:
 
 .. math:: \min_p \; \frac{1}{T} \sum_t KL(p \,||\, q_t) \quad \text{or} \quad \min_p \max_t KL(p \,||\, q_t),
     \qquad \operatorname{std}(p) \ge \sigma.
 
-Without the last demand one single point would do. Spread is measured against the width of the support; the truncated Cauchy
-distribution, whose tails are nearly kept by averaging, is the solution's plain relative, and where the search begins. The
-distribution q_t is the exact one on the grid, in which midpoints between two bins count (`numerics.combination`). Theirs
-drops them, for t = 1/2 alone; `redesign_singh2019` solves their problem as they posed it.
+Without the constraint a single point would be optimal. The standard deviation is a fraction of the width of the support. The
+search starts at the truncated Cauchy distribution, whose shape averaging nearly keeps. The distribution q_t is exact on the
+grid: midpoints between two bins count (`numerics.combination`). Singh et al. leave these out, and consider t = 1/2 alone;
+`redesign_singh2019` solves their problem as they state it.
 
-The divergence is of one coordinate and adds up over coordinates. It cannot vanish: finite variance halves at the midpoint.
+The divergence is that of one coordinate, and adds up over coordinates. It cannot be 0, since a finite variance halves at the
+midpoint.
 
-The search moves masses under their cap, with std, symmetry and empty regions built in (`numerics.masses`); other demands
-enter by augmented Lagrangians (`numerics.constrained`). It is a local one: the problem is not convex. It runs on a coarse
-grid first, from one start or several, and carries the best to finer ones.
+The search is over probability masses below a cap; standard deviation, symmetry and empty regions hold by construction
+(`numerics.masses`), and other constraints enter by augmented Lagrangians (`numerics.constrained`). The problem is not
+convex, so the search finds a local minimum. It runs on a coarse grid first, from one or several starts, and refines the
+best result on finer grids.
 
 References: Singh, Turaga, Jayasuriya, Garg, Braun, "Non-parametric priors for generative adversarial networks", 2019;
 Lesniak, Sieradzki, Podolak, "Distribution-interpolation trade off in generative models", 2019.

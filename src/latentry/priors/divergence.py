@@ -1,13 +1,13 @@
 r"""`torch.distributions.kl_divergence` between the distributions of priors, in nats for a whole code.
 
-Independent coordinates add up: d times the divergence of one. Codes with uniform directions differ in their norms alone, so
-that theirs is that of the norms; N(0, scale^2) codes are such codes too. From any of them to a normal prior it is
+With independent coordinates it is d times the divergence of one coordinate. Between isotropic priors it is the divergence of
+their norms; N(0, scale^2) is isotropic too. From an isotropic prior to a normal prior it is
 
 .. math:: KL(p \,\|\, N(\mu, \sigma^2)) = -H(p) + \frac{d}{2} \log 2 \pi \sigma^2 + \frac{E \|z - \mu\|^2}{2 \sigma^2} .
 
 One-dimensional divergences without a closed form are integrals over pieces in which both densities are smooth, by Gauss's
 rule, or in normal scores where the support is unbounded. They are infinite where p has mass outside the support of q, and
-where p has no moments and the tail of q asks for them.
+where it would need moments that p does not have.
 """
 
 import math

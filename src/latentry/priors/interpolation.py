@@ -1,9 +1,10 @@
 r"""Interpolation between codes whose results have the distribution of the prior.
 
-A generator has learnt codes of its prior p(z). A straight line between two of them leaves it: the middle of two standard
-normal codes has variance 1/2 in every coordinate, and in many coordinates no sample of the prior looks like that. The same
-holds for every combination :math:`y = \sum_i w_i z_i` of independent codes: means of n, analogies :math:`z_3 + z_2 - z_1`,
-and steps beyond the ends (t < 0 or t > 1). With :math:`\mu = E z` and :math:`\alpha = \sum_i w_i` the rules are
+A generator is trained on codes of its prior p(z). Points on a straight line between two codes are distributed differently:
+the midpoint of two standard normal codes has variance 1/2 in every coordinate, and in many dimensions it is unlike any
+sample of the prior. The same holds for every combination :math:`y = \sum_i w_i z_i` of independent codes: means of n,
+analogies :math:`z_3 + z_2 - z_1`, and steps beyond the ends (t < 0 or t > 1). With :math:`\mu = E z` and
+:math:`\alpha = \sum_i w_i` the rules are
 
 =====================  =============================================================================================
 lerp                   y itself

@@ -1,12 +1,12 @@
 r"""The mismatch of a prior: how far the distribution of interpolated codes is from it, without a generator or samples.
 
 Let P be the distribution of a code z of the prior, and :math:`Q_t` that of :math:`(1 - t) z + t z'` for two independent
-ones, on the straight line between them (or beyond, for t < 0 and t > 1). Other rules than lerp keep some of P by
-construction; this is what they have to make up for, and what a prior may be designed to make small (Singh et al., 2019).
+ones, on the straight line between them (or beyond, for t < 0 and t > 1). This is the mismatch that other rules than lerp
+correct, and that a designed prior makes small (Singh et al., 2019).
 
 *One coordinate.* :math:`KL(P || Q_t)` and the total variation, by closed forms for normal and tabulated distributions and by
 quadrature for others (`numerics.pair_density`). For a normal prior at t = 1/2 the divergence is :math:`(1 - \ln 2) / 2`, for
-a uniform one :math:`1 - \ln 2`. An infinite divergence is a value, and no error.
+a uniform one :math:`1 - \ln 2`. The divergence may be infinite.
 
 *A whole code* of d independent coordinates has d times the divergence D of one. Its total variation has no such form, but is
 at least that of one coordinate, at least the Kolmogorov-Smirnov distance of the norms, and at most
@@ -16,15 +16,14 @@ at least that of one coordinate, at least the Kolmogorov-Smirnov distance of the
 (union bound; Pinsker; Bretagnolle and Huber). The direction of an isotropic code is uniform on the sphere under both
 distributions, so that divergence and total variation of the code are those of its norm, and no bounds are needed.
 
-*Norms.* What makes a mid-point atypical is its length: the Kolmogorov-Smirnov distance between the distributions of the norm
-(`numerics.norm_distribution`) at d = 100 is 0.985 for a normal prior. A prior whose tails are so heavy that the norm is
-spread over decades has less.
+*Norms.* A mid-point is atypical by its norm: the Kolmogorov-Smirnov distance between the distributions of the norm
+(`numerics.norm_distribution`) at d = 100 is 0.985 for a normal prior. It is smaller for a prior with heavy tails, whose norm
+varies over orders of magnitude.
 
 References: Singh et al., "Non-parametric priors for generative adversarial networks", 2019; Kilcher, Lucchi, Hofmann,
 "Semantic interpolation in implicit models", 2018; Lesniak, Sieradzki, Podolak, "Distribution-interpolation trade off in
 generative models", 2019 (a linear path within the distribution forbids a finite mean); Bretagnolle and Huber, "Estimation
-des
-densites: risque minimax", 1979.
+des densites: risque minimax", 1979.
 """
 
 import math

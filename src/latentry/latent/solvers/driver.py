@@ -6,8 +6,8 @@ leaves the batch, and the next start takes its place, so that no code waits for 
 - By default the starts of a datum run one after another, until one meets the datum (makes it again, up to rounding).
 - With successive halving all starts of a datum run at once, and the worse half ends after certain shares of the steps.
 - A start ends if the generator returns NaN for its code; the others go on.
-- A start that nearly meets its datum is *finished* at once, if the generator can be converted to double precision: the solver
-  runs to a minimum there, since single precision may not tell a code that makes the datum from one that nearly does.
+- A start that nearly meets its datum is *finished* at once, if the generator can be converted to double precision: the
+  solver runs to a minimum there, since single precision may not tell a code that makes the datum from one that nearly does.
 - If no start meets the datum, the best one is finished at the end.
 
 The result is the start with the smallest *final* loss.
