@@ -338,7 +338,7 @@ RESULTS = {
 }  # fmt: skip
 """What functions return; nobody but they makes one."""
 FILES = {
-    "load_basis", "load_codes", "load_dataset", "load_inverse", "load_model",
+    "load_basis", "load_codes", "load_dataset", "load_generator", "load_inverse", "load_model",
     "priors.load_prior", "priors.save_prior", "save_basis", "save_inverse", "save_model",
 }  # fmt: skip
 """Readers and writers, whose inputs are files: `test_fuzz` is theirs."""
@@ -350,6 +350,7 @@ SETTINGS = {
 """Numbers alone, what other names of the table stand for, and trainings, which are those of `test_fitting`."""
 NO_CALLABLES = {
     "Measurement",
+    "as_generator",
     "as_measurement",
     "as_real",
     "priors.Combination",

@@ -24,6 +24,7 @@ FLOORS = {
     "records": 1,
     "storage": 1,
     "priors": 2,
+    "generators": 2,
     "networks": 2,
     "training": 3,
     "models": 4,

@@ -15,6 +15,7 @@ from .data.sources import load_dataset as load_dataset
 from .evaluation.codes import goodness_of_fit as goodness_of_fit
 from .evaluation.paths import evaluate_paths as evaluate_paths
 from .evaluation.samples import evaluate_samples as evaluate_samples
+from .generators.adapted import as_generator as as_generator
 from .interfaces import LatentModel as LatentModel
 from .latent.basis_files import load_basis as load_basis
 from .latent.basis_files import save_basis as save_basis
@@ -34,6 +35,7 @@ from .models.gan import fit_gan as fit_gan
 from .models.generative import GenerativeModel as GenerativeModel
 from .models.label_split import LabelSplit as LabelSplit
 from .models.label_split_training import fit_label_split as fit_label_split
+from .models.loading import load_generator as load_generator
 from .models.saving import load_model as load_model
 from .models.saving import save_model as save_model
 from .models.semantic import SemanticModel as SemanticModel

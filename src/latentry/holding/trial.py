@@ -139,7 +139,10 @@ def require_generator(generator: Callable[[Any], Any], z: Float[Tensor, "n d"]) 
                 f"expected {len(z)} rows for {len(z)} codes, got shape {tuple(x.shape)}; the first axis must be the batch"
             )
         if not x.isfinite().all():
-            raise ValueError("expected finite data from the generator, got NaN or infinity on codes of the prior")
+            raise ValueError(
+                "expected finite data from the generator, got NaN or infinity on codes of the prior; "
+                "pass the prior that it was trained with, or mend it"
+            )
 
         tolerance = 1e-3 * x.detach().abs().max().item() + 1e-12
         with torch.no_grad():

@@ -5,6 +5,7 @@ copy of it in double precision, on codes of the prior. The copy also distinguish
 nearly does, where single precision cannot.
 """
 
+import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -154,7 +155,9 @@ def _of_copy(generator: Generator, change: Callable[[torch.nn.Module], torch.nn.
     if owner is None:
         return None
     try:
-        copy = change(owner)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of parts that torch means to leave behind, as graphs that were exported have
+            copy = change(owner)
     except Exception:  # modules that cannot be copied say so in every way
         return None
     if owner is generator:

@@ -1,7 +1,7 @@
 """What a trained model of any paper is: a generator z -> x and the prior of its codes."""
 
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -40,11 +40,34 @@ class GenerativeModel(Plottable):
     """Distribution of the codes."""
     card: dict[str, Any] = field(default_factory=dict, kw_only=True)
     """Its model card: settings, data fingerprint, seed, metrics, versions; empty where nothing is known."""
+    prior_is: Literal["given", "own", "assumed"] = field(default="given", kw_only=True)
+    """Whether the prior was given or trained with, is one that the generator brought along, or N(0, I) for want of one."""
 
     @property
     def fingerprint(self) -> str:
         """Hash of the generator's weights."""
         return fingerprint(self.generator.state_dict())
+
+    @property
+    def code_shape(self) -> tuple[int, ...]:
+        """Shape of one code as the generator of others takes it; `(d,)` for one of latentry."""
+        return tuple(getattr(self.generator, "code_shape", (self.prior.latent_dim,)))
+
+    @checked()
+    def shaped(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n *c"]:
+        """Codes in the shape that the generator of others takes, `(n, *code_shape)`; `flatten(1)` brings them back.
+
+        Example:
+            >>> import latentry as lt
+            >>> generator = lt.as_generator(torch.nn.ConvTranspose2d(8, 1, 4))
+            >>> GenerativeModel(generator, lt.priors.Normal(8)).shaped(torch.zeros(2, 8)).shape
+            torch.Size([2, 8, 1, 1])
+
+        Raises:
+            ValueError: The codes have another length than those of the prior.
+        """
+        self._check(z)
+        return z.reshape(len(z), *self.code_shape)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -87,10 +110,16 @@ class GenerativeModel(Plottable):
         data = self.card.get("data") or {}
         trained = ((f"trained on {data['items']:,} items of", str(data["name"])),) if {"name", "items"} <= {*data} else ()
         return Facts(
-            f"Generative model: {type(self.generator).__name__} of codes of {self.prior.latent_dim} elements",
-            (("parameters", f"{parameters:,}"), ("prior", repr(self.prior)), *trained, ("weights", self.fingerprint)),
+            f"Generative model: {getattr(self.generator, 'name', type(self.generator).__name__)} of codes of "
+            f"{' x '.join(map(str, self.code_shape))} elements",
+            (("parameters", f"{parameters:,}"), ("prior", self._prior_in_words()), *trained, ("weights", self.fingerprint)),
             "`generator` is the module and `prior` the distribution of its codes.",
         )
+
+    def _prior_in_words(self) -> str:
+        if self.prior_is == "assumed":
+            return "N(0, I), assumed; fit one to codes with lt.fit_prior"
+        return f"{self.prior!r}, its own" if self.prior_is == "own" else repr(self.prior)
 
     def _draw(self, figure: Any) -> None:
         """Samples."""

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, overload
 
 from torch import nn
 
+from latentry.interfaces import Prior
 from latentry.models.classifier import Classifier
 from latentry.models.generative import GenerativeModel
 from latentry.models.label_split import LabelSplit
@@ -17,7 +18,6 @@ from latentry.models.pretrained import SavedNetwork, load_network, model_folder,
 from latentry.models.semantic import SemanticModel
 from latentry.names import printable
 from latentry.priors import NormalMixture, SemanticPlacement
-from latentry.priors.files import SavedPrior
 
 __all__ = ["load_model", "model_kind", "save_model"]
 
@@ -41,7 +41,8 @@ def save_model(
 
     Args:
         folder: Where to.
-        model: A model whose networks and prior are public classes of `latentry.networks` and `latentry.priors`.
+        model: A model whose networks and prior are public classes of `latentry.networks` and `latentry.priors`, or whose
+            generator is from `load_generator`: that is kept by reference, with the hash of its files.
         card: Settings, data fingerprint, seed, metrics; versions are added. The model's own card by default.
         half: Keep weights in half precision: half the file, three digits. They are loaded in single precision.
 
@@ -58,26 +59,29 @@ def save_model(
     card = dict(model.card if card is None else card)
     if isinstance(model, LabelSplit):
         card |= {"label_dim": model.label_dim, "least_deviation": model.least_deviation}
-    prior: Any = None if isinstance(model, Classifier) else model.prior
+    prior_is = "given" if isinstance(model, Classifier) else model.prior_is
+    prior: Any = None if isinstance(model, Classifier) or prior_is == "own" else model.prior
     for place, network in _parts(model).items():
-        save_network(Path(folder) / place, network, prior if place == "." else None, card, half=half)
+        save_network(Path(folder) / place, network, prior if place == "." else None, card, half=half, prior_is=prior_is)
 
 
 @overload
-def load_model(name_or_path: str | Path) -> Any: ...
+def load_model(name_or_path: str | Path, *, run_code: bool = ...) -> Any: ...
 
 
 @overload
-def load_model(name_or_path: str | Path, kind: type[Model]) -> Model: ...
+def load_model(name_or_path: str | Path, kind: type[Model], *, run_code: bool = ...) -> Model: ...
 
 
-def load_model(name_or_path: str | Path, kind: type | None = None) -> Any:
+def load_model(name_or_path: str | Path, kind: type | None = None, *, run_code: bool = False) -> Any:
     """A shipped model by its name, or a saved one by its folder, on the CPU and in eval mode.
 
     Args:
         name_or_path: A name of `shipped_models`, or a folder that `save_model` or `latentry train` wrote.
         kind: Which class it has to be of: `GenerativeModel` for any with a generator, `LabelSplit`, `SemanticModel` or
             `Classifier`. By default the folder decides.
+        run_code: Whether Python that the folder names may be run, as one does whose generator is `file.py:name`. Shipped
+            models and those of `latentry train` name none.
 
     Raises:
         ValueError: There is no such model, a file is missing or does not fit the others, or the model is of another class.
@@ -91,7 +95,7 @@ def load_model(name_or_path: str | Path, kind: type | None = None) -> Any:
         ...
         ValueError: expected a classifier, but digits-split is a label split; `latentry train classifier` makes one
     """
-    model = _load(name_or_path)
+    model = _load(name_or_path, run_code)
     if kind is not None and not isinstance(model, kind):
         (expected, verb), (found, _) = _IN_WORDS[kind], _IN_WORDS[type(model)]
         raise ValueError(
@@ -108,8 +112,8 @@ def model_kind(name_or_path: str | Path) -> type[GenerativeModel]:
     return SemanticModel if (folder / _ENCODER).is_dir() else GenerativeModel
 
 
-def _load(name_or_path: str | Path) -> GenerativeModel | Classifier:
-    saved = load_network(name_or_path)
+def _load(name_or_path: str | Path, run_code: bool) -> GenerativeModel | Classifier:
+    saved = load_network(name_or_path, run_code=run_code)
     if saved.prior is None:
         return Classifier(saved.network, card=saved.card)
     kind = model_kind(name_or_path)
@@ -122,10 +126,10 @@ def _load(name_or_path: str | Path) -> GenerativeModel | Classifier:
                 f"{saved.prior!r}; train it again"
             )
         return SemanticModel(saved.network, saved.prior, _part(name_or_path, _ENCODER), card=saved.card)
-    return GenerativeModel(saved.network, saved.prior, card=saved.card)
+    return GenerativeModel(saved.network, saved.prior, card=saved.card, prior_is=saved.prior_is)
 
 
-def _label_split(saved: SavedNetwork, prior: SavedPrior, name_or_path: str | Path) -> LabelSplit:
+def _label_split(saved: SavedNetwork, prior: Prior, name_or_path: str | Path) -> LabelSplit:
     if not isinstance(prior, NormalMixture) or "label_dim" not in saved.card:
         raise ValueError(
             f"expected a normal mixture and a label_dim of the label split in {printable(name_or_path)}, got {prior!r}; "

@@ -1,0 +1,36 @@
+"""What a source of generators holds, before it is called with codes `(n, d)`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from latentry.generators.answers import Output
+
+__all__ = ["Found", "first_line"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A generator as it stands in its source."""
+
+    function: Callable[..., Any]
+    """Codes of its own shape to its own answer."""
+    files: tuple[Path, ...]
+    """Every file that decides what it does."""
+    prior: Any = None
+    """Distribution of its codes, where the source has one."""
+    code_shape: tuple[int, ...] | None = None
+    """Shape of one code, where the source says it."""
+    output: Output | None = None
+    """Entry of the answer that holds the data, where the source says it."""
+    parts: tuple[str | Path, ...] = ()
+    """The source as it is written, its paths as such."""
+    runs_code: bool = False
+    """Whether Python of the user's was run to get it."""
+
+
+def first_line(error: BaseException) -> str:
+    """What kind of error it is, and the first line of what it says."""
+    said = (str(error).strip().splitlines() or ["no message"])[0]
+    return f"{type(error).__name__}: {said[:300]}"
