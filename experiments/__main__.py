@@ -14,7 +14,7 @@ from experiments.semantics.settings import SemanticsSettings
 from experiments.spectrum.settings import SpectrumSettings
 from experiments.split.settings import SplitSettings
 from latentry.cli import Program, Verb, main
-from latentry.cli.endings import MISUSED
+from latentry.cli.exits import INVALID
 
 __all__ = ["EXPERIMENTS", "with_presets"]
 
@@ -48,7 +48,7 @@ def with_presets(arguments: Sequence[str]) -> list[str]:
     if not (folder / f"{name}.yaml").is_file():
         known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml"))) or "none"
         print(f"{EXPERIMENTS.name}: expected a preset of {words[0]}, one of {known}, got {name!r}", file=sys.stderr)
-        raise SystemExit(MISUSED)
+        raise SystemExit(INVALID)
     return [*words[:at], "--config", str(folder / f"{name}.yaml"), *words[at + 2 :]]
 
 

@@ -208,7 +208,7 @@ def test_the_judge_reaches_no_method() -> None:
     assert knowing == {
         "tasks.study.run",
         "tasks.evaluate.settings",
-        "tasks.judging",  # of the headlines of `edit` and `decompose`
+        "tasks.evaluation_classifier",  # of the headlines of `edit` and `decompose`
     }
 
 

@@ -93,18 +93,18 @@ def test_logits_in_another_order_are_those_of_the_same_names(names: list[str], w
 
 
 def test_two_classifiers_that_number_the_same_classes_otherwise_agree(place: Path, tmp_path: Path) -> None:
-    own = ("--classifier={place}/guide", "--reader={place}/judge")
+    own = ("--classifier={place}/guide", "--evaluation_classifier={place}/judge")
     assert run("edit label", place, tmp_path / "edit", *own, "--label=three", "--margin=6") == 0
     edited = result(tmp_path / "edit")
-    assert edited["read_as_asked"]["value"] > 0.7
-    assert {row["read_after"] for row in edited["images"]} <= {*WORDS}
-    assert sum(row["read_after"] == "three" for row in edited["images"]) == round(16 * edited["read_as_asked"]["value"])
+    assert edited["target_label"]["value"] > 0.7
+    assert {row["label_after"] for row in edited["images"]} <= {*WORDS}
+    assert sum(row["label_after"] == "three" for row in edited["images"]) == round(16 * edited["target_label"]["value"])
     assert run("decompose", place, tmp_path / "basis", *own) == 0
     found = result(tmp_path / "basis")
     assert found["class_names"] == sorted(WORDS)
     assert found["mapped"]["value"] >= 0.9
     assert found["label_accuracy"]["value"] > 0.3
-    assert not found["examined"]["doubts"]
+    assert not found["evaluation"]["doubts"]
 
     # a basis keeps the names of its labels: a turn is told by them, and another classifier cannot read it
     told = (f"--basis={tmp_path}/basis/basis", "--classifier={place}/guide")
@@ -117,20 +117,20 @@ def test_two_classifiers_that_number_the_same_classes_otherwise_agree(place: Pat
 def test_classes_of_other_names_are_not_judged(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("edit label", place, tmp_path / "words", "--classifier={place}/guide", "--label=three", "--margin=6") == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "Not judged: " in told
+    assert "Not evaluated: " in told
     assert "digits-judge has the classes 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and not eight, five, four" in told
-    assert "pass --reader with a second classifier of the same class names" in told
+    assert "pass --evaluation_classifier with a second classifier of the same class names" in told
     assert result(tmp_path / "words")["success"] is None
     assert run("decompose", place, tmp_path / "few", "--classifier={place}/three") == 0
-    assert "Not judged: digits-judge has the classes 0, 1, 2" in " ".join(capsys.readouterr().out.split())
+    assert "Not evaluated: digits-judge has the classes 0, 1, 2" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_reader_of_more_classes_reads_those_of_the_same_names(place: Path, tmp_path: Path) -> None:
     assert run("edit label", place, tmp_path, "--classifier={place}/three", "--label=8", "--margin=6") == 0
     found = result(tmp_path)
-    assert "digits-judge" in found["examined"]["by"]
-    assert found["read_as_asked"]["value"] > 0.5
-    assert found["read_as_asked"]["value"] == sum(row["read_after"] == "8" for row in found["images"]) / 16
+    assert "digits-judge" in found["evaluation"]["classifier"]
+    assert found["target_label"]["value"] > 0.5
+    assert found["target_label"]["value"] == sum(row["label_after"] == "8" for row in found["images"]) / 16
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ def test_a_reader_of_more_classes_reads_those_of_the_same_names(place: Path, tmp
         ("edit label", ("--classifier={place}/guide", "--label=3"), "got '3'; it has eight, five, four, nine"),
         (
             "edit label",
-            ("--classifier={place}/guide", "--label=three", "--reader=digits-judge"),
-            "expected --reader with the",
+            ("--classifier={place}/guide", "--label=three", "--evaluation_classifier=digits-judge"),
+            "expected --evaluation_classifier with the",
         ),
         (
             "edit rotate",
@@ -149,16 +149,24 @@ def test_a_reader_of_more_classes_reads_those_of_the_same_names(place: Path, tmp
         ),
         (
             "edit swap",
-            ("--generator=digits-split", "--label=3", "--reader={place}/judge"),
-            "expected --reader with the classes",
+            ("--generator=digits-split", "--label=3", "--evaluation_classifier={place}/judge"),
+            "expected --evaluation_classifier with the classes",
         ),
         (
             "edit swap",
             ("--generator=digits-split", "--label=three"),
             "of the label split, got 'three'; it has 0, 1, 2",
         ),
-        ("decompose", ("--classifier={place}/guide", "--reader=digits-judge"), "expected --reader with the classes eight"),
-        ("decompose", ("--classifier={place}/three", "--reader=digits-judge"), "expected --reader with the classes 3, 5, 8"),
+        (
+            "decompose",
+            ("--classifier={place}/guide", "--evaluation_classifier=digits-judge"),
+            "expected --evaluation_classifier with the classes eight",
+        ),
+        (
+            "decompose",
+            ("--classifier={place}/three", "--evaluation_classifier=digits-judge"),
+            "expected --evaluation_classifier with the classes 3, 5, 8",
+        ),
         ("sample", ("--generator=digits-split", "--label=three"), "a class of the prior, got 'three'; it has 0, 1, 2"),
     ],
 )

@@ -19,8 +19,9 @@ from latentry.models.pretrained import save_network
 from latentry.networks import DCGANGenerator
 from latentry.priors import Normal
 from latentry.storage import read_json, read_metadata, read_tensors
-from latentry.tasks.coding.codes import labelled_codes, load_classifier, made_basis
-from latentry.tasks.coding.settings import BasisKind, BasisSettings
+from latentry.tasks.coding.codes import labelled_codes, made_basis
+from latentry.tasks.coding.settings import BasisKind
+from latentry.tasks.evaluation_classifier import GeneratedData, load_classifier
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # of torch itself
 
@@ -52,7 +53,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, shipped: lt.GenerativeModel)
     torch.manual_seed(1)
     save_network(folder / "other", DCGANGenerator(64, width=4).eval(), Normal(64), {})
     images = ["--data=digits", "--count=6", "--encode", "--inverse", folder / "inverse"]
-    assert run("decompose", *FEW, *images, "--reader=digits-judge", "--out", folder / "done") == 0
+    assert run("decompose", *FEW, *images, "--evaluation_classifier=digits-judge", "--out", folder / "done") == 0
     return folder
 
 
@@ -86,7 +87,7 @@ def test_the_record_says_what_is_on_the_page(place: Path) -> None:
 def test_an_earlier_basis_is_taken_as_it_is_and_json_is_all_that_is_printed(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    again = ["--basis", place / "done" / "basis", "--reader=digits-judge", "--json", "--out", tmp_path]
+    again = ["--basis", place / "done" / "basis", "--evaluation_classifier=digits-judge", "--json", "--out", tmp_path]
     assert run("decompose", *FEW, *again) == 0
     result = json.loads(capsys.readouterr().out)["result"]
     before = read_json(place / "done" / "results.json")["result"]
@@ -99,11 +100,10 @@ def test_an_earlier_basis_is_taken_as_it_is_and_json_is_all_that_is_printed(
 def test_every_kind_of_basis_has_a_row_for_each_label_that_its_codes_hold_most_of(
     kind: Any, shipped: lt.GenerativeModel
 ) -> None:
-    settings = BasisSettings(out="", kind=kind, per_label=60)
-    classifier = load_classifier("digits-guide", CPU)
+    classifier = load_classifier("digits-guide", GeneratedData((1, 28, 28), "digits"), "--classifier", CPU)
     assert isinstance(shipped.prior, Normal)
-    basis = made_basis(settings, shipped, shipped.prior, classifier)
-    fresh = labelled_codes(shipped.generator, classifier, shipped.prior, 400, torch.Generator().manual_seed(5))
+    basis = made_basis(kind, shipped, shipped.prior, classifier, per_label=60, rng=torch.Generator().manual_seed(0))
+    fresh = labelled_codes(shipped.generator, classifier.network, shipped.prior, 400, torch.Generator().manual_seed(5))
     own = basis.coefficients(fresh.z)[:, :10]
     own = (own - own.mean(0)) / own.std(0)
     assert basis.num_labels == 10

@@ -45,7 +45,7 @@ def test_a_label_changes_what_it_is_and_not_how_it_looks(model: Path, tmp_path: 
     assert_close(moved[:, S:], z[:, S:])
     assert (moved[:, :S] == moved[0, :S]).all()
     result = read_json(tmp_path / "results.json")["result"]
-    assert len(result["read_before"]) == len(result["read_after"]) == 5
+    assert len(result["label_before"]) == len(result["label_after"]) == 5
     assert "data:image/png;base64," in (tmp_path / "index.html").read_text()
 
 
@@ -89,7 +89,7 @@ def test_a_label_and_the_style_of_the_next_may_be_swapped_at_once(model: Path, t
     [
         ("swap", (), "expected a part to swap, got none"),
         ("swap", ("--label=4",), "a class of the label split, got '4'; it has 0, 1, 2, 3"),
-        ("swap", ("--style=true", "--count=1"), "of 2 with --style"),
+        ("swap", ("--style=true", "--count=1"), "at least 2 with --style"),
         ("swap", ("--label=1", "--turns=1:2:30"), "--turns"),
         ("swap", ("--label=1", "--margin=2"), "--margin"),
         ("hide", (), "expected a value of --box, got none; `latentry edit hide --help`"),

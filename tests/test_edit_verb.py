@@ -86,7 +86,7 @@ def test_turns_are_made_in_order_in_the_planes_of_the_labels(
     assert page.count("data:image/png;base64,") == 2
     assert "3 towards 8 by 60 degrees, 8 towards 1 by -90 degrees" in page
     told = " ".join(capsys.readouterr().out.split())
-    assert "Not judged: the codes do not make the images again" in told  # of so quick an inverse
+    assert "Not evaluated: the codes do not make the images again" in told  # of so quick an inverse
 
 
 def test_no_angle_changes_nothing_and_there_and_back_is_the_identity(
@@ -102,14 +102,14 @@ def test_no_angle_changes_nothing_and_there_and_back_is_the_identity(
 
 
 def test_a_label_is_reached_by_rotation_and_a_second_classifier_reads_it(place: Path, tmp_path: Path) -> None:
-    assert edit("label", place, tmp_path, "--label=8", "--margin=6", "--reader=digits-judge", count=16) == 0
+    assert edit("label", place, tmp_path, "--label=8", "--margin=6", "--evaluation_classifier=digits-judge", count=16) == 0
     z, z_edited = codes(tmp_path)
     result = read_json(tmp_path / "results.json")["result"]
-    assert result["read_as_asked"]["trials"] == 16
-    assert result["read_as_asked"]["value"] > 0.7
-    assert result["read_as_asked"]["value"] == sum(row["read_after"] == "8" for row in result["images"]) / 16
+    assert result["target_label"]["trials"] == 16
+    assert result["target_label"]["value"] > 0.7
+    assert result["target_label"]["value"] == sum(row["label_after"] == "8" for row in result["images"]) / 16
     assert result["success"] is None  # the codes of so quick an inverse are not those of the images
-    assert "digits-judge" in result["examined"]["by"]
+    assert "digits-judge" in result["evaluation"]["classifier"]
     assert set(result["identity"]) == {"thickness", "slant", "size"}
     assert_close(z_edited.norm(dim=1), z.norm(dim=1))
 

@@ -15,7 +15,7 @@ from latentry.models.saving import load_model
 from latentry.networks import DCGANGenerator
 from latentry.paths import user_path
 from latentry.priors import Normal, load_prior, save_prior
-from latentry.tasks.runs import named_prior
+from latentry.tasks.loading import named_prior
 
 
 @pytest.fixture

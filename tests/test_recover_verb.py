@@ -28,9 +28,9 @@ from latentry.priors import Normal, NormalMixture
 from latentry.reports.pictures import write_png
 from latentry.storage import read_json, read_metadata
 from latentry.tasks.recover import report, shards
-from latentry.tasks.recover.options import Measurement, measurement, named_regularizer, named_solver
+from latentry.tasks.recover.options import Measurement, measurement, named_regularizer, named_solver, recovery_options
 from latentry.tasks.recover.settings import RecoverSettings, RegularizerName, ResamplingName
-from latentry.tasks.recover.shards import Recovering
+from latentry.tasks.recover.shards import ShardRecovery
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # of torch itself
 
@@ -146,7 +146,7 @@ def test_a_killed_run_goes_on_without_loss_or_repetition(
 def test_a_run_killed_within_a_shard_keeps_its_parts_and_ends_as_an_undisturbed_one(
     stop: int, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards.Recovering, "images_a_part", 1)
+    monkeypatch.setattr(shards.ShardRecovery, "images_a_part", 1)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert recover(place, whole, *FEW, "--shard_size=3") == 0
     real, calls = shards.recover_codes, []
@@ -173,7 +173,8 @@ def test_parts_are_smaller_the_more_an_image_costs(place: Path) -> None:
     def images_a_part(width: int, **changes: Any) -> int:
         settings = RecoverSettings(**changes)
         seen = Measurement(1, 28)
-        return Recovering.by(settings, DCGANGenerator(64, width=width), Normal(64), seen, None, "").images_a_part
+        options = recovery_options(settings, 64, seen, None)
+        return ShardRecovery(DCGANGenerator(64, width=width), Normal(64), options, {}).images_a_part
 
     assert images_a_part(8) > images_a_part(16) > images_a_part(64) > 1
     assert images_a_part(16, restarts=1) > images_a_part(16) > images_a_part(16, steps=80)
@@ -230,7 +231,7 @@ def test_two_processes_find_the_codes_of_one(place: Path, tmp_path: Path) -> Non
 def test_of_too_many_codes_an_even_sample_is_tested(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert recover(place, tmp_path, *FEW, "--shard_size=2") == 0
     monkeypatch.setattr(report, "_TESTED", 8)
-    found = report.findings(tmp_path / "codes", 5, Normal(4), None)
+    found = report.recovery_summary(tmp_path / "codes", 5, Normal(4), None)
     assert torch.equal(found.tested, load_codes(tmp_path).z[::3])
     assert found.count == 5
     assert "even sample of 2 codes" in found.sentences[-1]
@@ -278,7 +279,7 @@ def test_what_is_transparent_in_a_mask_is_hidden_and_grey_says_its_threshold(
     pixels[:, 20:, 1] = 0  # white ink, clear on the right
     pixels[:2, :2, 0] = 127, 128
     Image.fromarray(pixels, "LA").save(tmp_path / "clear.png")
-    seen = measurement(RecoverSettings(mask=str(tmp_path / "clear.png")), 1, 28)
+    seen = measurement(1, str(tmp_path / "clear.png"), 1, 28)
     expected = torch.ones(1, 28, 28)
     expected[..., 20:] = expected[:, :2, 0] = 0
     assert seen.mask is not None
@@ -292,7 +293,7 @@ def test_what_is_transparent_in_a_mask_is_hidden_and_grey_says_its_threshold(
     pixels[..., 0] = 0  # black ink on a clear ground shows nothing
     Image.fromarray(pixels, "LA").save(tmp_path / "ink.png")
     with pytest.raises(ValueError, match=r"hides everything in .*black and transparent are hidden"):
-        measurement(RecoverSettings(mask=str(tmp_path / "ink.png")), 1, 28)
+        measurement(1, str(tmp_path / "ink.png"), 1, 28)
 
 
 def test_a_broken_picture_is_named_before_anything_is_computed(

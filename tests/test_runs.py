@@ -19,6 +19,7 @@ from latentry.networks import DCGANGenerator
 from latentry.priors import Normal, Tabulated, save_prior
 from latentry.storage import read_json, write_text
 from latentry.tasks import runs
+from latentry.tasks.coding.settings import BasisSettings
 from latentry.tasks.recover.settings import RecoverSettings
 from latentry.tasks.sample import run as sampling
 from latentry.tasks.sample.settings import SampleSettings
@@ -67,10 +68,9 @@ def test_force_replaces_a_finished_result_and_nothing_else(generator: str, tmp_p
 def test_force_leaves_what_is_not_finished_to_be_gone_on_from(tmp_path: Path) -> None:
     seen: list[dict[str, bytes]] = []
 
-    @runs.command
-    def verb(settings: SampleSettings) -> dict[str, Any]:
-        folder = runs.claim_folder(settings, "checkpoints", "grid.png")
-        seen.append({name: content for name, content in tree(folder).items() if not name.startswith(".latentry")})
+    @runs.command("checkpoints", "grid.png")
+    def verb(settings: SampleSettings, run: runs.Run) -> dict[str, Any]:
+        seen.append({name: content for name, content in tree(run.folder).items() if not name.startswith(".latentry")})
         return {}
 
     write_text(tmp_path / "checkpoints" / "step-1" / "state.json", "{}")
@@ -95,6 +95,24 @@ def test_a_forced_run_that_fails_before_it_writes_loses_nothing(
         draw(generator, tmp_path / "deep" / "new")
     assert tree(tmp_path) == before
     assert not (tmp_path / "deep").exists()
+
+
+def test_force_replaces_nothing_that_the_verb_reads(generator: str, tmp_path: Path) -> None:
+    @runs.command("basis")
+    def verb(settings: BasisSettings, run: runs.Run) -> dict[str, Any]:
+        write_text(run.folder / "basis" / "basis.json", str(settings.basis))
+        return run.record({})
+
+    out, other = tmp_path / "out", tmp_path / "other"
+    verb(BasisSettings(out=str(out)))
+    verb(BasisSettings(out=str(other)))
+    before = tree(tmp_path)
+    for basis in (out, out / "basis", out / "." / "basis" / "basis.json"):
+        with pytest.raises(ValueError, match="expected --basis outside the results that --force replaces"):
+            verb(BasisSettings(out=str(out), basis=str(basis), force=True))
+        assert tree(tmp_path) == before
+    verb(BasisSettings(out=str(out), basis=str(other / "basis"), force=True))
+    assert (out / "basis" / "basis.json").read_text() == str(other / "basis")
 
 
 def test_force_stops_at_links_and_at_what_no_verb_writes(generator: str, tmp_path: Path) -> None:
@@ -203,7 +221,7 @@ def test_a_record_is_what_was_asked_for(generator: str, tmp_path: Path) -> None:
     content = draw(generator, tmp_path, seed=3)
     assert content == json.loads((tmp_path / "results.json").read_text())
     assert content["settings"]["seed"] == 3
-    assert not {"out", "json", "force", "goes_on"} & content["settings"].keys()
+    assert not {"out", "json", "force", "continues"} & content["settings"].keys()
 
 
 # ------------------------------------------------------------------------------------------------------------- trainings

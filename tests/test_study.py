@@ -90,7 +90,7 @@ def test_codes_that_do_not_make_the_images_are_not_judged(folder: Path) -> None:
     assert not any(row["passes"] for row in rows if row["doubts"])
     page = (folder / "index.html").read_text()
     for method, lost in zip(METHODS, poor, strict=True):
-        assert (f"{method.title}: Not judged: the codes do not make the images again" in page) >= lost
+        assert (f"{method.title}: Not evaluated: the codes do not make the images again" in page) >= lost
 
 
 def test_another_judge_changes_no_code(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,10 +22,9 @@ from latentry.models.pretrained import load_network, save_network
 from latentry.networks import DCGANGenerator, PlainClassifier
 from latentry.priors import Normal
 from latentry.storage import read_json, read_tensors
-from latentry.tasks.coding.codes import coded_images, read_images
+from latentry.tasks.coding.codes import code_source, coded_images
 from latentry.tasks.coding.settings import CodedImagesSettings
-from latentry.tasks.train_encoder import Jitter, augmentation, even_sample, label_scores
-from latentry.tasks.train_settings import TrainEncoderSettings
+from latentry.tasks.train_encoder import Jitter, even_sample, label_scores
 
 LABELS, D = 3, 8
 TINY: dict[str, Any] = {"steps": 4, "batch_size": 8, "width": 2, "checkpoint_every": 2}
@@ -84,7 +83,7 @@ def test_the_verb_does_what_the_function_does_and_writes_what_the_record_says(
     given = ["--basis", place / "basis", "--inverse", place / "inverse", "--seed=4"]
     assert run(*command(place, *given, "--out", tmp_path)) == 0
     said = capsys.readouterr().out
-    for row in ("pixel MSE", "label read from G(E(x))", f"label the largest of {D} coefficients", "mean square", "seconds"):
+    for row in ("pixel MSE", "label of G(E(x))", f"label the largest of {D} coefficients", "mean square", "seconds"):
         assert row in said
     assert {"pairs.png", "results.json", "inverse.json", "course.json"} <= {path.name for path in tmp_path.iterdir()}
 
@@ -109,7 +108,7 @@ def test_the_verb_does_what_the_function_does_and_writes_what_the_record_says(
         validation=(validation.images(), validation.labels),
         rng=torch.Generator().manual_seed(4),
         scores=label_scores(load_basis(place / "basis")),
-        augment=augmentation(TrainEncoderSettings(**TINY)),
+        augment=Jitter(degrees=6.0, scale=0.06, shift=0.03),
     )
     x = from_pixels(torch.randint(0, 256, (5, 1, 28, 28), dtype=torch.uint8))
     assert_close(encoder(x), same(x))
@@ -123,8 +122,9 @@ def test_other_verbs_encode_with_it(place: Path, tmp_path: Path) -> None:
     given = {"data": str(place / "few.npz"), "inverse": str(tmp_path / "encoder"), "count": 4}
     model = load_network(place / "generator")
     settings = CodedImagesSettings(out="", encode=True, **given)
-    coded = coded_images(settings, read_images(settings, 1, 28), model.network, Normal(D))  # decompose and edit
-    assert coded is not None
+    source = code_source(settings, 1, 28)
+    assert source is not None
+    coded = coded_images(source, model.network, Normal(D), rng=torch.Generator())  # decompose and edit
     assert_close(coded.z, load_inverse(tmp_path / "encoder")(coded.x))
     recovery = ["--solver=adam", "--steps=1", "--restarts=1", "--self_check=0", "--device=cpu"]
     assert run("recover", *ours, *recovery, "--out", tmp_path / "recovered") == 0

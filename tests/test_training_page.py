@@ -7,11 +7,15 @@ import torch
 
 from latentry.reports.pictures import grid, write_png
 from latentry.storage import read_json
-from latentry.tasks.settings import CommonSettings
+from latentry.tasks.runs import Run
 from latentry.tasks.trainings import finish_training, previews
 from latentry.training.loop import Trained
 
 DONE = Trained(25, 0, {"generator": [3.0, 2.0, 1.5], "discriminator": [0.1, 0.25, 0.5], "unused": []}, checkpoint_every=10)
+
+
+def run_in(folder: Path) -> Run:
+    return Run("TrainGAN", {}, folder, torch.device("cpu"), seed=0, quiet=True)
 
 
 @pytest.fixture
@@ -19,8 +23,7 @@ def folder(tmp_path: Path) -> Path:
     for step in (10, 20, 25):
         write_png(tmp_path / "previews" / f"step-{step:08d}.png", grid(torch.zeros(4, 1, 3, 3), 2))
     shown = previews(tmp_path, "Samples", columns=("left", "right"))
-    settings = CommonSettings(out=str(tmp_path), json=True)
-    finish_training(tmp_path, settings, {"model": "here"}, (("loss <b>", "1.5"),), ["a note"], {"gan": DONE}, shown)
+    finish_training(run_in(tmp_path), {"model": "here"}, (("loss <b>", "1.5"),), ["a note"], {"gan": DONE}, shown)
     return tmp_path
 
 
@@ -53,6 +56,6 @@ def test_the_page_opens_with_the_last_and_the_first_picture_and_has_the_curves(f
 
 def test_a_training_without_losses_or_pictures_has_a_page_too(tmp_path: Path) -> None:
     nothing = Trained(0, 0, {})
-    finish_training(tmp_path, CommonSettings(out=str(tmp_path), json=True), {}, (), (), {"gan": nothing})
+    finish_training(run_in(tmp_path), {}, (), (), {"gan": nothing})
     assert "<img" not in (tmp_path / "index.html").read_text()
     assert (tmp_path / "log.txt").read_text() == ""

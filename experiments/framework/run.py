@@ -26,11 +26,12 @@ from latentry.reports.consoles import PlainConsole
 from latentry.reports.page import Picture, write_page
 from latentry.reports.tables import Table, print_table
 from latentry.storage import read_json, write_bytes, write_text
-from latentry.tasks.runs import claim_folder, pick_device, record
+from latentry.tasks.runs import Run
 
-__all__ = ["Experiment", "Report", "begin", "check_counts", "check_known", "check_parts"]
+__all__ = ["PARTS", "Experiment", "Report", "begin", "check_counts", "check_known", "check_parts"]
 
-_PARTS = ("index.html", "results.csv", "cells", "pictures", "work")
+PARTS = ("index.html", "results.csv", "cells", "pictures", "work")
+"""What every experiment writes beside `results.json`."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Report:
 class Experiment:
     """An experiment at work in its folder."""
 
-    settings: ExperimentSettings
+    run: Run
     place: Place
     workers: int
     console: PlainConsole
@@ -93,7 +94,7 @@ class Experiment:
         cells = sorted((self.place.folder / "cells").glob("*.json"))
         facts = [*report.facts, *made_with(map(read_json, cells))]
         write_page(page, report.title, [report.lead, *report.verdicts], report.blocks, facts)
-        content = record(self.place.folder, self.settings, {"verdicts": [*report.verdicts]})
+        content = self.run.record({"verdicts": [*report.verdicts]})
         for table in report.console:
             print_table(table, self.console)
         for sentence in report.verdicts:
@@ -106,23 +107,21 @@ def _link(path: Path) -> str:
     return f"pictures/{quote(path.name)}"
 
 
-def begin(settings: ExperimentSettings, *parts: str, sources: Mapping[str, str] | None = None) -> Experiment:
+def begin(settings: ExperimentSettings, run: Run, *, sources: Mapping[str, str] | None = None) -> Experiment:
     """An experiment in its folder, where it goes on from what is there.
 
     Args:
-        settings: Where, on what device, with how many workers; at least two seeds.
-        parts: Files and folders that it writes beside those of every experiment.
+        settings: With how many workers; at least two seeds.
+        run: Its folder and device.
         sources: Folders or names of models by the names that reports have for them.
 
     Raises:
-        ValueError: There are too few seeds, the device is not there, or `out` is a file.
+        ValueError: There are too few seeds.
     """
     if settings.seeds < 2:
         raise ValueError(f"expected at least 2 seeds, since intervals are over them, got {settings.seeds}")
-    device = pick_device(settings.device)
-    workers = settings.workers or (os.cpu_count() or 1 if device.type == "cpu" else 1)
-    place = Place(claim_folder(settings, *_PARTS, *parts), str(device), sources or {})
-    return Experiment(settings, place, workers, PlainConsole(quiet=settings.json))
+    workers = settings.workers or (os.cpu_count() or 1 if run.device.type == "cpu" else 1)
+    return Experiment(run, Place(run.folder, str(run.device), sources or {}), workers, run.console)
 
 
 def check_parts(parts: Collection[str]) -> None:

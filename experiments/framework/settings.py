@@ -22,7 +22,7 @@ class ExperimentSettings(CommonSettings):
     """Trainings of each kind, one for each seed from `seed` on; intervals are over them."""
     workers: int | None = None
     """Cells at once; by default one for each core on a CPU, one on a GPU."""
-    goes_on: ClassVar[bool] = True
+    continues: ClassVar[bool] = True
     """A run in a folder with results takes up the cells that are there, without --force."""
 
 

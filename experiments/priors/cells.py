@@ -42,7 +42,7 @@ from latentry.priors import (
     save_prior,
 )
 from latentry.reports.pictures import write_sheet
-from latentry.tasks.runs import load_generator, named_prior
+from latentry.tasks.loading import load_with_unlabelled_prior, named_prior
 
 __all__ = ["DESIGNS", "PART", "TABLE", "TRADE_OFF", "PriorCell", "fingerprint", "kept_priors"]
 
@@ -207,7 +207,7 @@ class PriorCell(Cell):
             checkpoint=home,
         )
         save_model(home / "model", fitted.model, {"settings": asdict(self)})
-        model, prior = load_generator(str(home / "model"))
+        model, prior = load_with_unlabelled_prior(str(home / "model"))
         return model.generator.to(place.device), prior, model.fingerprint
 
 

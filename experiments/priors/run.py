@@ -10,22 +10,22 @@ from typing import Any
 
 from experiments.framework.cell import Place
 from experiments.framework.results import measured
-from experiments.framework.run import Report, begin, check_counts, check_known
+from experiments.framework.run import PARTS, Report, begin, check_counts, check_known
 from experiments.priors.cells import DESIGNS, PART, TABLE, TRADE_OFF, PriorCell, fingerprint, kept_priors
 from experiments.priors.settings import PriorsSettings
 from experiments.priors.tables import BASELINE, priors_table, steps_of, verdict
 from latentry.reports.figures import step_figure, trade_off_figure
-from latentry.tasks.runs import command
+from latentry.tasks.runs import Run, command
 
 __all__ = ["cells", "run"]
 
 
-@command
-def run(settings: PriorsSettings) -> dict[str, Any]:
+@command(*PARTS, "priors")
+def run(settings: PriorsSettings, current: Run) -> dict[str, Any]:
     """Work out what is missing; write and print the results."""
     check_counts("extractor", data=settings.data, extractors=settings.extractors)
     check_known("priors", settings.priors, _rows(settings, every=True))
-    experiment = begin(settings, "priors")
+    experiment = begin(settings, current)
     made = cells(settings, experiment.place)
     table, _ = experiment.results([made])
 

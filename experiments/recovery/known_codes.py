@@ -32,7 +32,7 @@ from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
 from latentry.numerics.ranks import roc_auc
 from latentry.priors import UnlabelledPrior
 from latentry.storage import read_tensors, write_tensors
-from latentry.tasks.runs import load_generator
+from latentry.tasks.loading import load_with_unlabelled_prior
 
 __all__ = ["BUDGETS", "PART", "ChunkCell", "InverseCell", "KnownCodesCell", "ProvenanceCell", "cost_of_found"]
 
@@ -47,14 +47,14 @@ _ENCODER = 8
 
 
 def _generator(place: Place, name: str) -> tuple[nn.Module, UnlabelledPrior]:
-    model, prior = load_generator(place.sources[name])
+    model, prior = load_with_unlabelled_prior(place.sources[name])
     return model.generator.to(place.device), prior
 
 
 @lru_cache(maxsize=8)
 def _sizes(name: str, device: str) -> tuple[int, float]:
     """Length of a generator's codes, and the seconds of a forward pass of one."""
-    model, prior = load_generator(name)
+    model, prior = load_with_unlabelled_prior(name)
     z = torch.randn(128, prior.latent_dim, device=device)
     return prior.latent_dim, forward_seconds(model.generator.to(device), z)
 

@@ -36,7 +36,7 @@ from latentry.networks import Cho2020Discriminator, Cho2020Generator, DCGANDiscr
 from latentry.numerics.batches import in_batches
 from latentry.priors import IIDPrior, UnlabelledPrior
 from latentry.reports.pictures import write_sheet
-from latentry.tasks.runs import load_generator, named_prior
+from latentry.tasks.loading import load_with_unlabelled_prior, named_prior
 from latentry.training.loop import train
 from latentry.training.settings import LoopSettings
 
@@ -148,7 +148,7 @@ class LeastSquaresGANCell(Cell):
 
     def trained(self, place: Place) -> tuple[nn.Module, nn.Module, IIDPrior]:
         """Generator, discriminator and prior."""
-        model, prior = load_generator(str(place.home(self.name) / "generator"))
+        model, prior = load_with_unlabelled_prior(str(place.home(self.name) / "generator"))
         assert isinstance(prior, IIDPrior)
         discriminator = load_network(place.home(self.name) / "discriminator").network
         return model.generator.to(place.device), discriminator.to(place.device), prior

@@ -20,7 +20,7 @@ import pandas as pd
 
 from experiments.framework.cell import Cell
 from experiments.framework.results import measured
-from experiments.framework.run import Experiment, Report, begin, check_counts, check_known, check_parts
+from experiments.framework.run import PARTS, Experiment, Report, begin, check_counts, check_known, check_parts
 from experiments.recovery import known_codes, protocol
 from experiments.recovery.known_codes import BUDGETS, ChunkCell, InverseCell, KnownCodesCell, ProvenanceCell, cost_of_found
 from experiments.recovery.methods import METHODS
@@ -37,7 +37,8 @@ from experiments.recovery.tables import (
 from latentry.reports.figures import found_figure, scatter_figure
 from latentry.reports.page import Picture
 from latentry.reports.tables import Table
-from latentry.tasks.runs import command, load_generator
+from latentry.tasks.loading import load_with_unlabelled_prior
+from latentry.tasks.runs import Run, command
 
 __all__ = ["phases", "run", "short_name"]
 
@@ -45,13 +46,13 @@ _FEWEST = 8
 """Codes for which the report has every test that the rows show."""
 
 
-@command
-def run(settings: RecoverySettings) -> dict[str, Any]:
+@command(*PARTS, "codes")
+def run(settings: RecoverySettings, current: Run) -> dict[str, Any]:
     """Work out what is missing; write and print the results."""
     _check(settings)
     generators = {short_name(name): name for name in settings.generators}
-    fingerprints = {label: load_generator(name)[0].fingerprint for label, name in generators.items()}
-    experiment = begin(settings, "codes", sources=generators)
+    fingerprints = {label: load_with_unlabelled_prior(name)[0].fingerprint for label, name in generators.items()}
+    experiment = begin(settings, current, sources=generators)
     ordered = phases(settings, fingerprints)
     table, results = experiment.results(ordered)
     return experiment.finish(_report(settings, experiment, table, results, [cell for phase in ordered for cell in phase]))

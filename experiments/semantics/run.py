@@ -23,7 +23,7 @@ import pandas as pd
 
 from experiments.framework.cell import Cell
 from experiments.framework.results import Measured, measured
-from experiments.framework.run import Experiment, Report, begin, check_counts, check_known, check_parts
+from experiments.framework.run import PARTS, Experiment, Report, begin, check_counts, check_known, check_parts
 from experiments.semantics.models import (
     ABLATIONS,
     ALONE,
@@ -48,13 +48,13 @@ from experiments.semantics.trials import TUNING_SEED, StabilityCell, TuningCell
 from latentry.data.sources import load_dataset
 from latentry.reports.page import Picture
 from latentry.reports.tables import Table
-from latentry.tasks.runs import command
+from latentry.tasks.runs import Run, command
 
 __all__ = ["phases", "run"]
 
 
-@command
-def run(settings: SemanticsSettings) -> dict[str, Any]:
+@command(*PARTS, "stability", "tuning")
+def run(settings: SemanticsSettings, current: Run) -> dict[str, Any]:
     """Work out all cells; write the table of results, the page and `results.json`."""
     check_counts(
         "value", data=settings.data, held_out=settings.held_out, latent_dims=settings.latent_dims,
@@ -65,7 +65,7 @@ def run(settings: SemanticsSettings) -> dict[str, Any]:
     for data in settings.data:
         if Path(data).suffix == ".npz" and not Path(data).exists() and _unfinished(settings):
             raise ValueError(f"expected {data}, found none; `python scripts/build_type.py {data} --size 32` builds it")
-    experiment = begin(settings, "stability", "tuning")
+    experiment = begin(settings, current)
     table, _ = experiment.results(phases(settings))
     return experiment.finish(_report(settings, experiment, table))
 

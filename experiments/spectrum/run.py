@@ -21,7 +21,7 @@ import pandas as pd
 
 from experiments.framework.cell import Cell
 from experiments.framework.results import measured
-from experiments.framework.run import Experiment, Report, begin, check_counts, check_known, check_parts
+from experiments.framework.run import PARTS, Experiment, Report, begin, check_counts, check_known, check_parts
 from experiments.spectrum.bases import BASES, BasesCell
 from experiments.spectrum.denoisers import STRENGTHS
 from experiments.spectrum.denoising_cells import DenoiserCell, DenoisingCell
@@ -38,18 +38,18 @@ from experiments.spectrum.tables import (
 )
 from latentry.reports.page import Picture
 from latentry.reports.tables import Table
-from latentry.tasks.runs import command
+from latentry.tasks.runs import Run, command
 
 __all__ = ["phases", "run"]
 
 _TRAIN = "train"
 
 
-@command
-def run(settings: SpectrumSettings) -> dict[str, Any]:
+@command(*PARTS)
+def run(settings: SpectrumSettings, current: Run) -> dict[str, Any]:
     """Work out all cells; write the table of results, the page and `results.json`."""
     _check(settings)
-    experiment = begin(settings)
+    experiment = begin(settings, current)
     table, _ = experiment.results(phases(settings))
     return experiment.finish(_report(settings, experiment, table))
 

@@ -36,7 +36,7 @@ from latentry.networks import DCGANGenerator, channels_last
 from latentry.numerics.batches import in_batches
 from latentry.priors import Normal
 from latentry.reports.pictures import write_sheet
-from latentry.tasks.train_encoder import augmentation, label_scores
+from latentry.tasks.train_encoder import Jitter, label_scores
 from latentry.tasks.train_settings import TrainEncoderSettings
 
 __all__ = [
@@ -208,8 +208,8 @@ class EncoderCell(Cell):
         train, validation = space.images("train", self.images), space.images("validation", min(1000, self.images))
         encoder = fit_encoder(
             space.generator, train.x, space.prior, settings, y=train.y, classifier=space.guide, start=inverse,
-            scores=label_scores(basis), augment=augmentation(settings), validation=(validation.x, validation.y), rng=rng(),
-            checkpoint=home / "encoder", **given,
+            scores=label_scores(basis), augment=Jitter(settings.degrees, settings.scale, settings.shift),
+            validation=(validation.x, validation.y), rng=rng(), checkpoint=home / "encoder", **given,
         )  # fmt: skip
         save_inverse(home / "encoder", encoder)
         assert encoder.report.data is not None

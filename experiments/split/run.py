@@ -16,25 +16,25 @@ from typing import Any
 
 from experiments.framework.cell import Cell
 from experiments.framework.results import Measured, measured
-from experiments.framework.run import Experiment, Report, begin, check_counts, check_known, check_parts
+from experiments.framework.run import PARTS, Experiment, Report, begin, check_counts, check_known, check_parts
 from experiments.split.models import ABLATIONS, MODELS, NO_FLOW, OURS, ModelCell
 from experiments.split.moons import MoonsCell
 from experiments.split.scores import ScoresCell
 from experiments.split.settings import SplitSettings
 from experiments.split.tables import split_tables, split_verdict
 from latentry.reports.page import Picture
-from latentry.tasks.runs import command
+from latentry.tasks.runs import Run, command
 
 __all__ = ["phases", "run"]
 
 
-@command
-def run(settings: SplitSettings) -> dict[str, Any]:
+@command(*PARTS)
+def run(settings: SplitSettings, current: Run) -> dict[str, Any]:
     """Work out all cells; write the table of results, the page and `results.json`."""
     check_counts("classifier", data=settings.data, classifiers=settings.classifiers)
     check_known("models", settings.models, MODELS)
     check_parts(settings.parts)
-    experiment = begin(settings)
+    experiment = begin(settings, current)
     table, _ = experiment.results(phases(settings))
     return experiment.finish(_report(settings, experiment, measured(table, "scores")))
 

@@ -1,12 +1,11 @@
 """The command line: verbs, flags and config files, all read from the modules of settings below `tasks`.
 
-Values come from the defaults, then the environment (`LATENTRY_VERB__NAME`), then a file (`--config`), then the flags: what
-is said on the command line beats what was set around it. A task is imported when it runs, so that help is instant.
+Values come from the defaults, then the environment (`LATENTRY_VERB__NAME`), then a file (`--config`), then the flags; later
+ones replace earlier ones. A task is imported when it runs, so that help is instant.
 
-How a command ends: 0 when it did its work, 1 when the work failed, 2 for what the user can set right (a word, a file, a
-folder, a full disk), 70 for what nobody foresaw, 130 for Ctrl-C, 143 for SIGTERM, 141 when nobody read the output to its
-end. Every end but the first is one sentence on standard error, the last one is silent; `LATENTRY_DEBUG=1` adds the
-traceback.
+Exit codes: 0 success, 1 failure, 2 an error that the user can correct (a word, a file, a folder, a full disk), 70 an
+unexpected error, 130 Ctrl-C, 143 SIGTERM, 141 a closed pipe. All but 0 and 141 print one sentence on standard error;
+`LATENTRY_DEBUG=1` adds the traceback.
 """
 
 import importlib
@@ -17,7 +16,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from latentry.cli.endings import MISUSED, ending, listening, terminable
+from latentry.cli.exits import INVALID, exit_message, safe_output, sigterm_as_interrupt
 from latentry.cli.parser import UsageError, refuse_unknown_variables, verb_and_values, verbs_parser, with_shipped_configs
 from latentry.cli.switches import with_values_of_switches
 from latentry.cli.verbs import LATENTRY, VERBS, Program, Verb, flat, named_verb
@@ -28,18 +27,18 @@ __all__ = ["LATENTRY", "VERBS", "Program", "Verb", "main"]
 
 def main(arguments: Sequence[str] | None = None, program: Program = LATENTRY) -> int:
     """Run one command of a program and return its exit code."""
-    arguments_given = sys.argv[1:] if arguments is None else [*arguments]
-    with listening() as listened, terminable():
+    words = sys.argv[1:] if arguments is None else [*arguments]
+    with safe_output() as output, sigterm_as_interrupt():
         try:
-            code = _run(arguments_given, program)
-        except SystemExit as left:  # help and version
-            code = left.code if isinstance(left.code, int) else MISUSED if left.code else 0
+            code = _run(words, program)
+        except SystemExit as exit_:  # help and version
+            code = exit_.code if isinstance(exit_.code, int) else INVALID if exit_.code else 0
         except (Exception, KeyboardInterrupt) as error:
             if os.environ.get("LATENTRY_DEBUG", "0") not in ("", "0"):
                 traceback.print_exception(error)
-            message, code = ending(error, resumes=_resumes(arguments_given, program))
+            message, code = exit_message(error, resumes=_resumes(words, program))
             print(f"{program.name}: {message}", file=sys.stderr)
-    return listened.code(code)
+    return output.exit_code(code)
 
 
 def _run(arguments: Sequence[str], program: Program) -> int:
@@ -79,14 +78,14 @@ def _refuse_no_command(arguments: Sequence[str], program: Program) -> None:
 
 
 def _resumes(arguments: Sequence[str], program: Program) -> bool:
-    """Whether the verb that is named goes on where it was stopped."""
+    """Whether the verb of these words continues where it was stopped."""
     return any(
         verb.resumes and words == " ".join(arguments[: len(words.split())]) for words, verb in flat(program.verbs).items()
     )
 
 
 def _without_images(arguments: Sequence[str], program: Program) -> list[str]:
-    """`recover --images A B` says what `recover A B` says: images need no flag, and may have one."""
+    """`recover --images A B` as `recover A B`: images need no flag, and may have one."""
     _, verb = named_verb(arguments, program)
     if verb is None or verb.positional != "images":
         return [*arguments]

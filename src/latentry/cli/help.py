@@ -17,18 +17,18 @@ _FIRST_SENTENCE = re.compile(r".*?[.;](?=\s|$)", re.DOTALL)
 
 
 class FullHelp(DefaultHelpFormatter):
-    """Every setting with its type, its default and all that is to be said of it."""
+    """Every setting with its type, its default and its whole description."""
 
     def __init__(self, prog: str, **options: Any) -> None:
         super().__init__(prog, **{"max_help_position": 8, **options})  # type: ignore[no-untyped-call]
 
     def _format_usage(self, usage: str | None, actions: Iterable[Any], groups: Iterable[Any], prefix: str | None) -> str:
         """Words and what has no flag; the flags are below."""
-        given = [action for action in actions if not action.option_strings]
-        named = [self._format_args(action, action.dest.upper()) for action in given if not _is_commands(action)]
+        positionals = [action for action in actions if not action.option_strings]
+        named = [self._format_args(action, action.dest.upper()) for action in positionals if not _is_commands(action)]
         if prefix == "":  # argparse asks what to call the parser of a command
             return self._prog
-        last = "COMMAND ..." if len(named) < len(given) else "[--NAME VALUE ...]"
+        last = "COMMAND ..." if len(named) < len(positionals) else "[--NAME VALUE ...]"
         return f"usage: {' '.join([self._prog.replace(' [options]', ''), *named, last])}\n\n"
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
@@ -50,9 +50,9 @@ class ShortHelp(FullHelp):
         if full := [action for action in actions if action not in brief]:
             super().add_arguments(full)
         if brief:
-            self._add_item(self._told_together, [brief])
+            self._add_item(self._defaults_line, [brief])
 
-    def _told_together(self, actions: Sequence[argparse.Action]) -> str:
+    def _defaults_line(self, actions: Sequence[argparse.Action]) -> str:
         inner = [action for action in actions if action.default != argparse.SUPPRESS]  # all but the files of a whole group
         text = " ".join(f"{action.option_strings[0]}={_shown(action.default)}" for action in inner)
         return textwrap.fill(text, self._width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False) + "\n"

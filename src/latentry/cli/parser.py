@@ -26,13 +26,13 @@ _ENVIRONMENT: dict[str, Any] = {"default_env": True, "env_prefix": _PREFIX}
 
 
 class UsageError(Exception):
-    """A word, a file or a variable of the environment says what no verb understands; the message says which."""
+    """A word, a file or a variable of the environment is not one that a verb has; the message names it."""
 
 
 class _PlainLoader(yaml.SafeLoader):
     """YAML as its version 1.2 has it: `no` and `on` are words, `3:8:45` and dates are too; true and false are not.
 
-    A key that is given twice is refused.
+    A key that comes twice is refused.
     """
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
@@ -67,7 +67,7 @@ def _load(text: str, path: str = "") -> Any:
     """Values from YAML.
 
     Raises:
-        ValueError: This is a file, and holds no settings; or a key is given twice, or what is given is nested too deep.
+        ValueError: This is a file, and holds no settings; or a key comes twice, or values are nested too deep.
     """
     try:
         content = yaml.load(text, Loader=_PlainLoader)
@@ -76,8 +76,8 @@ def _load(text: str, path: str = "") -> Any:
             "expected settings within settings, got hundreds of levels within each other; write fewer"
         ) from None
     if path and not isinstance(content, dict):
-        held = "nothing" if content is None else f"a {type(content).__name__}"
-        raise ValueError(f"expected settings, NAME: VALUE on each line, got {held}")
+        kind = "nothing" if content is None else f"a {type(content).__name__}"
+        raise ValueError(f"expected settings, NAME: VALUE on each line, got {kind}")
     return content
 
 
@@ -89,7 +89,7 @@ set_loader("yaml", _load, exceptions=(yaml.YAMLError, ValueError))
 
 
 class _Parser(ArgumentParser):
-    """A parser whose refusals are raised, for one place to tell them."""
+    """A parser that raises its errors, so that one place prints them."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=ShortHelp, **{**_ENVIRONMENT, **options})
@@ -101,8 +101,8 @@ class _Parser(ArgumentParser):
             words = f"{_words(self)} {found[1].replace('.', ' ').strip()}".strip()
             raise UsageError(f"expected a value of --{found[2]}, got none; `{words} --help` says what it is") from None
         refusing = getattr(ex, "subcommand_parser", None) or self
-        told = _with_its_list(_plain(message), refusing)
-        raise UsageError(f"{told}; `{_words(refusing)} --help` lists what there is") from None
+        text = _with_its_list(_plain(message), refusing)
+        raise UsageError(f"{text}; `{_words(refusing)} --help` lists what there is") from None
 
     def parse_path(self, cfg_path: Any, *rest: Any, **options: Any) -> Any:
         """Settings from a file, whose name every refusal says."""
@@ -112,7 +112,7 @@ class _Parser(ArgumentParser):
 
     def _refuse_unknown(self, text: str) -> None:
         """Name the first key that is no setting; jsonargparse names some, and fails on others."""
-        with contextlib.suppress(ValueError, yaml.YAMLError):  # which it tells itself
+        with contextlib.suppress(ValueError, yaml.YAMLError):  # of which the parser has an error of its own
             known = [action.dest for action in self._actions]
             for key in _keys(_load(text)):
                 if key not in known:
@@ -244,9 +244,9 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
         help="YAML file of settings, or a shipped model's name.",
     )
     if verb.positional:
-        given = next(field for field in dataclasses.fields(verb.settings) if field.name == verb.positional)
-        several = given.type == list[str]
-        required = given.default_factory is dataclasses.MISSING
+        positional = next(field for field in dataclasses.fields(verb.settings) if field.name == verb.positional)
+        several = positional.type == list[str]
+        required = positional.default_factory is dataclasses.MISSING
         count: dict[str, Any] = {"nargs": "+" if required else "*"} if several else {}
         default: dict[str, Any] = {} if required else {"default": []}
         meaning = f"{verb.positional.capitalize()}: {verb.meaning}."
@@ -256,7 +256,7 @@ def _verb_parser(verb: Verb) -> ArgumentParser:
 
 
 def verb_and_values(parser: ArgumentParser, parsed: Any, program: Program = LATENTRY) -> tuple[str, Verb, dict[str, Any]]:
-    """The words of the verb that was asked for, the verb, and the values of its settings.
+    """The words of the verb, the verb, and the values of its settings.
 
     Raises:
         UsageError: A setting is null that needs a value.

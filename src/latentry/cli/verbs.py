@@ -30,11 +30,11 @@ class Verb:
     settings: type[CommonSettings]
     function: str
     positional: str | None = None
-    """A setting given without a flag: one word, or several where the setting is a list."""
+    """A setting without a flag: one word, or several where the setting is a list."""
     meaning: str = "files or folders"
     """What it stands for."""
     resumes: bool = False
-    """Whether it goes on where it was stopped."""
+    """Whether it continues where it was stopped."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ LATENTRY = Program(
     "latentry",
     "Latent spaces of generative models: priors, recovery of codes, directions, and their evaluation.",
     "A setting comes from its default, the environment (LATENTRY_TRAIN__GAN__STEPS=10 for --steps of "
-    "`latentry train gan`), a file (--config) or its flag; the later beats the earlier.",
+    "`latentry train gan`), a file (--config) or its flag; later ones replace earlier ones.",
     VERBS,
     "latentry.tasks",
 )

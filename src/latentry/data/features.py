@@ -114,13 +114,13 @@ def featured(
     """
     names = data.attribute_names if attributes is None else tuple(attributes)
     columns = [feature_index(name, data.attribute_names) for name in names]
+    exclusive = tuple(data.class_names) if classes and data.y is not None else ()
+    check_memory(12 * len(data) * len(exclusive), f"levels of {len(exclusive):,} classes", "leave --classes out")
     parts = []
     if columns:
         assert data.attributes is not None, "there are names"
         parts.append(_levels(data.attributes[data.items][:, columns].float(), data.zeros == "neutral", absent))
-    exclusive = tuple(data.class_names) if classes and data.y is not None else ()
     if exclusive:
-        check_memory(12 * len(data) * len(exclusive), f"levels of {len(exclusive):,} classes", "leave --classes out")
         parts.append(one_hot(data.labels, len(exclusive)).float())
     if not parts:
         raise ValueError(f"expected features in {data.name}, got neither attributes nor classes; name some")

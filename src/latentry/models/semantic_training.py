@@ -301,9 +301,9 @@ def fit_semantic(
         placement = copy.deepcopy(prior).to(run.device)
         identity = {
             "data": data.fingerprint(),
-            "placement": prior_identity(prior),
-            "width": settings.width,
             "vae": settings_identity(first, SemanticVAESettings),
+            "width": settings.width,
+            "placement": prior_identity(prior),
         }
         vae = semantic_vae(settings, placement, side, channels)
         encoder, decoder = vae.networks["encoder"], vae.networks["decoder"]

@@ -36,9 +36,9 @@ def label_index(name: str, names: Sequence[str], flag: str, owner: str) -> int:
     """The number of the class of this name.
 
     Args:
-        name: What was given.
+        name: A class name, or what stands in its place.
         names: Names of the classes, in their order.
-        flag: The setting that it was given to, such as `--label`.
+        flag: The setting that holds it, such as `--label`.
         owner: What has these classes, such as "the classifier".
 
     Raises:

@@ -1,6 +1,5 @@
 """How trainings of encoders end: the files that all of them write, pairs of images, and one table."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,11 +10,9 @@ from latentry.holding import evaluated
 from latentry.latent.inverse import Inverse
 from latentry.latent.inverse_files import save_inverse
 from latentry.latent.inverse_report import InverseReport
-from latentry.reports.consoles import PlainConsole
 from latentry.reports.pictures import grid, interleave, write_png
 from latentry.reports.tables import Table, print_table
-from latentry.tasks.runs import record
-from latentry.tasks.settings import CommonSettings
+from latentry.tasks.runs import Run
 
 __all__ = ["PAIRS", "PARTS", "conclude", "cost", "there_and_back"]
 
@@ -38,8 +35,7 @@ def cost(report: InverseReport) -> tuple[tuple[str, str], ...]:
 
 
 def conclude(
-    settings: CommonSettings,
-    folder: Path,
+    run: Run,
     inverse: Inverse,
     x: Float[Tensor, "n *s"],
     x_hat: Float[Tensor, "n *s"],
@@ -47,11 +43,10 @@ def conclude(
     table: Table,
 ) -> dict[str, Any]:
     """Write the inverse, `pairs.png` of x beside x_hat where they are images, and `results.json`; print the table."""
-    save_inverse(folder, inverse)
+    save_inverse(run.folder, inverse)
     if x.ndim == 4:
-        write_png(folder / "pairs.png", grid(interleave([x.cpu(), x_hat.cpu()]), 2 * _PAIRS_A_ROW), magnify=2)
-    content = record(folder, settings, result)
-    console = PlainConsole(quiet=settings.json)
-    print_table(table, console)
-    console.print(f"The inverse: {folder}")
+        write_png(run.folder / "pairs.png", grid(interleave([x.cpu(), x_hat.cpu()]), 2 * _PAIRS_A_ROW), magnify=2)
+    content = run.record(result)
+    print_table(table, run.console)
+    run.console.print(f"The inverse: {run.folder}")
     return content

@@ -1,71 +1,133 @@
-"""What every verb does first and last: pick a device, respect an earlier result, record how the result was made."""
+"""One run of a verb: its folder, locked against other runs, its device, and the record of how the result was made."""
 
 import dataclasses
 import functools
 import json
 import os
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from accelerate.state import PartialState
 
 from latentry.data.sources import check_output
-from latentry.models.generative import GenerativeModel
 from latentry.models.pretrained import installed_versions
-from latentry.models.saving import load_model
 from latentry.paths import user_path
-from latentry.priors import (
-    GammaRadius,
-    HalfUniformHalfNormal,
-    LogUniformRadius,
-    Normal,
-    NormalMixture,
-    SavedPrior,
-    SphericalCauchy,
-    TruncatedCauchy,
-    Uniform,
-    UnlabelledPrior,
-    design_interpolable,
-    design_radial,
-    load_prior,
-)
+from latentry.reports.consoles import PlainConsole
 from latentry.storage import held_folder, remove_leftovers, set_aside, write_json
 from latentry.tasks.settings import CommonSettings
 
-__all__ = [
-    "RESULTS",
-    "claim_folder",
-    "command",
-    "load_any_generator",
-    "load_generator",
-    "named_prior",
-    "out_folder",
-    "pick_device",
-    "record",
-    "settings_record",
-]
+__all__ = ["RESULTS", "Processes", "Run", "command", "pick_device"]
 
 RESULTS = "results.json"
 """Written last by every verb: a folder that has it holds a finished result."""
 
-_CLAIMS: ContextVar[ExitStack] = ContextVar("what the running verb has claimed")
+_PATIENCE = timedelta(days=30)
+"""How long a process waits for the work of the others."""
 
 Settings = TypeVar("Settings", bound=CommonSettings)
 
-_PRIORS: dict[str, Callable[[int], UnlabelledPrior]] = {
-    "normal": Normal,
-    "uniform": Uniform,
-    "half-uniform-half-normal": HalfUniformHalfNormal,
-    "truncated-cauchy": TruncatedCauchy,
-    "spherical-cauchy": SphericalCauchy,
-    "gamma-radius": GammaRadius,
-    "log-uniform-radius": LogUniformRadius,
-    "interpolable": design_interpolable,
-    "designed-radius": design_radial,
-}
+
+@dataclass(frozen=True)
+class Processes:
+    """Which process this is, of how many that share the work."""
+
+    index: int = 0
+    """Its number; the main process has 0."""
+    count: int = 1
+    """How many there are."""
+    wait: Callable[[], None] = lambda: None
+    """Returns when all of them have called it."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the settings that all verbs share come to in one run."""
+
+    verb: str
+    """Name of the settings without their ending, such as `TrainGAN`."""
+    settings: dict[str, Any]
+    """The settings as JSON, without `out`, `json` and `force`."""
+    folder: Path
+    """Folder for the results."""
+    device: torch.device
+    """Where to compute."""
+    seed: int
+    """Seed of every random choice."""
+    quiet: bool
+    """Whether nothing is printed: the result is printed as JSON, or another process prints."""
+    processes: Processes = Processes()
+    """Which process this is."""
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that writes and prints."""
+        return self.processes.index == 0
+
+    @property
+    def console(self) -> PlainConsole:
+        """Standard output, unless quiet."""
+        return PlainConsole(quiet=self.quiet)
+
+    @property
+    def progress_console(self) -> PlainConsole:
+        """Standard error, unless quiet."""
+        return PlainConsole(stderr=True, quiet=self.quiet)
+
+    def rng(self) -> torch.Generator:
+        """A new random number generator on the CPU with the seed of the run."""
+        return torch.Generator().manual_seed(self.seed)
+
+    def other_rng(self) -> torch.Generator:
+        """The same for codes that must not be those of `rng`: with a seed below 0, which no run has."""
+        return torch.Generator().manual_seed(-1 - self.seed)
+
+    def record(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Write `results.json`: settings, versions and the result; return what was written."""
+        content = {"settings": self.settings, "versions": installed_versions(), "result": result}
+        write_json(self.folder / RESULTS, content)
+        return content
+
+
+Verb = Callable[[Settings, Run], dict[str, Any]]
+
+
+def command(*parts: str, shared: bool = False) -> Callable[[Verb[Settings]], Callable[[Settings], dict[str, Any]]]:
+    """Decorator: the verb takes its `Run` as well, and has its folder until it ends.
+
+    It is refused before it begins where its result is there already. With `force` a finished result is replaced, and nothing
+    else; it comes back if the verb fails before it has written anything. What an unfinished run left is continued, with
+    `force` too.
+
+    Args:
+        parts: Files and folders that the verb writes beside `results.json`; names without a suffix are folders.
+        shared: Whether the processes of `accelerate launch` share the work; the main one has the folder.
+
+    Raises:
+        ValueError: There is no such device; the folder holds a finished result that is not to be replaced, or that the verb
+            reads; it is a file, is another run's, or lies in a folder of data, which would hold the results when it is read
+            again; or a part that is to be removed is a link, a file in place of a folder or a folder in place of a file.
+    """
+
+    def decorate(verb: Verb[Settings]) -> Callable[[Settings], dict[str, Any]]:
+        @functools.wraps(verb)
+        def run(settings: Settings) -> dict[str, Any]:
+            _refuse_finished(settings)
+            device, processes = _place(settings, shared=shared)
+            name, quiet = type(settings).__name__.removesuffix("Settings"), settings.json or processes.index > 0
+            with _claimed(settings, parts) if processes.index == 0 else nullcontext():
+                processes.wait()
+                return verb(
+                    settings, Run(name, _record(settings), _folder(settings), device, settings.seed, quiet, processes)
+                )
+
+        return run
+
+    return decorate
 
 
 def pick_device(name: str) -> torch.device:
@@ -91,77 +153,53 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def command(verb: Callable[[Settings], dict[str, Any]]) -> Callable[[Settings], dict[str, Any]]:
-    """A verb that is refused before it begins where its result is there already, and lets go of its folder when it ends."""
-
-    @functools.wraps(verb)
-    def run(settings: Settings) -> dict[str, Any]:
-        _refuse_finished(settings)
-        folder = out_folder(settings)
-        new = not folder.exists()
-        try:
-            with ExitStack() as claims:
-                token = _CLAIMS.set(claims)
-                try:
-                    return verb(settings)
-                finally:
-                    _CLAIMS.reset(token)
-        except Exception:
-            if new:
-                with suppress(OSError):  # it holds something
-                    folder.rmdir()
-            raise
-
-    return run
+def _place(settings: CommonSettings, *, shared: bool) -> tuple[torch.device, Processes]:
+    """Where to compute, and which of several processes this is."""
+    device = pick_device(settings.device)
+    if not shared:
+        return device, Processes()
+    state: Any = PartialState(cpu=device.type == "cpu", timeout=_PATIENCE)
+    if settings.device == "auto" and device.type == "cuda" and state.num_processes > 1:
+        device = state.device
+    return device, Processes(state.process_index, state.num_processes, state.wait_for_everyone)
 
 
-def out_folder(settings: CommonSettings) -> Path:
+def _folder(settings: CommonSettings) -> Path:
     """Where results go."""
     return user_path(settings.out)
 
 
 def _refuse_finished(settings: CommonSettings) -> None:
-    folder = out_folder(settings)
+    folder = _folder(settings)
     present = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     if not present.is_dir():
         kind = "a link to nothing" if present.is_symlink() and not present.exists() else "a file"
         raise ValueError(f"expected a folder for results, but {present} is {kind}; choose another --out")
-    check_output(folder, [*_given(settings, "data"), *_given(settings, "images")])
-    if (folder / RESULTS).exists() and not (settings.force or settings.goes_on):
+    check_output(folder, [*_named(settings, "data"), *_named(settings, "images")])
+    if (folder / RESULTS).exists() and not (settings.force or settings.continues):
         raise ValueError(f"{folder} holds an earlier result; choose another --out, or replace it with --force")
 
 
-def _given(settings: CommonSettings, name: str) -> list[str]:
-    """What a setting names as data: one source, several, or none."""
-    given = getattr(settings, name, None)
-    several = [given] if isinstance(given, str) else given if isinstance(given, list | tuple) else []
+def _named(settings: CommonSettings, name: str) -> list[str]:
+    """What a setting names: one source, several, or none."""
+    value = getattr(settings, name, None)
+    several = [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else []
     return [source for source in several if isinstance(source, str)]
 
 
-def claim_folder(settings: CommonSettings, *parts: str) -> Path:
-    """The folder for results, created and held against other runs until the verb (a `command`) ends.
-
-    With `force` a finished result there is replaced, and nothing else; it comes back if the verb fails before it has written
-    anything. What an unfinished run left is gone on from, with `force` too.
-
-    Args:
-        settings: Where, and whether by force.
-        parts: Files and folders that the verb writes beside `results.json`; names without a suffix are folders.
-
-    Raises:
-        ValueError: The folder holds a finished result that is not to be replaced, is a file, is another run's, or lies in a
-            folder of data, which would hold the results when it is read again; or a part that is to be removed is a link, a
-            file in place of a folder or a folder in place of a file.
-    """
-    folder = out_folder(settings)
-    _CLAIMS.get().enter_context(held_folder(folder))
-    _refuse_finished(settings)  # again: another run may have ended meanwhile
-    remove_leftovers(folder, *parts)
-    if (folder / RESULTS).exists() and settings.force:
-        for part in (*parts, RESULTS):
-            _check_removable(folder / part)
-        _CLAIMS.get().enter_context(set_aside(folder, (*parts, RESULTS)))
-    return folder
+@contextmanager
+def _claimed(settings: CommonSettings, parts: tuple[str, ...]) -> Iterator[None]:
+    """The folder for results, created and locked against other runs in the block."""
+    folder = _folder(settings)
+    with held_folder(folder), ExitStack() as claims:
+        _refuse_finished(settings)  # again: another run may have ended meanwhile
+        remove_leftovers(folder, *parts)
+        if (folder / RESULTS).exists() and settings.force:
+            for part in (*parts, RESULTS):
+                _check_removable(folder / part)
+            _refuse_inputs(settings, folder, parts)
+            claims.enter_context(set_aside(folder, (*parts, RESULTS)))
+        yield
 
 
 def _check_removable(path: Path) -> None:
@@ -175,68 +213,24 @@ def _check_removable(path: Path) -> None:
         )
 
 
-def load_any_generator(name_or_path: str) -> tuple[GenerativeModel, SavedPrior]:
-    """A saved generator and its prior, with labels or without.
-
-    Raises:
-        ValueError: There is no such model, or it has no prior.
-    """
-    model = load_model(name_or_path, GenerativeModel)
-    assert isinstance(model.prior, SavedPrior), "a saved model has a prior of this package"
-    return model, model.prior
-
-
-def load_generator(name_or_path: str) -> tuple[GenerativeModel, UnlabelledPrior]:
-    """A saved generator and its prior, for verbs that know no labels.
-
-    Raises:
-        ValueError: There is no such model, it has no prior, or one with labels.
-    """
-    model, prior = load_any_generator(name_or_path)
-    if isinstance(prior, NormalMixture):
-        raise ValueError(
-            f"expected a prior without labels, got {prior!r}; `latentry sample`, `recover` and `evaluate` take it, and "
-            "`latentry edit swap` or `edit features` where it is that of a label split or of a semantic model"
-        )
-    return model, prior
+def _refuse_inputs(settings: CommonSettings, folder: Path, parts: tuple[str, ...]) -> None:
+    """Refuse to replace what the verb is to read, such as a basis or an inverse."""
+    replaced = {_real(folder / part) for part in parts}
+    for field in dataclasses.fields(settings):
+        for source in () if field.name == "out" else filter(None, _named(settings, field.name)):
+            path = _real(user_path(source))
+            if path == _real(folder) or replaced & {path, *path.parents}:
+                raise ValueError(
+                    f"expected --{field.name} outside the results that --force replaces, got {source}; choose another --out"
+                )
 
 
-def named_prior(name_or_path: str, latent_dim: int | None = None) -> UnlabelledPrior:
-    """The prior of this name in its standard form, or the one in this file.
-
-    Args:
-        name_or_path: A name, or a file that `latentry prior design` or `save_prior` wrote, or a bare table.
-        latent_dim: Length of a code; by default that of a saved prior, which a name and a bare table have not.
-
-    Raises:
-        ValueError: There is no such name and no such file, or the file holds no prior, or one with labels, or there is no
-            `latent_dim`.
-    """
-    if name_or_path in _PRIORS:
-        if latent_dim is None:
-            raise ValueError(f"expected the length of a code along with the prior {name_or_path!r}; pass latent_dim")
-        return _PRIORS[name_or_path](latent_dim)
-    if not user_path(name_or_path).is_file():
-        raise ValueError(
-            f"expected a prior among {', '.join(_PRIORS)}, or the file of one, got {name_or_path!r}; "
-            "`latentry prior design` writes such a file"
-        )
-    prior = load_prior(name_or_path, latent_dim)
-    if isinstance(prior, NormalMixture):
-        raise ValueError(f"expected a prior without labels, got {prior!r}; use it from Python")
-    return prior
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # Path.resolve raises for links in a circle
 
 
-def settings_record(settings: CommonSettings) -> dict[str, Any]:
-    """What was asked for, as JSON, without where it goes and how it is shown."""
+def _record(settings: CommonSettings) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(settings)))  # tuples become lists, as on disk
     for name in ("out", "json", "force"):
         del content[name]
-    return content
-
-
-def record(folder: Path, settings: CommonSettings, result: dict[str, Any]) -> dict[str, Any]:
-    """Write `results.json`: settings, versions and the result; return what was written."""
-    content = {"settings": settings_record(settings), "versions": installed_versions(), "result": result}
-    write_json(folder / RESULTS, content)
     return content

@@ -1,4 +1,4 @@
-"""What every verb takes, typed once and read by command line, config files and records; no torch is imported here."""
+"""What every verb takes, typed once for the command line, config files and records; no torch is imported here."""
 
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields
@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from latentry.ranges import check_numbers
 
-__all__ = ["CommonSettings", "SplitName", "given", "refuse_unused"]
+__all__ = ["CommonSettings", "SplitName", "changed", "refuse_unused"]
 
 SplitName = Literal["train", "validation", "held-out"]
 
@@ -25,18 +25,18 @@ class CommonSettings:
     """Print the result as JSON, and nothing else on standard output."""
     force: bool = False
     """Replace a finished result in the same folder; an unfinished one is continued."""
-    goes_on: ClassVar[bool] = False
-    """Whether the verb goes on from an earlier result, having pieces of its own that it knows again."""
+    continues: ClassVar[bool] = False
+    """Whether the verb continues from an earlier result, whose parts it recognises."""
 
     def __post_init__(self) -> None:
         check_numbers(self)
 
 
-def given(settings: CommonSettings, names: Iterable[str]) -> list[str]:
+def changed(settings: CommonSettings, names: Iterable[str]) -> list[str]:
     """Those of these settings that are not at their defaults, as flags.
 
     Example:
-        >>> given(CommonSettings(out="runs/out", seed=3), ["seed", "device"])
+        >>> changed(CommonSettings(out="runs/out", seed=3), ["seed", "device"])
         ['--seed']
     """
     defaults = {
@@ -49,13 +49,13 @@ def refuse_unused(settings: CommonSettings, names: Iterable[str], need: str) -> 
     """Refuse settings that would change nothing.
 
     Args:
-        settings: What was asked for.
-        names: Settings that nothing reads here.
+        settings: Of a verb.
+        names: Settings that have no effect here.
         need: What they need, such as "--label".
 
     Raises:
         ValueError: One of them is not at its default.
     """
-    if unused := given(settings, names):
+    if unused := changed(settings, names):
         names = ", ".join(unused)
         raise ValueError(f"expected {need} along with {names}, which would change nothing; add it, or leave {names} out")

@@ -22,24 +22,25 @@ from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table
 from latentry.tasks.class_names import listed
 from latentry.tasks.encoders import PAIRS, PARTS, conclude, cost, there_and_back
-from latentry.tasks.judging import Reader, fitting, made_by, unlike
+from latentry.tasks.evaluation_classifier import SavedClassifier, generated_data, load_classifier, relative_error
+from latentry.tasks.loading import load_with_unlabelled_prior
 from latentry.tasks.recover.options import image_format
-from latentry.tasks.runs import claim_folder, command, load_generator, pick_device
+from latentry.tasks.runs import Run, command
 from latentry.tasks.train_settings import TrainEncoderSettings
 from latentry.tasks.trainings import check_enough
 
-__all__ = ["Jitter", "augmentation", "label_scores", "train_encoder"]
+__all__ = ["Jitter", "label_scores", "train_encoder"]
 
 _SHARPNESS = 4.0
 """Factor on coordinates of a code in the basis that makes them logits."""
 _AT_ONCE = 250
-_HELD_BACK = 1000
+_VALIDATION = 1000
 """Most validation images of the report."""
 
 
 @dataclass(frozen=True)
 class Jitter:
-    """Each training image moved a little at random, anew whenever it is shown."""
+    """Each training image moved a little at random, anew whenever it is used."""
 
     degrees: float
     """Largest rotation and shear either way."""
@@ -65,60 +66,53 @@ def label_scores(basis: QuasiEigenbasis) -> Callable[[Tensor], Tensor]:
     return lambda z: scale * basis.coefficients(z)
 
 
-def augmentation(settings: TrainEncoderSettings) -> Jitter | None:
-    """How training images are moved at random, where they are."""
-    return Jitter(settings.degrees, settings.scale, settings.shift) if settings.jitter else None
-
-
-@command
-def train_encoder(settings: TrainEncoderSettings) -> dict[str, Any]:
+@command(*PARTS)
+def train_encoder(settings: TrainEncoderSettings, run: Run) -> dict[str, Any]:
     """Write the encoder as `latentry train inverse` does (`inverse.safetensors`, ...); print how it does on validation."""
-    device = pick_device(settings.device)
-    model, prior = load_generator(settings.generator)
-    generator = model.generator.to(device)
+    model, prior = load_with_unlabelled_prior(settings.generator)
+    generator = model.generator.to(run.device)
     channels, side = image_format(generator, prior)
-    reader = None
+    classifier = None
     if settings.classifier is not None:
-        made = made_by(settings.generator, (channels, side, side))
+        generated = generated_data(settings.generator, (channels, side, side))
         if settings.data in NAMES:
-            made = replace(made, data=settings.data)
-        reader = fitting(settings.classifier, made, "--classifier", device)
+            generated = replace(generated, data=settings.data)
+        classifier = load_classifier(settings.classifier, generated, "--classifier", run.device)
     basis = None if settings.basis is None else load_basis(settings.basis, generator)
     start = None if settings.inverse is None else load_inverse(settings.inverse, generator, prior)
-    augment = augmentation(settings)
+    augment = Jitter(settings.degrees, settings.scale, settings.shift) if settings.jitter else None
     data = load_dataset(settings.data, image_size=settings.image_size, channels=settings.channels)
     _check_format(data, channels, side)
-    read = reader is not None or basis is not None
+    labelled = classifier is not None or basis is not None
     training = even_sample(data.split("train"), settings.count)
     check_enough(data, len(training), settings.batch_size, "validation")
-    x, y = _labelled(training, read=read)
-    held_back = even_sample(data.split("validation"), _HELD_BACK)
-    validation = _labelled(held_back, read=read)
-    reader = _of_the_data(data, reader, basis)
-    folder = claim_folder(settings, *PARTS)
+    x, y = _labelled(training, labelled=labelled)
+    validation_part = even_sample(data.split("validation"), _VALIDATION)
+    validation = _labelled(validation_part, labelled=labelled)
+    classifier = _with_classes_of(data, classifier, basis)
 
-    with progress_bar(quiet=settings.json) as track:
+    with progress_bar(quiet=run.quiet) as track:
         encoder = fit_encoder(
             generator,
             x,
             prior,
             settings,
             y=y,
-            classifier=None if reader is None else reader.network,
+            classifier=None if classifier is None else classifier.network,
             scores=None if basis is None else label_scores(basis),
             start=start,
             augment=augment,
             validation=validation,
-            rng=torch.Generator().manual_seed(settings.seed),
+            rng=run.rng(),
             progress=track(f"training an encoder of {training.name}"),
-            checkpoint=folder,
+            checkpoint=run.folder,
         )
-    shown = validation[0][:PAIRS].to(device)
-    x_hat = there_and_back(generator, encoder, shown)
-    again = [there_and_back(generator, encoder, part.to(device)).cpu() for part in validation[0].split(_AT_ONCE)]
-    lost = unlike(validation[0], torch.cat(again))
-    table = _table(encoder.report, held_back, basis, lost)
-    return conclude(settings, folder, encoder, shown, x_hat, {"encoder": str(folder), **asdict(encoder.report)}, table)
+    x_first = validation[0][:PAIRS].to(run.device)
+    x_hat = there_and_back(generator, encoder, x_first)
+    again = [there_and_back(generator, encoder, part.to(run.device)).cpu() for part in validation[0].split(_AT_ONCE)]
+    lost = relative_error(validation[0], torch.cat(again))
+    table = _table(encoder.report, validation_part, basis, lost)
+    return conclude(run, encoder, x_first, x_hat, {"encoder": str(run.folder), **asdict(encoder.report)}, table)
 
 
 def even_sample(part: LabelledImages, count: int) -> LabelledImages:
@@ -129,9 +123,9 @@ def even_sample(part: LabelledImages, count: int) -> LabelledImages:
     return part.take(part.items[chosen])
 
 
-def _labelled(part: LabelledImages, *, read: bool) -> tuple[Tensor, Int[Tensor, "n"] | None]:
-    """Images and their classes, where there are some and anything reads them."""
-    return part.images(), part.labels if read and part.y is not None else None
+def _labelled(part: LabelledImages, *, labelled: bool) -> tuple[Tensor, Int[Tensor, "n"] | None]:
+    """Images and their classes, where there are some and the training uses them."""
+    return part.images(), part.labels if labelled and part.y is not None else None
 
 
 def _check_format(data: LabelledImages, channels: int, size: int) -> None:
@@ -142,18 +136,20 @@ def _check_format(data: LabelledImages, channels: int, size: int) -> None:
         )
 
 
-def _of_the_data(data: LabelledImages, reader: Reader | None, basis: QuasiEigenbasis | None) -> Reader | None:
+def _with_classes_of(
+    data: LabelledImages, classifier: SavedClassifier | None, basis: QuasiEigenbasis | None
+) -> SavedClassifier | None:
     """The classifier with the classes of the data first, by name; every label has a logit and a row.
 
     Raises:
         ValueError: The classifier or the basis lacks a class of the data, or the basis has them in another order.
     """
-    classes = data.class_names if data.y is not None else () if reader is None else reader.classes
-    found = None if reader is None else reader.in_order(classes)
-    if reader is not None and found is None:
+    classes = data.class_names if data.y is not None else () if classifier is None else classifier.classes
+    ordered = None if classifier is None else classifier.in_order(classes)
+    if classifier is not None and ordered is None:
         raise ValueError(
-            f"expected a classifier of the classes of {data.name}, {listed(classes)}, got one of {listed(reader.classes)}; "
-            "pass another with --classifier, or none with --classifier=null"
+            f"expected a classifier of the classes of {data.name}, {listed(classes)}, got one of "
+            f"{listed(classifier.classes)}; pass another with --classifier, or none with --classifier=null"
         )
     rows = () if basis is None else basis.class_names or tuple(map(str, range(basis.num_labels)))
     named = basis is not None and bool(basis.class_names)
@@ -162,11 +158,11 @@ def _of_the_data(data: LabelledImages, reader: Reader | None, basis: QuasiEigenb
             f"expected a basis of the classes of {data.name} in their order, {listed(classes)}, got one of {listed(rows)}; "
             "pass another with --basis, or none with --basis=null"
         )
-    return found
+    return ordered
 
 
-def _table(report: InverseReport, held_back: LabelledImages, basis: QuasiEigenbasis | None, lost: float) -> Table:
-    found, trials = report.data, len(held_back)
+def _table(report: InverseReport, part: LabelledImages, basis: QuasiEigenbasis | None, lost: float) -> Table:
+    found, trials = report.data, len(part)
     assert found is not None
 
     def percent(value: float) -> str:
@@ -174,7 +170,7 @@ def _table(report: InverseReport, held_back: LabelledImages, basis: QuasiEigenba
 
     rows = [("pixel MSE of G(E(x))", f"{found.reconstruction_error:.4f}, {lost:.0%} of the images' variance")]
     if found.agreement is not None:
-        rows.append(("label read from G(E(x)) by the classifier that it was trained with", percent(found.agreement)))
+        rows.append(("label of G(E(x)) by the classifier that it was trained with", percent(found.agreement)))
     if found.spectral_agreement is not None:
         assert basis is not None
         rows.append((f"label the largest of {len(basis.vectors)} coefficients", percent(found.spectral_agreement)))
@@ -184,7 +180,7 @@ def _table(report: InverseReport, held_back: LabelledImages, basis: QuasiEigenba
         *cost(report),
     ]
     return Table(
-        f"Encoder of {held_back.name}: {counted(trials, 'image')} held back",
+        f"Encoder of {part.name}: {counted(trials, 'validation image')}",
         ("what", "value"),
         tuple(rows),
         "Mean square: 1 for codes of the prior, less for shrunken ones. Code error: of E(G(z)), in units of the prior's "

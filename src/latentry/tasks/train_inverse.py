@@ -10,32 +10,30 @@ from latentry.latent.inverse import fit_inverse
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table
 from latentry.tasks.encoders import PAIRS, PARTS, conclude, cost, there_and_back
-from latentry.tasks.runs import claim_folder, command, load_generator, pick_device
+from latentry.tasks.loading import load_with_unlabelled_prior
+from latentry.tasks.runs import Run, command
 from latentry.tasks.train_settings import TrainInverseSettings
 
 __all__ = ["train_inverse"]
 
 
-@command
-def train_inverse(settings: TrainInverseSettings) -> dict[str, Any]:
-    """Write the inverse (`inverse.safetensors`, `inverse.json`), `pairs.png` and `results.json`; print what was reached."""
-    device = pick_device(settings.device)
-    model, prior = load_generator(settings.generator)
-    generator = model.generator.to(device)
-    folder = claim_folder(settings, *PARTS)
+@command(*PARTS)
+def train_inverse(settings: TrainInverseSettings, run: Run) -> dict[str, Any]:
+    """Write the inverse (`inverse.safetensors`, `inverse.json`), `pairs.png` and `results.json`; print its errors."""
+    model, prior = load_with_unlabelled_prior(settings.generator)
+    generator = model.generator.to(run.device)
 
-    with progress_bar(quiet=settings.json) as track:
+    with progress_bar(quiet=run.quiet) as track:
         inverse = fit_inverse(
             generator,
             prior,
             settings,
-            rng=torch.Generator().manual_seed(settings.seed),
+            rng=run.rng(),
             progress=track(f"training an encoder of {prior.latent_dim} latents"),
-            checkpoint=folder,
+            checkpoint=run.folder,
         )
-    rng = torch.Generator().manual_seed(settings.seed)
     with evaluated(generator), torch.no_grad():
-        x = generator(prior.sample(PAIRS, rng=rng).to(device))
+        x = generator(prior.sample(PAIRS, rng=run.rng()).to(run.device))
     x_hat = there_and_back(generator, inverse, x)
     table = Table(
         "Inverse of a generator",
@@ -47,4 +45,4 @@ def train_inverse(settings: TrainInverseSettings) -> dict[str, Any]:
         ),
         "Code error: mean squared, in units of the prior's variance; 1 where nothing is known. Pixel MSE: of G(E(G(z))).",
     )
-    return conclude(settings, folder, inverse, x, x_hat, {"inverse": str(folder), **asdict(inverse.report)}, table)
+    return conclude(run, inverse, x, x_hat, {"inverse": str(run.folder), **asdict(inverse.report)}, table)

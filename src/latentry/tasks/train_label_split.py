@@ -11,17 +11,15 @@ from latentry.evaluation.information import active_units
 from latentry.models.label_split import LabelSplit
 from latentry.models.label_split_training import PRECISIONS, check_labels, fit_label_split
 from latentry.models.saving import load_model, save_model
-from latentry.reports.consoles import PlainConsole
 from latentry.reports.pictures import grid, write_png
-from latentry.tasks.judging import unlike
-from latentry.tasks.runs import command
+from latentry.tasks.evaluation_classifier import relative_error
+from latentry.tasks.runs import Run, command
 from latentry.tasks.train_settings import TrainLabelSplitSettings
 from latentry.tasks.trainings import (
+    TRAINING_PARTS,
     check_classes,
     check_enough,
-    claim_training,
     finish_training,
-    is_main_process,
     model_card,
     previews,
 )
@@ -33,66 +31,65 @@ _SHOWN = 10
 """Images whose styles a preview shows."""
 _SCORED = 5000
 """Most validation images that a checkpoint is scored on."""
-_UNHEEDED = 0.01
+_NO_EFFECT = 0.01
 """Share of the variance of images that is a sign of z_u not being used, where that of its means cannot fall."""
 _AT_THE_END = 0.5
 """Share of precisions at the largest one allowed that is a sign of their running away."""
 
 
-@command
-def train_label_split(settings: TrainLabelSplitSettings) -> dict[str, Any]:
-    """Train; write the model, `previews/` and, at the end, how well it reads and makes held-out images."""
+@command(*TRAINING_PARTS, "flow", shared=True)
+def train_label_split(settings: TrainLabelSplitSettings, run: Run) -> dict[str, Any]:
+    """Train; write the model, `previews/` and, at the end, how well it classifies and reconstructs held-out images."""
     data = load_dataset(settings.data, image_size=settings.image_size, channels=settings.channels)
     training, validation, held_out = (data.split(name) for name in ("train", "validation", "held-out"))
     check_enough(data, len(training), settings.batch_size, "validation", "held-out")
     unscored = check_classes(data, training, "validation", "held-out")
     check_labels(training, settings)
-    card = model_card(settings, training)
-    device, folder = claim_training(settings, settings.precision, "flow")
-    shown = validation.images(range(min(_SHOWN, len(validation)))).to(device)
+    card = model_card(run, training)
+    x_shown = validation.images(range(min(_SHOWN, len(validation)))).to(run.device)
     scored = min(_SCORED, len(validation))
-    x, y = validation.images(range(scored)).to(device), validation.labels[:scored]
-    console = PlainConsole(stderr=True, quiet=settings.json)
-    history = History(folder / "history.json")
+    x, y = validation.images(range(scored)).to(run.device), validation.labels[:scored]
+    console = run.progress_console
+    history = History(run.folder / "history.json")
 
     def keep(step: int, split: LabelSplit) -> None:
-        write_png(folder / "previews" / f"step-{step:08d}.png", label_table(split, shown))
+        write_png(run.folder / "previews" / f"step-{step:08d}.png", label_table(split, x_shown))
         history.note(step, lambda: {"signs_of_collapse": collapse_signs(split, x), **_scores(split, x, y)})
         for sign in history.entries[-1]["signs_of_collapse"]:
             console.print(f"step {step}: {sign}")
-        save_model(folder / "model", split, {**card, "metrics": history.untimed[-1]})
+        save_model(run.folder / "model", split, {**card, "metrics": history.untimed[-1]})
 
-    fitted = fit_label_split(training, settings, device=device, rng=settings.seed, callback=keep, checkpoint=folder)
-    if not is_main_process():
+    fitted = fit_label_split(training, settings, device=run.device, rng=run.seed, callback=keep, checkpoint=run.folder)
+    if not run.is_main:
         return {}
     if settings.flow_steps:
-        write_png(folder / "previews" / "settled.png", label_table(fitted.model, shown))
-        save_model(folder / "model", fitted.model, {**card, "metrics": _scores(fitted.model, x, y)})
-    kept = load_model(folder / "model", LabelSplit)
+        write_png(run.folder / "previews" / "settled.png", label_table(fitted.model, x_shown))
+        save_model(run.folder / "model", fitted.model, {**card, "metrics": _scores(fitted.model, x, y)})
+    split = load_model(run.folder / "model", LabelSplit)
     x_held_out = held_out.images()
-    scores = _scores(kept, x_held_out, held_out.labels)
-    lost = unlike(x_held_out, kept.decode(kept.encode(x_held_out).mean))
+    scores = _scores(split, x_held_out, held_out.labels)
+    lost = relative_error(x_held_out, split.decode(split.encode(x_held_out).mean))
     losses = fitted.losses["label split"]
     rows = (
-        ("labels that z_s bears, held-out", f"{scores['accuracy']['value']:.1%}"),
+        ("accuracy of labels from z_s, held-out", f"{scores['accuracy']['value']:.1%}"),
         (
-            "calibration error, and if its confidences were right",
+            "calibration error, and of a calibrated classifier",
             "{error:.1%}, {if_calibrated:.1%}".format(**scores["calibration"]),
         ),
         ("mean squared error of pixels, held-out", f"{scores['reconstruction']:.4f}, {lost:.0%} of their variance"),
         ("active coordinates of z_u", f"{scores['active']} of {settings.style_dim}"),
         *((f"{name}, mean since the last checkpoint", f"{loss:.4f}") for name, loss in losses.items()),
     )
-    result = {"model": str(folder / "model"), "held_out": scores, "validation": history.untimed, "losses": losses}
-    signs = collapse_signs(kept, x_held_out[:_SCORED])
+    result = {"model": str(run.folder / "model"), "held_out": scores, "validation": history.untimed, "losses": losses}
+    signs = collapse_signs(split, x_held_out[:_SCORED])
     notes = [*data.notes, *unscored, *signs]
-    caption = "An image, what its code gives, and its look under each label."
-    made = previews(folder, "Looks under every label", caption, ("given", "again", *training.class_names))
-    return finish_training(folder, settings, {**result, "signs_of_collapse": signs}, rows, notes, fitted.stages, made)
+    caption = "An image, its reconstruction, and its style under each label."
+    made = previews(run.folder, "Styles under every label", caption, ("original", "reconstructed", *training.class_names))
+    return finish_training(run, {**result, "signs_of_collapse": signs}, rows, notes, fitted.stages, made)
 
 
 def label_table(split: LabelSplit, x: Tensor) -> Tensor:
-    """A sheet: in each row an image, what its code gives, and its style under every label."""
+    """A sheet: in each row an image, its reconstruction, and its style under every label."""
     z = split.encode(x).mean
     k = split.prior.num_classes
     styles = split.relabelled(z.repeat_interleave(k, 0), torch.arange(k, device=x.device).repeat(len(x)))
@@ -113,8 +110,8 @@ def collapse_signs(split: LabelSplit, x: Tensor) -> list[str]:
     z = split.encode(x).mean
     if not active_units(z[:, split.label_dim :]).any():
         signs.append("z_u is dead: no coordinate's mean varies over images; lower weights.divergence or weights.confusion")
-    elif _moved(split, z, split.swapped(z, z.roll(1, 0))) < _UNHEEDED:
-        signs.append("z_u is unheeded: styles of others change no image; lower weights.divergence or weights.confusion")
+    elif _moved(split, z, split.swapped(z, z.roll(1, 0))) < _NO_EFFECT:
+        signs.append("z_u has no effect: styles of others change no image; lower weights.divergence or weights.confusion")
     scale = split.prior.scale[:, : split.label_dim]
     narrow = (scale <= PRECISIONS[1] ** -0.5 * 1.01).double().mean().item()
     if narrow > _AT_THE_END:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -15,108 +15,138 @@ from latentry.models.semantic import SemanticModel
 from latentry.models.semantic_training import fit_semantic
 from latentry.models.settings import SemanticSettings
 from latentry.priors import SemanticPlacement, load_prior
-from latentry.reports.consoles import PlainConsole
 from latentry.reports.page import Picture
 from latentry.reports.pictures import grid, write_png
 from latentry.reports.tables import Table, print_table
 from latentry.tasks.levels import parse_levels
-from latentry.tasks.runs import command
+from latentry.tasks.runs import Run, command
 from latentry.tasks.train_settings import TrainSemanticSettings
-from latentry.tasks.trainings import check_enough, claim_training, finish_training, is_main_process, model_card
+from latentry.tasks.trainings import TRAINING_PARTS, check_enough, finish_training, model_card
 
-__all__ = ["feature_films", "place_features", "train_semantic"]
+__all__ = ["feature_films", "load_placement", "placement_of_blocks", "train_semantic", "with_turned"]
 
 _SHOWN = 6
 """Codes of each film in a preview."""
 _FRAMES = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
-_OWN_READER = "levels in samples are read by the encoder that was trained along with the generator; look at films.png"
+_OWN_ENCODER = "levels in samples are measured by the encoder that was trained along with the generator; look at films.png"
 _SCORED = 5000
 """Most held-out images that are scored."""
 
 
-@command
-def train_semantic(settings: TrainSemanticSettings) -> dict[str, Any]:
+@command(*TRAINING_PARTS, "vae", "gan", "films.png", shared=True)
+def train_semantic(settings: TrainSemanticSettings, run: Run) -> dict[str, Any]:
     """Train both stages, each from its last checkpoint; write both models, films of the features, and scores."""
+    both = settings.stages == "both"
     data = load_dataset(settings.data, image_size=settings.image_size, channels=settings.channels)
-    batch_size = max(stage.batch_size for stage in (settings.vae, settings.gan)[: 2 if settings.stages == "both" else 1])
+    batch_size = max(stage.batch_size for stage in ((settings.vae, settings.gan) if both else (settings.vae,)))
     check_enough(data, len(data.split("train")), batch_size, "held-out")
     held_out = parse_levels(settings.held_out, "--held_out")
+    separations = parse_levels(settings.separations, "--separations")
     training, scored = (
         featured(data.split(name), settings.attributes, classes=settings.classes, absent=settings.absent).without(held_out)
         for name in ("train", "held-out")
     )
-    check_enough(data, len(training), batch_size, "held-out")
     training.check_examples()
-    placement = place_features(settings, training)
-    card = model_card(settings, training.images)
-    device, folder = claim_training(settings, settings.vae.precision, "vae", "gan", "films.png")
-    print_table(_placement_table(placement), PlainConsole(stderr=True, quiet=settings.json or not is_main_process()))
+    check_enough(data, len(training), batch_size, "held-out")
+    placement = (
+        placement_of_blocks(
+            training, separations, latent_dim=settings.latent_dim, block=settings.block, separation=settings.separation,
+            combination=settings.combination,
+        )
+        if settings.placement is None
+        else load_placement(settings.placement, training.features, settings.latent_dim)
+    ).observed(training.a)  # fmt: skip
+    networks = with_turned(settings, placement, held_out)
+    card, table = model_card(run, training.images), _placement_table(placement)
+    print_table(table, run.progress_console)
 
     def keep(step: int, model: SemanticModel) -> None:
-        first = step <= settings.vae.steps
-        home, own = folder / ("vae" if first else "gan"), step if first else step - settings.vae.steps
-        write_png(home / "previews" / f"step-{own:08d}.png", feature_films(model, 0))
-        save_model(home / "model", model, {**card, "metrics": {"step": own}})
+        stage, own = ("vae", step) if step <= settings.vae.steps else ("gan", step - settings.vae.steps)
+        write_png(run.folder / stage / "previews" / f"step-{own:08d}.png", feature_films(model, 0))
+        save_model(run.folder / stage / "model", model, {**card, "metrics": {"step": own}})
 
     fitted = fit_semantic(
-        training, placement, with_turned(settings, placement, held_out), device=device, rng=settings.seed, callback=keep,
-        checkpoint=folder,
-    )  # fmt: skip
-    if not is_main_process():
+        training, placement, networks, device=run.device, rng=run.seed, callback=keep, checkpoint=run.folder
+    )
+    if not run.is_main:
         return {}
-    models = {stage: load_model(folder / stage / "model", SemanticModel) for stage in fitted.stages}
-    scores = {stage: _scores(model, scored, settings.seed) for stage, model in models.items()}
-    model = models[[*models][-1]]
-    write_png(folder / "films.png", feature_films(model, settings.seed), magnify=2)
-    save_model(folder / "model", model, {**card, "metrics": scores})
+    models = {"vae": load_model(run.folder / "vae" / "model", SemanticModel)}
+    if both:
+        models["gan"] = load_model(run.folder / "gan" / "model", SemanticModel)
+    scores = {stage: _scores(model, scored, run.seed) for stage, model in models.items()}
+    model = models["gan" if both else "vae"]
+    rows, notes = _rows(scores, data.shape, placement.latent_dim), [*data.notes, _OWN_ENCODER]
     result = {
-        "model": str(folder / "model"), "held_out": scores, "losses": fitted.losses, "placement": _described(placement)
+        "model": str(run.folder / "model"), "held_out": scores, "losses": fitted.losses, "placement": _described(placement)
     }  # fmt: skip
-    rows, notes = _rows(scores, data.shape, settings.latent_dim), [*data.notes, _OWN_READER]
-    return finish_training(folder, settings, result, rows, notes, fitted.stages, [_films(model, folder / "films.png")])
+    films = feature_films(model, run.seed)
+    write_png(run.folder / "films.png", films, magnify=2)
+    save_model(run.folder / "model", model, {**card, "metrics": scores})
+    pictures = [_films(model, run.folder / "films.png")]
+    return finish_training(run, result, rows, notes, fitted.stages, pictures)
 
 
 def with_turned(settings: SemanticSettings, placement: SemanticPlacement, held_out: Mapping[str, float]) -> SemanticSettings:
-    """Settings that turn features of which a level is held out, unless they say which; all but classes if none is."""
+    """Settings that turn features of which a level is held out, unless they name features; all but classes if none is."""
     turned = tuple(name for name in held_out if name not in placement.exclusive) or None
     if settings.gan.turned is not None or turned is None:
         return settings
     return replace(settings, gan=replace(settings.gan, turned=turned))
 
 
-def place_features(settings: TrainSemanticSettings, training: FeaturedImages) -> SemanticPlacement:
-    """The placement of the features, with the combinations of levels that occur in training.
+def load_placement(path: str, features: tuple[str, ...], latent_dim: int) -> SemanticPlacement:
+    """The placement of these features that is saved in a file.
 
     Raises:
-        ValueError: The file holds no placement of these features, or a separation is of no feature.
+        ValueError: The file holds no placement, or one of other features or with another number of latents.
     """
-    if settings.placement is not None:
-        prior = load_prior(settings.placement)
-        if not isinstance(prior, SemanticPlacement) or prior.features != training.features:
-            found = ", ".join(prior.features) if isinstance(prior, SemanticPlacement) else type(prior).__name__
-            raise ValueError(
-                f"expected a placement of {', '.join(training.features)} in {settings.placement}, got {found}; save one of "
-                "these features in this order"
-            )
-        if prior.latent_dim != settings.latent_dim:
-            raise ValueError(
-                f"expected a placement in {settings.latent_dim} latents, got {prior.latent_dim}; pass --latent_dim "
-                f"{prior.latent_dim}"
-            )
-        return prior.observed(training.a)
-    separations = parse_levels(settings.separations, "--separations")
-    if strange := set(separations) - set(training.features):
+    prior = load_prior(path)
+    if not isinstance(prior, SemanticPlacement) or prior.features != features:
+        found = ", ".join(prior.features) if isinstance(prior, SemanticPlacement) else type(prior).__name__
         raise ValueError(
-            f"expected separations of {', '.join(training.features)}, got {', '.join(sorted(strange))}; name a feature"
+            f"expected a placement of {', '.join(features)} in {path}, got {found}; save one of these features in this order"
+        )
+    if prior.latent_dim != latent_dim:
+        raise ValueError(
+            f"expected a placement in {latent_dim} latents, got {prior.latent_dim}; pass --latent_dim {prior.latent_dim}"
+        )
+    return prior
+
+
+def placement_of_blocks(
+    training: FeaturedImages,
+    separations: Mapping[str, float],
+    *,
+    latent_dim: int,
+    block: int,
+    separation: float,
+    combination: Literal["means", "codes"],
+) -> SemanticPlacement:
+    """The placement of the features of training images in blocks of latents, one after the other.
+
+    Args:
+        training: Images with their features.
+        separations: Distance of a feature's mean from neutral in standard deviations, for some features by name.
+        latent_dim: Length of a code.
+        block: Latents of each feature.
+        separation: The same distance for all other features.
+        combination: Whether the means of several features add, or their codes.
+
+    Raises:
+        ValueError: A separation is of no feature, or the features need more latents.
+    """
+    if unknown := set(separations) - set(training.features):
+        raise ValueError(
+            f"expected separations of {', '.join(training.features)}, got {', '.join(sorted(unknown))}; name a feature"
         )
     return SemanticPlacement(
         training.features,
-        settings.latent_dim,
+        latent_dim,
         exclusive=training.exclusive,
-        block=settings.block,
-        separation=[separations.get(name, settings.separation) for name in training.features],
-        combination=settings.combination,
-    ).observed(training.a)
+        block=block,
+        separation=[separations.get(name, separation) for name in training.features],
+        combination=combination,
+    )
 
 
 def feature_films(model: SemanticModel, seed: int) -> Tensor:
@@ -150,17 +180,17 @@ def _films(model: SemanticModel, path: Path) -> Picture:
 
 
 def _scores(model: SemanticModel, images: FeaturedImages, seed: int) -> dict[str, float]:
-    """What is made again of images, what it costs, and whether the encoder finds in samples what was asked for."""
+    """Reconstruction error and rate of images, and how well the encoder finds the levels of samples."""
     few = range(min(_SCORED, len(images)))
     x, a = images.images.images(few), images.a[: len(few)]
     q = model.encode(x)
     rng = torch.Generator().manual_seed(seed)
     z = model.prior.sample(1000, rng=rng)
-    asked, found = (model.prior.levels(codes) for codes in (z, model.encode(model.decode(z)).mean))
+    levels, found = (model.prior.levels(codes) for codes in (z, model.encode(model.decode(z)).mean))
     return {
         "reconstruction": (model.decode(q.mean) - x).square().mean().item(),
         "rate": model.prior.divergence(q, a).mean().item(),
-        "levels_missed": (asked - found).square().mean().sqrt().item(),
+        "levels_missed": (levels - found).square().mean().sqrt().item(),
     }
 
 
@@ -172,7 +202,7 @@ def _rows(scores: Mapping[str, Mapping[str, float]], shape: tuple[int, int, int]
             (f"{stage}: mean squared error of pixels, held-out", f"{found['reconstruction']:.4f}"),
             (f"{stage}: nats of a code", f"{found['rate']:.1f}"),
             (
-                f"{stage}: levels its own encoder finds in samples, root mean square off",
+                f"{stage}: root mean square error of the levels that its own encoder finds in samples",
                 f"{found['levels_missed']:.2f}",
             ),
         ]
@@ -183,7 +213,7 @@ def _placement_table(placement: SemanticPlacement) -> Table:
     rows = tuple(
         (name, str(latents), f"{apart:.1f}", f"{overlap:.1%}") for name, latents, apart, overlap in _described(placement)
     )
-    note = "Overlap: share of codes that the best reader takes for the wrong one of neutral and present."
+    note = "Overlap: share of codes that the best possible classifier takes for the wrong one of neutral and present."
     return Table("Features", ("feature", "latents", "separation", "overlap"), rows, note)
 
 

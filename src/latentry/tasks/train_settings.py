@@ -85,7 +85,7 @@ class TrainEncoderSettings(EncoderSettings, ImageSettings):
     """Train an encoder of real images, with generator, classifier and basis frozen: codes that keep look and label."""
 
     out: str = "runs/encoder"
-    """Folder for checkpoints, the encoder and pairs.png; it serves wherever an inverse is asked for."""
+    """Folder for checkpoints, the encoder and pairs.png; it serves wherever a verb takes an inverse."""
     generator: str = "digits-generator"
     """A shipped generator by name, or the folder of your own."""
     data: str = "digits"
@@ -93,8 +93,8 @@ class TrainEncoderSettings(EncoderSettings, ImageSettings):
     count: int = 60_000
     """Most training images; they are held in memory."""
     classifier: str | None = "digits-guide"
-    """What shall read their label in the images made of codes: a shipped classifier by name, the folder of your own, or
-    null for none. It labels data that have attributes alone."""
+    """The classifier that is to give the same label to the images made of codes: a shipped one by name, the folder of your
+    own, or null for none. It labels data that have attributes alone."""
     basis: str | None = None
     """Folder of a basis that `latentry decompose` wrote for this generator: the label is to be its largest coefficient."""
     inverse: str | None = None

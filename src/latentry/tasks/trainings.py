@@ -1,4 +1,4 @@
-"""What every training verb does: claim its folder, train with resumable checkpoints, close with a table."""
+"""What training verbs share: the checks of their data, the card of a model, and the page at the end."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -6,59 +6,35 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.accelerator import Accelerator
-from accelerate.state import PartialState
 
 from latentry.data import LabelledImages
 from latentry.names import printable
 from latentry.paths import user_path
-from latentry.reports.consoles import PlainConsole
 from latentry.reports.figures import curves_figure
 from latentry.reports.page import Picture, write_page
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_text
-from latentry.tasks.runs import claim_folder, out_folder, pick_device, record, settings_record
-from latentry.tasks.settings import CommonSettings
+from latentry.tasks.runs import Run
 from latentry.training.loop import Trained
 
 __all__ = [
+    "TRAINING_PARTS",
     "check_classes",
     "check_enough",
-    "claim_training",
     "finish_training",
-    "is_main_process",
     "model_card",
     "previews",
 ]
 
-_PARTS = ("index.html", "log.txt", "checkpoints", "previews", "model", "tensorboard", "history.json")
+TRAINING_PARTS = ("index.html", "log.txt", "checkpoints", "previews", "model", "tensorboard", "history.json")
+"""What every training but that of an inverse or encoder writes."""
 
 
-def is_main_process() -> bool:
-    """Whether this is the process that writes, of those of `accelerate launch`."""
-    return PartialState().is_main_process
-
-
-def claim_training(settings: CommonSettings, precision: str, *parts: str) -> tuple[torch.device, Path]:
-    """Device and folder of a training, the folder claimed by the main process.
-
-    Args:
-        settings: Of the verb.
-        precision: Mixed precision of the training.
-        parts: What the folder holds beside the usual.
-    """
-    device = pick_device(settings.device)
-    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
-    with accelerator.main_process_first():
-        folder = claim_folder(settings, *_PARTS, *parts) if accelerator.is_main_process else out_folder(settings)
-    return device, folder
-
-
-def model_card(settings: CommonSettings, training: LabelledImages) -> dict[str, Any]:
+def model_card(run: Run, training: LabelledImages) -> dict[str, Any]:
     """Verb, settings and data of a model."""
     return {
-        "trained_by": type(settings).__name__.removesuffix("Settings"),
-        "settings": _without_folders(settings_record(settings)),
+        "trained_by": run.verb,
+        "settings": _without_folders(run.settings),
         "data": {
             "name": training.name,
             "items": len(training),
@@ -131,8 +107,7 @@ def _without(part: LabelledImages, names: Sequence[str]) -> str:
 
 
 def finish_training(
-    folder: Path,
-    settings: CommonSettings,
+    run: Run,
     result: dict[str, Any],
     rows: tuple[tuple[str, str], ...],
     notes: Sequence[str],
@@ -142,25 +117,24 @@ def finish_training(
     """Record the result and close with a page and a table: what was made, how the losses fell, and where the model lies.
 
     Args:
-        folder: Of the training.
-        settings: Of the verb.
-        result: What is recorded.
-        rows: What was reached, in words and numbers.
-        notes: What to make of it.
+        run: Of the verb.
+        result: For `results.json`.
+        rows: Of the table: what was measured, and its value.
+        notes: Limits of the result.
         stages: How each stage of the training went, by name.
         pictures: What opens the page.
     """
+    folder, console = run.folder, run.console
     courses = {name: done.losses_by_step for name, done in stages.items()}
     table = Table("Trained", ("what", "value"), rows)
     curves = curves_figure({name: course for name, course in courses.items() if course})
     caption = "Mean of each loss since the checkpoint before; the numbers are in log.txt."
     blocks: list[Table | Picture] = [*pictures, *([Picture("Losses", curves, caption)] if curves else []), table]
-    facts = [(name, f"{value}") for name, value in settings_record(settings).items()]
+    facts = [(name, f"{value}") for name, value in run.settings.items()]
     lead = [f"The model lies in {folder / 'model'}.", *(f"Note: {note}." for note in notes)]
     write_text(folder / "log.txt", _log(courses))
     write_page(folder / "index.html", "Training", lead, blocks, facts)
-    content = record(folder, settings, {**result, "notes": [*notes]})
-    console = PlainConsole(quiet=settings.json)
+    content = run.record({**result, "notes": [*notes]})
     print_table(table, console)
     for note in notes:
         console.print(f"Note: {note}.")
@@ -170,9 +144,9 @@ def finish_training(
 
 
 def previews(folder: Path, title: str, caption: str = "", columns: Sequence[str] = ()) -> list[Picture]:
-    """The first and the last picture that a training kept: how it began, and what became of it."""
-    kept = sorted((folder / "previews").glob("step-*.png"))
-    shown = [(path, int(path.stem.removeprefix("step-"))) for path in dict.fromkeys([*kept[-1:], *kept[:1]])]
+    """The first and the last preview of a training."""
+    paths = sorted((folder / "previews").glob("step-*.png"))
+    shown = [(path, int(path.stem.removeprefix("step-"))) for path in dict.fromkeys([*paths[-1:], *paths[:1]])]
     return [
         Picture(f"{title} after {step:,} steps", path.read_bytes(), caption, columns=tuple(columns)) for path, step in shown
     ]

@@ -1,1 +1,1 @@
-"""Codes of given images, and a basis to take them apart in: what `edit` and `decompose` share."""
+"""Codes of images and a basis for their coefficients: what `edit` and `decompose` share."""

@@ -1,4 +1,4 @@
-"""How a verb comes by codes: those of given images, and a basis to take them apart in."""
+"""Codes of images, and a basis for their coefficients."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,32 +17,48 @@ from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.inverse_files import load_inverse
 from latentry.latent.recovery import recover_codes
 from latentry.latent.spectral import QuasiEigenbasis, load_basis, quasi_eigenvectors, quasi_eigenvectors_toledo2023
-from latentry.models.classifier import Classifier, predict_labels
+from latentry.models.classifier import predict_labels
 from latentry.models.generative import GenerativeModel
-from latentry.models.saving import load_model
 from latentry.numerics.batches import in_batches
 from latentry.paths import user_path
 from latentry.priors import UnlabelledPrior
-from latentry.tasks.coding.settings import BasisSettings, CodedImagesSettings
+from latentry.tasks.coding.settings import BasisKind, CodedImagesSettings
+from latentry.tasks.evaluation_classifier import SavedClassifier
 from latentry.tasks.recover.options import Measurement
-from latentry.tasks.recover.shards import Images, first_images
-from latentry.tasks.settings import refuse_unused
+from latentry.tasks.recover.shards import Images, ImageSource, first_images
 
 __all__ = [
+    "CodeSource",
     "Coded",
     "Labelled",
-    "Read",
     "basis_classes",
+    "code_source",
     "coded_images",
+    "data_facts",
     "decoded",
     "labelled_codes",
-    "load_classifier",
     "made_basis",
-    "noted",
-    "read_images",
 ]
 
 _AT_ONCE = 250
+
+
+@dataclass(frozen=True)
+class CodeSource:
+    """Where codes come from: images, of which codes are found, or a folder of codes."""
+
+    count: int
+    """Most codes."""
+    images: Images | None = None
+    """The user's images; None for codes of a folder."""
+    x: Float[Tensor, "n c h w"] | None = None
+    """The first images, at most `count`."""
+    codes: str | None = None
+    """Folder of codes that `latentry recover` wrote; None for images."""
+    inverse: str | None = None
+    """Folder of an inverse, from which recovery starts."""
+    encode: bool = False
+    """Whether the codes are those of the inverse, without recovery."""
 
 
 @dataclass(frozen=True)
@@ -52,28 +68,20 @@ class Coded:
     z: Float[Tensor, "n d"]
     """Codes."""
     x: Float[Tensor, "n c h w"]
-    """The images; where codes were given, what the generator makes of them."""
+    """The images; for codes of a folder, what the generator makes of them."""
     names: tuple[str, ...]
     """Where they come from."""
     labels: tuple[str, ...] | None
     """Name of the class of each, where the data have classes."""
     notes: tuple[str, ...] = ()
-    """What of the images was left out, and what was done to them."""
-
-
-@dataclass(frozen=True)
-class Read:
-    """Images of the user's."""
-
-    images: Images
-    """Where they come from."""
-    x: Float[Tensor, "n c h w"]
-    """The first ones, as many as are asked for."""
+    """Which images were left out, and what was done to the others."""
+    generated: bool = False
+    """Whether the images are made of the codes."""
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Codes of the prior, and what a classifier reads in their images."""
+    """Codes of the prior, and the labels of their images."""
 
     z: Float[Tensor, "n d"]
     """Codes."""
@@ -81,7 +89,7 @@ class Labelled:
     """Labels."""
 
 
-def noted(notes: Sequence[str]) -> list[tuple[str, str]]:
+def data_facts(notes: Sequence[str]) -> list[tuple[str, str]]:
     """Notes on data as facts of a page."""
     return [("of the data", note) for note in notes]
 
@@ -93,29 +101,20 @@ def decoded(generator: nn.Module, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c
         return in_batches(lambda part: generator(part.to(device)).cpu(), z, size=_AT_ONCE)
 
 
-def load_classifier(name_or_path: str, device: torch.device) -> nn.Module:
-    """A saved classifier, on the device.
-
-    Raises:
-        ValueError: There is no such model, or it is a generator.
-    """
-    return load_model(name_or_path, Classifier).network.to(device)
-
-
-def basis_classes(settings: BasisSettings, classes: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of the labels of the basis that is asked for: those of the classifier where it is yet to be made.
+def basis_classes(basis: str | None, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the labels of a basis: those of the classifier where it is yet to be made.
 
     Args:
-        settings: Which basis.
+        basis: Folder of the basis; None for one that is yet to be made.
         classes: Names of the classifier's classes.
 
     Raises:
         ValueError: There is no basis in the folder.
     """
-    if settings.basis is None:
+    if basis is None:
         return classes
-    basis = load_basis(settings.basis)
-    return basis.class_names or tuple(map(str, range(basis.num_labels)))
+    saved = load_basis(basis)
+    return saved.class_names or tuple(map(str, range(saved.num_labels)))
 
 
 def labelled_codes(
@@ -131,121 +130,118 @@ def labelled_codes(
     return Labelled(z, in_batches(labels_of, z, size=_AT_ONCE))
 
 
-def read_images(settings: CodedImagesSettings, channels: int, side: int) -> Read | None:
-    """The user's images as far as they are asked for, read before anything is computed; None where none are given.
+def code_source(settings: CodedImagesSettings, channels: int, side: int) -> CodeSource | None:
+    """Where the settings take codes from, with the images read before anything is computed; None for no images or codes.
 
     Raises:
-        ValueError: Images are given in two ways, one of them is broken, or there is nothing to encode with.
+        ValueError: An image is broken, or there are images and a data set.
     """
-    named = bool(settings.images) or settings.data is not None
-    if settings.count < 1:
-        raise ValueError(f"expected a --count of at least 1, got {settings.count}")
     if settings.codes is not None:
-        if named:
-            raise ValueError("expected images or --codes, got both; codes bring their images along")
-        refuse_unused(settings, ["split", "inverse", "encode"], "images or --data in place of --codes")
+        return CodeSource(settings.count, codes=settings.codes)
+    if not settings.images and settings.data is None:
         return None
-    if settings.encode and settings.inverse is None:
-        raise ValueError("expected an inverse to encode with; pass --inverse, or leave --encode out to recover codes")
-    return Read(*first_images(settings, Measurement(channels, side))) if named else None
+    source = ImageSource(settings.images, settings.data, settings.split)
+    images, x = first_images(source, settings.count, Measurement(channels, side))
+    return CodeSource(settings.count, images, x, inverse=settings.inverse, encode=settings.encode)
 
 
 def coded_images(
-    settings: CodedImagesSettings,
-    read: Read | None,
+    source: CodeSource,
     generator: nn.Module,
     prior: UnlabelledPrior,
+    *,
+    rng: torch.Generator,
     progress: Callable[[int, int], None] | None = None,
-) -> Coded | None:
-    """The user's images with their codes, on the CPU; None where nothing is given.
+) -> Coded:
+    """Images with their codes, on the CPU.
 
     Args:
-        settings: How codes are found.
-        read: The images that are given, if there are any.
-        generator, prior: What makes images of codes, and how codes are distributed.
+        source: The images, or the folder of codes.
+        generator, prior: What makes images of codes, and the distribution of the codes.
+        rng: Of the starts of recovery.
         progress: Called as `progress(done, total)`.
 
     Raises:
-        ValueError: There is an inverse of another generator.
+        ValueError: The inverse or the codes belong to another generator.
     """
-    if settings.codes is not None:
-        return _given_codes(settings, generator, prior)
-    if read is None:
-        return None
-    images, x = read.images, read.x
+    if source.images is None or source.x is None:
+        return _saved_codes(source, generator, prior)
+    images, x = source.images, source.x
     rows, device = range(len(x)), next(generator.parameters()).device
     labels = None if images.labels is None else images.labels[: len(rows)]
-    inverse = None if settings.inverse is None else load_inverse(settings.inverse, generator, prior)
-    if settings.encode:
-        assert inverse is not None
+    inverse = None if source.inverse is None else load_inverse(source.inverse, generator, prior)
+    if source.encode:
+        assert inverse is not None, "the settings make sure of it"
         z = inverse(x.to(device))
     else:
-        rng = torch.Generator().manual_seed(settings.seed)
         z = recover_codes(generator, x.to(device), prior, start=inverse, rng=rng, progress=progress).z
     return Coded(z.cpu(), x, tuple(images.names(rows)), labels, images.notes)
 
 
-def _given_codes(settings: CodedImagesSettings, generator: nn.Module, prior: UnlabelledPrior) -> Coded:
-    assert settings.codes is not None
-    folder = user_path(settings.codes)
-    found = load_codes(folder / "codes" if (folder / "codes").is_dir() else folder)
-    z = found.z[: settings.count]
+def _saved_codes(source: CodeSource, generator: nn.Module, prior: UnlabelledPrior) -> Coded:
+    assert source.codes is not None
+    folder = user_path(source.codes)
+    saved = load_codes(folder / "codes" if (folder / "codes").is_dir() else folder)
+    z = saved.z[: source.count]
     if z.shape[1] != prior.latent_dim:
         raise ValueError(
             f"expected codes of length {prior.latent_dim}, as the generator takes them, got {z.shape[1]} in {folder}; "
             "name the generator they were recovered from"
         )
-    theirs, ours = found.metadata.get("generator"), fingerprint_of(generator)
+    theirs, ours = saved.metadata.get("generator"), fingerprint_of(generator)
     if theirs not in (None, ours):
         raise ValueError(
             f"expected codes of the generator with weights {ours}, got those in {folder}, recovered from one with {theirs}; "
             "name that one with --generator"
         )
-    return Coded(z, decoded(generator, z), found.names[: settings.count], None)
+    return Coded(z, decoded(generator, z), saved.names[: source.count], None, generated=True)
 
 
 def made_basis(
-    settings: BasisSettings,
+    kind: BasisKind,
     model: GenerativeModel,
     prior: UnlabelledPrior,
-    classifier: nn.Module,
+    classifier: SavedClassifier,
+    *,
+    per_label: int,
+    rng: torch.Generator,
     progress: Callable[[int, int], None] | None = None,
-    classes: tuple[str, ...] = (),
 ) -> QuasiEigenbasis:
-    """The basis that is asked for, made or read from its folder.
+    """A new basis of a generator's codes.
 
     Args:
-        settings: Which.
+        kind: How it is made.
         model, prior: The generator and the distribution of its codes.
-        classifier: What gives labels to its images.
+        classifier: The classifier that gives labels to its images; the basis keeps the names of its classes.
+        per_label: How many codes are drawn for each label.
+        rng: Of the codes.
         progress: Called as `progress(done, total)`.
-        classes: Names of the classifier's classes, which a basis that is made keeps.
 
     Raises:
-        ValueError: The basis in the folder is of another generator, or what `quasi_eigenvectors` raises.
+        ValueError: What `quasi_eigenvectors` raises.
     """
-    if settings.basis is not None:
-        refuse_unused(settings, ["kind"], "a basis to be made, and so no --basis,")
-        return load_basis(settings.basis, model.generator)
-    return replace(_new_basis(settings, model, prior, classifier, progress), class_names=classes)
+    basis = _unnamed_basis(kind, model, prior, classifier.network, per_label, rng, progress)
+    return replace(basis, class_names=classifier.classes)
 
 
-def _new_basis(
-    settings: BasisSettings,
+def _unnamed_basis(
+    kind: BasisKind,
     model: GenerativeModel,
     prior: UnlabelledPrior,
     classifier: nn.Module,
+    per_label: int,
+    rng: torch.Generator,
     progress: Callable[[int, int], None] | None,
 ) -> QuasiEigenbasis:
-    generator, rng = model.generator, torch.Generator().manual_seed(settings.seed)
-    if settings.kind in ("loewdin", "paper"):
-        make = quasi_eigenvectors if settings.kind == "loewdin" else quasi_eigenvectors_toledo2023
-        return make(generator, classifier, prior, per_label=settings.per_label, rng=rng, progress=progress)
+    generator = model.generator
+    if kind in ("loewdin", "paper"):
+        make = quasi_eigenvectors if kind == "loewdin" else quasi_eigenvectors_toledo2023
+        return make(generator, classifier, prior, per_label=per_label, rng=rng, progress=progress)
     known: dict[str, Any] = {"generator": generator, "prior": prior}
-    codes = labelled_codes(generator, classifier, prior, settings.per_label * 10, rng)
-    if settings.kind == "fisher":
+    codes = labelled_codes(generator, classifier, prior, per_label * 10, rng)
+    if kind == "fisher":
         return fisher_directions(codes.z, codes.y, **known)
-    if settings.kind == "boundaries":
+    if kind == "boundaries":
         return boundary_directions(codes.z, codes.y, conditional=True, **known)
     unnamed: dict[str, Callable[[], QuasiEigenbasis]] = {
         "principal": partial(
@@ -259,4 +255,4 @@ def _new_basis(
         "first-weights": partial(first_weight_directions, generator, prior, generator=generator),
         "random": partial(random_directions, prior, rng=rng),
     }
-    return match_labels(unnamed[settings.kind](), codes.z, codes.y)
+    return match_labels(unnamed[kind](), codes.z, codes.y)

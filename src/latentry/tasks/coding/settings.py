@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from latentry.ranges import check_number
-from latentry.tasks.settings import CommonSettings, SplitName
+from latentry.tasks.settings import CommonSettings, SplitName, refuse_unused
 
 __all__ = ["BasisKind", "BasisSettings", "CodedImagesSettings", "ImagesSettings", "LabelledSettings"]
 
@@ -26,6 +26,13 @@ class ImagesSettings(CommonSettings):
     generator: str = "digits-generator"
     """The name of a shipped generator, or the folder of your own."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.count < 1:
+            raise ValueError(f"expected a --count of at least 1, got {self.count}")
+        if self.data is None:
+            refuse_unused(self, ["split"], "--data")
+
 
 @dataclass(frozen=True, kw_only=True)
 class CodedImagesSettings(ImagesSettings):
@@ -38,18 +45,27 @@ class CodedImagesSettings(ImagesSettings):
     encode: bool = False
     """Take the codes that the inverse gives, without recovery."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.codes is not None:
+            if self.images or self.data is not None:
+                raise ValueError("expected images or --codes, got both; codes bring their images along")
+            refuse_unused(self, ["inverse", "encode"], "images or --data in place of --codes")
+        elif self.encode and self.inverse is None:
+            raise ValueError("expected an inverse to encode with; pass --inverse, or leave --encode out to recover codes")
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledSettings(CodedImagesSettings):
-    """Coded images, and the classifiers that give and read labels."""
+    """Coded images, and the classifiers of their labels."""
 
     classifier: str = "digits-guide"
     """The classifier that gives labels to the generator's images: a shipped one by name, or the folder of your own."""
     per_label: int = 2000
     """How many codes of the prior are drawn for each label."""
-    reader: str | None = None
-    """A second classifier that reads the results, so that the one that gave the labels does not check itself. Its classes
-    are matched by name."""
+    evaluation_classifier: str | None = None
+    """A second classifier for the report, so that the one that gave the labels does not check itself: by name or folder.
+    Its classes are matched by name. By default the shipped one, where the generator makes its data."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,3 +83,8 @@ class BasisSettings(LabelledSettings):
     Toledo-Marin and Glazier (2023); fisher: Fisher's directions; boundaries: normals of linear boundaries; principal:
     principal directions of the first layer's output; first-weights: singular vectors of the first weights; random: random
     directions. The last three use no labels and are matched with them afterwards."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.basis is not None:
+            refuse_unused(self, ["kind"], "a basis to be made, and so no --basis,")

@@ -1,1 +1,1 @@
-"""`latentry decompose`: directions that bear labels, and codes as sums of them."""
+"""`latentry decompose`: directions that have labels, and coefficients of codes."""

@@ -1,4 +1,4 @@
-"""`latentry decompose`: directions that bear labels, whether they do what their names say, and codes as sums of them."""
+"""`latentry decompose`: directions that have labels, whether they show their labels, and the coefficients of codes."""
 
 import math
 from collections.abc import Sequence
@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from latentry.evaluation.basis import evaluate_basis
 from latentry.evaluation.basis_report import BasisReport
 from latentry.holding import evaluated
-from latentry.latent.spectral import QuasiEigenbasis, label_ranks, save_basis, spectral_labels
+from latentry.latent.spectral import QuasiEigenbasis, label_ranks, load_basis, save_basis, spectral_labels
 from latentry.numerics.interval import Interval
-from latentry.reports.consoles import PlainConsole
 from latentry.reports.figures import heat_figure, spectrum_figure
 from latentry.reports.page import Picture, sheet, write_page
 from latentry.reports.pictures import grid, png
@@ -25,61 +24,78 @@ from latentry.tasks.class_names import listed
 from latentry.tasks.coding.codes import (
     Coded,
     basis_classes,
+    code_source,
     coded_images,
+    data_facts,
     decoded,
     labelled_codes,
     made_basis,
-    noted,
-    read_images,
 )
 from latentry.tasks.decompose.settings import DecomposeSettings
-from latentry.tasks.judging import Judged, Reader, fitting, independent_reader, made_by, verdict
+from latentry.tasks.evaluation_classifier import (
+    Evaluation,
+    SavedClassifier,
+    evaluation,
+    evaluation_classifier,
+    generated_data,
+    load_classifier,
+)
+from latentry.tasks.loading import load_with_unlabelled_prior
 from latentry.tasks.recover.options import image_format
-from latentry.tasks.runs import claim_folder, command, load_generator, pick_device, record
+from latentry.tasks.runs import Run, command
 
 __all__ = ["decompose"]
 
-_KEPT = (1, 2, 3, 4, 10)
-"""Coefficients that are kept in the truncations, as in the paper."""
+_TRUNCATIONS = (1, 2, 3, 4, 10)
+"""Numbers of coefficients in the truncated codes, as in the paper."""
 _SHOWN = 12
 """Images with a spectrum and truncations."""
-_EXAMINED = 250
-"""Images of fresh codes that are looked at: a generator that makes one image bears no label."""
+_CHECKED = 250
+"""Images of fresh codes that must differ: a generator that makes one image has no labels."""
 _LISTED = 100
 """Images with a row in `results.json`."""
 
 
-@command
-def decompose(settings: DecomposeSettings) -> dict[str, Any]:
+@command("basis", "index.html", "coefficients.safetensors")
+def decompose(settings: DecomposeSettings, run: Run) -> dict[str, Any]:
     """Write `basis/`, `index.html`, `results.json` and, for images, `coefficients.safetensors`; print the report."""
     if settings.report_codes < 100:
         raise ValueError(f"expected --report_codes of at least 100, got {settings.report_codes}")
-    device = pick_device(settings.device)
-    model, prior = load_generator(settings.generator)
-    generator = model.generator.to(device)
+    model, prior = load_with_unlabelled_prior(settings.generator)
+    generator = model.generator.to(run.device)
     channels, side = image_format(generator, prior)
-    made = made_by(settings.generator, (channels, side, side))
-    classifier = fitting(settings.classifier, made, "--classifier", device)
-    names = basis_classes(settings, classifier.classes)
-    independent, unread = independent_reader(settings.reader, made, device, names, classifier.weights, exactly=True)
-    reader = (independent or _of_the_basis(classifier, names)).network
-    read = read_images(settings, channels, side)
-    console = PlainConsole(quiet=settings.json)
-    with progress_bar(quiet=settings.json) as track:
-        basis = made_basis(settings, model, prior, classifier.network, track("drawing codes of each label"), names)
-        coded = coded_images(settings, read, generator, prior, track("coding images"))
+    generated = generated_data(settings.generator, (channels, side, side))
+    classifier = load_classifier(settings.classifier, generated, "--classifier", run.device)
+    names = basis_classes(settings.basis, classifier.classes)
+    evaluator, no_evaluator = evaluation_classifier(
+        settings.evaluation_classifier, generated, run.device, names, classifier.weights, exactly=True
+    )
+    network = (evaluator or _with_classes(classifier, names)).network
+    source = code_source(settings, channels, side)
+    console, folder = run.console, run.folder
+    with progress_bar(quiet=run.quiet) as track:
+        basis = (
+            made_basis(
+                settings.kind, model, prior, classifier, per_label=settings.per_label, rng=run.rng(),
+                progress=track("drawing codes of each label"),
+            )
+            if settings.basis is None
+            else load_basis(settings.basis, generator)
+        )  # fmt: skip
+        coded = (
+            None
+            if source is None
+            else coded_images(source, generator, prior, rng=run.rng(), progress=track("coding images"))
+        )
     notes = () if coded is None else coded.notes
-    folder = claim_folder(settings, "basis", "index.html", "coefficients.safetensors")
     save_basis(folder / "basis", basis)
 
     # other codes than those the basis was made from
-    fresh = labelled_codes(
-        generator, reader, prior, settings.report_codes, torch.Generator().manual_seed(-1 - settings.seed)
-    )
+    fresh = labelled_codes(generator, network, prior, settings.report_codes, run.other_rng())
 
     def classify(z: Tensor) -> Tensor:
-        with evaluated(generator, reader), torch.no_grad():
-            return reader(generator((z + basis.offset).to(device))).cpu()
+        with evaluated(generator, network), torch.no_grad():
+            return network(generator((z + basis.offset).to(run.device))).cpu()
 
     report = evaluate_basis(
         basis.vectors,
@@ -89,10 +105,10 @@ def decompose(settings: DecomposeSettings) -> dict[str, Any]:
         classify,
         num_labels=basis.num_labels,
         label_means=basis.label_means - basis.offset if len(basis.label_means) else None,
-        rng=torch.Generator().manual_seed(settings.seed),
+        rng=run.rng(),
     )
-    examined = verdict(independent, decoded(generator, fresh.z[:_EXAMINED]), unread=unread)
-    sentence = _sentence(basis, report, examined, names)
+    checked = evaluation(evaluator, decoded(generator, fresh.z[:_CHECKED]), no_classifier=no_evaluator)
+    sentence = _sentence(basis, report, checked, names)
     tables = [_basis_table(basis, report)]
     if coded is not None:
         write_tensors(
@@ -107,12 +123,12 @@ def decompose(settings: DecomposeSettings) -> dict[str, Any]:
         ("basis", basis.method if settings.basis is None else f"{basis.method}, from {settings.basis}"),
         ("codes behind a label's mean", ", ".join(f"{count:,}" for count in basis.counts) or "none"),
         ("labels by", settings.classifier),
-        ("read by", str(independent or settings.classifier)),
-        ("seed", str(settings.seed)),
+        ("evaluation classifier", str(evaluator or settings.classifier)),
+        ("seed", str(run.seed)),
     ]
-    write_page(folder / "index.html", "Latent spectral decomposition", [sentence], blocks, facts + noted(notes))
-    numbers = _numbers(basis, report, names) | {"examined": examined.numbers(), "notes": list(notes)}
-    content = record(folder, settings, numbers | ({} if coded is None else _image_numbers(basis, coded, names)))
+    write_page(folder / "index.html", "Latent spectral decomposition", [sentence], blocks, facts + data_facts(notes))
+    numbers = _numbers(basis, report, names) | {"evaluation": checked.numbers(), "notes": list(notes)}
+    content = run.record(numbers | ({} if coded is None else _image_numbers(basis, coded, names)))
     for note in notes:
         console.print(note)
     for table in tables:
@@ -127,18 +143,19 @@ def _known(estimate: Interval | None) -> Interval | None:
     return None if estimate is None or not math.isfinite(estimate.value) else estimate
 
 
-def _of_the_basis(classifier: Reader, names: tuple[str, ...]) -> Reader:
-    """The classifier with the labels of the basis in their order, where no other reads them.
+def _with_classes(classifier: SavedClassifier, names: tuple[str, ...]) -> SavedClassifier:
+    """The classifier with the labels of the basis in their order, where there is no evaluation classifier.
 
     Raises:
         ValueError: It has other classes.
     """
-    found = classifier.in_order(names)
-    if found is not None and found.num_classes == len(names):
-        return found
+    ordered = classifier.in_order(names)
+    if ordered is not None and ordered.num_classes == len(names):
+        return ordered
     raise ValueError(
         f"expected a classifier with the classes of the basis, {listed(names)}, since labels are compared by name, got "
-        f"{classifier.name} with {listed(classifier.classes)}; pass --classifier or --reader with one that has them"
+        f"{classifier.name} with {listed(classifier.classes)}; pass --classifier or --evaluation_classifier with one that "
+        "has them"
     )
 
 
@@ -168,7 +185,7 @@ def _basis_table(basis: QuasiEigenbasis, report: BasisReport) -> Table:
         low, mean = report.alignment.min().item(), report.alignment.mean().item()
         rows.append(("cosine of a vector and its class mean", f"{mean:.2f}, least {low:.2f}", ""))
     note = (
-        "On fresh codes of the prior, read by the classifier named below; 95 % intervals. Random: rows without any meaning."
+        "On fresh codes of the prior, by the evaluation classifier that is named below; 95 % intervals. Random: random rows."
     )
     return Table(f"Basis ({basis.method}): {len(basis.vectors)} vectors", ("what", "basis", "random"), tuple(rows), note)
 
@@ -183,7 +200,7 @@ def _images_table(basis: QuasiEigenbasis, coded: Coded, names: Sequence[str]) ->
         label = "" if coded.labels is None else coded.labels[index]
         rows.append((Path(name).name, label, _named(names, int(first[index])), coefficients))
     columns = ("image", "label", "largest coefficient", "three largest")
-    note = "Coefficients in units of a typical code: a vector itself has 1. Other: a vector that bears no label."
+    note = "Coefficients in units of a typical code: a vector itself has 1. Other: a vector without a label."
     return Table("Images", columns, tuple(rows), note)
 
 
@@ -218,11 +235,11 @@ def _pictures(generator: nn.Module, basis: QuasiEigenbasis, coded: Coded | None,
     if coded is None:
         return blocks
     z, x = coded.z[:_SHOWN], coded.x[:_SHOWN]
-    kept = [k for k in _KEPT if k <= len(basis.vectors)]
+    counts = [k for k in _TRUNCATIONS if k <= len(basis.vectors)]
     rows = [
         ("the image", x),
         ("its code", decoded(generator, z)),
-        *((f"{k} coefficients" if k > 1 else "1 coefficient", decoded(generator, basis.denoise(z, keep=k))) for k in kept),
+        *((f"{k} coefficients" if k > 1 else "1 coefficient", decoded(generator, basis.denoise(z, keep=k))) for k in counts),
     ]
     titles = () if coded.labels is None else coded.labels[:_SHOWN]
     blocks.insert(0, sheet("Truncations", rows, titles, "What is made of a code, and of its largest coefficients alone."))
@@ -238,15 +255,15 @@ def _shown(generator: nn.Module, z: Float[Tensor, "n d"], columns: int) -> bytes
     return png(grid(decoded(generator, z), columns), magnify=2)
 
 
-def _sentence(basis: QuasiEigenbasis, report: BasisReport, examined: Judged, names: Sequence[str]) -> str:
+def _sentence(basis: QuasiEigenbasis, report: BasisReport, checked: Evaluation, names: Sequence[str]) -> str:
     one = "every label has a vector that shows it" if report.one_to_one else "not every label has a vector that shows it"
     wrong = [names[label] for label in range(basis.num_labels) if int(report.plus.label[label]) != label]
     named = f" (not {listed(wrong)})" if wrong else ""
-    said = examined.headline(
+    sentence = checked.headline(
         f"In this basis {one}{named}; of fresh codes {report.signed.first.value:.0%} have their label as the largest of all "
         f"{len(basis.vectors)} coefficients, {report.calibration.accuracy.value:.0%} as the largest among labels"
     )
-    return f"{said}."
+    return f"{sentence}."
 
 
 def _numbers(basis: QuasiEigenbasis, report: BasisReport, names: Sequence[str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What `edit label` and `edit rotate` begin with: a generator with its prior, and a classifier of its images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -7,19 +8,20 @@ from torch import nn
 
 from latentry.models.generative import GenerativeModel
 from latentry.priors import UnlabelledPrior
-from latentry.tasks.coding.settings import LabelledSettings
 from latentry.tasks.edit.kinds import load_kind
-from latentry.tasks.judging import Made, Reader, fitting, made_by
+from latentry.tasks.evaluation_classifier import GeneratedData, SavedClassifier, generated_data, load_classifier
+from latentry.tasks.loading import load_with_unlabelled_prior
 from latentry.tasks.recover.options import image_format
-from latentry.tasks.runs import load_generator, pick_device
 
-__all__ = ["Loaded", "check_given", "load_editable"]
+__all__ = ["LoadedGenerator", "check_images", "load_editable"]
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedGenerator:
     """A generator on its device, and what belongs to it."""
 
+    name: str
+    """Its name or folder."""
     model: GenerativeModel
     """The model as it was saved."""
     prior: UnlabelledPrior
@@ -30,38 +32,47 @@ class Loaded:
     """Where to compute."""
     image_format: tuple[int, int]
     """Channels and side of an image."""
-    made: Made
+    generated: GeneratedData
     """What the generator makes."""
-    classifier: Reader
-    """What gives labels to its images."""
+    classifier: SavedClassifier
+    """The classifier that gives labels to its images."""
+
+    @property
+    def description(self) -> str:
+        """Name and weights, for a page."""
+        return f"{self.name}, weights {self.model.fingerprint}"
 
 
-def check_given(settings: LabelledSettings) -> None:
+def check_images(images: Sequence[str], data: str | None, codes: str | None) -> None:
     """Make sure that there is something to edit.
 
     Raises:
-        ValueError: Neither images nor codes are given.
+        ValueError: There are neither images nor codes.
 
     Example:
-        >>> check_given(LabelledSettings(out="", data="digits"))
+        >>> check_images([], "digits", None)
     """
-    if not (settings.images or settings.data or settings.codes):
+    if not (images or data or codes):
         raise ValueError(
             "expected images to edit, got none; name files or folders, or a data set with --data, or codes with --codes"
         )
 
 
-def load_editable(settings: LabelledSettings) -> Loaded:
-    """The generator and the classifier that are named, on the device.
+def load_editable(name_or_path: str, classifier: str, device: torch.device) -> LoadedGenerator:
+    """A generator and the classifier that gives labels to its images, on the device.
+
+    Args:
+        name_or_path: The generator by name or folder.
+        classifier: The classifier by name or folder.
+        device: Where to compute.
 
     Raises:
-        ValueError: There is no such model or device, the model is of another kind, or the classifier does not fit it.
+        ValueError: There is no such model, the model is of another kind, or the classifier does not fit it.
     """
-    device = pick_device(settings.device)
-    load_kind(settings.generator, GenerativeModel)
-    model, prior = load_generator(settings.generator)
+    load_kind(name_or_path, GenerativeModel)
+    model, prior = load_with_unlabelled_prior(name_or_path)
     generator = model.generator.to(device)
     channels, side = image_format(generator, prior)
-    made = made_by(settings.generator, (channels, side, side))
-    classifier = fitting(settings.classifier, made, "--classifier", device)
-    return Loaded(model, prior, generator, device, (channels, side), made, classifier)
+    generated = generated_data(name_or_path, (channels, side, side))
+    loaded = load_classifier(classifier, generated, "--classifier", device)
+    return LoadedGenerator(name_or_path, model, prior, generator, device, (channels, side), generated, loaded)

@@ -6,9 +6,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentry.latent.measurements import hide_box
+from latentry.tasks.edit.kinds import PARTS
 from latentry.tasks.edit.settings import EditHideSettings
-from latentry.tasks.edit.split_report import SplitEdit, load_given, write_split_edit
-from latentry.tasks.runs import claim_folder, command
+from latentry.tasks.edit.split_report import SplitEdit, load_split, write_split_edit
+from latentry.tasks.recover.shards import ImageSource
+from latentry.tasks.runs import Run, command
 
 __all__ = ["edit_hide"]
 
@@ -16,21 +18,19 @@ _HIDDEN = -1.0
 """Value of a hidden pixel for the encoders."""
 
 
-@command
-def edit_hide(settings: EditHideSettings) -> dict[str, Any]:
+@command(*PARTS)
+def edit_hide(settings: EditHideSettings, run: Run) -> dict[str, Any]:
     """Write `index.html`, `after.png`, `codes.safetensors` and `results.json`; print the report."""
-    if settings.count < 1:
-        raise ValueError(f"expected a --count of at least 1, got {settings.count}")
-    given = load_given(settings)
-    split, x = given.split, given.x
+    source = ImageSource(settings.images, settings.data, settings.split)
+    loaded = load_split(settings.generator, source, settings.count, settings.evaluation_classifier, run.device)
+    split, x = loaded.split, loaded.x
     mask = _mask(settings.box, (x.shape[1], x.shape[2], x.shape[3])).to(x)
-    folder = claim_folder(settings, "index.html", "after.png", "codes.safetensors")
     seen = x * mask + _HIDDEN * (1 - mask)
     z = split.encode(seen).mean
     x_hat = split.decode(z)
     x_edited = x * mask + x_hat * (1 - mask)  # what is seen stays as it is
     edit = SplitEdit(seen, z, z, x_hat, x_edited, mask, None, f"hidden box {settings.box}")
-    return write_split_edit(folder, settings, given, edit)
+    return write_split_edit(run, loaded, edit)
 
 
 def _mask(box: str, shape: tuple[int, int, int]) -> Float[Tensor, "c h w"]:

@@ -1,4 +1,4 @@
-"""Which `latentry edit` fits which kind of model."""
+"""What all edits share: the files that they write, and which `latentry edit` fits which kind of model."""
 
 from typing import TypeVar
 
@@ -8,7 +8,10 @@ from latentry.models.saving import load_model, model_kind
 from latentry.models.semantic import SemanticModel
 from latentry.names import printable
 
-__all__ = ["check_frames", "load_kind"]
+__all__ = ["PARTS", "check_frames", "load_kind"]
+
+PARTS = ("index.html", "after.png", "codes.safetensors")
+"""What every edit writes beside `results.json`."""
 
 Model = TypeVar("Model", bound=GenerativeModel)
 
@@ -40,10 +43,10 @@ def load_kind(name_or_path: str, kind: type[Model]) -> Model:
     """
     model, found = load_model(name_or_path, GenerativeModel), model_kind(name_or_path)
     if found is not kind or not isinstance(model, kind):
-        wanted, _, training = _KINDS[kind]
+        name, _, training = _KINDS[kind]
         got, commands, _ = _KINDS[found]
         raise ValueError(
-            f"expected {wanted}, got {got}, {printable(name_or_path)}; use {commands} with that one, or train {wanted} with "
+            f"expected {name}, got {got}, {printable(name_or_path)}; use {commands} with that one, or train {name} with "
             f"`latentry train {training}`"
         )
     return model

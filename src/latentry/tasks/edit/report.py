@@ -1,4 +1,4 @@
-"""Report of `edit label` and `edit rotate`: what a classifier reads after the edit, and what else has changed."""
+"""Report of `edit label` and `edit rotate`: labels after the edit, and what else has changed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,16 +13,14 @@ from latentry.evaluation.operators import OperatorReport, PriorKept, evaluate_op
 from latentry.evaluation.proportions import Share, share
 from latentry.models.classifier import predict_labels
 from latentry.names import counted
-from latentry.reports.consoles import PlainConsole
 from latentry.reports.page import Picture, sheet, write_page
 from latentry.reports.pictures import grid, magnification, png, write_png
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
-from latentry.tasks.coding.codes import Coded, decoded, noted
-from latentry.tasks.edit.generator import Loaded
-from latentry.tasks.edit.settings import EditLabelSettings, EditRotateSettings
-from latentry.tasks.judging import Judged, Reader, verdict
-from latentry.tasks.runs import record
+from latentry.tasks.coding.codes import Coded, data_facts, decoded
+from latentry.tasks.edit.generator import LoadedGenerator
+from latentry.tasks.evaluation_classifier import Evaluation, SavedClassifier, evaluation
+from latentry.tasks.runs import Run
 
 __all__ = ["Edit", "film", "write_edit"]
 
@@ -39,7 +37,7 @@ Operator = Callable[[Float[Tensor, "n d"], float], Float[Tensor, "n d"]]
 class Edit:
     """Codes of a generator on their way to edited ones."""
 
-    loaded: Loaded
+    loaded: LoadedGenerator
     """The generator and its classifier."""
     coded: Coded
     """The images and their codes."""
@@ -47,22 +45,22 @@ class Edit:
     """Codes on their way; the first are those of the images, the last the edited ones."""
     label: int | None
     """Number of the label that every image is to have; None where there is none."""
-    independent: Reader | None
-    """The second classifier that reads the results."""
-    unread: str
-    """Why there is no second classifier."""
+    evaluator: SavedClassifier | None
+    """The evaluation classifier."""
+    no_evaluator: str
+    """Why there is no evaluation classifier."""
     facts: tuple[tuple[str, str], ...]
     """What was done, for the page."""
 
     @property
-    def reader(self) -> Reader:
-        """What reads the results: the second classifier, or the one that gave the labels."""
-        return self.independent or self.loaded.classifier
+    def classifier(self) -> SavedClassifier:
+        """What classifies the results: the evaluation classifier, or the one that gave the labels."""
+        return self.evaluator or self.loaded.classifier
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Codes before and after, and what a classifier reads in what the generator makes of them."""
+    """Codes before and after the edit, and the labels of their images."""
 
     z: Float[Tensor, "n d"]
     """Codes before."""
@@ -73,23 +71,23 @@ class Outcome:
     x_edited: Float[Tensor, "n c h w"]
     """What it makes of them after."""
     y: Int[Tensor, "n"]
-    """Labels read before."""
+    """Labels before."""
     y_edited: Int[Tensor, "n"]
-    """Labels read after."""
+    """Labels after."""
     confidence: Float[Tensor, "n"]
-    """Probability of the label read after."""
+    """Probability of the label after."""
     success: Share | None
-    """Share that the reader reads as the label that was asked for; None where none was."""
-    examined: Judged
-    """Whether that is a success: who reads, and whether there are images to read."""
-    kept: OperatorReport | None
-    """What of thickness, slant and size is left; None for colour, and for too few images."""
+    """Share with the target label; None where there is none."""
+    evaluation: Evaluation
+    """Whether that is a success: by which classifier, and whether the images can be evaluated."""
+    identity: OperatorReport | None
+    """How far thickness, slant and size are preserved; None for colour, and for too few images."""
     prior: PriorKept
     """Whether the codes could come from the prior, before and after."""
 
     @property
     def changed(self) -> Share:
-        """Share of codes whose label is read as another one after."""
+        """Share of codes with another label after."""
         return share(self.y != self.y_edited)
 
     @property
@@ -101,10 +99,10 @@ class Outcome:
         return 2 * torch.atan2((moved - z).norm(dim=1), (moved + z).norm(dim=1)).where(size > 0, 0).rad2deg()
 
 
-def write_edit(folder: Path, settings: EditLabelSettings | EditRotateSettings, edit: Edit) -> dict[str, Any]:
+def write_edit(run: Run, edit: Edit) -> dict[str, Any]:
     """Write `index.html`, `after.png`, `codes.safetensors` and `results.json` into the folder; print the report."""
-    coded, names = edit.coded, edit.reader.classes
-    outcome = _outcome(settings, edit)
+    coded, names, folder = edit.coded, edit.classifier.classes, run.folder
+    outcome = _outcome(edit, run.rng())
     write_tensors(
         folder / "codes.safetensors",
         {"z": outcome.z, "z_edited": outcome.z_edited},
@@ -112,11 +110,12 @@ def write_edit(folder: Path, settings: EditLabelSettings | EditRotateSettings, e
     )
     write_png(folder / "after.png", grid(outcome.x_edited, min(10, len(outcome.x_edited))), magnify=2)
     tables = [_summary_table(outcome), _images_table(coded, outcome, names)]
-    blocks: list[Table | Picture] = [*_pictures(settings, edit, outcome), *tables]
+    blocks: list[Table | Picture] = [*_pictures(edit, outcome), *tables]
     sentence = _sentence(edit, outcome)
-    write_page(folder / "index.html", "Edited codes", [sentence], blocks, _facts(settings, edit) + noted(coded.notes))
-    content = record(folder, settings, _numbers(coded, outcome, names) | {"notes": list(coded.notes)})
-    console = PlainConsole(quiet=settings.json)
+    facts = [*_facts(edit), ("seed", str(run.seed)), *data_facts(coded.notes)]
+    write_page(folder / "index.html", "Edited codes", [sentence], blocks, facts)
+    content = run.record(_numbers(coded, outcome, names) | {"notes": list(coded.notes)})
+    console = run.console
     for note in coded.notes:
         console.print(note)
     for table in tables:
@@ -138,20 +137,20 @@ def film(operators: Sequence[Operator], z: Float[Tensor, "n d"], frames: int) ->
     return torch.stack(pictures)
 
 
-def _outcome(settings: EditLabelSettings | EditRotateSettings, edit: Edit) -> Outcome:
-    loaded, coded, z_edited, reader = edit.loaded, edit.coded, edit.z_film[-1], edit.reader.network
+def _outcome(edit: Edit, rng: torch.Generator) -> Outcome:
+    loaded, coded, z_edited, classifier = edit.loaded, edit.coded, edit.z_film[-1], edit.classifier.network
     x, x_edited = decoded(loaded.generator, coded.z), decoded(loaded.generator, z_edited)
-    (y, _), (y_edited, confidence) = (predict_labels(reader, images.to(loaded.device)) for images in (x, x_edited))
+    (y, _), (y_edited, confidence) = (predict_labels(classifier, images.to(loaded.device)) for images in (x, x_edited))
     y, y_edited = y.cpu(), y_edited.cpu()
-    wanted = y_edited if edit.label is None else torch.full_like(y, edit.label)
+    target = y_edited if edit.label is None else torch.full_like(y, edit.label)
     try:
-        kept = (
-            evaluate_operator(lambda images: reader(images.to(loaded.device)), x, x_edited, y, wanted)
+        identity = (
+            evaluate_operator(lambda images: classifier(images.to(loaded.device)), x, x_edited, y, target)
             if x.shape[1] == 1
             else None
         )
     except ValueError:  # too few images for as many pairs of labels
-        kept = None
+        identity = None
     return Outcome(
         coded.z,
         z_edited,
@@ -160,10 +159,10 @@ def _outcome(settings: EditLabelSettings | EditRotateSettings, edit: Edit) -> Ou
         y,
         y_edited,
         confidence.cpu(),
-        None if edit.label is None else share(y_edited == wanted),
-        verdict(edit.independent, x_edited, coded.x, x, unread=edit.unread),
-        kept,
-        prior_kept(coded.z, z_edited, loaded.prior, rng=torch.Generator().manual_seed(settings.seed)),
+        None if edit.label is None else share(y_edited == target),
+        evaluation(edit.evaluator, x_edited, coded.x, x, no_classifier=edit.no_evaluator),
+        identity,
+        prior_kept(coded.z, z_edited, loaded.prior, rng=rng),
     )
 
 
@@ -181,13 +180,13 @@ def _summary_table(outcome: Outcome) -> Table:
         ("p-value of the codes after", f"{after.worst.adjusted_p_value:.2g}"),
     ]
     if outcome.success is not None:
-        by = "" if outcome.examined.by is not None else ", by the classifier that led the edit"
-        rows.insert(0, (f"images read as the label asked for{by}, %", _percent(outcome.success)))
-    if outcome.kept is not None:
-        rows += [(f"{name}, correlation before and after", f"{r}") for name, r in outcome.kept.identity.items()]
-        note = "Correlations: within pairs of labels, so that they say what each image kept of its own."
+        by = "" if outcome.evaluation.classifier is not None else ", by the classifier that led the edit"
+        rows.insert(0, (f"images with the target label{by}, %", _percent(outcome.success)))
+    if outcome.identity is not None:
+        rows += [(f"{name}, correlation before and after", f"{r}") for name, r in outcome.identity.identity.items()]
+        note = "Correlations: within pairs of labels, so that they measure what each image has of its own."
     else:
-        note = "What an edit keeps of thickness, slant and size is measured on grey images, a few more than pairs of labels."
+        note = "How far thickness, slant and size are preserved is measured on grey images, a few more than pairs of labels."
     return Table(f"Edit of {counted(len(outcome.z), 'image')}", ("what", "value"), tuple(rows), f"95 % intervals. {note}")
 
 
@@ -195,71 +194,71 @@ def _images_table(coded: Coded, outcome: Outcome, names: Sequence[str]) -> Table
     rows, before, after = [], outcome.y.tolist(), outcome.y_edited.tolist()
     for index, name in enumerate(coded.names[:_SHOWN]):
         label = "" if coded.labels is None else coded.labels[index]
-        read = (names[before[index]], names[after[index]], f"{outcome.confidence[index]:.2f}")
-        rows.append((Path(name).name, label, *read, f"{outcome.degrees[index]:.0f}"))
-    columns = ("image", "label", "read before", "read after", "probability", "degrees")
-    note = (
-        "Read: what the classifier sees in the generator's image of the code. Degrees: between the code and its edited one."
-    )
+        found = (names[before[index]], names[after[index]], f"{outcome.confidence[index]:.2f}")
+        rows.append((Path(name).name, label, *found, f"{outcome.degrees[index]:.0f}"))
+    columns = ("image", "label", "label before", "label after", "probability", "degrees")
+    note = "Labels: of the generator's image of the code, by the classifier. Degrees: between the code and its edited one."
     return Table("Images", columns, tuple(rows), note)
 
 
-def _pictures(settings: EditLabelSettings | EditRotateSettings, edit: Edit, outcome: Outcome) -> list[Picture]:
-    names = edit.reader.classes
+def _pictures(edit: Edit, outcome: Outcome) -> list[Picture]:
+    names, frames = edit.classifier.classes, len(edit.z_film)
     rows = [("before", outcome.x[:_ACROSS]), ("after", outcome.x_edited[:_ACROSS])]
-    if settings.codes is None:  # else the images are those of the codes
+    if not edit.coded.generated:
         rows.insert(0, ("the image", edit.coded.x[:_ACROSS]))
     titles = [names[label] for label in outcome.y_edited[:_ACROSS]]
     strips = decoded(edit.loaded.generator, edit.z_film[:, :_SHOWN].transpose(0, 1).flatten(0, 1))
-    shares = [f"{100 * frame / (settings.frames - 1):.0f} %" for frame in range(settings.frames)]
+    shares = [f"{100 * frame / (frames - 1):.0f} %" for frame in range(frames)]
     return [
         sheet(
-            "Before and after", rows, titles, "Before and after: what the generator makes of the code. Above: read after."
+            "Before and after",
+            rows,
+            titles,
+            "Before and after: what the generator makes of the code. Above: its label after.",
         ),
         Picture(
             "Films",
-            png(grid(strips, settings.frames), magnification(strips.shape[3])),
-            f"Each row from a code, {settings.frames} pictures along the way, to the edited one.",
+            png(grid(strips, frames), magnification(strips.shape[3])),
+            f"Each row from a code, {frames} pictures along the way, to the edited one.",
             tuple(names[label] for label in outcome.y[:_SHOWN]),
             tuple(shares),
         ),
     ]
 
 
-def _facts(settings: EditLabelSettings | EditRotateSettings, edit: Edit) -> list[tuple[str, str]]:
+def _facts(edit: Edit) -> list[tuple[str, str]]:
     return [
-        ("generator", f"{settings.generator}, weights {edit.loaded.model.fingerprint}"),
+        ("generator", edit.loaded.description),
         *edit.facts,
-        ("labels by", settings.classifier),
-        ("read by", str(edit.independent or settings.classifier)),
-        ("seed", str(settings.seed)),
+        ("labels by", edit.loaded.classifier.name),
+        ("evaluation classifier", str(edit.evaluator or edit.loaded.classifier.name)),
     ]
 
 
 def _sentence(edit: Edit, outcome: Outcome) -> str:
     reached = outcome.changed if outcome.success is None else outcome.success
     label = "another label" if edit.label is None else edit.loaded.classifier.classes[edit.label]
-    done = outcome.examined.headline(
-        f"{round(reached.value * reached.trials)} of {counted(reached.trials, 'image')} read as {label} after the edit"
+    done = outcome.evaluation.headline(
+        f"{round(reached.value * reached.trials)} of {counted(reached.trials, 'image')} classified as {label} after the edit"
     )
-    said = {
+    origin = {
         (True, True): "the codes could come from the prior before and after",
         (True, False): "the codes could come from the prior before, but not after",
         (False, True): "the codes could come from the prior after, but not before",
         (False, False): "the codes could not come from the prior, before or after",
     }[outcome.prior.before.passes, outcome.prior.after.passes]
-    return f"{done}; {said}."
+    return f"{done}; {origin}."
 
 
 def _numbers(coded: Coded, outcome: Outcome, names: Sequence[str]) -> dict[str, Any]:
     prior = outcome.prior
     columns = (coded.names[:_LISTED], outcome.y, outcome.y_edited, outcome.confidence, outcome.degrees)
     return {
-        "read_as_asked": None if outcome.success is None else vars(outcome.success),
-        "success": None if outcome.success is None or outcome.examined.doubts else vars(outcome.success),
-        "examined": outcome.examined.numbers(),
+        "target_label": None if outcome.success is None else vars(outcome.success),
+        "success": None if outcome.success is None or outcome.evaluation.doubts else vars(outcome.success),
+        "evaluation": outcome.evaluation.numbers(),
         "changed": vars(outcome.changed),
-        "identity": None if outcome.kept is None else {name: vars(r) for name, r in outcome.kept.identity.items()},
+        "identity": None if outcome.identity is None else {name: vars(r) for name, r in outcome.identity.identity.items()},
         "prior_kept": {
             "norm_error": prior.norm_error,
             **{
@@ -270,8 +269,8 @@ def _numbers(coded: Coded, outcome: Outcome, names: Sequence[str]) -> dict[str, 
         "images": [
             {
                 "image": name,
-                "read_before": names[before],
-                "read_after": names[after],
+                "label_before": names[before],
+                "label_after": names[after],
                 "probability": round(float(confidence), 4),
                 "degrees": round(float(degrees), 3),
             }

@@ -1,4 +1,4 @@
-"""`latentry edit rotate`: turn codes by given angles in the planes of two labels, and see what else has changed."""
+"""`latentry edit rotate`: turn codes by given angles in the planes of two labels, and measure what else has changed."""
 
 import math
 from collections.abc import Sequence
@@ -10,16 +10,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from latentry.latent.operators import rotate
-from latentry.latent.quasi_eigenbasis import QuasiEigenbasis
+from latentry.latent.spectral import load_basis
 from latentry.reports.progress import progress_bar
 from latentry.tasks.class_names import label_index
-from latentry.tasks.coding.codes import basis_classes, coded_images, made_basis, read_images
-from latentry.tasks.edit.generator import check_given, load_editable
-from latentry.tasks.edit.kinds import check_frames
+from latentry.tasks.coding.codes import basis_classes, code_source, coded_images, made_basis
+from latentry.tasks.edit.generator import check_images, load_editable
+from latentry.tasks.edit.kinds import PARTS, check_frames
 from latentry.tasks.edit.report import Edit, film, write_edit
 from latentry.tasks.edit.settings import EditRotateSettings
-from latentry.tasks.judging import independent_reader
-from latentry.tasks.runs import claim_folder, command
+from latentry.tasks.evaluation_classifier import evaluation_classifier
+from latentry.tasks.runs import Run, command
 
 __all__ = ["Turn", "edit_rotate", "parse_turns"]
 
@@ -41,27 +41,35 @@ class Turn:
     """Angle of the rotation."""
 
 
-@command
-def edit_rotate(settings: EditRotateSettings) -> dict[str, Any]:
+@command(*PARTS)
+def edit_rotate(settings: EditRotateSettings, run: Run) -> dict[str, Any]:
     """Write `index.html`, `after.png`, `codes.safetensors` and `results.json`; print the report."""
     turns = parse_turns(settings.turns)
-    check_given(settings)
+    check_images(settings.images, settings.data, settings.codes)
     check_frames(settings.frames)
-    loaded = load_editable(settings)
+    loaded = load_editable(settings.generator, settings.classifier, run.device)
     classifier, prior = loaded.classifier, loaded.prior
-    independent, unread = independent_reader(settings.reader, loaded.made, loaded.device, (), classifier.weights)
-    planes = _planes(turns, basis_classes(settings, classifier.classes))
-    read = read_images(settings, *loaded.image_format)
-    with progress_bar(quiet=settings.json) as track:
-        tell = track("drawing codes of each label")
-        basis = made_basis(settings, loaded.model, prior, classifier.network, tell, classifier.classes)
-        coded = coded_images(settings, read, loaded.generator, prior, track("coding images"))
-    assert coded is not None  # as `check_given` has made sure
-    folder = claim_folder(settings, "index.html", "after.png", "codes.safetensors")
+    evaluator, no_evaluator = evaluation_classifier(
+        settings.evaluation_classifier, loaded.generated, run.device, (), classifier.weights
+    )
+    planes = _planes(turns, basis_classes(settings.basis, classifier.classes))
+    source = code_source(settings, *loaded.image_format)
+    assert source is not None, "`check_images` makes sure of it"
+    with progress_bar(quiet=run.quiet) as track:
+        basis = (
+            made_basis(
+                settings.kind, loaded.model, prior, classifier, per_label=settings.per_label, rng=run.rng(),
+                progress=track("drawing codes of each label"),
+            )
+            if settings.basis is None
+            else load_basis(settings.basis, loaded.generator)
+        )  # fmt: skip
+        coded = coded_images(source, loaded.generator, prior, rng=run.rng(), progress=track("coding images"))
     operators = [partial(_turned, basis.plane(*plane), turn.degrees) for plane, turn in zip(planes, turns, strict=True)]
-    facts = (("basis", _made(settings, basis)), ("rotations", _described(turns)))
-    edit = Edit(loaded, coded, film(operators, coded.z, settings.frames), None, independent, unread, facts)
-    return write_edit(folder, settings, edit)
+    origin = "" if settings.basis is None else f", from {settings.basis}"
+    facts = (("basis", f"{basis.method}{origin}"), ("rotations", _described(turns)))
+    z_film = film(operators, coded.z, settings.frames)
+    return write_edit(run, Edit(loaded, coded, z_film, None, evaluator, no_evaluator, facts))
 
 
 def parse_turns(text: str) -> tuple[Turn, ...]:
@@ -101,10 +109,6 @@ def _planes(turns: Sequence[Turn], names: Sequence[str]) -> list[tuple[int, int]
 
 def _turned(plane: Float[Tensor, "2 d"], degrees: float, z: Float[Tensor, "n d"], share: float) -> Float[Tensor, "n d"]:
     return rotate(z, plane, math.radians(share * degrees))
-
-
-def _made(settings: EditRotateSettings, basis: QuasiEigenbasis) -> str:
-    return basis.method if settings.basis is None else f"{basis.method}, from {settings.basis}"
 
 
 def _described(turns: Sequence[Turn]) -> str:

@@ -9,7 +9,7 @@ __all__ = ["EditFeaturesSettings", "EditHideSettings", "EditLabelSettings", "Edi
 
 @dataclass(frozen=True, kw_only=True)
 class EditLabelSettings(LabelledSettings):
-    """Turn the codes of images until a classifier reads another label, with a generator such as a GAN."""
+    """Turn the codes of images until a classifier gives another label, with a generator such as a GAN."""
 
     label: str
     """Name of the class that each image is to have: its code is turned by as little as that takes."""
@@ -47,9 +47,9 @@ class EditSwapSettings(ImagesSettings):
     """Give each image the style of the next one."""
     label: str | None = None
     """Name of the class that every image is to have; each keeps its own by default."""
-    reader: str | None = None
-    """A second classifier that reads the results, so that the label split does not check itself. Its classes are matched by
-    name."""
+    evaluation_classifier: str | None = None
+    """A second classifier for the report, so that the label split does not check itself: by name or folder. Its classes are
+    matched by name. By default the shipped one, where the label split makes its data."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +62,9 @@ class EditHideSettings(ImagesSettings):
     """Folder for pictures, codes and the report."""
     generator: str = "digits-split"
     """The name of a shipped label split, or the folder of your own."""
-    reader: str | None = None
-    """A second classifier that reads the results, so that the label split does not check itself. Its classes are matched by
-    name."""
+    evaluation_classifier: str | None = None
+    """A second classifier for the report, so that the label split does not check itself: by name or folder. Its classes are
+    matched by name. By default the shipped one, where the label split makes its data."""
 
 
 @dataclass(frozen=True, kw_only=True)

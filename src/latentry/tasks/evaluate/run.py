@@ -22,15 +22,14 @@ from latentry.models.classifier import Classifier
 from latentry.models.saving import load_model
 from latentry.numerics.interval import Interval
 from latentry.paths import user_path
-from latentry.priors import SavedPrior
-from latentry.reports.consoles import PlainConsole
 from latentry.reports.figures import fit_figure, path_figure
 from latentry.reports.page import Picture, sheet, write_page
 from latentry.reports.tables import Table, print_table
 from latentry.tasks.evaluate.settings import EvaluateSettings
-from latentry.tasks.judging import class_count, made_by
+from latentry.tasks.evaluation_classifier import class_count, generated_data
+from latentry.tasks.loading import load_with_prior, named_prior
 from latentry.tasks.recover.options import image_format
-from latentry.tasks.runs import claim_folder, command, load_any_generator, named_prior, pick_device, record
+from latentry.tasks.runs import Run, command
 
 __all__ = ["evaluate"]
 
@@ -46,70 +45,70 @@ _METRICS = {
 _SHOWN = 14
 _NOTE = (
     "Frechet and KID: 0 for equal distributions. P, R, D, C: precision, recall, density, coverage. Off: share of codes that "
-    "a test of their own elements tells from the prior at 5 %; 0.05 for codes of the prior. Intervals: 95 %, each for its "
+    "a test of their own elements rejects at 5 %; 0.05 for codes of the prior. Intervals: 95 %, each for its "
     "row alone; rows share their codes."
 )
 
 
-@command
-def evaluate(settings: EvaluateSettings) -> dict[str, Any]:
+@command("index.html")
+def evaluate(settings: EvaluateSettings, run: Run) -> dict[str, Any]:
     """Write `index.html` and `results.json`; print one row for the prior and one for each rule and step."""
-    device = pick_device(settings.device)
-    model, prior = load_any_generator(settings.generator)
+    model, prior = load_with_prior(settings.generator)
     if settings.prior is not None:
         prior = named_prior(settings.prior, prior.latent_dim)
-    generator = model.generator.to(device)
+    generator = model.generator.to(run.device)
     channels, side = image_format(generator, prior)
-    made = made_by(settings.generator, (channels, side, side))
-    seen_through = load_model(settings.extractor, Classifier)
-    extractor = ClassifierExtractor(
-        seen_through.network, data_fingerprint=seen_through.card.get("data", {}).get("fingerprint")
-    )
-    class_count(seen_through, settings.extractor, made, "--extractor")
-    seen_through.network.to(device)
+    made = generated_data(settings.generator, (channels, side, side))
+    classifier = load_model(settings.extractor, Classifier)
+    extractor = ClassifierExtractor(classifier.network, data_fingerprint=classifier.card.get("data", {}).get("fingerprint"))
+    class_count(classifier, settings.extractor, made, "--extractor")
+    classifier.network.to(run.device)
     reference = load_dataset(settings.data, image_size=side, channels=channels).split(settings.split)
-    x = reference.images(range(min(settings.count, len(reference)))).to(device)
+    x = reference.images(range(min(settings.count, len(reference)))).to(run.device)
     remembering = RememberingExtractor(extractor, x)
     z = None if settings.codes is None else _codes(settings.codes)
-    folder = claim_folder(settings, "index.html")
 
     def metric(generated: Tensor, data: Tensor) -> SampleReport:
-        return evaluate_samples(generated.to(device), data, remembering, rng=torch.Generator().manual_seed(0))
+        return evaluate_samples(generated.to(run.device), data, remembering, rng=torch.Generator().manual_seed(0))
 
-    rng = torch.Generator().manual_seed(settings.seed)
     points = evaluate_paths(
-        lambda codes: generator(codes.to(device)),
+        lambda codes: generator(codes.to(run.device)),
         prior,
         x,
         rules=settings.rules,
         t=settings.t,
         metric=metric,
         n=settings.count,
-        rng=rng,
+        rng=run.rng(),
     )
     fit = None if z is None else goodness_of_fit(z, prior, rng=torch.Generator().manual_seed(0))
 
     with evaluated(generator), torch.no_grad():
-        drawn = generator(prior.sample(_SHOWN, rng=torch.Generator().manual_seed(settings.seed)).to(device)).cpu()
+        drawn = generator(prior.sample(_SHOWN, rng=run.rng()).to(run.device)).cpu()
     notes = [*reference.notes]
     if made.data not in (None, settings.data):
         notes.append(f"the generator was trained on {made.data}, and is compared with {settings.data}")
-    _write_page(folder, settings, _samples(drawn, x[:_SHOWN].cpu()), points, prior, z, fit, notes)
-    content = record(
-        folder, settings, _numbers(points, fit) | {"generator": model.fingerprint, "prior": repr(prior), "notes": notes}
-    )
-    console = PlainConsole(quiet=settings.json)
-    print_table(_table(points, intervals=False), console)
+    lead = f"{settings.count} samples a row, against the {settings.split} split of {settings.data}."
+    facts = [
+        ("generator", settings.generator),
+        ("prior", repr(prior)),
+        ("features by", settings.extractor),
+        ("seed", str(run.seed)),
+    ]
+    codes = None if z is None or fit is None else Picture("Codes against the prior", fit_figure(z, prior, fit), fit.verdict)
+    _write_page(run.folder / "index.html", lead, _samples(drawn, x[:_SHOWN].cpu()), points, codes, notes, facts)
+    content = run.record(_numbers(points, fit) | {"generator": model.fingerprint, "prior": repr(prior), "notes": notes})
+    print_table(_table(points, intervals=False), run.console)
     for note in notes:
-        console.print(f"Note: {note}.")
+        run.console.print(f"Note: {note}.")
     if fit is not None:
-        console.print(fit.verdict)
-    console.print(f"The report with figures: {folder / 'index.html'}")
+        run.console.print(fit.verdict)
+    run.console.print(f"The report with figures: {run.folder / 'index.html'}")
     return content
 
 
-def _codes(given: str) -> Tensor:
-    path = user_path(given)
+def _codes(source: str) -> Tensor:
+    path = user_path(source)
     return load_codes(path).z if path.is_dir() else load_code_file(path)
 
 
@@ -158,33 +157,24 @@ def _samples(made: Tensor, real: Tensor) -> Picture:
 
 
 def _write_page(
-    folder: Path,
-    settings: EvaluateSettings,
+    path: Path,
+    lead: str,
     samples: Picture,
     points: tuple[PathPoint[SampleReport], ...],
-    prior: SavedPrior,
-    z: Tensor | None,
-    fit: GoodnessOfFit | None,
+    codes: Picture | None,
     notes: Sequence[str],
+    facts: Sequence[tuple[str, str]],
 ) -> None:
     distances = {_name(point): point.samples.frechet_distance for point in points if point.samples is not None}
-    blocks: list[Table | Picture] = [
+    blocks = [
         samples,
+        *(() if codes is None else (codes,)),
         Picture("Frechet distance to the data", path_figure(distances), "With 95 % intervals."),
         _table(points, intervals=True),
     ]
     at_prior = next(point.samples for point in points if point.rule is None)
-    lead = [] if at_prior is None else [at_prior.meaning]
-    lead += [f"{settings.count} samples a row, against the {settings.split} split of {settings.data}."]
-    if z is not None and fit is not None:
-        blocks.insert(1, Picture("Codes against the prior", fit_figure(z, prior, fit), fit.verdict))
-        lead.insert(0, fit.verdict)
+    leads = [*(() if codes is None else (codes.caption,)), *(() if at_prior is None else (at_prior.meaning,)), lead]
     notes = [*notes, *sorted({note for point in points if point.samples is not None for note in point.samples.notes})]
-    facts = [
-        ("generator", settings.generator),
-        ("prior", repr(prior)),
-        ("seen through", settings.extractor),
-        ("seed", str(settings.seed)),
-        *(("note", note) for note in notes),
-    ]
-    write_page(folder / "index.html", "A generator at its prior and between its codes", lead, blocks, facts)
+    write_page(
+        path, "A generator at its prior and between its codes", leads, blocks, [*facts, *(("note", note) for note in notes)]
+    )

@@ -12,7 +12,7 @@ RuleName = Literal["lerp", "slerp", "variance-corrected", "transport"]
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateSettings(CommonSettings):
-    """Measure a generator's samples at its prior and between its codes; compare given codes with the prior."""
+    """Measure a generator's samples at its prior and between its codes; compare codes with the prior."""
 
     out: str = "runs/evaluate"
     """Folder for index.html and results.json."""

@@ -1,22 +1,21 @@
-"""`latentry prior design`: a prior whose interpolated codes look like codes of it."""
+"""`latentry prior design`: a prior whose interpolated codes have almost the distribution of its codes."""
 
 import dataclasses
 import math
 from typing import Any
 
 from latentry.priors import Design, Tabulated, design_interpolable, mismatch, save_prior, summarize
-from latentry.reports.consoles import PlainConsole
 from latentry.reports.tables import Table, print_table
 from latentry.tasks.prior.settings import PriorDesignSettings
 from latentry.tasks.prior.show import HEAVY, draw, numbers, plain, step_table
-from latentry.tasks.runs import claim_folder, command, record
+from latentry.tasks.runs import Run, command
 
 __all__ = ["design"]
 
 
-@command
-def design(settings: PriorDesignSettings) -> dict[str, Any]:
-    """Write `prior.json`, `prior.png` and `results.json`; print how the design went and how far codes between codes are."""
+@command("prior.json", "prior.png")
+def design(settings: PriorDesignSettings, run: Run) -> dict[str, Any]:
+    """Write `prior.json`, `prior.png` and `results.json`; print the design and its mismatch."""
     designed = design_interpolable(
         settings.latent_dim,
         settings.bins,
@@ -34,20 +33,18 @@ def design(settings: PriorDesignSettings) -> dict[str, Any]:
         max_iterations=settings.max_iterations,
     )
     report = designed.design
-    assert report is not None  # only a prior read from a file has none
+    assert report is not None  # only a prior from a file has none
     prior = Tabulated(settings.latent_dim, designed.probs, *settings.support, standardize=settings.standardize)
     found = mismatch(prior, settings.t)
-    folder = claim_folder(settings, "prior.json", "prior.png")
-    save_prior(folder / "prior.json", prior, design=plain(dataclasses.asdict(report)))
+    save_prior(run.folder / "prior.json", prior, design=plain(dataclasses.asdict(report)))
     summary = summarize(prior)
-    draw(folder / "prior.png", prior, settings.t, log_scale=summary.kurtosis > HEAVY)
-    result = {"prior": str(folder / "prior.json"), "design": dataclasses.asdict(report)} | numbers(prior, summary, found)
-    content = record(folder, settings, plain(result))
+    draw(run.folder / "prior.png", prior, settings.t, log_scale=summary.kurtosis > HEAVY)
+    result = {"prior": str(run.folder / "prior.json"), "design": dataclasses.asdict(report)} | numbers(prior, summary, found)
+    content = run.record(plain(result))
 
-    console = PlainConsole(quiet=settings.json)
-    print_table(_design_table(report), console)
-    print_table(step_table(found), console)
-    console.print(f"The prior: {folder / 'prior.json'}, for --prior of `latentry train gan`")
+    print_table(_design_table(report), run.console)
+    print_table(step_table(found), run.console)
+    run.console.print(f"The prior: {run.folder / 'prior.json'}, for --prior of `latentry train gan`")
     return content
 
 

@@ -10,47 +10,47 @@ __all__ = ["PriorCompareSettings", "PriorDesignSettings", "PriorShowSettings"]
 
 @dataclass(frozen=True, kw_only=True)
 class PriorDesignSettings(CommonSettings):
-    """Design a prior whose interpolated codes look like codes of it, after Singh et al. (2019)."""
+    """Design a prior whose interpolated codes have almost the distribution of its codes, after Singh et al. (2019)."""
 
     out: str = "runs/prior"
     """Folder for prior.json, prior.png and results.json."""
     latent_dim: int = 64
     """Length of a code."""
     bins: int = 1024
-    """Equal bins of the support."""
+    """Number of equal bins of the support."""
     std: float = 27.7 / 1024
-    """Least standard deviation, as a fraction of the support's width; the published one by default."""
+    """Smallest standard deviation, as a fraction of the support's width; the published one by default."""
     mix: tuple[float, ...] = (0.1, 0.25, 0.5)
-    """Steps between two codes to design for."""
+    """Interpolation steps t of the design, between 0 and 1."""
     combine: Literal["mean", "max"] = "mean"
-    """Whether the mean of their divergences is made small, or the largest."""
+    """What is minimised over these steps: the mean divergence, or the largest one."""
     smoothness: float = 0.0
-    """Weight of a penalty on peaks of single bins."""
+    """Weight of a penalty on differences of neighbouring bins."""
     points: int = 2
-    """Above 2, means of this many codes are designed for as well."""
+    """Above 2, the design covers means of up to this many codes as well."""
     support: tuple[float, float] = (-2.0, 2.0)
-    """Ends of the support."""
+    """Lower and upper end of the support."""
     symmetric: bool = True
     """Whether the distribution is symmetric about the middle of its support."""
     density_ceiling: float | None = None
     """Largest density, per unit of the support; none by default."""
     entropy_floor: float | None = None
-    """Least entropy of a coordinate in nats; none by default."""
+    """Smallest entropy of a coordinate, in nats; none by default."""
     forbidden: tuple[tuple[float, float], ...] = ()
-    """Intervals without mass."""
+    """Intervals where the density is 0."""
     starts: tuple[Literal["cauchy", "uniform", "laplace"], ...] = ("cauchy",)
-    """Distributions from which the search begins; the best end is kept."""
+    """Distributions from which the search starts; the best result counts."""
     max_iterations: int = 3000
     """Steps of the search on each grid."""
     standardize: bool = False
-    """Whether the designed distribution is moved and scaled to mean 0 and variance 1, as networks like their codes."""
+    """Whether the designed distribution is standardised: mean 0 and variance 1."""
     t: tuple[float, ...] = (0.5, 0.25, 0.1)
-    """Steps between two codes that are reported."""
+    """Interpolation steps t of the report."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PriorShowSettings(CommonSettings):
-    """A prior in numbers and a figure: its distribution, and how far codes between codes are from it."""
+    """Show a prior in numbers and a figure: its distribution, and its mismatch with interpolated codes."""
 
     prior: str
     """A prior by name, a file of one, or a bare table (.npy, .npz, .json, .mat)."""
@@ -59,14 +59,14 @@ class PriorShowSettings(CommonSettings):
     latent_dim: int | None = None
     """Length of a code; that of the file by default, or 100 where there is none."""
     t: tuple[float, ...] = (0.5, 0.25, 0.1)
-    """Steps between two codes; below 0 or above 1 for extrapolation."""
+    """Interpolation steps t; below 0 or above 1 for extrapolation."""
     log_scale: bool | None = None
-    """Whether densities are drawn on a logarithmic scale; by default where the kurtosis is above 9."""
+    """Whether densities are drawn on a logarithmic scale; by default if the kurtosis is above 9."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PriorCompareSettings(CommonSettings):
-    """Priors side by side: how far codes between codes are from each of them."""
+    """Compare priors by their mismatch with interpolated codes."""
 
     priors: list[str]
     """Priors by name, files of them, or bare tables."""
@@ -75,4 +75,4 @@ class PriorCompareSettings(CommonSettings):
     latent_dim: int = 100
     """Length of a code, for all of them."""
     t: tuple[float, ...] = (0.5, 0.25, 0.1)
-    """Steps between two codes; below 0 or above 1 for extrapolation."""
+    """Interpolation steps t; below 0 or above 1 for extrapolation."""

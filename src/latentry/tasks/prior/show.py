@@ -16,12 +16,12 @@ from latentry.priors import (
     norm_curves,
     summarize,
 )
-from latentry.reports.consoles import PlainConsole
 from latentry.reports.figures import comparison_figure, prior_figure
 from latentry.reports.tables import Table, print_table
 from latentry.storage import read_json, write_bytes
+from latentry.tasks.loading import named_prior
 from latentry.tasks.prior.settings import PriorCompareSettings, PriorShowSettings
-from latentry.tasks.runs import claim_folder, command, named_prior, record
+from latentry.tasks.runs import Run, command
 
 __all__ = ["HEAVY", "compare", "draw", "numbers", "plain", "show", "step_table"]
 
@@ -35,42 +35,38 @@ _NOTE = (
 )
 
 
-@command
-def show(settings: PriorShowSettings) -> dict[str, Any]:
+@command("prior.png")
+def show(settings: PriorShowSettings, run: Run) -> dict[str, Any]:
     """Write `prior.png` and `results.json`; print the distribution in numbers, and how far codes between codes are from
     it."""
     prior = _prior(settings.prior, settings.latent_dim)
     summary, found = summarize(prior), mismatch(prior, settings.t)
-    folder = claim_folder(settings, "prior.png")
     log_scale = summary.kurtosis > HEAVY if settings.log_scale is None else settings.log_scale
-    draw(folder / "prior.png", prior, settings.t, log_scale=log_scale)
-    content = record(folder, settings, plain(numbers(prior, summary, found)))
+    draw(run.folder / "prior.png", prior, settings.t, log_scale=log_scale)
+    content = run.record(plain(numbers(prior, summary, found)))
 
-    console = PlainConsole(quiet=settings.json)
-    print_table(_summary_table(settings.prior, summary), console)
-    print_table(step_table(found), console)
-    console.print(f"The figure: {folder / 'prior.png'}")
+    print_table(_summary_table(settings.prior, summary), run.console)
+    print_table(step_table(found), run.console)
+    run.console.print(f"The figure: {run.folder / 'prior.png'}")
     return content
 
 
-@command
-def compare(settings: PriorCompareSettings) -> dict[str, Any]:
+@command("priors.png")
+def compare(settings: PriorCompareSettings, run: Run) -> dict[str, Any]:
     """Write `priors.png` and `results.json`; print one row for each prior."""
     if not settings.t:
         raise ValueError("expected one step t or more, got none; leave out --t for the usual ones")
     names = _short_names(settings.priors)
-    priors = {name: _prior(given, settings.latent_dim) for name, given in zip(names, settings.priors, strict=True)}
+    priors = {name: _prior(source, settings.latent_dim) for name, source in zip(names, settings.priors, strict=True)}
     found = {name: mismatch(prior, settings.t) for name, prior in priors.items()}
     summaries = {name: summarize(prior) for name, prior in priors.items()}
-    folder = claim_folder(settings, "priors.png")
-    write_bytes(folder / "priors.png", comparison_figure(found))
+    write_bytes(run.folder / "priors.png", comparison_figure(found))
     rows = {name: numbers(prior, summaries[name], found[name]) for name, prior in priors.items()}
-    content = record(folder, settings, plain({"priors": rows}))
+    content = run.record(plain({"priors": rows}))
 
-    console = PlainConsole(quiet=settings.json)
     for index in range(len(settings.t)):
-        print_table(_comparison_table(found, summaries, index), console)
-    console.print(f"The figure: {folder / 'priors.png'}")
+        print_table(_comparison_table(found, summaries, index), run.console)
+    run.console.print(f"The figure: {run.folder / 'priors.png'}")
     return content
 
 
@@ -87,12 +83,12 @@ def _is_saved(path: Path) -> bool:
     return isinstance(content, dict) and "class" in content
 
 
-def _short_names(given: Sequence[str]) -> list[str]:
-    """Names as given, and files without their folder where that is enough to tell them apart."""
-    if len(set(given)) < len(given):
-        raise ValueError(f"expected different priors to compare, got {', '.join(given)}; leave out what comes twice")
-    short = [name if not (file := user_path(name)).is_file() else file.stem for name in given]
-    return [one if short.count(one) == 1 else whole for one, whole in zip(short, given, strict=True)]
+def _short_names(sources: Sequence[str]) -> list[str]:
+    """Names of priors, and of files without their folder where that is enough to tell them apart."""
+    if len(set(sources)) < len(sources):
+        raise ValueError(f"expected different priors to compare, got {', '.join(sources)}; leave out what comes twice")
+    short = [name if not (file := user_path(name)).is_file() else file.stem for name in sources]
+    return [one if short.count(one) == 1 else whole for one, whole in zip(short, sources, strict=True)]
 
 
 def draw(path: Path, prior: UnlabelledPrior, t: Sequence[float], *, log_scale: bool) -> None:

@@ -1,5 +1,6 @@
 """Settings of `latentry recover` as arguments of `recover_codes`: names become solvers, regularizers and measurements."""
 
+import json
 import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -20,12 +21,41 @@ from latentry.latent.recovery import automatic_solver
 from latentry.latent.regularizers import L2, AbsoluteValue, Regularizer, StatisticalDistance
 from latentry.latent.resampling import BoundaryResampling, LogisticResampling, Resampling, TruncatedNormalResampling
 from latentry.latent.solvers import LBFGS, Adam, LevenbergMarquardt, Solver
+from latentry.models.pretrained import installed_versions
 from latentry.names import counted
 from latentry.paths import user_path
 from latentry.priors import SavedPrior
+from latentry.priors.files import record as prior_record
+from latentry.storage import fingerprint
 from latentry.tasks.recover.settings import RecoverSettings, RegularizerName
 
-__all__ = ["Measurement", "difference", "image_format", "measurement", "named_regularizer", "named_solver", "start_from"]
+__all__ = [
+    "Measurement",
+    "image_format",
+    "measurement",
+    "named_regularizer",
+    "named_solver",
+    "recovery_options",
+    "shard_facts",
+    "start_from",
+]
+
+_DECIDING = (
+    "solver",
+    "steps",
+    "learning_rate",
+    "restarts",
+    "regularizer",
+    "weight",
+    "resampling",
+    "resampling_bound",
+    "difference",
+    "downsample",
+    "shard_size",
+    "batch_size",
+    "seed",
+)
+"""Settings that decide the codes, beside images, networks and prior."""
 
 _LOGISTIC_SLOPE = 3.0
 """The middle one of those that Egan et al. (2018) tried."""
@@ -34,25 +64,25 @@ _WHITE = 128
 
 @dataclass(frozen=True)
 class Measurement:
-    """What of the images is seen."""
+    """What is observed of images."""
 
     channels: int
     """1 for grey, 3 for colour."""
     size: int
-    """Side of the images as they are given."""
+    """Side of the observed images."""
     operator: Downsample | None = None
-    """What was done to the generator's images to make them such."""
+    """From the generator's images to observed ones; None for the identity."""
     mask: Float[Tensor, "1 h w"] | None = None
     """1 where they are seen."""
     notes: tuple[str, ...] = ()
     """How the mask was read."""
 
     def __call__(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
-        """The generator's images as they would be given."""
+        """The generator's images as they are observed."""
         return x if self.operator is None else self.operator(x)
 
-    def shown(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
-        """Given images as people compare them with the generator's: grey where hidden, and of its size."""
+    def for_display(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
+        """Observed images for comparison with the generator's: grey where hidden, and of its size."""
         x = x if self.mask is None else x * self.mask
         factor = 1 if self.operator is None else self.operator.factor
         return x.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
@@ -74,22 +104,29 @@ def image_format(generator: nn.Module, prior: SavedPrior) -> tuple[int, int]:
     return shape[1], shape[2]
 
 
-def measurement(settings: RecoverSettings, channels: int, size: int) -> Measurement:
-    """What is seen of images whose like the generator makes with so many channels and this side.
+def measurement(downsample: int, mask: str | None, channels: int, size: int) -> Measurement:
+    """What is observed of images.
+
+    Args:
+        downsample: How many times smaller than the generator's the images are.
+        mask: File of an image, white where images are seen; None for whole images.
+        channels: Of the generator's images.
+        size: Side of the generator's images.
 
     Raises:
         ValueError: The factor does not divide the side, or the mask is of another size or no image.
     """
-    factor = settings.downsample
-    if factor < 1 or size % factor:
-        raise ValueError(f"expected a --downsample that divides {size}, the side of the generator's images, got {factor}")
-    operator = Downsample(factor) if factor > 1 else None
-    mask, notes = (None, ()) if settings.mask is None else _mask(settings.mask, size // factor)
-    return Measurement(channels, size // factor, operator, mask, notes)
+    if downsample < 1 or size % downsample:
+        raise ValueError(
+            f"expected a --downsample that divides {size}, the side of the generator's images, got {downsample}"
+        )
+    operator = Downsample(downsample) if downsample > 1 else None
+    seen, notes = (None, ()) if mask is None else _mask(mask, size // downsample)
+    return Measurement(channels, size // downsample, operator, seen, notes)
 
 
 def _mask(path: str, size: int) -> tuple[Float[Tensor, "1 h w"], tuple[str, ...]]:
-    """1 where images are seen, and what is to be said of it."""
+    """1 where images are seen, and notes on how the file was read."""
     picture = Picture(path, user_path(path))
     plan = survey(lambda _: picture, 1, None, 1)
     _, height, width = plan.shape
@@ -105,16 +142,16 @@ def _mask(path: str, size: int) -> tuple[Float[Tensor, "1 h w"], tuple[str, ...]
             "where images are seen, since black and transparent are hidden"
         )
     grey = int(((values > 0) & (values < 255)).sum())
-    said = f"{counted(grey, 'pixel')} of the mask neither black nor white: from {_WHITE} of 255 on they count as seen"
-    laid = "transparent parts of the mask are hidden"
-    return mask, (*([said] if grey else []), *([laid] if has_clear_parts(picture) else []))
+    note = f"{counted(grey, 'pixel')} of the mask neither black nor white: from {_WHITE} of 255 on they count as seen"
+    clear = "transparent parts of the mask are hidden"
+    return mask, (*([note] if grey else []), *([clear] if has_clear_parts(picture) else []))
 
 
 def named_solver(settings: RecoverSettings, latent_dim: int) -> Solver | Literal["auto"]:
-    """The solver of this name with the steps asked for; `auto` stays open where nothing is asked of it.
+    """The solver of the settings; `auto` where no steps are set.
 
     Raises:
-        ValueError: Something is asked for that this solver does not have, or a number is outside its range.
+        ValueError: A setting is not one of this solver, or a number is outside its range.
     """
     of_adam = settings.learning_rate is not None or settings.resampling != "none"
     if of_adam and settings.solver != "adam":
@@ -158,21 +195,60 @@ def named_regularizer(name: RegularizerName) -> Regularizer | None:
     return plain[name] if name in plain else StatisticalDistance(name)  # type: ignore[arg-type]  # the other names are its own
 
 
-def start_from(settings: RecoverSettings, generator: nn.Module, prior: SavedPrior, seen: Measurement) -> Inverse | None:
-    """The learned start, if one is asked for, on the generator's device.
+def start_from(folder: str | None, generator: nn.Module, prior: SavedPrior, seen: Measurement) -> Inverse | None:
+    """The inverse in a folder, on the generator's device; None for no folder.
 
     Raises:
-        ValueError: There is none, it belongs to another generator or prior, or it cannot read images of this size.
+        ValueError: There is none, it belongs to another generator or prior, or images are downsampled.
     """
-    if settings.inverse is None:
+    if folder is None:
         return None
     if seen.operator is not None:
         raise ValueError("expected whole images for an inverse, got --downsample; leave --inverse out")
-    inverse = load_inverse(settings.inverse, generator, prior)
+    inverse = load_inverse(folder, generator, prior)
     inverse.encoder.to(next(generator.parameters()).device)
     return inverse
 
 
-def difference(settings: RecoverSettings, seen: Measurement) -> Difference:
-    """What is compared."""
-    return Difference(settings.difference, seen.operator)
+def recovery_options(settings: RecoverSettings, latent_dim: int, seen: Measurement, start: Inverse | None) -> dict[str, Any]:
+    """Arguments of `recover_codes` beside generator, data and prior.
+
+    Args:
+        settings: Of the verb.
+        latent_dim: Length of a code.
+        seen: What is observed of the images.
+        start: A learned start.
+    """
+    return {
+        "solver": named_solver(settings, latent_dim),
+        "start": start,
+        "regularizer": named_regularizer(settings.regularizer),
+        "weight": None if settings.regularizer == "none" else settings.weight,
+        "difference": Difference(settings.difference, seen.operator),
+        "mask": seen.mask,
+        "restarts": settings.restarts,
+        "batch_size": settings.batch_size,
+    }
+
+
+def shard_facts(
+    settings: RecoverSettings, weights: str, prior: SavedPrior, seen: Measurement, start: Inverse | None
+) -> dict[str, str]:
+    """All that decides the codes beside the images, as metadata of each shard.
+
+    Args:
+        settings: Of the verb.
+        weights: Hash of the generator's weights.
+        prior: Distribution of the codes.
+        seen: What is observed of the images.
+        start: A learned start.
+    """
+    return {
+        "generator": weights,
+        "prior": repr(prior),
+        "prior_record": json.dumps(prior_record(prior)),
+        "inverse": "" if start is None else fingerprint(start.encoder.state_dict()),
+        "mask": "" if seen.mask is None else fingerprint({"mask": seen.mask}),
+        **{name: json.dumps(getattr(settings, name)) for name in _DECIDING},
+        "versions": json.dumps(installed_versions()),
+    }

@@ -22,9 +22,9 @@ from latentry.priors import SavedPrior
 from latentry.reports.figures import fit_figure
 from latentry.reports.page import Picture, sheet, write_page
 from latentry.reports.tables import Table
-from latentry.tasks.judging import beside_doubts
+from latentry.tasks.evaluation_classifier import beside_doubts
 
-__all__ = ["RECORDED", "Findings", "SelfCheck", "findings", "self_check", "write_report"]
+__all__ = ["RECORDED", "SelfCheck", "RecoverySummary", "self_check", "recovery_summary", "write_report"]
 
 SHOWN = 24
 """Images with a row and a picture of their own on the page."""
@@ -52,7 +52,7 @@ _OWN_NOTE = (
 
 @dataclass(frozen=True)
 class SelfCheck:
-    """What became of the generator's own images, whose codes are known."""
+    """Recovery of the generator's own images, whose codes are known."""
 
     found: Share
     """Known codes that were found: mean squared error below 0.01 of the prior's variance."""
@@ -67,7 +67,7 @@ class SelfCheck:
 
     @property
     def sentences(self) -> tuple[str, str]:
-        """What was found, and what it says of other images."""
+        """What was found, and what to expect of other images."""
         return (
             f"Self-check: of {counted(self.found.trials, 'image')} of the generator's own, treated as yours are, "
             f"{_percent(self.met)} were met and {_percent(self.found)} of their known codes found.",
@@ -87,7 +87,7 @@ class SelfCheck:
 
 
 def self_check(folder: Path, z: Float[Tensor, "n d"], prior: SavedPrior) -> SelfCheck:
-    """Hold the recovered codes of own images against the true ones."""
+    """The recovered codes of own images, compared with the true ones."""
     recovered = load_codes(folder)
     error = code_errors(recovered.z, z, prior)
     return SelfCheck(
@@ -100,7 +100,7 @@ def self_check(folder: Path, z: Float[Tensor, "n d"], prior: SavedPrior) -> Self
 
 
 @dataclass(frozen=True)
-class Findings:
+class RecoverySummary:
     """The codes of all images, summed up."""
 
     numbers: dict[str, Tensor]
@@ -114,7 +114,7 @@ class Findings:
     fit: GoodnessOfFit
     """How well they fit the prior together."""
     check: SelfCheck | None
-    """What the generator's own images said."""
+    """Recovery of the generator's own images."""
     own_p_value: Float[Tensor, "n"] | None
     """Chance that an own image has as large an error; None without enough own images."""
     seconds: float | None = None
@@ -216,7 +216,7 @@ class Findings:
             yield {"image": image, **{name: _number(values[row]) for name, values in columns.items()}}
 
 
-def findings(folder: Path, count: int, prior: SavedPrior, check: SelfCheck | None) -> Findings:
+def recovery_summary(folder: Path, count: int, prior: SavedPrior, check: SelfCheck | None) -> RecoverySummary:
     """Read the shards of so many codes one after another and sum them up.
 
     Raises:
@@ -247,24 +247,24 @@ def findings(folder: Path, count: int, prior: SavedPrior, check: SelfCheck | Non
         errors = (joined["reconstruction_error"], check.reconstruction_error)
         own_p_value = conformal_p_value(*(error.nan_to_num(nan=math.inf) for error in errors))
     fit = goodness_of_fit(z, prior, rng=torch.Generator().manual_seed(0))
-    return Findings(joined, tuple(names), torch.cat(first), z, fit, check, own_p_value)
+    return RecoverySummary(joined, tuple(names), torch.cat(first), z, fit, check, own_p_value)
 
 
 def write_report(
     path: Path,
-    found: Findings,
+    found: RecoverySummary,
     x: Float[Tensor, "k c h w"],
     generator: nn.Module,
     prior: SavedPrior,
     facts: Sequence[tuple[str, str]],
 ) -> None:
-    """Write the page; `x` holds the first images as they are shown, one for each of the first codes."""
+    """Write the page; `x` has the first images for display, one for each of the first codes."""
     device = next(generator.parameters()).device
     with evaluated(generator), torch.no_grad():
         x_hat = generator(found.first.to(device)).cpu()
     errors = found.numbers["reconstruction_error"][:_ACROSS].tolist()
     marks = ["met" if met else _short(e) for met, e in zip(found.numbers["met"][:_ACROSS].tolist(), errors, strict=True)]
-    rows = [("given", x[:_ACROSS]), ("made again", x_hat[:_ACROSS])]
+    rows = [("original", x[:_ACROSS]), ("made again", x_hat[:_ACROSS])]
     caption = "Below each image what the generator makes of its code; above it the mean squared error, or that it is met."
     blocks: list[Table | Picture] = [
         sheet("Images and what was recovered", rows, marks, caption),

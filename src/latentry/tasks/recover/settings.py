@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from latentry.ranges import check_number
-from latentry.tasks.settings import CommonSettings, SplitName
+from latentry.tasks.settings import CommonSettings, SplitName, refuse_unused
 
 __all__ = ["RecoverSettings", "RegularizerName", "ResamplingName", "SolverName"]
 
@@ -26,7 +26,7 @@ ResamplingName = Literal["none", "boundary", "logistic", "truncated-normal"]
 
 @dataclass(frozen=True, kw_only=True)
 class RecoverSettings(CommonSettings):
-    """Find the codes from which a generator makes given images, and test whether they could come from its prior."""
+    """Find the codes from which a generator makes your images, and test whether they could come from its prior."""
 
     images: list[str] = field(default_factory=list)
     """Image files or folders of them."""
@@ -87,3 +87,9 @@ class RecoverSettings(CommonSettings):
             check_number(f"--{name}", getattr(self, name), 0)
         if self.steps is not None:
             check_number("--steps", self.steps, 1)
+        if self.data is None:
+            refuse_unused(self, ["split"], "--data")
+        if self.regularizer == "none":
+            refuse_unused(self, ["weight"], "a --regularizer, such as l2,")
+        if self.resampling == "none":
+            refuse_unused(self, ["resampling_bound"], "a --resampling, such as boundary, and --solver adam")

@@ -2,15 +2,14 @@
 
 The images are cut into shards of a fixed number. Each is read, recovered and written on its own, whole or not at all, from
 starts of its own seed, so that it comes out the same whichever process takes it, and when. Process i of p takes every p-th
-shard from the i-th on. A shard that is there already is held against the images and the settings of now, and left alone.
+shard from the i-th on. A shard that is there already is compared with the images and the settings, and left alone.
 
-A shard that takes longer than about a minute is worked out in parts, each kept until the shard is whole: a kill costs no
+A shard that takes longer than about a minute is computed in parts, each on disk until the shard is whole: a kill costs no
 more than that. How many images are a part follows from the arithmetic that they take, not from a clock: so a run that goes
 on cuts a shard as the first one did, and finds the same codes.
 """
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,43 +27,23 @@ from latentry.evaluation.code_distances import code_distances
 from latentry.holding import evaluated
 from latentry.latent.recovery import automatic_solver, recover_codes
 from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
-from latentry.models.pretrained import installed_versions
 from latentry.priors import SavedPrior
-from latentry.priors.files import record as prior_record
 from latentry.storage import fingerprint
-from latentry.tasks.coding.settings import ImagesSettings
-from latentry.tasks.recover.options import Measurement, difference, named_regularizer, named_solver
-from latentry.tasks.recover.settings import RecoverSettings
-from latentry.tasks.runs import settings_record
-from latentry.tasks.settings import refuse_unused
+from latentry.tasks.recover.options import Measurement
+from latentry.tasks.runs import Processes
+from latentry.tasks.settings import SplitName
 
 __all__ = [
+    "ImageSource",
     "Images",
-    "Processes",
-    "Recovering",
+    "ShardRecovery",
+    "checked_images",
     "first_images",
-    "given_images",
-    "looked_through",
     "own_images",
     "recover_shards",
+    "source_images",
 ]
 
-_DECIDING = (
-    "solver",
-    "steps",
-    "learning_rate",
-    "restarts",
-    "regularizer",
-    "weight",
-    "resampling",
-    "resampling_bound",
-    "difference",
-    "downsample",
-    "shard_size",
-    "batch_size",
-    "seed",
-)
-"""Settings that decide the codes, beside images, networks and prior."""
 _STRIDE = 1_000_003
 """Between the seeds of two runs, so that no shards of theirs share one."""
 _PART_STRIDE = 2**44
@@ -74,15 +53,15 @@ _MINUTE = {"cpu": 60 * 50e9, "cuda": 60 * 1e12}
 
 
 @dataclass(frozen=True)
-class Processes:
-    """Which process this is, of how many that share the work."""
+class ImageSource:
+    """Files of images, or a split of a data set."""
 
-    index: int = 0
-    """Its number; 0 is the one that sums up."""
-    count: int = 1
-    """How many there are."""
-    wait: Callable[[], None] = lambda: None
-    """Returns when all of them have called it."""
+    files: Sequence[str]
+    """Image files, or folders of them."""
+    data: str | None = None
+    """A data set by name, folder, .npz file or hf:NAME."""
+    split: SplitName = "held-out"
+    """Its split."""
 
 
 @dataclass(frozen=True)
@@ -96,14 +75,14 @@ class Images:
     read: Callable[[range], Float[Tensor, "n c h w"]]
     """Images in [-1, 1]."""
     notes: tuple[str, ...] = ()
-    """What of them was left out, and what was done to them."""
+    """Which images were left out, and what was done to the others."""
     labels: tuple[str, ...] | None = None
     """Name of the class of each, where the data have classes."""
 
 
 @dataclass(frozen=True)
-class Recovering:
-    """What is done to every shard."""
+class ShardRecovery:
+    """How every shard is recovered."""
 
     generator: nn.Module
     """G, on the device of the work."""
@@ -113,52 +92,17 @@ class Recovering:
     """Arguments of `recover_codes`."""
     facts: dict[str, str]
     """All that decides the codes, as metadata of each shard."""
-    settings: RecoverSettings
-    """Seed and size of the shards are read from here."""
-
-    @classmethod
-    def by(
-        cls,
-        settings: RecoverSettings,
-        generator: nn.Module,
-        prior: SavedPrior,
-        seen: Measurement,
-        start: Any,
-        weights: str,
-    ) -> "Recovering":
-        """What these settings ask for, with a generator of the weights of this hash and a learned start or None."""
-        asked = settings_record(settings)
-        return cls(
-            generator,
-            prior,
-            {
-                "solver": named_solver(settings, prior.latent_dim),
-                "start": start,
-                "regularizer": named_regularizer(settings.regularizer),
-                "weight": None if settings.regularizer == "none" else settings.weight,
-                "difference": difference(settings, seen),
-                "mask": seen.mask,
-                "restarts": settings.restarts,
-                "batch_size": settings.batch_size,
-            },
-            {
-                "generator": weights,
-                "prior": repr(prior),
-                "prior_record": json.dumps(prior_record(prior)),
-                "inverse": "" if start is None else fingerprint(start.encoder.state_dict()),
-                "mask": "" if seen.mask is None else fingerprint({"mask": seen.mask}),
-                **{name: json.dumps(asked[name]) for name in _DECIDING},
-                "versions": json.dumps(installed_versions()),
-            },
-            settings,
-        )
+    shard_size: int = 256
+    """Images of a shard."""
+    seed: int = 0
+    """Seed of the run, from which each shard has its own."""
 
     @property
     def images_a_part(self) -> int:
         """Images that take about a minute where every start takes all of its steps; 1 where a single one takes longer."""
         like, d, solver = next(self.generator.parameters()), self.prior.latent_dim, self.options["solver"]
         if isinstance(solver, str):
-            solver = automatic_solver(self.settings.difference, d)
+            solver = automatic_solver(self.options["difference"].norm, d)
         with evaluated(self.generator), torch.no_grad(), FlopCounterMode(display=False) as counter:
             self.generator(self.prior.sample(1, rng=torch.Generator().manual_seed(0)).to(like))
         passes = self.options["restarts"] * solver.steps * (d + 13 if isinstance(solver, LevenbergMarquardt) else 3)
@@ -169,7 +113,7 @@ class Recovering:
         self, path: Path, x: Float[Tensor, "n c h w"], number: int, facts: dict[str, str], names: list[str], progress: Any
     ) -> None:
         """Recover one shard, in parts where it is a long one, of which those on disk are left alone."""
-        size, seed = self.images_a_part, self.settings.seed * _STRIDE + number
+        size, seed = self.images_a_part, self.seed * _STRIDE + number
         if size >= len(x):
             write_codes(path, self.codes(x, seed, facts, names, progress))
             return
@@ -180,9 +124,9 @@ class Recovering:
             if part.exists():
                 _check(part, own, names[rows])
             else:
-                tell = _within(progress, place, -(-len(x) // size))
+                part_progress = _within(progress, place, -(-len(x) // size))
                 seed_of_part = seed if place == 0 else (seed + place * _PART_STRIDE) % 2**63
-                write_codes(part, self.codes(x[rows], seed_of_part, own, names[rows], tell))
+                write_codes(part, self.codes(x[rows], seed_of_part, own, names[rows], part_progress))
             parts.append(read_codes(part))
         write_codes(path, replace(joined_codes(parts), metadata=facts))
 
@@ -213,24 +157,23 @@ class Recovering:
         )
 
 
-def given_images(settings: RecoverSettings | ImagesSettings, seen: Measurement) -> Images:
-    """The user's images: files, or a split of a data set.
+def source_images(source: ImageSource, seen: Measurement) -> Images:
+    """The images of a source, in the format in which they are observed.
 
     Raises:
         ValueError: There are none, or both, or a file is missing.
     """
-    if bool(settings.images) == (settings.data is not None):
+    if bool(source.files) == (source.data is not None):
         raise ValueError("expected images: files or folders of them, or one data set with --data; not both")
-    if settings.data is None:
-        refuse_unused(settings, ["split"], "--data")
-        source = open_images(settings.images, image_size=seen.size, channels=seen.channels, once=True)
-        return Images(len(source), lambda rows: [source.pictures[row].name for row in rows], source.images, source.notes)
-    data = load_dataset(settings.data, image_size=seen.size, channels=seen.channels).split(settings.split)
+    if source.data is None:
+        files = open_images(source.files, image_size=seen.size, channels=seen.channels, once=True)
+        return Images(len(files), lambda rows: [files.pictures[row].name for row in rows], files.images, files.notes)
+    data = load_dataset(source.data, image_size=seen.size, channels=seen.channels).split(source.split)
     labels = None if data.y is None else tuple(data.class_names[label] for label in data.labels.tolist())
     return Images(len(data), lambda rows: [f"{data.name} {row}" for row in rows], data.images, data.notes, labels)
 
 
-def looked_through(images: Images, size: int) -> Images:
+def checked_images(images: Images, size: int) -> Images:
     """The same images, each of them read once, so that a broken one is named before anything is computed.
 
     Args:
@@ -244,36 +187,42 @@ def looked_through(images: Images, size: int) -> Images:
     return replace(images, notes=tuple(dict.fromkeys((*images.notes, *blank_notes(empty)))))
 
 
-def first_images(settings: ImagesSettings, seen: Measurement) -> tuple[Images, Float[Tensor, "n c h w"]]:
-    """The user's images, as many of the first ones as are asked for, and these read.
+def first_images(source: ImageSource, count: int, seen: Measurement) -> tuple[Images, Float[Tensor, "n c h w"]]:
+    """The images of a source, and the first ones, at most so many, as a tensor.
 
     Raises:
-        ValueError: As in `given_images`, or one cannot be read.
+        ValueError: As in `source_images`, or one cannot be read.
     """
-    images = given_images(settings, seen)
-    rows = range(min(settings.count, images.count))
+    images = source_images(source, seen)
+    rows = range(min(count, images.count))
     x = images.read(rows)
     notes = tuple(dict.fromkeys((*images.notes, *blank_notes(blank(images.names(rows), x)))))
     return replace(images, notes=notes), x
 
 
 def own_images(
-    settings: RecoverSettings, generator: nn.Module, prior: SavedPrior, seen: Measurement
+    count: int, generator: nn.Module, prior: SavedPrior, seen: Measurement, rng: torch.Generator
 ) -> tuple[Images, Float[Tensor, "n d"]]:
-    """The generator's own images, treated as given ones are (measured, eight bits), and their codes."""
-    # a seed below zero, as no shard's: a start that is the true code would find it at once
-    z = prior.sample(settings.self_check, rng=torch.Generator().manual_seed(-1 - settings.seed))
+    """The generator's own images, treated as the user's are (measured, eight bits), and their codes.
+
+    Args:
+        count: How many.
+        generator, prior: What makes them, and the distribution of their codes.
+        seen: What is observed of them.
+        rng: Of the codes, with the seed of no shard: a start that is the true code would find it at once.
+    """
+    z = prior.sample(count, rng=rng)
 
     def read(rows: range) -> Tensor:
         with evaluated(generator), torch.no_grad():
             x = seen(generator(z[rows.start : rows.stop].to(next(generator.parameters()).device)))
         return from_pixels(to_pixels(x.cpu()))
 
-    return Images(settings.self_check, lambda rows: [f"own image {row}" for row in rows], read), z
+    return Images(count, lambda rows: [f"own image {row}" for row in rows], read), z
 
 
 def recover_shards(
-    images: Images, work: Recovering, folder: Path, processes: Processes, progress: Callable[[int, int], None]
+    images: Images, work: ShardRecovery, folder: Path, processes: Processes, progress: Callable[[int, int], None]
 ) -> None:
     """Recover and write the shards of this process that are not there yet; returns when those of all processes are.
 
@@ -285,12 +234,12 @@ def recover_shards(
         progress: Called as `progress(done, total)`, in per mille of this process's shards.
 
     Raises:
-        ValueError: A shard on disk was made otherwise, or the images or settings are not such as can be recovered.
+        ValueError: A shard on disk was made with other settings, or the images or settings are not such as can be recovered.
     """
-    mine = list(_shards(images, work.settings.shard_size))[processes.index :: processes.count]
+    mine = list(_shards(images, work.shard_size))[processes.index :: processes.count]
     for place, (number, rows) in enumerate(mine):
         x, names, path = images.read(rows), images.names(rows), shard_path(folder, number)
-        shards = -(-images.count // work.settings.shard_size)
+        shards = -(-images.count // work.shard_size)
         facts = {**work.facts, "images": fingerprint({"x": x}), "shard": str(number), "shards": str(shards)}
         if path.exists():
             _check(path, facts, names)
@@ -333,6 +282,6 @@ def _check(path: Path, facts: dict[str, str], names: list[str]) -> None:
         differing.append("names of the images")
     if differing:
         raise ValueError(
-            f"{path} was made otherwise than is asked for now ({', '.join(differing)}); choose another --out, or remove "
-            "that folder to begin anew (--force replaces finished results alone)"
+            f"{path} was made with other settings than those of now ({', '.join(differing)}); choose another --out, or "
+            "remove that folder to begin anew (--force replaces finished results alone)"
         )

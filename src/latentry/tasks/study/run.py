@@ -1,4 +1,4 @@
-"""`latentry study`: the main job. Recover real and generated images four ways, judge the codes, show it on one page."""
+"""`latentry study`: recover real and generated images four ways, test the codes against the prior, write one page."""
 
 import time
 from collections.abc import Callable
@@ -12,17 +12,16 @@ from torch import Tensor, nn
 from latentry.data.sources import load_dataset
 from latentry.display import percent
 from latentry.evaluation.codes import goodness_of_fit
-from latentry.evaluation.proportions import Share, share
+from latentry.evaluation.proportions import share
 from latentry.holding import evaluated
 from latentry.latent.known_codes import code_errors
-from latentry.latent.recovery import Recovery, recover_codes
+from latentry.latent.recovery import recover_codes
 from latentry.latent.regularizers import L2, Regularizer, StatisticalDistance
 from latentry.latent.solvers import Adam, LevenbergMarquardt
 from latentry.models.classifier import Classifier, predict_labels
 from latentry.models.saving import load_model
 from latentry.names import counted
 from latentry.priors import UnlabelledPrior
-from latentry.reports.consoles import PlainConsole
 from latentry.reports.figures import histogram_figure, p_value_figure
 from latentry.reports.page import Picture, sheet, write_page
 from latentry.reports.pictures import write_sheet
@@ -30,13 +29,13 @@ from latentry.reports.progress import progress_bar
 from latentry.reports.recoveries import Outcome, comparison_table
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
-from latentry.tasks.judging import beside_doubts, unmade
-from latentry.tasks.runs import claim_folder, command, load_generator, pick_device, record
+from latentry.tasks.evaluation_classifier import beside_doubts, reconstruction_doubts
+from latentry.tasks.loading import load_with_unlabelled_prior
+from latentry.tasks.runs import Run, command
 from latentry.tasks.study.settings import StudySettings
 
 __all__ = ["METHODS", "Method", "study"]
 
-_PARTS = ("index.html", "recovered.png", "codes.safetensors")
 _SHOWN, _STRIP = 13, 12
 
 
@@ -89,18 +88,32 @@ class Targets:
         return () if self.labels is None else tuple(self.class_names[label] for label in self.labels[:_SHOWN].tolist())
 
 
-@command
-def study(settings: StudySettings) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Search:
+    """How long codes are searched for."""
+
+    restarts: int
+    """Starts from the prior for each image."""
+    steps: int
+    """Iterations of gradient descent from each start."""
+    damped_steps: int
+    """Iterations of Levenberg-Marquardt from each start."""
+    seed: int
+    """Seed of the starts, which are the same for every method."""
+
+
+@command("index.html", "recovered.png", "codes.safetensors")
+def study(settings: StudySettings, run: Run) -> dict[str, Any]:
     """Write `index.html`, `recovered.png`, `codes.safetensors`, `results.json`; print the tables and where the page lies."""
     began = time.perf_counter()
-    device = pick_device(settings.device)
-    model, prior = load_generator(settings.generator)
-    generator = model.generator.to(device)
-    targets = _targets(generator, prior, settings)
-    folder = claim_folder(settings, *_PARTS)
+    model, prior = load_with_unlabelled_prior(settings.generator)
+    generator = model.generator.to(run.device)
+    targets = _targets(generator, prior, settings.data, settings.count, run.rng())
+    search = Search(settings.restarts, settings.steps, settings.damped_steps, run.seed + 1)
+    classifier = load_model("digits-judge", Classifier).network.to(run.device) if settings.data == "digits" else None
 
     outcomes: dict[str, list[Outcome]] = {}
-    with progress_bar(quiet=settings.json) as track:
+    with progress_bar(quiet=run.quiet) as track:
         bars = {
             (kind, method.name): track(f"{counted(target.count, f'{kind} image')}, {method.row}")
             for kind, target in targets.items()
@@ -108,7 +121,7 @@ def study(settings: StudySettings) -> dict[str, Any]:
         }
         for kind, target in targets.items():
             outcomes[kind] = [
-                _outcome(generator, prior, target, method, settings, bars[kind, method.name]) for method in METHODS
+                _outcome(generator, prior, target, method, search, classifier, bars[kind, method.name]) for method in METHODS
             ]
 
     result: dict[str, Any] = {
@@ -116,35 +129,46 @@ def study(settings: StudySettings) -> dict[str, Any]:
     }
     result |= {"generator": model.fingerprint, "prior": repr(prior), "seconds": time.perf_counter() - began}
     tables = {kind: comparison_table(targets[kind].title, rows) for kind, rows in outcomes.items()}
-    _write_codes(folder, targets, outcomes, {"generator": model.fingerprint, "prior": repr(prior)})
-    _write_strip(folder / "recovered.png", targets["real"], outcomes["real"])
-    _write_report(folder, settings, targets, outcomes, tables, prior, result)
-    content = record(folder, settings, result)
+    _write_codes(run.folder, targets, outcomes, {"generator": model.fingerprint, "prior": repr(prior)})
+    _write_strip(run.folder / "recovered.png", targets["real"], outcomes["real"])
+    facts = [
+        ("generator", f"{settings.generator}, weights {model.fingerprint}"),
+        ("prior", repr(prior)),
+        ("data", f"{settings.data}, seed {run.seed}"),
+        ("gradient descent", f"{search.restarts} starts of {search.steps} Adam steps for each image and method"),
+        ("Levenberg-Marquardt", f"up to {search.restarts} starts of {search.damped_steps} steps, one for real images"),
+        ("weights", ", ".join(f"{method.name} {method.weight or 0:g}" for method in METHODS)),
+        ("seconds", f"{result['seconds']:.0f}"),
+    ]
+    _write_report(run.folder / "index.html", targets, outcomes, tables, prior, facts)
+    content = run.record(result)
 
-    console = PlainConsole(quiet=settings.json)
+    console = run.console
     for table in tables.values():
         print_table(table, console)
     for sentence in [*_verdicts(targets["real"], outcomes["real"]), *_what_worked(outcomes)]:
         console.print(sentence)
-    console.print(f"The report with pictures: {folder / 'index.html'}")
+    console.print(f"The report with pictures: {run.folder / 'index.html'}")
     return content
 
 
-def _targets(generator: nn.Module, prior: UnlabelledPrior, settings: StudySettings) -> dict[str, Targets]:
+def _targets(
+    generator: nn.Module, prior: UnlabelledPrior, data: str, count: int, rng: torch.Generator
+) -> dict[str, Targets]:
     """Held-out images, and images of the generator's own."""
     device = next(generator.parameters()).device
-    held_out = load_dataset(settings.data).split("held-out")
-    if not 1 <= settings.count <= len(held_out):
-        raise ValueError(f"expected a count of 1 to {len(held_out)}, what {held_out.name} holds, got {settings.count}")
-    codes = prior.sample(settings.count, rng=torch.Generator().manual_seed(settings.seed)).to(device)
+    held_out = load_dataset(data).split("held-out")
+    if not 1 <= count <= len(held_out):
+        raise ValueError(f"expected a count of 1 to {len(held_out)}, what {held_out.name} holds, got {count}")
+    codes = prior.sample(count, rng=rng).to(device)
     with evaluated(generator), torch.no_grad():
         own = generator(codes)
-    real = held_out.images(range(settings.count)).to(device)
+    real = held_out.images(range(count)).to(device)
     titles = (
-        counted(settings.count, "real, held-out image"),
-        f"{counted(settings.count, 'image')} of the generator's own, with known codes",
+        counted(count, "real, held-out image"),
+        f"{counted(count, 'image')} of the generator's own, with known codes",
     )
-    labels = held_out.labels[: settings.count]
+    labels = held_out.labels[:count]
     return {
         "own": Targets(titles[1], own, codes=codes),
         "real": Targets(titles[0], real, labels=labels, class_names=held_out.class_names),
@@ -156,7 +180,8 @@ def _outcome(
     prior: UnlabelledPrior,
     target: Targets,
     method: Method,
-    settings: StudySettings,
+    search: Search,
+    classifier: nn.Module | None,
     progress: Callable[[int, int], None],
 ) -> Outcome:
     began = time.perf_counter()
@@ -164,31 +189,26 @@ def _outcome(
         generator,
         target.x,
         prior,
-        solver=LevenbergMarquardt(settings.damped_steps) if method.damped else Adam(settings.steps),
+        solver=LevenbergMarquardt(search.damped_steps) if method.damped else Adam(search.steps),
         regularizer=method.regularizer,
         weight=method.weight,
         unit=None if method.regularizer is None else 1.0,  # images in [-1, 1], as where the weights were chosen
         # a start that makes the data is the last one; on data that no code makes, one has to do
-        restarts=1 if method.damped and target.codes is None else settings.restarts,
-        rng=torch.Generator().manual_seed(settings.seed + 1),  # the same starts for every method
+        restarts=1 if method.damped and target.codes is None else search.restarts,
+        rng=torch.Generator().manual_seed(search.seed),  # the same starts for every method
         progress=progress,
     )
     seconds = time.perf_counter() - began
     code_error = None if target.codes is None else code_errors(recovery.z, target.codes, prior)
     label_kept = None
-    if target.labels is not None and settings.data == "digits":
-        label_kept = _label_kept(recovery, target.labels)
+    if target.labels is not None and classifier is not None:
+        label_kept = share(predict_labels(classifier, recovery.x_hat)[0].cpu() == target.labels)
     fit = goodness_of_fit(recovery.z, prior, rng=torch.Generator(recovery.z.device).manual_seed(0))
     return Outcome(method.name, recovery, fit, seconds, code_error, label_kept)
 
 
-def _label_kept(recovery: Recovery, labels: Tensor) -> Share:
-    judge = load_model("digits-judge", Classifier).network.to(recovery.x_hat.device)
-    return share(predict_labels(judge, recovery.x_hat)[0].cpu() == labels)
-
-
 def _doubts(target: Targets, outcome: Outcome) -> tuple[str, ...]:
-    return unmade(target.x, outcome.recovery.reconstruction_error)
+    return reconstruction_doubts(target.x, outcome.recovery.reconstruction_error)
 
 
 def _numbers(target: Targets, outcome: Outcome) -> dict[str, Any]:
@@ -219,7 +239,7 @@ def _what_worked(outcomes: dict[str, list[Outcome]]) -> list[str]:
     nearest = f"Real images come back as the nearest that was found, {percent(error, 2)} of the range of grey off"
     if real.label_kept is not None:
         same = round(real.label_kept.value * real.label_kept.trials)
-        nearest += f"; an evaluation classifier reads the same digit in {same} of {real.label_kept.trials}"
+        nearest += f"; an evaluation classifier gives the same digit in {same} of {real.label_kept.trials}"
     return [*sentences, f"{nearest}."]
 
 
@@ -234,7 +254,7 @@ def _write_codes(
 def _rows(target: Targets, outcomes: list[Outcome], count: int) -> list[tuple[str, Tensor]]:
     """The first images above what each method made of them."""
     made = [(method.row, row.recovery.x_hat[:count]) for method, row in zip(METHODS, outcomes, strict=True)]
-    return [("given", target.x[:count]), *made]
+    return [("original", target.x[:count]), *made]
 
 
 def _write_strip(path: Path, target: Targets, outcomes: list[Outcome]) -> None:
@@ -242,16 +262,15 @@ def _write_strip(path: Path, target: Targets, outcomes: list[Outcome]) -> None:
 
 
 def _write_report(
-    folder: Path,
-    settings: StudySettings,
+    path: Path,
     targets: dict[str, Targets],
     outcomes: dict[str, list[Outcome]],
     tables: dict[str, Table],
     prior: UnlabelledPrior,
-    result: dict[str, Any],
+    facts: list[tuple[str, str]],
 ) -> None:
     def pictures(kind: str, title: str) -> Picture:
-        caption = "Above the given image, below it what the generator makes of the code that each method found."
+        caption = "Above the original image, below it what the generator makes of the code that each method found."
         return sheet(title, _rows(targets[kind], outcomes[kind], _SHOWN), targets[kind].named, caption)
 
     def histograms(kind: str, title: str) -> Picture:
@@ -265,9 +284,9 @@ def _write_report(
         "Below the diagonal: codes too far from the prior. Above: codes more regular than any sample of it.",
     )
     lead = [
-        "A generator makes images from codes drawn from its prior. Here the codes of given images were recovered by "
-        "damped least squares, and by gradient descent with three ideas of what keeps a code in place; each set was held "
-        "against the prior.",
+        "A generator makes images from codes drawn from its prior. Here the codes of images were recovered by "
+        "damped least squares, and by gradient descent with three regularizers; each set was compared "
+        "with the prior.",
         *_what_worked(outcomes),
     ]
     blocks: list[Table | Picture] = [
@@ -279,13 +298,4 @@ def _write_report(
         p_values,
         histograms("own", "Codes of the generator's own images over the prior"),
     ]
-    facts = [
-        ("generator", f"{settings.generator}, weights {result['generator']}"),
-        ("prior", repr(prior)),
-        ("data", f"{settings.data}, seed {settings.seed}"),
-        ("gradient descent", f"{settings.restarts} starts of {settings.steps} Adam steps for each image and method"),
-        ("Levenberg-Marquardt", f"up to {settings.restarts} starts of {settings.damped_steps} steps, one for real images"),
-        ("weights", ", ".join(f"{method.name} {method.weight or 0:g}" for method in METHODS)),
-        ("seconds", f"{result['seconds']:.0f}"),
-    ]
-    write_page(folder / "index.html", "Recovered codes, held against their prior", lead, blocks, facts)
+    write_page(path, "Recovered codes, compared with their prior", lead, blocks, facts)

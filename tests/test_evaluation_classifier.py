@@ -1,4 +1,4 @@
-"""Who judges: no success is claimed of images that are none, nor on the word of the model itself."""
+"""No success is reported of images that are all the same, nor by the classifier of the model itself."""
 
 from pathlib import Path
 
@@ -16,10 +16,20 @@ from latentry.models.semantic import SemanticModel
 from latentry.networks import DCGANGenerator, PlainClassifier, Zheng2019Decoder, Zheng2019Encoder
 from latentry.priors import Normal, NormalMixture, SemanticPlacement
 from latentry.storage import read_json
-from latentry.tasks.judging import UNREAD, Made, Reader, alike, fitting, independent_reader, made_by, unlike, verdict
+from latentry.tasks.evaluation_classifier import (
+    NO_CLASSIFIER,
+    GeneratedData,
+    SavedClassifier,
+    all_alike,
+    evaluation,
+    evaluation_classifier,
+    generated_data,
+    load_classifier,
+    relative_error,
+)
 
 CPU = torch.device("cpu")
-DIGITS = Made((1, 28, 28), "digits")
+DIGITS = GeneratedData((1, 28, 28), "digits")
 TEN = tuple("0123456789")
 
 
@@ -28,8 +38,8 @@ def x() -> torch.Tensor:
     return load_dataset("digits").split("held-out").images(range(24))
 
 
-def reader(correct: int, trials: int = 100, classes: int = 10) -> Reader:
-    return Reader(
+def classifier(correct: int, trials: int = 100, classes: int = 10) -> SavedClassifier:
+    return SavedClassifier(
         "mine",
         PlainClassifier(classes, width=1),
         "w",
@@ -39,67 +49,67 @@ def reader(correct: int, trials: int = 100, classes: int = 10) -> Reader:
 
 
 def test_images_that_differ_by_noise_alone_are_alike(x: torch.Tensor) -> None:
-    assert not alike(x)
-    assert alike(x[:1] + 0.01 * torch.randn(24, 1, 28, 28))
-    assert alike(torch.zeros(5, 1, 28, 28))
-    assert not alike(x[:1])  # of one image nothing can be said
+    assert not all_alike(x)
+    assert all_alike(x[:1] + 0.01 * torch.randn(24, 1, 28, 28))
+    assert all_alike(torch.zeros(5, 1, 28, 28))
+    assert not all_alike(x[:1])  # of one image nothing can be said
 
 
 def test_the_images_lose_nothing_of_themselves_and_their_mean_all(x: torch.Tensor) -> None:
-    assert unlike(x, x) == 0
-    assert unlike(x, x.mean(0, keepdim=True).expand_as(x)) == pytest.approx(23 / 24)
-    assert unlike(x[:1], x[:1].mean().expand_as(x[:1])) == pytest.approx(783 / 784)
+    assert relative_error(x, x) == 0
+    assert relative_error(x, x.mean(0, keepdim=True).expand_as(x)) == pytest.approx(23 / 24)
+    assert relative_error(x[:1], x[:1].mean().expand_as(x[:1])) == pytest.approx(783 / 784)
 
 
-def test_a_success_needs_images_a_reader_and_a_reader_that_reads(x: torch.Tensor) -> None:
+def test_a_success_needs_images_and_a_classifier_that_is_better_than_chance(x: torch.Tensor) -> None:
     blobs = x[:1].expand_as(x)
-    assert verdict(reader(98), x, x, 0.9 * x).doubts == ()
+    assert evaluation(classifier(98), x, x, 0.9 * x).doubts == ()
     assert (
-        verdict(reader(98), x).headline("8 of 8 are read as 3")
-        == "8 of 8 are read as 3, by mine (98.0% right on held-out data)"
+        evaluation(classifier(98), x).headline("8 of 8 are classified as 3")
+        == "8 of 8 are classified as 3, by mine (98.0% right on held-out data)"
     )
-    for doubted, why in (
-        (verdict(None, x), "pass --reader with a second classifier"),
-        (verdict(reader(98), blobs), "all but the same"),
-        (verdict(reader(98), x, x, blobs), "do not make the images again"),
-        (verdict(reader(12), x), "no better than chance"),
-        (verdict(reader(100, classes=1), x), "no better than chance"),
+    for checked, doubt in (
+        (evaluation(None, x), "pass --evaluation_classifier with a second classifier"),
+        (evaluation(classifier(98), blobs), "all but the same"),
+        (evaluation(classifier(98), x, x, blobs), "do not make the images again"),
+        (evaluation(classifier(12), x), "no better than chance"),
+        (evaluation(classifier(100, classes=1), x), "no better than chance"),
     ):
-        assert why in " ".join(doubted.doubts)
-        assert doubted.headline("8 of 8").startswith("Not judged: ")
-        assert "8 of 8" not in doubted.headline("8 of 8")
+        assert doubt in " ".join(checked.doubts)
+        assert checked.headline("8 of 8").startswith("Not evaluated: ")
+        assert "8 of 8" not in checked.headline("8 of 8")
 
 
-def test_the_shipped_judge_is_independent_of_all_but_itself() -> None:
-    found, _ = independent_reader(None, DIGITS, CPU, TEN, load_model("digits-guide").fingerprint)
+def test_the_shipped_classifier_evaluates_all_but_itself() -> None:
+    found, _ = evaluation_classifier(None, DIGITS, CPU, TEN, load_model("digits-guide").fingerprint)
     assert found is not None
     assert found.name == "digits-judge"
     assert found.accuracy is not None
     assert found.accuracy.value > 0.95
-    for asked, made, weights in (
+    for name, generated, weights in (
         ("digits-judge", DIGITS, found.weights),
-        (None, Made((1, 28, 28), None), ""),
-        (None, Made((3, 64, 64), "digits"), ""),
+        (None, GeneratedData((1, 28, 28), None), ""),
+        (None, GeneratedData((3, 64, 64), "digits"), ""),
     ):
-        assert independent_reader(asked, made, CPU, TEN, weights) == (None, UNREAD)
+        assert evaluation_classifier(name, generated, CPU, TEN, weights) == (None, NO_CLASSIFIER)
 
 
 @pytest.mark.parametrize(
-    ("name", "made", "said"),
+    ("name", "generated", "message"),
     [
-        ("digits-guide", Made((3, 64, 64), None), "images of 3 x 64 x 64, .*, got digits-guide, trained on 1 x 28 x 28"),
-        ("digits-guide", Made((1, 28, 28), "fashion-mnist"), "of fashion-mnist, got digits-guide, which reads digits"),
+        ("digits-guide", GeneratedData((3, 64, 64), None), "images of 3 x 64 x 64, .*, got digits-guide, trained on 1 x 2"),
+        ("digits-guide", GeneratedData((1, 28, 28), "fashion-mnist"), "fashion-mnist, got digits-guide, which classifies"),
         ("digits-generator", DIGITS, "is a generator with its prior"),
     ],
 )  # fmt: skip
-def test_a_classifier_of_something_else_is_refused(name: str, made: Made, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        fitting(name, made, "--classifier", CPU)
+def test_a_classifier_of_something_else_is_refused(name: str, generated: GeneratedData, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_classifier(name, generated, "--classifier", CPU)
 
 
 def test_what_a_generator_makes_stands_in_its_card() -> None:
-    assert made_by("digits-generator", (1, 28, 28)) == DIGITS
-    assert made_by("painted-generator", (3, 64, 64)).data == "painted-digits"
+    assert generated_data("digits-generator", (1, 28, 28)) == DIGITS
+    assert generated_data("painted-generator", (3, 64, 64)).data == "painted-digits"
 
 
 @pytest.fixture(scope="module")
@@ -146,17 +156,16 @@ def test_an_untrained_model_succeeds_at_nothing(
         assert "expected" in told
         return
     assert code == 0
-    assert "Not judged: " in told
-    assert "Not judged: " in (tmp_path / "out" / "index.html").read_text()
+    assert "Not evaluated: " in told
+    assert "Not evaluated: " in (tmp_path / "out" / "index.html").read_text()
     result = read_json(tmp_path / "out" / "results.json")["result"]
-    assert not result.get("reached")
     assert not result.get("success") or verb == "recover"
     assert not result.get("passes")
 
 
-def test_a_trained_split_is_judged_by_another_than_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_trained_split_is_evaluated_by_another_than_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["edit", "swap", "--generator=digits-split", "--data=digits", "--count=20", "--label=3"]
     assert main([*command, "--out", str(tmp_path / "out")]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "edited images read as wanted, by digits-judge (" in told
-    assert read_json(tmp_path / "out" / "results.json")["result"]["reached"]["value"] > 0.8
+    assert "edited images have the target label, by digits-judge (" in told
+    assert read_json(tmp_path / "out" / "results.json")["result"]["success"]["value"] > 0.8

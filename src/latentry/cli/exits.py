@@ -1,4 +1,4 @@
-"""How a command ends: the exit code and the one sentence of every error, and output that nobody reads to its end."""
+"""How a command exits: the exit code and the one sentence of every error, and output to a closed pipe."""
 
 import errno
 import os
@@ -13,55 +13,61 @@ from latentry.cli.parser import UsageError
 from latentry.names import printable
 
 __all__ = [
+    "BROKEN_PIPE",
     "FAILED",
     "INTERRUPTED",
-    "MISUSED",
+    "INVALID",
     "TERMINATED",
-    "UNFORESEEN",
-    "UNREAD",
-    "Listened",
-    "ending",
-    "listening",
-    "terminable",
+    "UNEXPECTED",
+    "Output",
+    "exit_message",
+    "safe_output",
+    "sigterm_as_interrupt",
 ]
 
-FAILED, MISUSED, UNFORESEEN, INTERRUPTED, UNREAD, TERMINATED = 1, 2, 70, 130, 141, 143
+FAILED, INVALID, UNEXPECTED, INTERRUPTED, BROKEN_PIPE, TERMINATED = 1, 2, 70, 130, 141, 143
+"""Exit codes; `INVALID` is what the user can correct."""
 
 _LONG = 200
 """Most letters of a path in a sentence."""
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "alloc_cpu")
-"""How torch says it, whose errors are RuntimeErrors on a CPU."""
+"""Words of torch, whose errors are RuntimeErrors on a CPU."""
 
 
-def ending(error: BaseException, *, resumes: bool) -> tuple[str, int]:
-    """The sentence for an error that ends a command, which may be one that resumes, and the exit code."""
-    later = "goes on from its last checkpoint, if there is one" if resumes else "begins anew"
+def exit_message(error: BaseException, *, resumes: bool) -> tuple[str, int]:
+    """The sentence and the exit code for an error that ends a command.
+
+    Args:
+        error: Any error, also Ctrl-C and SIGTERM.
+        resumes: Whether the command continues from a checkpoint.
+    """
+    later = "continues from its last checkpoint, if there is one" if resumes else "starts from the beginning"
     text = printable(" ".join(str(error).split()))
     if isinstance(error, _TerminatedError):
         return f"terminated; the same command {later}", TERMINATED
     if isinstance(error, KeyboardInterrupt):
         return f"interrupted; the same command {later}", INTERRUPTED
     if isinstance(error, UsageError):
-        return text, MISUSED
+        return text, INVALID
     if isinstance(error, UnicodeError):
-        return f"expected text in UTF-8, got something else ({text}); save the file or name in UTF-8", MISUSED
+        return f"expected text in UTF-8, got something else ({text}); save the file or name in UTF-8", INVALID
     if isinstance(error, ValueError):
-        return text, MISUSED
+        return text, INVALID
     if isinstance(error, OSError) or type(error).__name__ == "SafetensorError":  # what safetensors makes of an OSError
-        return _of_system(error, text), MISUSED
+        return _system_error(error, text), INVALID
     if _is_out_of_memory(error, text):
-        return f"out of memory ({text or 'no more to be had'}); take fewer or smaller items at once", FAILED
+        return f"out of memory ({text or 'no details'}); take fewer or smaller items at once", FAILED
     if isinstance(error, ArithmeticError):
         return text, FAILED
     return (
-        f"unforeseen {type(error).__name__}: {text or 'no message'}; this is a fault of Latentry, please report it with the "
-        "command and the traceback that LATENTRY_DEBUG=1 shows",
-        UNFORESEEN,
+        f"unexpected {type(error).__name__}: {text or 'no message'}; this is a bug of Latentry, please report it with the "
+        "command and the traceback that LATENTRY_DEBUG=1 prints",
+        UNEXPECTED,
     )
 
 
-def _of_system(error: BaseException, text: str) -> str:
-    """What the operating system refused, on which file."""
+def _system_error(error: BaseException, text: str) -> str:
+    """The error of the operating system, with the files."""
     reason = printable(getattr(error, "strerror", None) or text or type(error).__name__)
     names = [getattr(error, name, None) for name in ("filename", "filename2")]
     files = " and ".join(
@@ -73,12 +79,12 @@ def _of_system(error: BaseException, text: str) -> str:
 
 def _is_out_of_memory(error: BaseException, text: str) -> bool:
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(said in text for said in _OUT_OF_MEMORY)
+        isinstance(error, RuntimeError) and any(words in text for words in _OUT_OF_MEMORY)
     )
 
 
-class _Output:
-    """A stream that never fails: what it cannot write is left out and remembered, so that no work is lost for it."""
+class _Stream:
+    """A stream that never fails: an error of writing is stored, so that no work is lost for it."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -92,13 +98,13 @@ class _Output:
             self.error = OSError(errno.EBADF, "it is closed")
         if self._stream is not None and self.error is None:
             encoding = self.encoding or "utf-8"
-            with self._remembering():
+            with self._storing_errors():
                 self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
         return len(text)
 
     def flush(self) -> None:
         if self._stream is not None and self.error is None:
-            with self._remembering():
+            with self._storing_errors():
                 self._stream.flush()
 
     def isatty(self) -> bool:
@@ -109,7 +115,7 @@ class _Output:
         return getattr(self._stream, "encoding", None)
 
     @contextmanager
-    def _remembering(self) -> Iterator[None]:
+    def _storing_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
@@ -121,40 +127,40 @@ class _Output:
                 os.close(nowhere)
 
 
-class Listened:
-    """What became of the output of a command."""
+class Output:
+    """Standard output and standard error of a command."""
 
-    def __init__(self, out: _Output, err: _Output) -> None:
+    def __init__(self, out: _Stream, err: _Stream) -> None:
         self._out, self._err = out, err
 
-    def code(self, code: int) -> int:
-        """The exit code of a command that would have left with this one."""
+    def exit_code(self, code: int) -> int:
+        """The exit code, with errors of writing in place of success."""
         if code or self._out.error is None:
             return code
         if isinstance(self._out.error, BrokenPipeError):
-            return UNREAD
+            return BROKEN_PIPE
         reason = self._out.error.strerror or type(self._out.error).__name__
-        self._err.write(f"latentry: the work is done, but what it says could not be written ({reason})\n")
+        self._err.write(f"latentry: the work is done, but its output could not be written ({reason})\n")
         return FAILED
 
 
 @contextmanager
-def listening() -> Iterator[Listened]:
-    """In this block nothing that is printed can stop the work, and every character can be printed somehow."""
-    out, err = _Output(sys.stdout), _Output(sys.stderr)
+def safe_output() -> Iterator[Output]:
+    """In this block no error of printing stops the work, and characters that a stream cannot encode are escaped."""
+    out, err = _Stream(sys.stdout), _Stream(sys.stderr)
     with redirect_stdout(cast(Any, out)), redirect_stderr(cast(Any, err)):
-        yield Listened(out, err)
+        yield Output(out, err)
         out.flush()
         err.flush()
 
 
 class _TerminatedError(KeyboardInterrupt):
-    """SIGTERM, which ends a command as Ctrl-C does: every block is left in order."""
+    """SIGTERM, which ends a command as Ctrl-C does."""
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """In this block of the main thread SIGTERM ends the work as Ctrl-C does; the handler of before comes back."""
+def sigterm_as_interrupt() -> Iterator[None]:
+    """In this block of the main thread SIGTERM ends the work as Ctrl-C does; the earlier handler is restored."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

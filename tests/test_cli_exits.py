@@ -30,9 +30,9 @@ CODES = {
     ArithmeticError("the loss became nan"): (1, "the loss became nan"),
     MemoryError(): (1, "out of memory"),
     RuntimeError("[enforce fail at alloc_cpu.cpp:1] you tried to allocate 9 bytes"): (1, "out of memory"),
-    RuntimeError("mat1 and mat2 shapes cannot be multiplied"): (70, "unforeseen RuntimeError: mat1 and mat2"),
-    AssertionError(): (70, "unforeseen AssertionError: no message; this is a fault of Latentry"),
-    KeyboardInterrupt(): (130, "interrupted; the same command begins anew"),
+    RuntimeError("mat1 and mat2 shapes cannot be multiplied"): (70, "unexpected RuntimeError: mat1 and mat2"),
+    AssertionError(): (70, "unexpected AssertionError: no message; this is a bug of Latentry"),
+    KeyboardInterrupt(): (130, "interrupted; the same command starts from the beginning"),
 }
 
 
@@ -64,7 +64,8 @@ def test_every_error_ends_with_its_code_and_one_sentence(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"), [("train gan", "goes on from its last checkpoint, if there is one"), ("study", "begins anew")]
+    ("words", "said"),
+    [("train gan", "continues from its last checkpoint, if there is one"), ("study", "starts from the beginning")],
 )
 def test_only_a_verb_that_keeps_checkpoints_promises_to_go_on(
     words: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -115,7 +116,7 @@ def test_an_output_that_is_closed_is_told_of(
 ) -> None:
     monkeypatch.setattr(sys, "stdout", None)  # what Python makes of `>&-`
     assert main(["prior", "show", "normal", "--latent_dim=3", "--json", "--out", str(tmp_path)]) == 1
-    assert capsys.readouterr().err == "latentry: the work is done, but what it says could not be written (it is closed)\n"
+    assert capsys.readouterr().err == "latentry: the work is done, but its output could not be written (it is closed)\n"
     assert (tmp_path / "results.json").exists()
 
 
