@@ -16,7 +16,7 @@ Ranks are of c (signed) and of :math:`|c|` (absolute, as in the paper). Shares o
 Wilson's intervals. They too have a null: the ranks in random orthonormal bases.
 
 Further figures: the share of :math:`|z|^2` in the span of the labelled rows (k / d for a random span), the share of
-variance and of label information in that span (`evaluation.probes`), and the condition of the basis itself.
+variance and of label information in that span (`evaluation.probes`), and the condition number of the basis.
 
 **A spectral classifier** takes the k first coefficients for logits. With one temperature t, fitted on half of the codes, its
 probabilities are :math:`\operatorname{softmax}(c / t)`. On the other half they are calibrated if the share of correct

@@ -20,11 +20,10 @@ Anderson-Darling p-values.
 again independent, so that the directions' Anderson-Darling p-values are independent too; higher criticism sums them up.
 Codes pass the fourth test and fail this one when their coordinates depend on each other without correlation.
 
-Tests are two-sided where a sample can be too regular: elements, each code, correlation. Holm's correction over all
-tests keeps the chance that true samples fail any of them at 1 % or below: codes *pass* when no corrected p-value is below
-0.01.
-With more codes the tests detect smaller deviations, so the verdict is meant for 256 codes. With more codes, read the effect
-sizes too: std, and the 1-Wasserstein distance to the prior.
+Tests are two-sided where a sample can be too regular: elements, each code, correlation. Holm's correction over all tests
+keeps the chance that true samples fail any of them at 1 % or below: codes *pass* when no corrected p-value is below 0.01.
+The more codes, the smaller the deviations that the tests detect; the verdict is meant for 256 codes. With more, read the
+effect sizes too: std, and the 1-Wasserstein distance to the prior.
 
 Power (`benchmarks/goodness_of_fit_power.py`, 100 trials each, 256 codes): under the normal prior a std of 0.98 fails in 60
 of 100 trials with 64 elements and in 97 with 128; under the uniform prior, where it leaves the ends empty, always.

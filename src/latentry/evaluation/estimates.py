@@ -1,10 +1,15 @@
 r"""Means, ratios and medians with intervals.
 
-Of n independent observations, the mean has Student's interval :math:`\bar a \pm q_{n-1} s / \sqrt n`. The ratio of two means
-over the same observations, :math:`r = \bar a / \bar b`, has by the delta method the standard error of the mean of
-:math:`(a_i - r b_i) / \bar b`. The median lies between the order statistics :math:`x_{(l)}` and :math:`x_{(n+1-l)}` unless
-fewer than l of n fair coins fall on one side, whatever the distribution; where even l = 1 is not safe enough (n < 6 at 95
-%), no interval inside the possible values is.
+For n independent observations:
+
+- **Mean**: Student's interval :math:`\bar a \pm q_{n-1} s / \sqrt n`, with the quantile q of the t distribution and the
+  standard deviation s.
+- **Ratio of two means** over the same observations, :math:`r = \bar a / \bar b`: by the delta method its standard error is
+  that of the mean of :math:`(a_i - r b_i) / \bar b`.
+- **Median**: the interval from the order statistic :math:`x_{(l)}` to :math:`x_{(n+1-l)}`. Each observation is below the
+  median with probability 1/2, so the interval misses it with probability :math:`2 P(B < l)` for B binomial with n trials,
+  whatever the distribution. l is the largest one that is allowed by the level. If there is none (n < 6 at 95 %), the
+  interval is all possible values.
 
 References: Student, 1908; Cochran, "Sampling techniques", 1977, ch. 6 (ratios); Conover, "Practical nonparametric
 statistics", 1999, ch. 3.2 (medians).
@@ -26,7 +31,7 @@ def mean_estimate(a: Float[Tensor, "n"], level: float = 0.95, *, variance_inflat
     Args:
         a: The observations.
         level: Level of the interval.
-        variance_inflation: Variance of the mean over that of independent observations; 1 where they are.
+        variance_inflation: Variance of the mean, divided by the variance for independent observations; 1 if they are.
 
     Raises:
         ValueError: There are fewer than two observations, or the level is outside (0, 1).
@@ -46,7 +51,9 @@ def mean_estimate(a: Float[Tensor, "n"], level: float = 0.95, *, variance_inflat
 def ratio_estimate(
     a: Float[Tensor, "n"], b: Float[Tensor, "n"], level: float = 0.95, *, variance_inflation: float = 1.0
 ) -> Interval:
-    """Ratio of two means over the same observations with its delta interval; for a mean of b well away from 0.
+    """Ratio of two means over the same observations, with an interval by the delta method.
+
+    The mean of b should be several standard errors away from 0; nearer to 0 the interval is too short.
 
     Raises:
         ValueError: As in `mean_estimate`, or the mean of b is 0.
@@ -55,18 +62,23 @@ def ratio_estimate(
         >>> print(ratio_estimate(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([2.0, 4.0, 8.0])))
         0.5 [0.5, 0.5]
     """
-    below = b.double().mean().item()
-    if below == 0:
-        raise ValueError("expected a denominator with a mean other than 0, got 0; a ratio to nothing is not defined")
-    ratio = a.double().mean().item() / below
-    error = mean_estimate((a.double() - ratio * b.double()) / below, level, variance_inflation=variance_inflation)
+    denominator = b.double().mean().item()
+    if denominator == 0:
+        raise ValueError("expected a denominator with a mean other than 0, got 0; the ratio is not defined")
+    ratio = a.double().mean().item() / denominator
+    error = mean_estimate((a.double() - ratio * b.double()) / denominator, level, variance_inflation=variance_inflation)
     return Interval(ratio, ratio + error.low, ratio + error.high)
 
 
 def median_estimate(
     a: Float[Tensor, "n"], level: float = 0.95, *, support: tuple[float, float] = (-torch.inf, torch.inf)
 ) -> Interval:
-    """Median of independent observations with its order-statistic interval; the whole support where they are too few.
+    """Median of independent observations, with an interval between order statistics.
+
+    Args:
+        a: The observations.
+        level: Level of the interval.
+        support: The possible values: the interval where there are too few observations for a shorter one.
 
     Raises:
         ValueError: There are no observations, or the level is outside (0, 1).
@@ -79,8 +91,8 @@ def median_estimate(
         raise ValueError(f"expected at least one observation and a level in (0, 1), got {len(a)} and {level}")
     ordered = a.double().sort().values.tolist()
     middle = (ordered[(len(a) - 1) // 2] + ordered[len(a) // 2]) / 2
-    # the largest l with P(fewer than l of n coins) at most (1 - level) / 2
-    depth = int(stats.binom.ppf((1 - level) / 2, len(a), 0.5))
-    if depth == 0:
+    # the largest l with P(B < l) at most (1 - level) / 2
+    rank = int(stats.binom.ppf((1 - level) / 2, len(a), 0.5))
+    if rank == 0:
         return Interval(middle, *support)
-    return Interval(middle, ordered[depth - 1], ordered[-depth])
+    return Interval(middle, ordered[rank - 1], ordered[-rank])

@@ -1,12 +1,12 @@
-r"""The discriminator as a regularizer.
+r"""The score of a discriminator as a regularizer.
 
-A least-squares GAN (Mao et al., 2017) trains its discriminator to say 1 of data. A code whose image it takes for data should
-then be one that the generator was trained on, and
+The discriminator D of a least-squares GAN (Mao et al., 2017) is trained to the score 1 for data and 0 for generated samples.
+The regularizer
 
 .. math:: R(z) = (D(G(z)) - 1)^2
 
-penalizes other scores. Cho (2020) calls it the trick loss. It depends on images alone: it does not penalize a code far
-outside the prior whose image the discriminator takes for data.
+is small for codes whose images have the score of data. Cho (2020) calls it the trick loss. It depends on the image alone: a
+code far outside the prior has a small loss too, if the discriminator mistakes its image for data.
 
 References: Mao et al., "Least squares generative adversarial networks", 2017; Cho, "Latent code recovery by statistical
 distance latent regulation loss", 2020.
@@ -27,10 +27,10 @@ __all__ = ["DiscriminatorLoss"]
 
 @dataclass(frozen=True)
 class DiscriminatorLoss:
-    """(D(G(z)) - 1)^2, the mean of it where the discriminator gives several numbers for an image.
+    """(D(G(z)) - 1)^2, or its mean if the discriminator returns several scores for an image.
 
-    The generator runs once more in each step for it: a regularizer is given the codes alone. Both networks are held in eval
-    mode meanwhile.
+    Each step of a solver evaluates the generator twice, since a regularizer gets codes and not images. Both networks are in
+    eval mode during the call.
 
     Example:
         >>> import torch, latentry as lt

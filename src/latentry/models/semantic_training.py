@@ -5,8 +5,8 @@ datum's levels a as prior,
 
 .. math:: L = \frac{\lVert x - \hat x \rVert^2}{2 \sigma^2} + \beta_t \, KL(q(z | x) \,\|\, p(z | a)),
 
-which is the negative evidence lower bound of log p(x | a) for :math:`\beta_t = 1`, up to scale. :math:`\beta_t` rises to 1
-during a warm-up, since otherwise the divergence is minimised before anything is encoded.
+which is the negative evidence lower bound of log p(x | a) for :math:`\beta_t = 1`, up to a constant. :math:`\beta_t` rises
+to 1 during a warm-up, since otherwise the divergence is minimised before anything is encoded.
 
 *Stage 2* (LSC-GAN). The decoder becomes the generator of a GAN. Trained against a discriminator alone, it would forget what
 the coordinates of codes mean. So the frozen encoder encodes its samples, and the generator minimises

@@ -1,15 +1,17 @@
-r"""Least worst of several objectives under inequalities, by augmented Lagrangians.
+r"""Minimax problems: the largest of several objectives is minimised under inequalities, by augmented Lagrangians.
 
 .. math:: \min_x \max_k f_k(x) \quad \text{subject to} \quad c_j(x) \le 0
 
-for smooth functions of a large x. The maximum becomes smooth by one more variable, :math:`\min s` subject to
-:math:`f_k(x) \le s`. With multipliers :math:`\lambda_j \ge 0` and a penalty :math:`\mu`, the augmented Lagrangian
+for smooth functions of many variables x. The maximum is not smooth. So one variable s is added, and :math:`\min s` subject
+to :math:`f_k(x) \le s` is solved. With multipliers :math:`\lambda_j \ge 0` and a penalty :math:`\mu`, the augmented
+Lagrangian
 
 .. math:: L(x) = f(x) + \frac{1}{2 \mu} \sum_j \left( (\lambda_j + \mu c_j(x))_+^2 - \lambda_j^2 \right)
 
-is minimised by L-BFGS, then :math:`\lambda_j \leftarrow (\lambda_j + \mu c_j)_+`, and again, :math:`\mu` growing where the
-violation does not fall fast enough. Objectives are measured by their size at the start and constraints by their gradient
-there, so that one penalty fits all.
+is minimised by L-BFGS, then the multipliers are updated, :math:`\lambda_j \leftarrow (\lambda_j + \mu c_j)_+`. This is one
+round, and several follow. The penalty :math:`\mu` grows if the violation of the constraints does not fall fast enough.
+Objectives are divided by their size at the start, and constraints by the norm of their gradient there, so that one penalty
+suits all.
 
 References: Hestenes, "Multiplier and gradient methods", 1969; Conn, Gould, Toint, "A globally convergent augmented
 Lagrangian algorithm", 1991; Liu and Nocedal, "On the limited memory BFGS method for large scale optimization", 1989 (scipy's
@@ -28,18 +30,20 @@ from torch import Tensor
 __all__ = ["Evaluation", "Minimum", "minimise_worst"]
 
 _SCALED_ONE_BY_ONE = 32
-"""Number of constraints up to which each is measured by its own gradient."""
+"""Number of constraints up to which each is scaled by its own gradient."""
 _VANISHED = 1e-8
+"""Norm of a gradient below which a constraint is not scaled."""
 _FLATTEST = 1e-4
-"""Least gradient of a constraint that is taken for its size."""
+"""Smallest norm of a gradient that a constraint is divided by."""
 _OUT_OF_STEPS = 1
-"""Scipy's status for a search that could have gone on."""
+"""scipy's status of a search that ended by its limit of steps."""
 _ROUNDING = 100
-"""Gradient, in tolerances, at which a search that finds no lower point is at the bottom: rounding hides the rest."""
+"""A search that finds no lower point has converged if its gradient is below this multiple of the tolerance: the rest is
+rounding."""
 _PATIENCE = 3
 """Rounds without a step after which the search ends."""
 _LARGEST_PENALTY = 1e7
-"""Where constraints still are not met with this penalty, nothing meets them."""
+"""Penalty at which the search ends: constraints that are not met by then cannot be met."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,9 @@ class Minimum:
     objectives: Float[Tensor, "k"]
     constraints: Float[Tensor, "m"]
     shares: Float[Tensor, "k"]
-    """The objectives' multipliers: which of them hold the maximum up; they sum to 1."""
+    """Multipliers of the objectives, which sum to 1; above 0 only for objectives that attain the maximum."""
     multipliers: Float[Tensor, "m"]
-    """What the worst objective would gain for each unit that a constraint is relaxed by."""
+    """Multipliers of the constraints: decrease of the largest objective per unit by which a constraint is relaxed."""
     converged: bool
     """Whether the violation fell below its tolerance and the gradient below its own, or within rounding of it."""
     iterations: int
@@ -88,18 +92,18 @@ def minimise_worst(
     Args:
         evaluate: Objectives, constraints and gradient at x; smooth, and finite wherever a step may lead.
         start: Where the search begins; need not be feasible.
-        gradient_tolerance: Largest entry of the gradient at the end, for objectives in units of their largest at the start;
-            objectives that share the maximum agree to as much.
+        gradient_tolerance: Largest entry of the gradient at the end, for objectives divided by the largest one at the start.
+            Objectives that attain the maximum together agree up to this tolerance.
         tolerance: Largest constraint at the end.
         max_iterations: Steps of L-BFGS in all.
         rounds: Updates of the multipliers at most.
         penalty: The first mu.
-        shares, multipliers: Those of a similar problem, as a first guess.
+        shares, multipliers: Those of the solution of a similar problem, as initial values.
     """
     from scipy.optimize import minimize
 
     done = (0, 0)
-    if shares is not None and len(shares) > 1:  # near the end these shares make the maximum a mean, which is smooth
+    if shares is not None and len(shares) > 1:  # with known shares, begin with their weighted mean, which is smooth
         mean = minimise_worst(
             partial(_averaged, evaluate, shares),
             start,
@@ -155,7 +159,7 @@ def minimise_worst(
         x = torch.from_numpy(found.x)
         iterations += int(found.nit)
         there = evaluate(x[: len(start)])
-        # how far the multipliers still move, in tolerances: not at all where a constraint is slack and has none
+        # change of the multipliers in units of the tolerance; 0 for inactive constraints
         moved = _updated(lam, penalty * scale * there.constraints) - lam
         unsettled = float((moved / scale).abs().max()) / penalty / tolerance if m else 0.0
         lam = lam + moved
@@ -208,5 +212,5 @@ def _scales(first: Evaluation) -> Tensor:
     if m > _SCALED_ONE_BY_ONE:
         return torch.ones_like(first.constraints)
     sizes = [float(first.pullback(none, one).norm()) for one in torch.eye(m, dtype=first.constraints.dtype)]
-    # a gradient that happens to vanish at the start says nothing
+    # a gradient of 0 at the start gives no scale
     return first.constraints.new_tensor([1 / max(size, _FLATTEST) if size > _VANISHED else 1.0 for size in sizes])

@@ -1,18 +1,21 @@
-r"""Probabilities of the bins of a grid as a function of free numbers, so that linear constraints hold by construction.
+r"""Masses (probabilities of the bins of a grid) as a function of free parameters, so that constraints hold by construction.
 
-For free numbers x and, for each bin i, the value :math:`s_i` of a statistic,
+For free parameters x, and the value :math:`s_i` of a statistic in each bin i, the masses are
 
 .. math:: p_i = x_i^2 \, e^{a + \kappa s_i}.
 
 Here :math:`a` is such that :math:`\sum p_i = 1`. If a statistic is fixed, :math:`\kappa` is such that
-:math:`\sum p_i s_i = 1`; otherwise :math:`\kappa = 0`. So every x gives probabilities that meet the constraints, and a
-search over x is unconstrained. Each of the two sums rises with its parameter, and Newton's method finds both.
+:math:`\sum p_i s_i = 1`; otherwise :math:`\kappa = 0`. So every x gives masses that meet the constraints, and a search over
+x is unconstrained. Each of the two sums is a rising function of a or :math:`\kappa`, and Newton's method solves for both.
 
-- With squares, a step in x has the same length in the Fisher metric of p. So bins of large and of small probability change
-  at the same rate, and the probability of a bin becomes 0 at a finite x.
-- With a cap u on the probability of a bin, it is :math:`u (1 - e^{-w_i / u})` instead of
+- With squares, a step in x has the same length in the Fisher metric of p. So large and small masses change at the same
+  rate, and a mass becomes 0 at a finite x.
+- With a largest mass u of a bin (the cap), it is :math:`u (1 - e^{-w_i / u})` instead of
   :math:`w_i = x_i^2 e^{a + \kappa s_i}`. Both are nearly the same for small :math:`w_i`.
-- Scaling x changes nothing. Symmetric grids have one x for each bin and its mirror image.
+- Scaling x changes nothing. Symmetric grids have one parameter for each bin and its mirror image.
+
+The code calls :math:`e^{a + \kappa s_i}` the *tilt*. A *pullback* maps a gradient with respect to the masses to one with
+respect to x.
 """
 
 import math
@@ -27,13 +30,13 @@ __all__ = ["Masses", "largest_expectation", "roughness"]
 
 _NEWTON_STEPS = 100
 _LONGEST_RISE = 5.0
-"""What a step may at most add to the largest exponent."""
+"""Largest increase of an exponent in one step of Newton's method."""
 _EXACT = 1e-13
 _LEAST = 1e-300
 
 
 class Masses:
-    """Masses on n bins from free numbers x, one for each allowed bin (or pair of mirrored ones).
+    """Masses of n bins from free parameters x, one for each allowed bin (or pair of mirrored ones).
 
     Args:
         allowed: Bins that may hold mass.
@@ -60,13 +63,13 @@ class Masses:
         self._fixed = None if fixed_statistic is None else fixed_statistic[self._places]
         self._kappa = 0.0
         self.price = 0.0
-        """Of the last pullback: by how much the function pulled back rises for each unit of the fixed expectation."""
+        """Multiplier of the fixed statistic in the last pullback: derivative of the function in the fixed expectation."""
 
     def __len__(self) -> int:
         return len(self._places)
 
     def free(self, p: Float[Tensor, "n"]) -> Float[Tensor, "h"]:
-        """An x whose masses are p, as far as the cap and the fixed statistic let them."""
+        """Parameters x of the masses p, or of masses near p that meet the cap and the fixed statistic."""
         mean = (p[self._places] + p[self._mirrors]) / 2
         self._kappa = 0.0
         if self._cap < math.inf:
@@ -78,8 +81,8 @@ class Masses:
         return self.with_pullback(x)[0]
 
     def with_pullback(self, x: Float[Tensor, "h"]) -> tuple[Float[Tensor, "n"], Callable[[Tensor], Tensor]]:
-        """The masses at x, and what turns a gradient in them into one in x."""
-        tilt, p = self._tilted(x.square())
+        """The masses at x, and the pullback: a gradient in the masses to the gradient in x."""
+        tilt, p = self._tilt_and_masses(x.square())
         masses = p.new_zeros(self._bins)
         masses[self._places] = p
         masses[self._mirrors] = p
@@ -89,7 +92,7 @@ class Masses:
         g = (gradient[self._places] + gradient[self._mirrors]) / 2
         slope = self._count * tilt * (-x.square() * tilt / self._cap).exp()
         d = slope * x.square()
-        # what is left of the gradient once mass and statistic are kept: its residual in a regression on 1 and s
+        # the part of the gradient that changes neither the sum nor the statistic: its residual in a regression on 1 and s
         total = d.sum().clamp(min=_LEAST)
         residual = g - (d @ g) / total
         if self._fixed is not None:
@@ -98,15 +101,15 @@ class Masses:
             residual = residual - self.price * s
         return 2 * slope * residual * x
 
-    def _tilted(self, square: Tensor) -> tuple[Tensor, Tensor]:
+    def _tilt_and_masses(self, square: Tensor) -> tuple[Tensor, Tensor]:
         """e^(a + kappa s) and p, by Newton's method on the logarithm of the fixed expectation, within an interval that is
         bisected."""
         if self._fixed is None:
-            return self._filled(square, torch.ones_like(square))[:2]
+            return self._normalized(square, torch.ones_like(square))[:2]
         kappa, low, high = self._kappa, -math.inf, math.inf
         longest = _LONGEST_RISE / float(self._fixed.max())
         for _ in range(_NEWTON_STEPS):
-            tilt, p, d = self._filled(square, (kappa * self._fixed).exp())
+            tilt, p, d = self._normalized(square, (kappa * self._fixed).exp())
             value = float((p * self._count) @ self._fixed)
             if abs(value - 1) < _EXACT:
                 break
@@ -119,20 +122,20 @@ class Masses:
                 step = min(step, longest)
             if abs(step) <= _EXACT * abs(kappa) / 100:
                 break
-            # Newton's step, or the middle where it leaves the bracket
+            # Newton's step, or the midpoint of the bracket if the step leaves it
             inside = low < kappa + step < high or low + high in (math.inf, -math.inf)
             kappa = kappa + step if inside else (low + high) / 2
         self._kappa = kappa
         return tilt, p
 
-    def _filled(self, square: Tensor, tilt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The tilt scaled so that the masses sum to 1, the masses, and their slopes in log w."""
+    def _normalized(self, square: Tensor, tilt: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The tilt, scaled so that the masses sum to 1; the masses; and their derivatives in log w."""
         total = ((square * tilt) @ self._count).clamp(min=_LEAST)
         tilt = tilt / total
         w = square * tilt
         if self._cap == math.inf:
             return tilt, w, w
-        # the sum is concave in the scale and too small at 1: Newton's method rises to the root without passing it
+        # the sum is a concave function of the scale and below 1 at first, so Newton's method approaches the root from below
         for _ in range(_NEWTON_STEPS):
             p, d = -self._cap * torch.expm1(-w / self._cap), w * (-w / self._cap).exp()
             gap = 1 - float(p @ self._count)
@@ -144,7 +147,7 @@ class Masses:
 
 
 def largest_expectation(s: Float[Tensor, "n"], cap: Float[Tensor, "n"]) -> float:
-    """The largest expectation of s among masses below their caps: bins of large s are filled first.
+    """The largest expectation of s for masses up to their caps: bins of large s are filled first.
 
     Args:
         s: The statistic.
@@ -157,7 +160,7 @@ def largest_expectation(s: Float[Tensor, "n"], cap: Float[Tensor, "n"]) -> float
 
 
 def roughness(p: Float[Tensor, "n"]) -> tuple[float, Float[Tensor, "n"]]:
-    """Squared second differences over squared masses, in [0, 16], and the gradient.
+    """Sum of squared second differences over the sum of squared masses, in [0, 16], and its gradient.
 
     Example:
         >>> roughness(torch.full((8,), 0.125))
