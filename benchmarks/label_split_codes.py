@@ -5,11 +5,12 @@
 A label split gives each image two codes: the posterior means, and draws from the posterior. This asks the same two questions
 of either code, on held-out digits:
 
-- *Swaps*: z_s of each digit goes with z_u of another digit of another label. How often does the judge read the label of z_s?
+- *Swaps*: z_s of each digit goes with z_u of another digit of another label. How often does the evaluation classifier
+  predict the label of z_s?
 - *Leak*: how many points above the commonest class does a fresh probe name the label from z_u alone? Probes are fitted to
   codes of training digits and chosen on validation digits.
 
-The judge and the probes had no part in training the model.
+The evaluation classifier and the probes had no part in training the model.
 """
 
 import argparse
@@ -41,7 +42,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     split = lt.load_model("digits-split")
-    judge = lt.load_model("digits-judge").network
+    evaluator = lt.load_model("digits-evaluator").network
     data = lt.load_dataset("digits")
     rng = torch.Generator().manual_seed(arguments.seed)
     images: dict[str, Tensor] = {}
@@ -60,7 +61,7 @@ def main() -> None:
     figures: dict[str, tuple[Share, HeldOutProbe]] = {}
     for kind, z in codes.items():
         swapped = split.decode(split.swapped(z["held-out"], z["held-out"][giver]))
-        swaps = share(predict_labels(judge, swapped)[0] == y)
+        swaps = share(predict_labels(evaluator, swapped)[0] == y)
         styles = [(z[name][:, split.label_dim :], labels[name]) for name in SPLITS]
         figures[kind] = swaps, probe_held_out(*styles, rng=torch.Generator().manual_seed(0))
 

@@ -17,7 +17,7 @@ from latentry.models.pretrained import installed_versions
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_json
 
-READERS = {"digits": "digits-judge", "fashion-mnist": "fashion-judge"}
+READERS = {"digits": "digits-evaluator", "fashion-mnist": "fashion-evaluator"}
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from latentry.evaluation.strokes import measure_strokes
 
 
 def main() -> None:
-    split, classifier = lt.load_model("digits-split"), lt.load_model("digits-judge").network
+    split, classifier = lt.load_model("digits-split"), lt.load_model("digits-evaluator").network
     held_out = lt.load_dataset("digits").split("held-out")
     x, y = held_out.images(range(300)), held_out.labels[:300]
     z = split.encode(x).mean

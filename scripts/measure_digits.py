@@ -1,7 +1,7 @@
 """Measure the strokes of the bundled digits and write their signed attributes.
 
 Thick and slanted are signed: within each class, the third of the training digits with the least thickness (slant) sets where
--1 ends, the third with the most where +1 begins; digits between these two bounds are 0, neutral. All splits are judged by
+-1 ends, the third with the most where +1 begins; digits between these two bounds are 0, neutral. All splits are evaluated by
 these bounds. Measures are those of `latentry.evaluation.measure_strokes`.
 
     python scripts/measure_digits.py src/latentry/data/stroke_digits.npz

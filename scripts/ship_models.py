@@ -1,4 +1,4 @@
-"""Put the trained models into the package, the generator with what the judge says of its samples.
+"""Put the trained models into the package, the generator with what the evaluation classifier says of its samples.
 
 python scripts/ship_models.py runs src/latentry/pretrained
 """
@@ -15,7 +15,7 @@ from latentry.models.saving import load_model, save_model
 SAMPLES = 5000
 SURE = 0.8
 NAMES = (
-    "digits-guide", "digits-judge", "digits-generator", "digits-split", "fashion-judge", "letters-semantic",
+    "digits-guide", "digits-evaluator", "digits-generator", "digits-split", "fashion-evaluator", "letters-semantic",
     "painted-generator",
 )  # fmt: skip
 HALF = ("digits-split", "letters-semantic", "painted-generator")
@@ -33,12 +33,16 @@ def main() -> None:
         model = load_model(arguments.runs / name / "model")
         card = dict(model.card)
         del card["versions"]  # written anew
-        if name == "digits-generator":  # the judge reads no others
+        if name == "digits-generator":  # the evaluation classifier reads no others
             x = model.decode(model.prior.sample(SAMPLES, rng=torch.Generator().manual_seed(1)))
-            judge = load_model(arguments.runs / "digits-judge" / "model")
-            labels, confidence = predict_labels(judge.network, x)
+            evaluator = load_model(arguments.runs / "digits-evaluator" / "model")
+            labels, confidence = predict_labels(evaluator.network, x)
             counts = labels.bincount(minlength=10).tolist()
-            card["metrics"] |= {"judge_sure": vars(share(confidence > SURE)), "judge_counts": counts, "samples": SAMPLES}
+            card["metrics"] |= {
+                "evaluator_confident": vars(share(confidence > SURE)),
+                "evaluator_counts": counts,
+                "samples": SAMPLES,
+            }
         save_model(arguments.out / name, model, card, half=name in HALF)
         print(name, card["metrics"])
 

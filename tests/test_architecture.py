@@ -1,4 +1,4 @@
-"""The house rules, read from the imports: floors point down, the ground floor stands alone, the judge reaches no method."""
+"""The house rules, read from the imports: floors point down, floor 0 stands alone, no method knows the evaluator."""
 
 import ast
 import subprocess
@@ -202,9 +202,9 @@ def names_and_texts(path: Path) -> set[str]:
     return (names | texts) - docstrings
 
 
-def test_the_judge_reaches_no_method() -> None:
-    """Only reports may know the judge: no file of a floor below the tasks names it, and of the tasks only reports do."""
-    knowing = {dotted(path) for path in modules() if any("judge" in text for text in names_and_texts(path))}
+def test_the_evaluation_classifier_reaches_no_method() -> None:
+    """Only reports may name the shipped evaluation classifiers: no file below the tasks does, and of the tasks few."""
+    knowing = {dotted(path) for path in modules() if any("-evaluator" in text for text in names_and_texts(path))}
     assert knowing == {
         "tasks.study.run",
         "tasks.evaluate.settings",

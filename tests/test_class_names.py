@@ -46,11 +46,11 @@ def saved(folder: Path, like: str, names: Sequence[str], rows: Sequence[int]) ->
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A guide and a judge of digits in words, in two orders, a guide of three digits, and an inverse of the generator."""
+    """A guide and an evaluator of digits in words, in two orders; a guide of three digits; an inverse of the generator."""
     folder = tmp_path_factory.mktemp("names")
     by_name = sorted(range(10), key=lambda digit: WORDS[digit])
     saved(folder / "guide", "digits-guide", [WORDS[digit] for digit in by_name], by_name)
-    saved(folder / "judge", "digits-judge", WORDS, range(10))
+    saved(folder / "evaluator", "digits-evaluator", WORDS, range(10))
     saved(folder / "three", "digits-guide", ("3", "5", "8"), (3, 5, 8))
     shipped = load_model("digits-generator", GenerativeModel)
     assert isinstance(shipped.prior, Normal)
@@ -93,7 +93,7 @@ def test_logits_in_another_order_are_those_of_the_same_names(names: list[str], w
 
 
 def test_two_classifiers_that_number_the_same_classes_otherwise_agree(place: Path, tmp_path: Path) -> None:
-    own = ("--classifier={place}/guide", "--evaluation_classifier={place}/judge")
+    own = ("--classifier={place}/guide", "--evaluation_classifier={place}/evaluator")
     assert run("edit label", place, tmp_path / "edit", *own, "--label=three", "--margin=6") == 0
     edited = result(tmp_path / "edit")
     assert edited["target_label"]["value"] > 0.7
@@ -118,17 +118,17 @@ def test_classes_of_other_names_are_not_judged(place: Path, tmp_path: Path, caps
     assert run("edit label", place, tmp_path / "words", "--classifier={place}/guide", "--label=three", "--margin=6") == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "Not evaluated: " in told
-    assert "digits-judge has the classes 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and not eight, five, four" in told
+    assert "digits-evaluator has the classes 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and not eight, five, four" in told
     assert "pass --evaluation_classifier with a second classifier of the same class names" in told
     assert result(tmp_path / "words")["success"] is None
     assert run("decompose", place, tmp_path / "few", "--classifier={place}/three") == 0
-    assert "Not evaluated: digits-judge has the classes 0, 1, 2" in " ".join(capsys.readouterr().out.split())
+    assert "Not evaluated: digits-evaluator has the classes 0, 1, 2" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_reader_of_more_classes_reads_those_of_the_same_names(place: Path, tmp_path: Path) -> None:
     assert run("edit label", place, tmp_path, "--classifier={place}/three", "--label=8", "--margin=6") == 0
     found = result(tmp_path)
-    assert "digits-judge" in found["evaluation"]["classifier"]
+    assert "digits-evaluator" in found["evaluation"]["classifier"]
     assert found["target_label"]["value"] > 0.5
     assert found["target_label"]["value"] == sum(row["label_after"] == "8" for row in found["images"]) / 16
 
@@ -139,7 +139,7 @@ def test_a_reader_of_more_classes_reads_those_of_the_same_names(place: Path, tmp
         ("edit label", ("--classifier={place}/guide", "--label=3"), "got '3'; it has eight, five, four, nine"),
         (
             "edit label",
-            ("--classifier={place}/guide", "--label=three", "--evaluation_classifier=digits-judge"),
+            ("--classifier={place}/guide", "--label=three", "--evaluation_classifier=digits-evaluator"),
             "expected --evaluation_classifier with the",
         ),
         (
@@ -149,7 +149,7 @@ def test_a_reader_of_more_classes_reads_those_of_the_same_names(place: Path, tmp
         ),
         (
             "edit swap",
-            ("--generator=digits-split", "--label=3", "--evaluation_classifier={place}/judge"),
+            ("--generator=digits-split", "--label=3", "--evaluation_classifier={place}/evaluator"),
             "expected --evaluation_classifier with the classes",
         ),
         (
@@ -159,12 +159,12 @@ def test_a_reader_of_more_classes_reads_those_of_the_same_names(place: Path, tmp
         ),
         (
             "decompose",
-            ("--classifier={place}/guide", "--evaluation_classifier=digits-judge"),
+            ("--classifier={place}/guide", "--evaluation_classifier=digits-evaluator"),
             "expected --evaluation_classifier with the classes eight",
         ),
         (
             "decompose",
-            ("--classifier={place}/three", "--evaluation_classifier=digits-judge"),
+            ("--classifier={place}/three", "--evaluation_classifier=digits-evaluator"),
             "expected --evaluation_classifier with the classes 3, 5, 8",
         ),
         ("sample", ("--generator=digits-split", "--label=three"), "a class of the prior, got 'three'; it has 0, 1, 2"),

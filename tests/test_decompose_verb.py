@@ -53,7 +53,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, shipped: lt.GenerativeModel)
     torch.manual_seed(1)
     save_network(folder / "other", DCGANGenerator(64, width=4).eval(), Normal(64), {})
     images = ["--data=digits", "--count=6", "--encode", "--inverse", folder / "inverse"]
-    assert run("decompose", *FEW, *images, "--evaluation_classifier=digits-judge", "--out", folder / "done") == 0
+    assert run("decompose", *FEW, *images, "--evaluation_classifier=digits-evaluator", "--out", folder / "done") == 0
     return folder
 
 
@@ -81,13 +81,13 @@ def test_the_record_says_what_is_on_the_page(place: Path) -> None:
     for title in ("What the labelled vectors show", "The other vectors", "Inner products", "Spectra", "Truncations"):
         assert title in page
     assert page.count("data:image/png;base64,") == 5
-    assert "digits-judge" in page
+    assert "digits-evaluator" in page
 
 
 def test_an_earlier_basis_is_taken_as_it_is_and_json_is_all_that_is_printed(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    again = ["--basis", place / "done" / "basis", "--evaluation_classifier=digits-judge", "--json", "--out", tmp_path]
+    again = ["--basis", place / "done" / "basis", "--evaluation_classifier=digits-evaluator", "--json", "--out", tmp_path]
     assert run("decompose", *FEW, *again) == 0
     result = json.loads(capsys.readouterr().out)["result"]
     before = read_json(place / "done" / "results.json")["result"]

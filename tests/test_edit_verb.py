@@ -102,14 +102,16 @@ def test_no_angle_changes_nothing_and_there_and_back_is_the_identity(
 
 
 def test_a_label_is_reached_by_rotation_and_a_second_classifier_reads_it(place: Path, tmp_path: Path) -> None:
-    assert edit("label", place, tmp_path, "--label=8", "--margin=6", "--evaluation_classifier=digits-judge", count=16) == 0
+    assert (
+        edit("label", place, tmp_path, "--label=8", "--margin=6", "--evaluation_classifier=digits-evaluator", count=16) == 0
+    )
     z, z_edited = codes(tmp_path)
     result = read_json(tmp_path / "results.json")["result"]
     assert result["target_label"]["trials"] == 16
     assert result["target_label"]["value"] > 0.7
     assert result["target_label"]["value"] == sum(row["label_after"] == "8" for row in result["images"]) / 16
     assert result["success"] is None  # the codes of so quick an inverse are not those of the images
-    assert "digits-judge" in result["evaluation"]["classifier"]
+    assert "digits-evaluator" in result["evaluation"]["classifier"]
     assert set(result["identity"]) == {"thickness", "slant", "size"}
     assert_close(z_edited.norm(dim=1), z.norm(dim=1))
 

@@ -83,11 +83,11 @@ def test_a_success_needs_images_and_a_classifier_that_is_better_than_chance(x: t
 def test_the_shipped_classifier_evaluates_all_but_itself() -> None:
     found, _ = evaluation_classifier(None, DIGITS, CPU, TEN, load_model("digits-guide").fingerprint)
     assert found is not None
-    assert found.name == "digits-judge"
+    assert found.name == "digits-evaluator"
     assert found.accuracy is not None
     assert found.accuracy.value > 0.95
     for name, generated, weights in (
-        ("digits-judge", DIGITS, found.weights),
+        ("digits-evaluator", DIGITS, found.weights),
         (None, GeneratedData((1, 28, 28), None), ""),
         (None, GeneratedData((3, 64, 64), "digits"), ""),
     ):
@@ -167,5 +167,5 @@ def test_a_trained_split_is_evaluated_by_another_than_itself(tmp_path: Path, cap
     command = ["edit", "swap", "--generator=digits-split", "--data=digits", "--count=20", "--label=3"]
     assert main([*command, "--out", str(tmp_path / "out")]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "edited images have the target label, by digits-judge (" in told
+    assert "edited images have the target label, by digits-evaluator (" in told
     assert read_json(tmp_path / "out" / "results.json")["result"]["success"]["value"] > 0.8

@@ -32,7 +32,10 @@ REFUSED = {
     "split": (["train", "label-split", "--data={data}/three", FEW], "expected images for validation and held-out, got"),
     "semantic": (["train", "semantic", "--data={data}/three"], "expected 64 training images or more"),
     "encoder": (["train", "encoder", "--data={data}/three", "--classifier=null"], "expected 64 training images or more"),
-    "colour": (["evaluate", "--generator=painted-generator"], "got digits-judge, trained on 1 x 28 x 28; pass --extractor"),
+    "colour": (
+        ["evaluate", "--generator=painted-generator"],
+        "got digits-evaluator, trained on 1 x 28 x 28; pass --extractor",
+    ),
     "colours": (
         ["edit", "label", "--generator=painted-generator", "--data=digits", "--label=3"],
         "1 x 28 x 28; pass --classifier",

@@ -28,7 +28,7 @@ K, S, U, M = 3, 2, 4, 5
 """Classes, coordinates of z_s and of z_u, numbers of a datum."""
 
 
-class Judge(nn.Module):
+class Discriminator(nn.Module):
     """A discriminator of vectors with labels."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ def training(*, gan: bool = False, stochastic: bool = False, precision_every: in
         Perceptron(S + U, M, (8,)),
         TrainedMixture(K, S),
         Perceptron(U, K, (8,)),
-        Judge() if gan else None,
+        Discriminator() if gan else None,
         LabelSplitSettings(style_dim=U, stochastic=stochastic, **more),
         precision_every=precision_every,
     )
@@ -110,9 +110,9 @@ def test_the_images_scores_teach_the_decoder_alone() -> None:
     model = training(gan=True)
     for name, same in (("label-encoder", True), ("style-encoder", True), ("decoder", False)):
         with_it = gradients(model, name, torch.Generator().manual_seed(3))
-        judge = model.networks.pop("discriminator")
+        discriminator = model.networks.pop("discriminator")
         without = gradients(model, name, torch.Generator().manual_seed(3))
-        model.networks["discriminator"] = judge
+        model.networks["discriminator"] = discriminator
         assert all(torch.allclose(a, b) for a, b in zip(with_it, without, strict=True)) == same
 
 

@@ -147,7 +147,7 @@ def test_every_length_costs_a_forward_pass_and_a_gradient(matrix: Tensor, prior:
     x = squashed(matrix)(prior.sample(1, rng=rng))
     found = recover_codes(counted, x, prior, solver=LBFGS(steps=15), restarts=1, determination=False, rng=rng)
     assert gradients > 15
-    assert found.evaluations.item() == 3 * gradients + 2  # judged as it was found, and once more when led to the minimum
+    assert found.evaluations.item() == 3 * gradients + 2  # evaluated where it was found, and once more at the minimum
 
 
 @pytest.mark.parametrize("change", [{"steps": 0}, {"history": 0}, {"trials": 0}, {"halve_at": (1.0,)}])

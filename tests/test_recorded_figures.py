@@ -40,13 +40,13 @@ def recovery() -> dict[str, float]:
 
 
 def judging() -> dict[str, float]:
-    """How samples and codes of the shipped generator are judged."""
-    shipped, judge = lt.load_model("digits-generator"), lt.load_model("digits-judge").network
+    """How samples and codes of the shipped generator are evaluated."""
+    shipped, evaluator = lt.load_model("digits-generator"), lt.load_model("digits-evaluator").network
     z = shipped.prior.sample(300, rng=rng(2))
     with torch.no_grad():
         x = shipped.generator(z)
     fit = lt.goodness_of_fit(z, shipped.prior)
-    report = lt.evaluate_samples(x, digits().split("held-out").images(range(300)), judge)
+    report = lt.evaluate_samples(x, digits().split("held-out").images(range(300)), evaluator)
     return {
         "statistic": float(fit.statistic),
         "p": float(fit.p_value),
@@ -69,7 +69,7 @@ def directions() -> dict[str, float]:
 
 def parts() -> dict[str, float]:
     """The shipped label split on held-out digits, by posterior means."""
-    split, judge = lt.load_model("digits-split"), lt.load_model("digits-judge").network
+    split, evaluator = lt.load_model("digits-split"), lt.load_model("digits-evaluator").network
     held_out = digits().split("held-out")
     x, y = held_out.images(range(300)), held_out.labels[:300]
     z = split.encode(x).mean
@@ -77,7 +77,7 @@ def parts() -> dict[str, float]:
     return {
         "deviation": z.std().item(),
         "labels": (split.label_log_probs(z).argmax(1) == y).double().mean().item(),
-        "swaps": (predict_labels(judge, swapped)[0] == y).double().mean().item(),
+        "swaps": (predict_labels(evaluator, swapped)[0] == y).double().mean().item(),
     }
 
 

@@ -162,7 +162,7 @@ def test_a_second_run_in_the_same_folder_ends_with_code_2_and_one_sentence(
     generator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(storage, "_PATIENCE", 0.0)
-    with storage.held_folder(tmp_path):
+    with storage.locked_folder(tmp_path):
         before = tree(tmp_path)
         assert main(["sample", "--generator", generator, "--out", str(tmp_path)]) == 2
         assert tree(tmp_path) == before

@@ -13,12 +13,13 @@ from latentry.models.classifier import predict_labels
 from latentry.models.pretrained import shipped_models
 
 PACKAGE = Path(lt.__file__).parent
-CLASSIFIERS = ("digits-guide", "digits-judge")
+CLASSIFIERS = ("digits-guide", "digits-evaluator")
 
 
 def test_there_are_seven_and_they_fit_in_eight_megabytes() -> None:
     assert shipped_models() == [
-        "digits-generator", *CLASSIFIERS, "digits-split", "fashion-judge", "letters-semantic", "painted-generator",
+        "digits-evaluator", "digits-generator", "digits-guide", "digits-split", "fashion-evaluator", "letters-semantic",
+        "painted-generator",
     ]  # fmt: skip
     files = [path for path in (PACKAGE / "pretrained").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 8e6
@@ -26,8 +27,8 @@ def test_there_are_seven_and_they_fit_in_eight_megabytes() -> None:
     assert (PACKAGE / "data" / "digits.npz").stat().st_size <= 4e6
 
 
-def test_the_fashion_judge_sees_no_more_than_128_features_and_reads_its_classes() -> None:
-    model = lt.load_model("fashion-judge")
+def test_the_fashion_evaluator_sees_no_more_than_128_features_and_reads_its_classes() -> None:
+    model = lt.load_model("fashion-evaluator")
     assert model.network.features(torch.zeros(2, 1, 28, 28)).shape[1] <= 128
     assert model.card["data"]["name"].startswith("fashion-mnist/train")
     assert model.card["metrics"]["held-out"]["value"] >= 0.9
@@ -42,12 +43,12 @@ def test_a_classifier_reads_98_percent_of_the_held_out_digits_as_its_card_says(n
     assert found.value == pytest.approx(model.card["metrics"]["held-out"]["value"], abs=0.002)
 
 
-def test_guide_and_judge_share_neither_build_nor_seed_nor_training_digits() -> None:
-    guide, judge = map(lt.load_model, CLASSIFIERS)
-    assert type(guide.network) is not type(judge.network)
-    assert guide.card["settings"]["seed"] != judge.card["settings"]["seed"]
-    folds = [digits().split("train").fold(*model.card["settings"]["fold"]) for model in (guide, judge)]
-    assert [fold.fingerprint() for fold in folds] == [model.card["data"]["fingerprint"] for model in (guide, judge)]
+def test_guide_and_evaluator_share_neither_build_nor_seed_nor_training_digits() -> None:
+    guide, evaluator = map(lt.load_model, CLASSIFIERS)
+    assert type(guide.network) is not type(evaluator.network)
+    assert guide.card["settings"]["seed"] != evaluator.card["settings"]["seed"]
+    folds = [digits().split("train").fold(*model.card["settings"]["fold"]) for model in (guide, evaluator)]
+    assert [fold.fingerprint() for fold in folds] == [model.card["data"]["fingerprint"] for model in (guide, evaluator)]
     assert not set(folds[0].items.tolist()) & set(folds[1].items.tolist())
 
 
@@ -59,14 +60,14 @@ def test_no_classifier_and_no_generator_was_trained_on_held_out_or_validation_di
     assert card["data"]["fingerprint"] == source.split("train").fingerprint()
 
 
-def test_the_generator_makes_all_ten_digits_and_the_judge_is_sure_of_most() -> None:
+def test_the_generator_makes_all_ten_digits_and_the_evaluator_is_sure_of_most() -> None:
     model = lt.load_model("digits-generator")
     x = model.decode(model.prior.sample(1000, rng=torch.Generator().manual_seed(0)))
     assert x.shape == (1000, 1, 28, 28)
     assert x.abs().max() <= 1
-    labels, confidence = predict_labels(lt.load_model("digits-judge").network, x)
+    labels, confidence = predict_labels(lt.load_model("digits-evaluator").network, x)
     assert (labels.bincount(minlength=10) >= 40).all()
-    assert share(confidence > 0.8).value == pytest.approx(model.card["metrics"]["judge_sure"]["value"], abs=0.05)
+    assert share(confidence > 0.8).value == pytest.approx(model.card["metrics"]["evaluator_confident"]["value"], abs=0.05)
     assert share(confidence > 0.8).value > 0.7
 
 
@@ -89,7 +90,7 @@ def test_the_label_split_names_held_out_digits_and_carries_styles_over() -> None
     assert named.value >= 0.99
     assert named.value == pytest.approx(split.card["metrics"]["accuracy"]["value"], abs=0.005)
     swapped = split.decode(split.swapped(z, z.roll(1, 0)))
-    assert share(predict_labels(lt.load_model("digits-judge").network, swapped)[0] == y).value >= 0.95
+    assert share(predict_labels(lt.load_model("digits-evaluator").network, swapped)[0] == y).value >= 0.95
     slant = torch.stack([measure_strokes(images[:300]).slant for images in (swapped, x.roll(1, 0))])
     assert torch.corrcoef(slant)[0, 1] > 0.5  # with the images that gave z_u
 

@@ -1,4 +1,4 @@
-"""One problem judges all solvers: linear generators, whose best codes are known in closed form.
+"""One problem tests all solvers: linear generators, whose best codes are known in closed form.
 
 For G(z) = A z, data x and the loss |A z - x|^2 / m + w |z|^2 / d the best code is ridge regression,
 (A'A / m + w / d I)^-1 A'x / m; without a regularizer it is the pseudo-inverse of A times x.

@@ -309,14 +309,14 @@ def test_codes_and_labels_that_do_not_fit_are_refused() -> None:
 
 
 def test_the_shipped_digits_have_a_direction_for_each_digit() -> None:
-    """Named by the guide, read by the judge, which shares nothing with it."""
-    shipped, guide, judge = map(lt.load_model, ("digits-generator", "digits-guide", "digits-judge"))
+    """Named by the guide, read by the evaluation classifier, which shares nothing with it."""
+    shipped, guide, evaluator = map(lt.load_model, ("digits-generator", "digits-guide", "digits-evaluator"))
     assert shipped.prior is not None
     basis = lt.quasi_eigenvectors(shipped.generator, guide.network, shipped.prior, per_label=40, rng=seeded())
     with torch.no_grad():
         images = shipped.generator(basis.offset + basis.vectors)
-        assert judge.network(images[:10]).argmax(1).tolist() == list(range(10))
-        away = judge.network(shipped.generator(basis.offset - basis.vectors[:10])).argmax(1)
+        assert evaluator.network(images[:10]).argmax(1).tolist() == list(range(10))
+        away = evaluator.network(shipped.generator(basis.offset - basis.vectors[:10])).argmax(1)
     assert (away != torch.arange(10)).all()  # the other way lies another digit: the sign counts
     assert basis.generator_fingerprint == shipped.fingerprint
     assert min(basis.counts) >= 40

@@ -19,7 +19,7 @@ from latentry import storage
 from latentry.storage import (
     atomic_path,
     fingerprint,
-    held_folder,
+    locked_folder,
     read_json,
     read_metadata,
     read_tensors,
@@ -250,7 +250,9 @@ def test_what_is_no_file_or_no_json_a_machine_can_hold_is_named(tmp_path: Path) 
 # ------------------------------------------------------------------------------------------------------ folders of a run
 
 
-def test_a_held_folder_is_refused_to_others_and_free_after_a_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_locked_folder_is_refused_to_others_and_free_after_a_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(storage, "_PATIENCE", 0.0)
     holding = "import sys, filelock\nwith filelock.FileLock(sys.argv[1]): print('held', flush=True); sys.stdin.read()"
     child = subprocess.Popen(
@@ -260,7 +262,7 @@ def test_a_held_folder_is_refused_to_others_and_free_after_a_crash(tmp_path: Pat
     assert child.stdout.readline() == b"held\n"
 
     def hold() -> None:
-        with held_folder(tmp_path):
+        with locked_folder(tmp_path):
             (tmp_path / "mine").touch()
 
     with pytest.raises(ValueError, match=f"another run is at work in {tmp_path}; wait until it ends, or choose another"):
@@ -273,14 +275,14 @@ def test_a_held_folder_is_refused_to_others_and_free_after_a_crash(tmp_path: Pat
 
 
 def test_a_folder_in_which_nothing_was_written_goes_again(tmp_path: Path) -> None:
-    with held_folder(tmp_path / "deep" / "down"):
+    with locked_folder(tmp_path / "deep" / "down"):
         assert (tmp_path / "deep" / "down").is_dir()
     assert list(tmp_path.iterdir()) == []
-    with held_folder(tmp_path / "deep" / "down"):
+    with locked_folder(tmp_path / "deep" / "down"):
         (tmp_path / "deep" / "result").touch()
     assert list((tmp_path / "deep").iterdir()) == [tmp_path / "deep" / "result"]
     (tmp_path / "own").mkdir()
-    with held_folder(tmp_path / "own"):
+    with locked_folder(tmp_path / "own"):
         pass
     assert (tmp_path / "own").is_dir()
 

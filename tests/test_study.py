@@ -1,4 +1,4 @@
-"""The main job, at small size: everything it promises lies in the folder, and the judge has no say in it."""
+"""The main job, at small size: everything it promises lies in the folder, and the evaluation classifier has no say in it."""
 
 import math
 from pathlib import Path
@@ -93,7 +93,7 @@ def test_codes_that_do_not_make_the_images_are_not_judged(folder: Path) -> None:
         assert (f"{method.title}: Not evaluated: the codes do not make the images again" in page) >= lost
 
 
-def test_another_judge_changes_no_code(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_evaluator_changes_no_code(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def sees_threes(classifier: object, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.full((len(x),), 3), torch.ones(len(x))
 

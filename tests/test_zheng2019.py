@@ -29,24 +29,27 @@ def test_at_28_pixels_and_width_64_they_are_those_of_the_paper() -> None:
 
 
 def test_a_label_adds_the_product_of_its_vector_and_the_features() -> None:
-    judge = Zheng2019Discriminator(3, 8, width=2).eval()
+    discriminator = Zheng2019Discriminator(3, 8, width=2).eval()
     x, y = torch.randn(4, 1, 8, 8), torch.tensor([0, 1, 2, 1])
-    h = judge.look(x)
-    expected = judge.score(h)[:, 0] + (judge.label.weight[y] * h).sum(1)
-    assert_close(judge(x, y), expected)
-    assert not torch.allclose(judge(x, y), judge(x, y.roll(1)))
+    h = discriminator.look(x)
+    expected = discriminator.score(h)[:, 0] + (discriminator.label.weight[y] * h).sum(1)
+    assert_close(discriminator(x, y), expected)
+    assert not torch.allclose(discriminator(x, y), discriminator(x, y.roll(1)))
 
 
 def test_spectral_normalisation_bounds_every_layer_and_may_be_left_out() -> None:
     torch.manual_seed(0)
     for norm, normed in (("spectral", True), ("none", False)):
-        judge = Zheng2019Discriminator(3, 8, width=2, norm=norm)
-        assert all(is_parametrized(layer, "weight") is normed for layer in (judge.look[0], judge.score, judge.label))
-    judge = Zheng2019Discriminator(3, 8, width=2)
+        discriminator = Zheng2019Discriminator(3, 8, width=2, norm=norm)
+        assert all(
+            is_parametrized(layer, "weight") is normed
+            for layer in (discriminator.look[0], discriminator.score, discriminator.label)
+        )
+    discriminator = Zheng2019Discriminator(3, 8, width=2)
     x = torch.randn(4, 1, 8, 8)
     for _ in range(50):
-        judge(x, torch.tensor([0, 1, 2, 1]))
-    assert_close(torch.linalg.matrix_norm(judge.eval().label.weight, 2), torch.tensor(1.0), rtol=1e-3, atol=1e-3)
+        discriminator(x, torch.tensor([0, 1, 2, 1]))
+    assert_close(torch.linalg.matrix_norm(discriminator.eval().label.weight, 2), torch.tensor(1.0), rtol=1e-3, atol=1e-3)
 
 
 def test_a_discriminator_says_whether_it_wants_labels() -> None:

@@ -15,7 +15,7 @@ class PriorsSettings(ExperimentSettings):
     """Folder for index.html, results.json, one file for each cell, and the generators."""
     data: tuple[str, ...] = ("digits", "fashion-mnist")
     """Data sets, by name, folder or .npz file."""
-    extractors: tuple[str, ...] = ("digits-judge", "fashion-judge")
+    extractors: tuple[str, ...] = ("digits-evaluator", "fashion-evaluator")
     """Classifiers by whose features the samples of each are judged: shipped ones by name, or folders of your own."""
     priors: tuple[str, ...] = ()
     """Rows of the table; all of them by default, the normal prior always."""

@@ -20,7 +20,7 @@ class RecoverySettings(ExperimentSettings):
     """What is worked out."""
     data: str = "digits"
     """Data set of the paper's protocol, by name, folder or .npz file."""
-    classifier: str = "digits-judge"
+    classifier: str = "digits-evaluator"
     """What reads labels from reconstructions: a shipped classifier by name, or the folder of your own."""
     priors: tuple[Literal["normal", "uniform", "half-uniform-half-normal"], ...] = (
         "normal",

@@ -24,7 +24,7 @@ class SpectrumSettings(ExperimentSettings):
     """Generator for each: `train` for one of each seed, or a name or folder, in which {seed} stands for the seed."""
     guides: tuple[str, ...] = ("digits-guide", "train")
     """Classifier that methods may use, for each: a name, a folder, or `train` for one that is trained first."""
-    classifiers: tuple[str, ...] = ("digits-judge", "fashion-judge")
+    classifiers: tuple[str, ...] = ("digits-evaluator", "fashion-evaluator")
     """An evaluation classifier for each, which scores every result and is no guide."""
     bases: tuple[str, ...] = ()
     """Rows of the table of bases; all of them by default, `loewdin` always."""

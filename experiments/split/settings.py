@@ -20,7 +20,7 @@ class SplitSettings(ExperimentSettings):
     """What is worked out; ablations on the first data set alone."""
     data: tuple[str, ...] = ("digits", "fashion-mnist")
     """Data sets, by name, folder or .npz file."""
-    classifiers: tuple[str, ...] = ("digits-judge", "fashion-judge")
+    classifiers: tuple[str, ...] = ("digits-evaluator", "fashion-evaluator")
     """An evaluation classifier for each, which scores every result and teaches no model."""
     models: tuple[str, ...] = ()
     """Rows of the table of models; all of them by default, `ours` always."""

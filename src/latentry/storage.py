@@ -1,7 +1,7 @@
 """Named tensors and JSON on disk, written atomically: under a temporary name first, then renamed.
 
-A folder that a run works in is its own: `held_folder` locks it against other processes. What a killed run left half written
-there has a temporary name, and `remove_leftovers` of the next run takes it away.
+`locked_folder` locks the folder of a run against other processes. Files that a killed run left half written have temporary
+names, and `remove_leftovers` of the next run deletes them.
 """
 
 import errno
@@ -25,7 +25,7 @@ __all__ = [
     "atomic_path",
     "file_hash",
     "fingerprint",
-    "held_folder",
+    "locked_folder",
     "read_json",
     "read_metadata",
     "read_tensors",
@@ -82,7 +82,7 @@ def _named(error: OSError, path: Path) -> OSError:
 
 
 @contextmanager
-def held_folder(folder: Path) -> Iterator[None]:
+def locked_folder(folder: Path) -> Iterator[None]:
     """Hold a folder against all other runs, on file systems that know locks; a crash lets go of it.
 
     The folder is created, with its parents, and removed again where nothing came into it.

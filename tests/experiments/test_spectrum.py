@@ -149,7 +149,7 @@ def made_up(rank_one: float, kept: float, gain: float) -> tuple[dict[str, Any], 
 def rows(kind: type[Cell], results: Mapping[int, Any], part: str) -> dict[str, Measured]:
     """Numbers of a part from results by seed."""
     every = [cell for of_phase in phases(SpectrumSettings(data=("toy",), generators=("train",), guides=("toy-guide",),
-             classifiers=("toy-judge",))) for cell in of_phase if isinstance(cell, kind)]  # fmt: skip
+             classifiers=("toy-evaluator",))) for cell in of_phase if isinstance(cell, kind)]  # fmt: skip
     one = {cell.name[-1]: cell for cell in every}
     named = {one[str(seed)].name: result for seed, result in results.items()}
     return measured(results_table([one[str(seed)] for seed in results], named), part)["toy"]
@@ -183,7 +183,7 @@ def test_a_gain_whose_interval_holds_zero_is_no_gain() -> None:
     [
         ({"seeds": 1}, "at least 2 seeds"),
         ({"guides": ("digits-guide",)}, "one name for each of --data, got 2 and 1 and 2 for 2"),
-        ({"classifiers": ("digits-guide", "fashion-judge")}, "an evaluation classifier other than the guide"),
+        ({"classifiers": ("digits-guide", "fashion-evaluator")}, "an evaluation classifier other than the guide"),
         ({"parts": ()}, "at least one part"),
         ({"corruptions": ("fog",)}, "corruptions among normal noise.* got fog"),
         ({"bases": ("lowdin",)}, "bases among loewdin.* got lowdin"),

@@ -98,7 +98,7 @@ def test_the_results_in_evidence_are_those_of_the_full_preset() -> None:
     ("wrong", "message"),
     [
         ({"seeds": 1}, "at least 2 seeds"),
-        ({"classifiers": ("digits-judge",)}, "one classifier for each of --data, got 1 for 2"),
+        ({"classifiers": ("digits-evaluator",)}, "one classifier for each of --data, got 1 for 2"),
         ({"models": ("cvea",)}, "expected models among ours, paper, vae"),
         ({"parts": ()}, "at least one part"),
     ],

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from latentry.generators.answers import Output, OutputRange, tensor_in
 from latentry.generators.code_shape import check_code_shape, found_code_shape
+from latentry.generators.outputs import Output, OutputRange, tensor_in
 from latentry.holding import modules_behind
 
 __all__ = ["AdaptedGenerator", "Origin", "as_generator"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from latentry.generators.answers import Output
+from latentry.generators.outputs import Output
 
 __all__ = ["Found", "first_line"]
 

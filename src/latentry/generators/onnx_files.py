@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentry.generators.answers import tensor_in
 from latentry.generators.found import Found, first_line
+from latentry.generators.outputs import tensor_in
 
 __all__ = ["from_onnx"]
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from latentry.generators.adapted import AdaptedGenerator, Origin
-from latentry.generators.answers import Output, OutputRange
 from latentry.generators.code_shape import found_code_shape
 from latentry.generators.found import Found
 from latentry.generators.onnx_files import from_onnx
+from latentry.generators.outputs import Output, OutputRange
 from latentry.generators.pretrained_folders import from_folder, from_hub
 from latentry.generators.python_code import from_python, names_code
 from latentry.generators.torch_files import from_torch_file, is_torch_file

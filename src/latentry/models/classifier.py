@@ -44,7 +44,7 @@ class Classifier(Described):
 
     Example:
         >>> import torch, latentry as lt
-        >>> classifier = lt.load_model("digits-judge", lt.Classifier)
+        >>> classifier = lt.load_model("digits-evaluator", lt.Classifier)
         >>> classifier.network(torch.zeros(2, 1, 28, 28)).shape
         torch.Size([2, 10])
     """

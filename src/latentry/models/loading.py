@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from latentry.generators.answers import Output, OutputRange
 from latentry.generators.opening import open_generator
+from latentry.generators.outputs import Output, OutputRange
 from latentry.holding import evaluated, require_generator, weights_like
 from latentry.models.generative import GenerativeModel
 from latentry.models.pretrained import is_model

@@ -42,7 +42,7 @@ __all__ = [
     "relative_error",
 ]
 
-_SHIPPED = {"digits": "digits-judge", "stroke-digits": "digits-judge", "fashion-mnist": "fashion-judge"}
+_SHIPPED = {"digits": "digits-evaluator", "stroke-digits": "digits-evaluator", "fashion-mnist": "fashion-evaluator"}
 """Shipped evaluation classifiers, which took part in no training, by the data that they classify."""
 _SAME_LABELS = {"stroke-digits": "digits"}
 """Data sets with the classes of another."""

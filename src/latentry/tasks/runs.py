@@ -18,7 +18,7 @@ from latentry.data.sources import check_output
 from latentry.models.pretrained import installed_versions
 from latentry.paths import user_path
 from latentry.reports.consoles import PlainConsole
-from latentry.storage import held_folder, remove_leftovers, set_aside, write_json
+from latentry.storage import locked_folder, remove_leftovers, set_aside, write_json
 from latentry.tasks.settings import CommonSettings
 
 __all__ = ["RESULTS", "Processes", "Run", "command", "pick_device"]
@@ -191,7 +191,7 @@ def _named(settings: CommonSettings, name: str) -> list[str]:
 def _claimed(settings: CommonSettings, parts: tuple[str, ...]) -> Iterator[None]:
     """The folder for results, created and locked against other runs in the block."""
     folder = _folder(settings)
-    with held_folder(folder), ExitStack() as claims:
+    with locked_folder(folder), ExitStack() as claims:
         _refuse_finished(settings)  # again: another run may have ended meanwhile
         remove_leftovers(folder, *parts)
         if (folder / RESULTS).exists() and settings.force:

@@ -29,7 +29,7 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from latentry.display.progress import Progress
-from latentry.storage import held_folder, remove_leftovers
+from latentry.storage import locked_folder, remove_leftovers
 from latentry.training.batches import BatchSource, ShuffledBatches, batch_loader
 from latentry.training.checkpoints import (
     checkpoint_path,
@@ -134,7 +134,7 @@ def train(
     with ExitStack() as stack:
         checkpoints = folder / "checkpoints"
         if accelerator.is_main_process:
-            stack.enter_context(held_folder(checkpoints))
+            stack.enter_context(locked_folder(checkpoints))
             remove_leftovers(checkpoints, ".")
             remove_torn(checkpoints)
         accelerator.wait_for_everyone()

@@ -24,7 +24,7 @@ class EvaluateSettings(CommonSettings):
     """Data set to compare with, by name, folder, .npz file or hf:NAME."""
     split: SplitName = "train"
     """Split of the data to compare with."""
-    extractor: str = "digits-judge"
+    extractor: str = "digits-evaluator"
     """The classifier whose features samples are compared by: a shipped one by name, or the folder of your own."""
     count: int = 2000
     """How many samples are generated for each row of the table, and the largest number of reference samples."""

@@ -110,7 +110,7 @@ def study(settings: StudySettings, run: Run) -> dict[str, Any]:
     generator = model.generator.to(run.device)
     targets = _targets(generator, prior, settings.data, settings.count, run.rng())
     search = Search(settings.restarts, settings.steps, settings.damped_steps, run.seed + 1)
-    classifier = load_model("digits-judge", Classifier).network.to(run.device) if settings.data == "digits" else None
+    classifier = load_model("digits-evaluator", Classifier).network.to(run.device) if settings.data == "digits" else None
 
     outcomes: dict[str, list[Outcome]] = {}
     with progress_bar(quiet=run.quiet) as track:
