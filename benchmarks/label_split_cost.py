@@ -21,12 +21,11 @@ from timing import paired, processor_seconds
 from torch import Tensor, nn
 
 from latentry.data.sources import load_dataset
-from latentry.models.label_split_training import label_split_training
+from latentry.models.label_split_fitting import label_split_training
 from latentry.models.pretrained import installed_versions
 from latentry.models.settings import LabelSplitSettings
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_json
-from latentry.training.batches import square_images
 from latentry.training.loop import optimizer_update
 from latentry.training.memory import keep_freed_memory
 
@@ -71,7 +70,7 @@ def cost(gan: bool, batch: int, width: int, runs: int) -> tuple[float, float, fl
     data = load_dataset("digits").split("train")
     settings = LabelSplitSettings(gan=gan, width=width, batch_size=batch)
     torch.manual_seed(0)
-    model = label_split_training(settings, torch.bincount(data.labels), *square_images(data))
+    model = label_split_training(settings, torch.bincount(data.labels), data.__getitems__(range(2))[0])
     x, y = data.images(range(batch)), data.labels[:batch]
     rng, update = torch.Generator().manual_seed(0), optimizer_update(model.optimizers)
     bare = bare_passes(model.networks, x, y, settings.label_dim + settings.style_dim, settings.style_dim)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from accelerate.accelerator import Accelerator
 from torch import Tensor, nn
 
 from experiments.framework.cell import Cell, Place, Row, flat, no_progress
@@ -27,18 +26,14 @@ from latentry.holding import evaluated
 from latentry.latent.known_codes import FOUND, code_errors
 from latentry.latent.recovery import Recovery, recover_codes
 from latentry.models.classifier import Classifier, predict_labels
-from latentry.models.gan import GANTraining
-from latentry.models.generative import GenerativeModel
+from latentry.models.gan import fit_gan
 from latentry.models.pretrained import load_network, save_network
 from latentry.models.saving import load_model, save_model
 from latentry.models.settings import GANSettings
 from latentry.networks import Cho2020Discriminator, Cho2020Generator, DCGANDiscriminator, DCGANGenerator, channels_last
-from latentry.numerics.batches import in_batches
-from latentry.priors import IIDPrior, UnlabelledPrior
+from latentry.priors import IIDPrior
 from latentry.reports.pictures import write_sheet
 from latentry.tasks.loading import load_with_unlabelled_prior, named_prior
-from latentry.training.loop import train
-from latentry.training.settings import LoopSettings
 
 __all__ = ["PART", "LeastSquaresGANCell", "GridCell", "HeldOutCell", "Protocol", "chosen", "fit_numbers"]
 
@@ -92,54 +87,46 @@ class LeastSquaresGANCell(Cell):
         """Of a forward pass of one code, whatever the prior and the seed."""
         return _forward_seconds(replace(self, prior="normal", seed=0), place.device)
 
-    def networks(self, prior: UnlabelledPrior) -> GANTraining:
-        """The untrained networks and how they will be trained: as the shipped generator was, or as the paper's were."""
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """Untrained generator and discriminator: as the shipped ones are, or the paper's own."""
         channels, side, _ = load_dataset(self.data).shape
-        rates: dict[str, Any] = {
-            "generator_learning_rate": self.learning_rate,
-            "discriminator_learning_rate": self.learning_rate,
-            "objective": "least-squares",
-        }
         if self.network == "cho2020":
-            generator: nn.Module = Cho2020Generator(self.latent_dim, side, channels, self.width)
-            discriminator: nn.Module = Cho2020Discriminator(side, channels, self.width)
-            rates |= {"betas": (0.9, 0.999), "ema": 0.0}
+            of_codes: nn.Module = Cho2020Generator(self.latent_dim, side, channels, self.width)
+            of_data: nn.Module = Cho2020Discriminator(side, channels, self.width)
         else:
-            generator = DCGANGenerator(self.latent_dim, side, channels, self.width)
-            discriminator = DCGANDiscriminator(side, channels, self.width, "none")
-            rates |= {"betas": (0.0, 0.99), "ema": 0.995, "r1": self.r1, "r1_every": 8}
-        return GANTraining(channels_last(generator), channels_last(discriminator), prior, GANSettings(**rates))
+            of_codes = DCGANGenerator(self.latent_dim, side, channels, self.width)
+            of_data = DCGANDiscriminator(side, channels, self.width, "none")
+        return channels_last(of_codes), channels_last(of_data)
+
+    @property
+    def settings(self) -> GANSettings:
+        """How they are trained: as the shipped generator was, or as the paper's were."""
+        recipe: dict[str, Any] = {"betas": (0.9, 0.999), "ema": 0.0}
+        if self.network == "dcgan":
+            recipe = {"betas": (0.0, 0.99), "ema": 0.995, "r1": self.r1, "r1_every": 8, "schedule": "cosine"}
+        return GANSettings(
+            generator_learning_rate=self.learning_rate, discriminator_learning_rate=self.learning_rate,
+            objective="least-squares", steps=self.steps, batch_size=self.batch_size,
+            checkpoint_every=max(2, -(-self.steps // 4)), **recipe,
+        )  # fmt: skip
 
     @torch.random.fork_rng()
     def work(self, place: Place) -> dict[str, Any]:
         home, device, data = place.home(self.name), torch.device(place.device), load_dataset(self.data)
         torch.manual_seed(self.seed)
-        prior = named_prior(self.prior, self.latent_dim).to(device)
-        model: Any = self.networks(prior)
-        schedule: Literal["cosine", "constant"] = "cosine" if self.network == "dcgan" else "constant"
-        train(
-            model,
-            data.split("train"),
-            LoopSettings(self.steps, self.batch_size, schedule, checkpoint_every=max(2, -(-self.steps // 4))),
-            home,
-            seed=self.seed,
-            accelerator=Accelerator(cpu=device.type == "cpu"),
-            identity=asdict(self),
-            progress=no_progress,
-        )
-        rng = torch.Generator(device).manual_seed(self.seed)
-        generator = model.averaged_generator(rng)
-        kept = GenerativeModel(generator, prior, card={"trained_by": "experiments recovery", "settings": asdict(self)})
-        save_model(home / "generator", kept)
-        save_network(home / "discriminator", model.networks["discriminator"], None, {"settings": asdict(self)})
+        generator, discriminator = self.networks()
+        fitted = fit_gan(
+            data.split("train"), named_prior(self.prior, self.latent_dim), self.settings, generator=generator,
+            discriminator=discriminator, device=device, rng=self.seed, progress=no_progress, checkpoint=home,
+        )  # fmt: skip
+        save_model(home / "generator", fitted.model, {"trained_by": "experiments recovery", "settings": asdict(self)})
+        save_network(home / "discriminator", fitted.networks["discriminator"], None, {"settings": asdict(self)})
 
         held_out = data.split("held-out").images().to(device)
-        z = prior.sample(len(held_out), rng=rng.manual_seed(self.seed))
-        with evaluated(generator), torch.no_grad():
-            samples = in_batches(generator, z, size=500)
+        z = fitted.model.prior.sample(len(held_out), rng=torch.Generator(device).manual_seed(self.seed))
         extractor = ClassifierExtractor(load_model(self.classifier, Classifier).network.to(device))
         report = evaluate_samples(
-            samples, held_out, extractor, max_rows=2000, halves=2, rng=torch.Generator().manual_seed(0)
+            fitted.model.decode(z), held_out, extractor, max_rows=2000, halves=2, rng=torch.Generator().manual_seed(0)
         )
         return {
             "generator": load_model(home / "generator").fingerprint,
@@ -156,9 +143,8 @@ class LeastSquaresGANCell(Cell):
 
 @lru_cache(maxsize=1)
 def _forward_seconds(cell: LeastSquaresGANCell, device: str) -> float:
-    model = cell.networks(named_prior(cell.prior, cell.latent_dim))
     z = torch.randn(_BATCH, cell.latent_dim, device=device)
-    return forward_seconds(model.networks["generator"].to(device).eval(), z)
+    return forward_seconds(cell.networks()[0].to(device).eval(), z)
 
 
 @dataclass(frozen=True)

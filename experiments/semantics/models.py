@@ -27,7 +27,7 @@ from latentry.models.level_classifier import LevelClassifierTraining, LevelHeads
 from latentry.models.pretrained import load_network, save_network
 from latentry.models.saving import load_model, save_model
 from latentry.models.semantic import SemanticModel
-from latentry.models.semantic_training import fit_semantic
+from latentry.models.semantic_fitting import fit_semantic
 from latentry.models.settings import SemanticGANSettings, SemanticSettings, SemanticVAESettings
 from latentry.networks import PlainClassifier, channels_last
 from latentry.priors import SemanticPlacement

@@ -21,7 +21,7 @@ from latentry.data.sources import load_dataset
 from latentry.holding import evaluated
 from latentry.models.conditional import ConditionalTraining
 from latentry.models.label_split import LabelSplit
-from latentry.models.label_split_training import fit_label_split
+from latentry.models.label_split_fitting import fit_label_split
 from latentry.models.posteriors import normal_posterior
 from latentry.models.pretrained import load_network, save_network
 from latentry.models.saving import load_model, save_model

@@ -34,12 +34,12 @@ from .models.classifier import fit_classifier as fit_classifier
 from .models.gan import fit_gan as fit_gan
 from .models.generative import GenerativeModel as GenerativeModel
 from .models.label_split import LabelSplit as LabelSplit
-from .models.label_split_training import fit_label_split as fit_label_split
+from .models.label_split_fitting import fit_label_split as fit_label_split
 from .models.loading import load_generator as load_generator
 from .models.saving import load_model as load_model
 from .models.saving import save_model as save_model
 from .models.semantic import SemanticModel as SemanticModel
-from .models.semantic_training import fit_semantic as fit_semantic
+from .models.semantic_fitting import fit_semantic as fit_semantic
 from .priors.interpolation import interpolate as interpolate
 from .priors.mismatch import mismatch as mismatch
 

@@ -19,8 +19,9 @@ from latentry.numerics.batches import in_batches
 from latentry.priors import files as prior_files
 from latentry.priors.adapters import draw
 from latentry.priors.location_scale import Standardization
+from latentry.training.own_networks import TRIAL, own_network
 
-__all__ = ["Pairs", "code_error", "deviations", "encode", "encoder_for", "gentle_adam", "prior_record"]
+__all__ = ["Pairs", "code_error", "deviations", "encode", "encoder_for", "first_encoder", "gentle_adam", "prior_record"]
 
 AT_ONCE = 256
 """Codes or data in memory at once where no gradient is requested."""
@@ -102,6 +103,21 @@ def encoder_for(data_shape: tuple[int, ...], outputs: int, width: int) -> Convol
         f"expected a generator of images (n, c, h, w), signals (n, c, length) or vectors (n, m), got data of shape "
         f"(n, {', '.join(map(str, data_shape))}); wrap it in a lambda that reshapes them"
     )
+
+
+def first_encoder(
+    own: nn.Module | None, x: Float[Tensor, "n *s"], outputs: int, width: int, noise: float = 0.0
+) -> nn.Module:
+    """The caller's encoder, once it has shown that it fits, or ours, calibrated on data.
+
+    Raises:
+        ValueError: The data are of a kind that ours do not take, or the caller's encoder gives no `(n, outputs)`.
+    """
+    if own is not None:
+        return own_network(own, "encoder", [x[:TRIAL].cpu()], (outputs,))
+    encoder = encoder_for(tuple(x.shape[1:]), outputs, width)
+    encoder.calibrate(x, noise)
+    return encoder
 
 
 def encode(encoder: nn.Module, x: Tensor) -> Float[Tensor, "n k"]:

@@ -56,6 +56,7 @@ from latentry.latent.encoder_fitting import (
     deviations,
     encode,
     encoder_for,
+    first_encoder,
     gentle_adam,
     prior_record,
 )
@@ -76,6 +77,7 @@ from latentry.storage import fingerprint
 from latentry.training.fitting import Randomness, training_run
 from latentry.training.history import History
 from latentry.training.loop import Update
+from latentry.training.own_networks import TRIAL, own_identity, own_network
 from latentry.training.settings import settings_identity
 
 __all__ = ["fit_encoder"]
@@ -96,6 +98,7 @@ def fit_encoder(
     prior: Prior,
     settings: EncoderSettings = _DEFAULTS,
     *,
+    encoder: nn.Module | None = None,
     y: Shaped[Tensor, "m"] | None = None,
     classifier: Callable[[Tensor], Tensor] | None = None,
     scores: Callable[[Tensor], Tensor] | None = None,
@@ -116,6 +119,8 @@ def fit_encoder(
         x: Training data, in the units of the generator's output.
         prior: Distribution of the codes.
         settings: Losses, length, width, rate.
+        encoder: A network of your own, data to codes `(n, d)` in the prior's own scale (mean 0 and variance 1), or
+            `(n, 2 d)` if `variational`. A copy of it is trained.
         y: Labels of the data; by default what the classifier takes them for.
         classifier: C, data to logits; without it the label of G(E(x)) has no say.
         scores: Codes to one logit for each row of a basis, the row of label l in place l, the complement after the labels:
@@ -143,6 +148,8 @@ def fit_encoder(
         >>> encoder(x).shape
         torch.Size([20, 3])
     """
+    if encoder is not None and start is not None:
+        raise ValueError("expected an encoder of your own or a start, got both; a start brings its own encoder")
     scale = as_prior(prior).standardization()
     with (
         evaluated(generator, classifier, scores, augment, prior),
@@ -156,39 +163,41 @@ def fit_encoder(
         if validation is not None:
             monitored = _labelled(*validation, classifier, scores, z, made, settings.difference)
         weights = fingerprint_of(generator)
-        encoder = _encoder(tuple(made.shape[1:]), prior.latent_dim, settings.variational, settings.width, start, weights)
+        outputs = 2 * prior.latent_dim if settings.variational else prior.latent_dim
         if start is None:
-            encoder.calibrate(data.x)
+            trained = first_encoder(encoder, data.x, outputs, settings.width)
+        else:
+            trained = _from_start(start, made, prior.latent_dim, outputs, weights)
         fresh = pairs.draw(_VALIDATION_CODES, torch.Generator().manual_seed(1))
         outcome = _Outcome(pairs, scale, classifier, scores, prior.latent_dim)
         history = History(run.folder / "course.json")
 
         def measure() -> DataReport:
-            return outcome.report(encoder, monitored, held_back=validation is not None)
+            return outcome.report(trained, monitored, held_back=validation is not None)
 
         def inverse(step: int) -> Inverse:
             report = InverseReport(
-                code_error=code_error(encoder, scale, *fresh),
+                code_error=code_error(trained, scale, *fresh),
                 course=history.of("code_error"),
                 forwards=_VALIDATION_CODES + step * settings.batch_size + len(history.entries) * len(monitored),
                 seconds=history.seconds(),
                 data=measure(),
             )
             shape = tuple(made.shape[1:])
-            return Inverse(encoder.eval(), prior, shape, weights, report, settings.variational)
+            return Inverse(trained.eval(), prior, shape, weights, report, settings.variational)
 
         def at_checkpoint(step: int) -> None:
-            history.note(step, lambda: {"code_error": code_error(encoder, scale, *fresh), **asdict(measure())})
+            history.note(step, lambda: {"code_error": code_error(trained, scale, *fresh), **asdict(measure())})
             if callback is not None:
                 callback(step, inverse(step))
 
         run.train(
-            _Training(encoder, outcome, settings, augment),
+            _Training(trained, outcome, settings, augment),
             data,
             settings,
             identity={
                 **settings_identity(settings, EncoderSettings),
-                "width": encoder.arguments["width"],
+                "width": getattr(trained, "arguments", {}).get("width", settings.width),
                 "latent_dim": prior.latent_dim,
                 "prior": prior_record(prior),
                 "generator": weights,
@@ -197,6 +206,7 @@ def fit_encoder(
                 "start": None if start is None else fingerprint_of(start.encoder),
                 "augmented": repr(augment) if is_dataclass(augment) else augment is not None,
                 "data": data.fingerprint(),
+                **own_identity(encoder=encoder),
             },
             at_checkpoint=at_checkpoint,
             progress=progress,
@@ -310,13 +320,9 @@ def _difference(x_hat: Tensor, x: Tensor, kind: Reconstruction) -> Float[Tensor,
     return (x_hat - x).square().mean() if kind == "l2" else (x_hat - x).abs().mean()
 
 
-def _encoder(
-    data_shape: tuple[int, ...], latent_dim: int, variational: bool, width: int, start: Inverse | None, weights: str | None
-) -> ConvolutionalEncoder | VectorEncoder:
-    """An encoder with the weights of the start, where there is one."""
-    outputs = 2 * latent_dim if variational else latent_dim
-    if start is None:
-        return encoder_for(data_shape, outputs, width)
+def _from_start(start: Inverse, made: Tensor, latent_dim: int, outputs: int, weights: str | None) -> nn.Module:
+    """An encoder with the weights of the start."""
+    data_shape = tuple(made.shape[1:])
     if (start.data_shape, start.prior.latent_dim) != (data_shape, latent_dim):
         raise ValueError(
             f"expected a start from data of shape {data_shape} to codes of length {latent_dim}, got one from "
@@ -327,6 +333,8 @@ def _encoder(
             f"expected a start fitted to the generator with weights {weights}, got one fitted to "
             f"{start.generator_fingerprint}; fit an inverse of this generator"
         )
+    if not isinstance(start.encoder, ConvolutionalEncoder | VectorEncoder):
+        return own_network(start.encoder, "encoder of the start", [made[:TRIAL].cpu()], (outputs,))
     known = start.encoder.state_dict()
     arguments = network_files.record(start.encoder)["arguments"]
     encoder = encoder_for(data_shape, outputs, arguments["width"])

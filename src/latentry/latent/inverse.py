@@ -42,7 +42,7 @@ from latentry.latent.encoder_fitting import (
     code_error,
     deviations,
     encode,
-    encoder_for,
+    first_encoder,
     gentle_adam,
     prior_record,
 )
@@ -55,6 +55,7 @@ from latentry.priors.location_scale import Standardization
 from latentry.training.fitting import Randomness, training_run
 from latentry.training.history import History
 from latentry.training.loop import Update
+from latentry.training.own_networks import own_identity
 from latentry.training.settings import settings_identity
 
 __all__ = ["Inverse", "fit_inverse"]
@@ -148,6 +149,7 @@ def fit_inverse(
     prior: Prior,
     settings: InverseSettings = _DEFAULTS,
     *,
+    encoder: nn.Module | None = None,
     corrupt: Callable[[Tensor, torch.Generator], Tensor] | None = None,
     rng: Randomness = None,
     progress: Progress = True,
@@ -163,6 +165,8 @@ def fit_inverse(
             vectors `(n, m)`. The modules behind it are held in eval mode with frozen parameters meanwhile.
         prior: Distribution of the codes.
         settings: Length, width, rate, noise.
+        encoder: A network of your own, data to codes `(n, d)` in the prior's own scale: mean 0 and variance 1. A copy of it
+            is trained. With it the data may have any shape.
         corrupt: What is done to the generator's data before the encoder sees them, `(x, rng)` to data of any one shape, as
             in `latentry.data.corruptions`; the encoder then finds the codes of data corrupted like this. A run that is
             resumed knows it by its `repr`.
@@ -192,8 +196,7 @@ def fit_inverse(
         pairs = Pairs(generator, prior, settings.noise, corrupt)
         require_generator(generator, pairs.for_generator(pairs.codes(_TRIAL_CODES, torch.Generator().manual_seed(0))))
         _, x = pairs.draw(_CALIBRATION_CODES, torch.Generator().manual_seed(run.seed))
-        encoder = encoder_for(tuple(x.shape[1:]), prior.latent_dim, settings.width)
-        encoder.calibrate(x, settings.noise)
+        trained = first_encoder(encoder, x, prior.latent_dim, settings.width, settings.noise)
         weights = fingerprint_of(generator)
         # the same after a resume, whatever the seed
         validation = pairs.draw(_VALIDATION_CODES, torch.Generator().manual_seed(1))
@@ -201,20 +204,20 @@ def fit_inverse(
 
         def inverse(forwards: int) -> Inverse:
             report = InverseReport(
-                code_error=code_error(encoder, scale, *validation),
+                code_error=code_error(trained, scale, *validation),
                 course=history.of("code_error"),
                 forwards=_CALIBRATION_CODES + _VALIDATION_CODES + forwards,
                 seconds=history.seconds(),
             )
-            return Inverse(encoder.eval(), prior, tuple(x.shape[1:]), weights, report)
+            return Inverse(trained.eval(), prior, tuple(x.shape[1:]), weights, report)
 
         def at_checkpoint(step: int) -> None:
-            history.note(step, lambda: {"code_error": code_error(encoder, scale, *validation)})
+            history.note(step, lambda: {"code_error": code_error(trained, scale, *validation)})
             if callback is not None:
                 callback(step, inverse(step * settings.batch_size))
 
         run.train(
-            _Training(encoder, pairs, scale, settings.learning_rate),
+            _Training(trained, pairs, scale, settings.learning_rate),
             _Turns(settings.batch_size),
             settings,
             identity={
@@ -224,6 +227,7 @@ def fit_inverse(
                 "prior": prior_record(prior),
                 "data_shape": x.shape[1:],
                 "generator": weights,
+                **own_identity(encoder=encoder),
             },
             at_checkpoint=at_checkpoint,
             progress=progress,

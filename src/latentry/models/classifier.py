@@ -15,16 +15,16 @@ from torch.optim import AdamW, Optimizer
 from latentry.display import Described, Facts
 from latentry.display.progress import Progress
 from latentry.holding import evaluated
-from latentry.models.pretrained import load_network, save_network
 from latentry.models.settings import ClassifierSettings
 from latentry.network_outputs import logits_of
 from latentry.networks import PlainClassifier, ResidualClassifier, channels_last
 from latentry.numerics.batches import in_batches
-from latentry.storage import fingerprint
+from latentry.storage import fingerprint, read_json, read_tensors, write_json, write_tensors
 from latentry.training.averaging import averaged_copy, settle_batch_norm
 from latentry.training.batches import LabelledData, training_data
 from latentry.training.fitting import Fitted, Randomness, device_of, training_run
 from latentry.training.loop import Update
+from latentry.training.own_networks import TRIAL, chosen_network, own_identity
 from latentry.training.settings import settings_identity
 
 __all__ = ["Classifier", "ClassifierTraining", "fit_classifier", "jitter", "predict_labels"]
@@ -34,8 +34,8 @@ _SETTLED = 2000
 """Training images that the batch statistics of the average are computed on."""
 _BATCH = 1000
 """Images that are classified at once."""
-_BEST = "best"
-"""Folder of the classifier that did best on validation."""
+_BEST, _WEIGHTS, _REACHED = "best", "weights.safetensors", "reached.json"
+"""Folder of the classifier that did best on validation, and its files."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -94,7 +94,7 @@ def jitter(
 
 
 def predict_labels(
-    classifier: nn.Module, x: Float[Tensor, "n c h w"], batch_size: int = 1000
+    classifier: nn.Module, x: Float[Tensor, "n *s"], batch_size: int = 1000
 ) -> tuple[Int[Tensor, "n"], Float[Tensor, "n"]]:
     """Most likely label of each image and its probability, in eval mode."""
     with evaluated(classifier), torch.no_grad():
@@ -129,7 +129,7 @@ class ClassifierTraining:
         update({"classifier": loss})
         return {"classifier": loss}
 
-    def averaged_classifier(self, x: Float[Tensor, "n c h w"]) -> nn.Module:
+    def averaged_classifier(self, x: Float[Tensor, "n *s"]) -> nn.Module:
         """The moving average in eval mode, its batch statistics recomputed on training images `x`."""
         average = self.averages["classifier"].module
         settle_batch_norm(average, x.split(250))
@@ -137,10 +137,11 @@ class ClassifierTraining:
 
 
 def fit_classifier(
-    x: Float[Tensor, "n c h w"] | LabelledData,
+    x: Float[Tensor, "n *s"] | LabelledData,
     settings: ClassifierSettings = _DEFAULTS,
     *,
     y: Int[Tensor, "m"] | None = None,
+    network: nn.Module | None = None,
     validation: LabelledData | tuple[Tensor, Tensor] | None = None,
     device: torch.device | str | None = None,
     rng: Randomness = None,
@@ -154,6 +155,8 @@ def fit_classifier(
         x: Images in [-1, 1]: a tensor, or data such as `lt.load_dataset` gives.
         settings: Network, rates, augmentation, length.
         y: Classes of a tensor of images, from 0 on.
+        network: A network of your own, data to logits `(n, k)`; a copy of it is trained. With it the data may have any
+            shape, if the settings change no images (`degrees`, `scale` and `shift` at 0).
         validation: Images and classes that choose the checkpoint; without them it is the last one.
         device, rng, progress, callback, checkpoint: As for `fit_gan`.
 
@@ -174,10 +177,14 @@ def fit_classifier(
     """
     data = training_data(x, y)
     validation_data = training_data(*validation) if isinstance(validation, tuple) else validation
-    channels = data.__getitems__([0])[0].shape[1]
+    some = data.__getitems__(range(TRIAL))[0]
     with training_run(settings, device_of(data, device), rng, checkpoint) as run:
         kind = PlainClassifier if settings.network == "plain" else ResidualClassifier
-        training = ClassifierTraining(channels_last(kind(data.num_classes, channels, settings.width)), settings)
+        k = data.num_classes
+        read = chosen_network(
+            network, lambda: channels_last(kind(k, some.shape[1], settings.width)), "network", [some], (k,)
+        )
+        training = ClassifierTraining(read, settings)
         best = run.folder / _BEST
 
         def model() -> Classifier:
@@ -190,22 +197,24 @@ def fit_classifier(
             found = model()
             if validation_data is not None:
                 accuracy = _accuracy(found.network, validation_data)
-                if not best.exists() or accuracy > load_network(best).card["accuracy"]:
-                    save_network(best, found.network, None, {"step": step, "accuracy": accuracy})
+                if not (best / _REACHED).exists() or accuracy > read_json(best / _REACHED)["validation"]:
+                    write_tensors(best / _WEIGHTS, found.network.state_dict())
+                    write_json(best / _REACHED, {"step": float(step), "validation": accuracy})
             if callback is not None:
                 callback(step, found)
 
-        identity = {**settings_identity(settings, ClassifierSettings), "data": data.fingerprint()}
+        identity = {
+            **settings_identity(settings, ClassifierSettings), "data": data.fingerprint(), **own_identity(network=network)
+        }  # fmt: skip
         if validation_data is not None:
             identity["validation"] = validation_data.fingerprint()
         done = run.train(training, data, settings, identity=identity, progress=progress, at_checkpoint=at_checkpoint)
         run.accelerator.wait_for_everyone()  # the last validation is written by the first process
         if validation_data is None:
             return Fitted(model(), {"classifier": done})
-        saved = load_network(best)
-        network = saved.network.to(run.device)
-        reached = {"step": float(saved.card["step"]), "validation": float(saved.card["accuracy"])}
-        return Fitted(Classifier(network), {"classifier": done}, reached)
+        chosen = model().network
+        chosen.load_state_dict(read_tensors(best / _WEIGHTS))
+        return Fitted(Classifier(chosen), {"classifier": done}, read_json(best / _REACHED))
 
 
 def _accuracy(network: nn.Module, data: LabelledData) -> float:

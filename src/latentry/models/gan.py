@@ -37,6 +37,7 @@ from latentry.training.averaging import averaged_copy, settle_batch_norm
 from latentry.training.batches import TrainingData, square_images, training_data
 from latentry.training.fitting import Fitted, Randomness, device_of, prior_identity, training_run
 from latentry.training.loop import Update
+from latentry.training.own_networks import TRIAL, chosen_network, own_identity
 from latentry.training.settings import settings_identity
 
 __all__ = [
@@ -164,24 +165,29 @@ class GANTraining:
 
 
 def fit_gan(
-    x: Float[Tensor, "n c h w"] | TrainingData,
+    x: Float[Tensor, "n *s"] | TrainingData,
     prior: Prior | None = None,
     settings: GANSettings = _DEFAULTS,
     *,
+    generator: nn.Module | None = None,
+    discriminator: nn.Module | None = None,
     device: torch.device | str | None = None,
     rng: Randomness = None,
     progress: Progress = True,
     callback: Callable[[int, GenerativeModel], None] | None = None,
     checkpoint: str | Path | None = None,
 ) -> Fitted[GenerativeModel]:
-    """Train a DCGAN; the moving average of its generator is the model.
+    """Train a GAN, by default a DCGAN; the moving average of its generator is the model.
 
     Reference: Radford, Metz, Chintala, "Unsupervised representation learning with deep convolutional GANs", 2016.
 
     Args:
-        x: Square images in [-1, 1] of 28, 32, 64 or 128 pixels: a tensor, or data such as `lt.load_dataset` gives.
+        x: Square images in [-1, 1] of 28, 32, 64 or 128 pixels: a tensor, or data such as `lt.load_dataset` gives. Data of
+            any shape where both networks are your own.
         prior: Distribution of the codes; N(0, I) of `settings.latent_dim` by default.
         settings: Networks, losses, rates, length.
+        generator: A network of your own, codes `(n, d)` to data. A copy of it is trained.
+        discriminator: A network of your own, data to scores `(n,)` before any sigmoid. A copy of it is trained.
         device: Where to train; by default where the data are.
         rng: Seed of all random choices, or the source that draws it.
         progress: Called as `progress(done, total)` after each iteration; by default a bar on a terminal.
@@ -190,10 +196,11 @@ def fit_gan(
             had not been. None keeps nothing.
 
     Returns:
-        The model, and its losses in `stages["gan"]`.
+        The model, its losses in `stages["gan"]`, and the discriminator in `networks`. `save_model` takes networks of
+        `latentry.networks` alone; keep others as torch does.
 
     Raises:
-        ValueError: The images do not fit the networks, there are fewer than one batch, or the checkpoints belong to another
+        ValueError: The data do not fit the networks, there are fewer than one batch, or the checkpoints belong to another
             run.
         TrainingDivergedError: A loss or a weight became NaN or infinite.
 
@@ -204,27 +211,42 @@ def fit_gan(
         >>> found = lt.fit_gan(torch.zeros(8, 1, 28, 28), settings=tiny, rng=0)
         >>> found.model.decode(found.model.prior.sample(5)).shape
         torch.Size([5, 1, 28, 28])
+        >>> generator = torch.nn.Linear(3, 2)
+        >>> scores = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.Flatten(0))
+        >>> plane = lt.fit_gan(torch.randn(8, 2), settings=tiny, generator=generator, discriminator=scores, rng=0)
+        >>> plane.model.decode(torch.zeros(5, 3)).shape
+        torch.Size([5, 2])
     """
     data = training_data(x)
-    side, channels = square_images(data)
+    some = data.__getitems__(range(TRIAL))[0]
+    side, channels = (0, 0) if generator is not None and discriminator is not None else square_images(data)
     with training_run(settings, device_of(data, device), rng, checkpoint) as run:
         prior = Normal(settings.latent_dim) if prior is None else prior
         known = prior_identity(prior)
         if isinstance(prior, nn.Module):
             prior = copy.deepcopy(prior).to(run.device)
+        d, norm = prior.latent_dim, settings.discriminator_norm
         training = GANTraining(
-            channels_last(DCGANGenerator(prior.latent_dim, side, channels, settings.width)),
-            channels_last(DCGANDiscriminator(side, channels, settings.discriminator_width, settings.discriminator_norm)),
+            chosen_network(
+                generator, lambda: channels_last(DCGANGenerator(d, side, channels, settings.width)), "generator",
+                [prior.sample(TRIAL, rng=run.rng())], tuple(some.shape[1:]),
+            ),
+            chosen_network(
+                discriminator,
+                lambda: channels_last(DCGANDiscriminator(side, channels, settings.discriminator_width, norm)),
+                "discriminator", [some], (),
+            ),
             prior,
             settings,
-        )
+        )  # fmt: skip
 
         def model() -> GenerativeModel:
             return GenerativeModel(training.averaged_generator(run.rng()), prior)
 
         identity = {**settings_identity(settings, GANSettings), "data": data.fingerprint(), "prior": known}
+        identity |= own_identity(generator=generator, discriminator=discriminator)
         done = run.train(
             training, data, settings, identity=identity, progress=progress,
             at_checkpoint=lambda step: callback(step, model()) if callback is not None else None,
         )  # fmt: skip
-        return Fitted(model(), {"gan": done})
+        return Fitted(model(), {"gan": done}, networks={"discriminator": training.networks["discriminator"].eval()})

@@ -20,22 +20,18 @@ first two; reconstruction is carried back once through the decoder for both enco
 References: Zheng and Sun, "Disentangling latent space for VAE by label relevant/irrelevant dimensions", 2019.
 """
 
-from collections.abc import Callable
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import kl_divergence
 from torch.nn.functional import cross_entropy
 from torch.optim import Adam
 
-from latentry.display.progress import Progress
 from latentry.models.classifier import jitter
 from latentry.models.label_split import LabelSplit, label_posterior
-from latentry.models.label_split_flow import EncodedData, settled
 from latentry.models.label_split_losses import (
     confusion_loss,
     mixture_classification_loss,
@@ -43,23 +39,15 @@ from latentry.models.label_split_losses import (
     mixture_logits,
     three_term_hinge,
 )
-from latentry.models.posteriors import Delta, Posterior, joined, normal_posterior, standard_normal
+from latentry.models.posteriors import Delta, Posterior, normal_posterior, standard_normal
 from latentry.models.settings import LabelSplitSettings
-from latentry.networks import Perceptron, Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
 from latentry.numerics.hsic import centred_alignment, gaussian_kernel
 from latentry.priors import DiagonalNormal, NormalMixture, TrainedMixture
-from latentry.training.batches import LabelledData, square_images, training_data
-from latentry.training.fitting import Fitted, Randomness, device_of, part_of, training_run
 from latentry.training.loop import Update
-from latentry.training.settings import settings_identity
 
-__all__ = ["PRECISIONS", "LabelSplitTraining", "check_labels", "fit_label_split", "label_split_training"]
+__all__ = ["LabelSplitTraining"]
 
-PRECISIONS = (1e-2, 1e2)
-"""Least and largest precision of the mixture."""
 _DEFAULTS = LabelSplitSettings()
-_ENCODED = 500
-"""Data that are encoded at once."""
 
 
 class LabelSplitTraining:
@@ -223,124 +211,3 @@ class LabelSplitTraining:
         if self.precision_every:
             for group in optimizer.param_groups:
                 group["lr"] = group["lr"] * 0.1 ** (turn // self.precision_every)
-
-
-def check_labels(data: LabelledData, settings: LabelSplitSettings) -> Int[Tensor, "k"]:
-    """Data of each class, if a label split can be trained on them.
-
-    Raises:
-        ValueError: There are fewer than two classes, a class has fewer than two data, or z_s is too short for the classes.
-    """
-    counts = torch.bincount(data.labels, minlength=data.num_classes)
-    if few := (counts < 2).nonzero()[:, 0].tolist():
-        names = getattr(data, "class_names", ()) or range(len(counts))
-        raise ValueError(
-            "expected two training images or more of each class, got fewer of "
-            f"{', '.join(str(names[label]) for label in few)}; merge or leave out classes"
-        )
-    if len(counts) < 2:
-        raise ValueError("expected two classes or more, got one; a label that never varies says nothing")
-    if settings.label_dim < len(counts) - 1:
-        raise ValueError(
-            f"expected room for {len(counts)} classes, all equally far apart, in a label_dim of at least {len(counts) - 1}, "
-            f"got {settings.label_dim}"
-        )
-    return counts
-
-
-def label_split_training(
-    settings: LabelSplitSettings, counts: Int[Tensor, "k"], side: int, channels: int
-) -> LabelSplitTraining:
-    """The untrained networks of Zheng and Sun (2019), for square images with so many of each class."""
-    k, width = len(counts), settings.width
-    outputs = 2 * settings.label_dim if settings.stochastic else settings.label_dim
-    standardised = settings.style_dim if settings.standardised else 0
-    discriminator = channels_last(Zheng2019Discriminator(k, side, channels, width)) if settings.gan else None
-    return LabelSplitTraining(
-        channels_last(Zheng2019Encoder(outputs, side, channels, width)),
-        channels_last(Zheng2019Encoder(2 * settings.style_dim, side, channels, width, standardised=standardised)),
-        channels_last(Zheng2019Decoder(settings.label_dim + settings.style_dim, side, channels, width)),
-        TrainedMixture(k, settings.label_dim, PRECISIONS),
-        Perceptron(settings.style_dim, k, settings.adversary_hidden, normalised=settings.adversary_sees == "means"),
-        discriminator,
-        settings,
-        probs=counts / counts.sum(),
-        precision_every=round(settings.precision_epochs * int(counts.sum()) / settings.batch_size),
-    )
-
-
-def fit_label_split(
-    x: Float[Tensor, "n c h w"] | LabelledData,
-    settings: LabelSplitSettings = _DEFAULTS,
-    *,
-    y: Int[Tensor, "m"] | None = None,
-    device: torch.device | str | None = None,
-    rng: Randomness = None,
-    progress: Progress = True,
-    callback: Callable[[int, LabelSplit], None] | None = None,
-    checkpoint: str | Path | None = None,
-) -> Fitted[LabelSplit]:
-    """Train a label split: codes of which the first part bears the label, the second the style.
-
-    Reference: Zheng and Sun (2019).
-
-    Args:
-        x: Square images in [-1, 1]: a tensor, or data such as `lt.load_dataset` gives.
-        settings: Networks, losses, rates, length.
-        y: Classes of a tensor of images, from 0 on.
-        device, rng, progress, checkpoint: As for `fit_gan`.
-        callback: Called as `callback(step, model)` at each checkpoint, before the flow.
-
-    Returns:
-        The model, behind its flow if `settings.flow_steps` is above 0.
-
-    Raises:
-        ValueError: As `check_labels`; or there are fewer images than one batch, or the checkpoints belong to another run.
-        TrainingDivergedError: A loss or a weight became NaN or infinite.
-
-    Example:
-        >>> import torch, latentry as lt
-        >>> from latentry.models.settings import LabelSplitSettings
-        >>> tiny = LabelSplitSettings(steps=2, batch_size=8, width=1, label_dim=2, style_dim=3, flow_steps=0)
-        >>> x, y = torch.rand(16, 1, 28, 28), torch.arange(16) % 2
-        >>> found = lt.fit_label_split(x, tiny, y=y, rng=0)
-        >>> found.model.encode(x).mean.shape
-        torch.Size([16, 5])
-    """
-    data = training_data(x, y)
-    counts = check_labels(data, settings)
-    side, channels = square_images(data)
-    total = settings.steps + settings.flow_steps
-    identity = {**settings_identity(settings, LabelSplitSettings), "data": data.fingerprint()}
-    with training_run(settings, device_of(data, device), rng, checkpoint) as run:
-        training = label_split_training(settings, counts, side, channels)
-        del identity["flow_steps"]  # the training before it does not depend on it
-        done = run.train(
-            training, data, settings, identity=identity, progress=part_of(progress, 0, total),
-            at_checkpoint=lambda step: callback(step, training.split()) if callback is not None else None,
-        )  # fmt: skip
-        split = training.split()
-        if settings.flow_steps:
-            split = settled(
-                split,
-                _encoded(split, data, run.device),
-                data.labels,
-                run.folder / "flow" / f"{settings.flow_steps}-after-{settings.steps}",  # of another length, another flow
-                steps=settings.flow_steps,
-                seed=run.seed,
-                accelerator=run.accelerator,
-                identity={**identity, "flow_steps": settings.flow_steps, "seed": run.seed},
-                progress=part_of(progress, settings.steps, total),
-            )
-        for network in (split.generator, split.label_encoder, split.style_encoder):
-            network.eval()
-        return Fitted(split, {"label split": done})
-
-
-def _encoded(split: LabelSplit, data: LabelledData, device: torch.device) -> EncodedData:
-    """Posteriors of all codes of data, on the CPU."""
-    starts = range(0, len(data), _ENCODED)
-    parts = [
-        split.encode(data.__getitems__(range(start, min(start + _ENCODED, len(data))))[0].to(device)) for start in starts
-    ]
-    return EncodedData(joined([part.label for part in parts]), joined([part.style for part in parts]))

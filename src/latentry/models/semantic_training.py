@@ -31,10 +31,7 @@ References: Kim and Cho, "Latent space-controllable generative adversarial netwo
 variational Bayes", 2014.
 """
 
-import copy
 import math
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -42,30 +39,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from latentry.display.progress import Progress
 from latentry.holding import evaluated
 from latentry.models.gan import discriminator_losses, generator_loss, iterations
 from latentry.models.posteriors import normal_posterior
-from latentry.models.semantic import SemanticModel
 from latentry.models.settings import SemanticGANSettings, SemanticSettings, SemanticVAESettings
-from latentry.networks import Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
 from latentry.priors import DiagonalNormal, SemanticPlacement
 from latentry.training.averaging import averaged_copy, settle_batch_norm
-from latentry.training.batches import TrainingData, square_images, training_data
-from latentry.training.fitting import Fitted, Randomness, device_of, part_of, prior_identity, training_run
 from latentry.training.loop import Update
-from latentry.training.settings import settings_identity
 
-__all__ = [
-    "SemanticGANTraining",
-    "SemanticVAETraining",
-    "code_error",
-    "fit_semantic",
-    "levels_error",
-    "reconstruction_error",
-    "semantic_gan",
-    "semantic_vae",
-]
+__all__ = ["SemanticGANTraining", "SemanticVAETraining", "code_error", "levels_error", "reconstruction_error"]
 
 _DEFAULTS = SemanticSettings()
 
@@ -220,111 +202,3 @@ class SemanticGANTraining:
         """Levels with those of some features turned round, each at random, present ones into reverses."""
         turn = torch.rand(a.shape, generator=rng, device=a.device) < 0.5
         return torch.where(torch.tensor(self.turns, device=a.device) & turn, -a, a)
-
-
-def semantic_vae(settings: SemanticSettings, placement: SemanticPlacement, side: int, channels: int) -> SemanticVAETraining:
-    """The first stage, untrained, with the networks of Zheng and Sun (2019)."""
-    d, width = placement.latent_dim, settings.width
-    return SemanticVAETraining(
-        channels_last(Zheng2019Encoder(2 * d, side, channels, width)),
-        channels_last(Zheng2019Decoder(d, side, channels, width)),
-        placement,
-        settings.vae,
-    )
-
-
-def semantic_gan(
-    settings: SemanticSettings, vae: SemanticVAETraining, placement: SemanticPlacement, side: int, channels: int
-) -> SemanticGANTraining:
-    """The second stage, with an untrained discriminator, and a fresh generator if the settings say so."""
-    fresh = channels_last(Zheng2019Decoder(placement.latent_dim, side, channels, settings.width))
-    levels = len(placement.features) if settings.gan.discriminator_sees == "levels" else 0
-    return SemanticGANTraining(
-        fresh if settings.gan.fresh else vae.networks["decoder"],
-        channels_last(Zheng2019Discriminator(levels, side, channels, settings.width, settings.gan.discriminator_norm)),
-        vae.networks["encoder"],
-        placement,
-        settings.gan,
-    )
-
-
-def fit_semantic(
-    x: Float[Tensor, "n c h w"] | TrainingData,
-    prior: SemanticPlacement,
-    settings: SemanticSettings = _DEFAULTS,
-    *,
-    a: Float[Tensor, "m k"] | None = None,
-    device: torch.device | str | None = None,
-    rng: Randomness = None,
-    progress: Progress = True,
-    callback: Callable[[int, SemanticModel], None] | None = None,
-    checkpoint: str | Path | None = None,
-) -> Fitted[SemanticModel]:
-    """Train a semantic model: a VAE that puts features where the prior places them, then a GAN from its decoder.
-
-    Reference: Kim and Cho (2019).
-
-    Args:
-        x: Square images in [-1, 1]: a tensor, or data that hand out images with levels (`latentry.data.features`).
-        prior: Placement of the features, with the combinations of levels that occur (`observed`).
-        settings: Networks and both stages.
-        a: Levels of a tensor of images, -1, 0, 1 or NaN where unknown.
-        device, rng, checkpoint: As for `fit_gan`.
-        progress: Called as `progress(done, total)` after each iteration of either stage; by default a bar on a terminal.
-        callback: Called as `callback(step, model)` at each checkpoint; steps of the second stage follow those of the first.
-
-    Returns:
-        The model of the last stage, and the losses of both in `stages["vae"]` and `stages["gan"]`.
-
-    Raises:
-        ValueError: Levels do not fit the placement, there are fewer images than one batch, or the checkpoints belong to
-            another run.
-        TrainingDivergedError: A loss or a weight became NaN or infinite.
-
-    Example:
-        >>> import torch, latentry as lt
-        >>> from latentry.models.settings import SemanticGANSettings, SemanticSettings, SemanticVAESettings
-        >>> x, a = torch.rand(16, 1, 16, 16), torch.randint(-1, 2, (16, 1)).float()
-        >>> prior = lt.priors.SemanticPlacement(["bold"], 3).observed(a)
-        >>> short = {"steps": 2, "batch_size": 8}
-        >>> tiny = SemanticSettings(width=1, vae=SemanticVAESettings(**short), gan=SemanticGANSettings(**short))
-        >>> lt.fit_semantic(x, prior, tiny, a=a, rng=0).model.features
-        ('bold',)
-    """
-    if a is not None:
-        prior.check(a)
-    data = training_data(x, a)
-    side, channels = square_images(data)
-    first, second = settings.vae, settings.gan
-    total = first.steps + (second.steps if settings.stages == "both" else 0)
-    with training_run(first, device_of(data, device), rng, checkpoint) as run:
-        placement = copy.deepcopy(prior).to(run.device)
-        identity = {
-            "data": data.fingerprint(),
-            "vae": settings_identity(first, SemanticVAESettings),
-            "width": settings.width,
-            "placement": prior_identity(prior),
-        }
-        vae = semantic_vae(settings, placement, side, channels)
-        encoder, decoder = vae.networks["encoder"], vae.networks["decoder"]
-
-        def keep(step: int, generator: nn.Module) -> None:
-            if callback is not None:
-                callback(step, SemanticModel(generator, placement, encoder))
-
-        stages = {
-            "vae": run.train(
-                vae, data, first, folder="vae", identity=identity, progress=part_of(progress, 0, total),
-                at_checkpoint=lambda step: keep(step, decoder),
-            )
-        }  # fmt: skip
-        if settings.stages == "vae":
-            return Fitted(SemanticModel(decoder.eval(), placement, encoder.eval()), stages)
-        torch.manual_seed(run.seed + 1)
-        gan = semantic_gan(settings, vae, placement, side, channels)
-        identity |= {"vae_steps": first.steps, "gan": settings_identity(second, SemanticGANSettings)}
-        stages["gan"] = run.train(
-            gan, data, second, folder="gan", identity=identity, progress=part_of(progress, first.steps, total),
-            at_checkpoint=lambda step: keep(first.steps + step, gan.averaged_generator(run.rng())),
-        )  # fmt: skip
-        return Fitted(SemanticModel(gan.averaged_generator(run.rng()), placement, encoder.eval()), stages)

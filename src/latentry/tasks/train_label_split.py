@@ -9,7 +9,7 @@ from latentry.data import load_dataset
 from latentry.evaluation.calibration import calibration
 from latentry.evaluation.information import active_units
 from latentry.models.label_split import LabelSplit
-from latentry.models.label_split_training import PRECISIONS, check_labels, fit_label_split
+from latentry.models.label_split_fitting import PRECISIONS, check_labels, fit_label_split
 from latentry.models.saving import load_model, save_model
 from latentry.reports.pictures import grid, write_png
 from latentry.tasks.evaluation_classifier import relative_error

@@ -12,7 +12,7 @@ from latentry.data import load_dataset
 from latentry.data.features import FeaturedImages, featured
 from latentry.models.saving import load_model, save_model
 from latentry.models.semantic import SemanticModel
-from latentry.models.semantic_training import fit_semantic
+from latentry.models.semantic_fitting import fit_semantic
 from latentry.models.settings import SemanticSettings
 from latentry.priors import SemanticPlacement, load_prior
 from latentry.reports.page import Picture

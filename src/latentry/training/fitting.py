@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 from accelerate.accelerator import Accelerator
+from torch import nn
 
 from latentry.display import Described
 from latentry.display.progress import Progress
@@ -52,6 +53,8 @@ class Fitted(Described, Generic[Model]):
     """Each stage of the training by name: iterations and losses."""
     reached: Mapping[str, float] = field(default_factory=dict)
     """What was measured on the way, by name."""
+    networks: Mapping[str, nn.Module] = field(default_factory=dict)
+    """Networks that taught the model and are no part of it, such as the `discriminator`, in eval mode."""
 
     @property
     def losses(self) -> dict[str, dict[str, float]]:
