@@ -331,8 +331,8 @@ CALLS: dict[str, Call] = {
 }
 
 RESULTS = {
-    "Classifier", "DataReport", "GenerativeModel", "GoodnessOfFit", "InverseReport", "LatentModel", "Provenance",
-    "RecoveredCodes", "Recovery",
+    "Classifier", "Conformance", "DataReport", "GenerativeModel", "GoodnessOfFit", "InverseReport", "LatentModel", "Promise",
+    "Provenance", "RecoveredCodes", "Recovery",
     "priors.DensityCurves", "priors.Design", "priors.Mismatch", "priors.NormCurves", "priors.RadiusDesign",
     "priors.Summary",
 }  # fmt: skip
@@ -353,6 +353,8 @@ NO_CALLABLES = {
     "as_generator",
     "as_measurement",
     "as_real",
+    "check_generator",
+    "check_measurement",
     "priors.Combination",
     "priors.Constraint",
     "priors.Rule",

@@ -4,7 +4,7 @@ from typing import Any
 
 import latentry as lt
 
-NAMESPACES = ("directions", "measurements", "metrics", "operators", "regularizers", "results", "solvers")
+NAMESPACES = ("directions", "measurements", "metrics", "operators", "regularizers", "results", "solvers", "testing")
 
 
 def public_names() -> dict[str, Any]:

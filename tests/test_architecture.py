@@ -32,6 +32,7 @@ FLOORS = {
     "evaluation": 4,
     "data": 5,
     "reports": 5,
+    "testing": 5,
     "tasks": 6,
     "directions": 7,
     "measurements": 7,

@@ -10,6 +10,7 @@ from . import regularizers as regularizers
 from . import results as results
 from . import settings as settings
 from . import solvers as solvers
+from . import testing as testing
 from .data.recovered import load_codes as load_codes
 from .data.sources import load_dataset as load_dataset
 from .evaluation.codes import goodness_of_fit as goodness_of_fit

@@ -8,6 +8,16 @@ callable for other side effects (`trial`).
 from latentry.holding.hold import evaluated
 from latentry.holding.reach import module_of, modules_behind, weights_like
 from latentry.holding.rows import check_rows
-from latentry.holding.trial import Watched, require_generator, tried
+from latentry.holding.trial import Watched, require_generator, tried, watched_call
 
-__all__ = ["Watched", "check_rows", "evaluated", "module_of", "modules_behind", "require_generator", "tried", "weights_like"]
+__all__ = [
+    "Watched",
+    "check_rows",
+    "evaluated",
+    "module_of",
+    "modules_behind",
+    "require_generator",
+    "tried",
+    "watched_call",
+    "weights_like",
+]

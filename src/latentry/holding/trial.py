@@ -7,6 +7,7 @@ every such write.
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-__all__ = ["Watched", "require_generator", "tried"]
+__all__ = ["Watched", "WatchedCall", "require_generator", "tried", "watched_call"]
 
 _STATISTICS = ("running_mean", "running_var")
 """Arguments that batch normalisation writes to though its schema does not say so."""
@@ -75,16 +76,27 @@ class Watched:
         return result
 
 
-def tried(function: Callable[..., Any], *args: Any) -> Any:
-    """What a callable gives, once it is sure that the call changed nothing.
+@dataclass(frozen=True)
+class WatchedCall:
+    """One call, and what it wrote to that was there before; all of that has its old values again."""
+
+    result: Any
+    wrote_to_input: bool
+    """Whether one of its arguments was written to."""
+    written: int
+    """How many tensors, those of the arguments among them."""
+
+
+def watched_call(function: Callable[..., Any], *args: Any) -> WatchedCall:
+    """Call, and put back what the call changed.
 
     Raises:
-        ValueError: The call wrote to tensors that were there before, which have their old values again; or it failed, as it
-            does for codes `(n, d)` where a network wants images of one pixel.
+        ValueError: The call failed, as it does for codes `(n, d)` where a network wants images of one pixel.
 
     Example:
-        >>> tried(torch.tanh, torch.zeros(2))
-        tensor([0., 0.])
+        >>> call = watched_call(lambda x: x.zero_() + 1, torch.ones(2))
+        >>> call.result, call.wrote_to_input
+        (tensor([1., 1.]), True)
     """
     writes = _Writes()
     try:
@@ -96,17 +108,32 @@ def tried(function: Callable[..., Any], *args: Any) -> Any:
             raise _explained(function, args, error) from error
         raise
     undone = writes.undo(result)
-    if undone & _numbers(args):
+    return WatchedCall(result, bool(undone & _numbers(args)), len(undone))
+
+
+def tried(function: Callable[..., Any], *args: Any) -> Any:
+    """What a callable gives, once it is sure that the call changed nothing.
+
+    Raises:
+        ValueError: The call wrote to tensors that were there before, which have their old values again; or it failed, as it
+            does for codes `(n, d)` where a network wants images of one pixel.
+
+    Example:
+        >>> tried(torch.tanh, torch.zeros(2))
+        tensor([0., 0.])
+    """
+    call = watched_call(function, *args)
+    if call.wrote_to_input:
         raise ValueError(
             f"expected {_name(function)} to leave its input as it is, got one that writes to it; "
             "wrap it: lambda x: f(x.clone())"
         )
-    if undone:
+    if call.written:
         raise ValueError(
-            f"expected {_name(function)} to change nothing when it is called, got {len(undone)} tensors that it wrote to "
+            f"expected {_name(function)} to change nothing when it is called, got {call.written} tensors that it wrote to "
             "and that are as before again; put batch normalisation inside in eval mode with .eval()"
         )
-    return result
+    return call.result
 
 
 def require_generator(generator: Callable[[Any], Any], z: Float[Tensor, "n d"]) -> None:

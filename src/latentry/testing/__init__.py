@@ -1,0 +1,12 @@
+"""Floor 5: checks of generators, priors, measurements and solvers of your own, in words.
+
+`import latentry as lt`, then `print(lt.testing.check_generator(generator, prior))`. Each check looks at an object and says
+which promises it keeps and which it breaks, with what was measured and the way out. In a test suite: `check_...(...,
+raises=True)`.
+"""
+
+from latentry.testing.conformance import Conformance, Promise
+from latentry.testing.generators import check_generator
+from latentry.testing.measurements import check_measurement
+
+__all__ = ["Conformance", "Promise", "check_generator", "check_measurement"]

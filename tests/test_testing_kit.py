@@ -1,0 +1,254 @@
+"""The conformance kit: ours keep their promises, and what breaks one promise breaks that row alone."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+import latentry as lt
+from latentry.testing import Conformance, check_generator, check_measurement, maps
+
+pytestmark = pytest.mark.filterwarnings("ignore:`?.?torch.jit:DeprecationWarning")
+
+D = 6
+PRIOR = lt.priors.Normal(D)
+
+
+def named(promise: str, *words: str) -> str:
+    input_, inputs, outputs = words
+    return promise.format(input=input_, inputs=inputs, outputs=outputs)
+
+
+def of_generator(promise: str) -> str:
+    return named(promise, "code", "codes", "data")
+
+
+def of_measurement(promise: str) -> str:
+    return named(promise, "datum", "data", "measurements")
+
+
+def broken_rows(found: Conformance) -> list[str]:
+    return [promise.name for promise in found.broken]
+
+
+class Counts(nn.Module):
+    """Counts its calls in a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, z: Tensor) -> Tensor:
+        self.calls += 1
+        return 2 * z
+
+
+class Trains(nn.Module):
+    """Turns itself to train mode."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        self.training = True
+        return 2 * z
+
+
+class Reuses:
+    """Writes to the tensor that it returned before."""
+
+    def __init__(self) -> None:
+        self.kept: Tensor | None = None
+
+    def __call__(self, z: Tensor) -> Tensor:
+        if self.kept is None or self.kept.shape != z.shape:
+            self.kept = torch.empty_like(z)
+        self.kept.copy_(2 * z.detach())
+        return self.kept
+
+
+class ForwardOff(torch.autograd.Function):
+    """A right gradient, and a wrong forward derivative."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(z: Tensor) -> Tensor:
+        return 2 * z
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Any) -> Any:
+        return 2 * slopes[0]
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        return 3 * tangents[0]
+
+
+def of_four(z: Tensor) -> Tensor:
+    return 2 * z.view(4, *z.shape[1:])
+
+
+def straight_through(z: Tensor) -> Tensor:
+    return z + ((3 * z).round() - z).detach()
+
+
+BROKEN_MAPS: dict[str, tuple[str, Callable[[Tensor], Any]]] = {
+    "a dict": (maps.GIVES, lambda z: {"x": z}),
+    "whole numbers": (maps.GIVES, lambda z: z.long()),
+    "a row less": (maps.GIVES, lambda z: z[1:]),
+    "an error": (maps.GIVES, lambda z: z @ torch.ones(1, 99)),
+    "another device": (maps.DEVICE, lambda z: z.to("meta")),
+    "in place": (maps.INPUT, lambda z: z.data.mul_(2)),
+    "counts": (maps.STATE, Counts()),
+    "trains": (maps.STATE, Trains()),
+    "reuses": (maps.NEW, Reuses()),
+    "NaN": (maps.FINITE, lambda z: torch.where(z > 0.5, torch.nan, z)),
+    "noise": (maps.DETERMINISTIC, lambda z: z + torch.randn_like(z)),
+    "mean of the batch": (maps.OWN_ROW, lambda z: z - z.mean(0)),
+    "place in the batch": (maps.ORDER, lambda z: z * torch.arange(1, len(z) + 1).view(-1, *[1] * (z.ndim - 1))),
+    "four at a time": (maps.BATCH, of_four),
+    "share of the batch": (maps.BATCH, lambda z: z / len(z)),
+    "constant": (maps.DIFFERENT, lambda z: 0 * z + 1),
+    "detached": (maps.GRADIENT, lambda z: z.detach()),
+    "comparison": (maps.GRADIENT, lambda z: (z > 0).to(z)),
+    "flat": (maps.GRADIENT, lambda z: z.round()),
+    "straight through": (maps.DIFFERENCES, straight_through),
+    "half detached": (maps.DIFFERENCES, lambda z: z * z.detach()),
+    "forward derivative": (maps.FORWARD, ForwardOff.apply),
+}
+each_fault = pytest.mark.parametrize(("promise", "fault"), BROKEN_MAPS.values(), ids=BROKEN_MAPS)
+
+
+@each_fault
+def test_a_generator_with_one_fault_breaks_one_promise(promise: str, fault: Callable[[Tensor], Any]) -> None:
+    found = check_generator(fault, PRIOR)
+    assert broken_rows(found) == [of_generator(promise)]
+    assert not found
+    assert found.broken[0].way_out
+    with pytest.raises(ValueError, match="to keep its promises, got 1 broken"):
+        check_generator(fault, PRIOR, raises=True)
+
+
+@each_fault
+def test_a_measurement_with_one_fault_breaks_one_promise(promise: str, fault: Callable[[Tensor], Any]) -> None:
+    found = check_measurement(fault, (2, 5))
+    assert broken_rows(found) == [of_measurement(promise)]
+    assert found.broken[0].way_out
+
+
+def test_data_beyond_the_stated_range_break_that_promise() -> None:
+    found = check_generator(lambda z: 2 * z.tanh(), PRIOR, output_range=(-1.0, 1.0))
+    assert broken_rows(found) == ["gives data within output_range"]
+    assert check_generator(torch.tanh, PRIOR, output_range=(-1.0, 1.0))["gives data within output_range"].verdict == "kept"
+
+
+class WrongAdjoint:
+    def __call__(self, x: Tensor) -> Tensor:
+        return x.cumsum(1)
+
+    def adjoint(self, y: Tensor, shape: Any) -> Tensor:
+        return y.cumsum(1)
+
+
+class WrongNorm:
+    def __call__(self, x: Tensor) -> Tensor:
+        return 3 * x
+
+    def norm(self, shape: Any) -> float:
+        return 2.0
+
+
+def test_a_wrong_adjoint_and_a_wrong_norm_are_seen() -> None:
+    assert broken_rows(check_measurement(WrongAdjoint(), (4,))) == ["its adjoint is its transpose"]
+    assert broken_rows(check_measurement(WrongNorm(), (4,))) == ["its norm is its largest singular value"]
+
+
+def test_what_is_not_linear_is_told_and_breaks_nothing() -> None:
+    found = check_measurement(torch.sin, (4,))
+    assert found
+    assert found["is linear"].verdict == "not applicable"
+    assert "adjoint" in found["is linear"].way_out
+
+
+@pytest.mark.parametrize(
+    "measurement",
+    [
+        lt.measurements.Blur(1.5),
+        lt.measurements.Downsample(2),
+        lt.measurements.RandomProjection(7, (2, 4, 6)),
+        lt.measurements.Hide(lt.measurements.hide_box((2, 4, 6), rows=(1, 3), columns=(2, 5))),
+        lt.measurements.Downsample(2) * lt.measurements.Blur(0.7),
+        lt.measurements.Downsample(2).stack(lt.measurements.RandomProjection(5, (2, 4, 6))),
+        lt.measurements.as_measurement(lambda x: torch.fft.rfft2(x)),
+    ],
+    ids=repr,
+)
+def test_our_measurements_keep_every_promise(measurement: lt.measurements.Measurement) -> None:
+    found = check_measurement(measurement, (2, 4, 6))
+    assert {promise.verdict for promise in found.promises} == {"kept"}, found
+
+
+def traced() -> Any:
+    torch.manual_seed(1)
+    return torch.jit.trace(nn.Sequential(nn.Linear(D, 5), nn.Tanh()), torch.zeros(2, D))
+
+
+GENERATORS: dict[str, Callable[[], Any]] = {
+    "lambda": lambda: lambda z: z.tanh() * 2,
+    "in train mode": lambda: nn.Sequential(nn.Linear(D, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3)),
+    "method": lambda: nn.Linear(D, 3).forward,
+    "double": lambda: nn.Linear(D, 3).double(),
+    "TorchScript": traced,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("make", GENERATORS.values(), ids=GENERATORS)
+def test_generators_of_every_form_keep_their_promises(make: Callable[[], Any]) -> None:
+    assert check_generator(make(), PRIOR, raises=True)
+
+
+@pytest.mark.parametrize("name", ["digits-generator", "digits-split"])
+def test_shipped_generators_keep_every_promise(name: str) -> None:
+    model = lt.load_model(name)
+    found = check_generator(model.generator, model.prior, output_range=(-1.0, 1.0))
+    assert {promise.verdict for promise in found.promises} == {"kept"}, found
+
+
+def test_what_computes_in_single_precision_alone_is_told_what_double_would_allow() -> None:
+    row = check_generator(lambda z: z.float().tanh(), PRIOR)["computes in double precision"]
+    assert row.verdict == "not applicable"
+    assert "exact minimum" in row.way_out
+
+
+def test_a_check_leaves_the_module_as_it_was() -> None:
+    counts, random = Counts(), torch.get_rng_state()
+    counts.train()
+    check_generator(counts, PRIOR)
+    check_generator(lambda z: z + torch.randn_like(z), PRIOR)
+    assert counts.training
+    assert counts.calls == 0
+    assert_close(torch.get_rng_state(), random)
+
+
+def test_a_prior_of_another_length_is_named_in_one_row() -> None:
+    found = check_generator(nn.Linear(7, 3), PRIOR)
+    assert broken_rows(found) == [of_generator(maps.GIVES)]
+    assert "pass a prior of length 7" in found.broken[0].measured
+
+
+def test_a_report_is_a_table_with_the_way_out_below_what_is_broken() -> None:
+    found = check_generator(lambda z: z.detach(), PRIOR)
+    lines = repr(found).splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("  broken"))
+    assert lines[0].startswith("generator")
+    assert "has a gradient" in lines[place]
+    assert lines[place + 1].strip().startswith("> remove no_grad")
+    assert max(map(len, lines)) <= 120
+    assert "<td>has a gradient</td>" in found._repr_html_()
+    with pytest.raises(KeyError, match="expected one of the promises"):
+        found["no such"]
