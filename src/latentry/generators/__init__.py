@@ -1,1 +1,1 @@
-"""Floor 2: generators of others, from any callable or file, as modules of codes `(n, d)`."""
+"""Floor 2: third-party generators, from any callable or file, as modules of codes `(n, d)`."""

@@ -1,4 +1,4 @@
-"""A generator of others as a module of codes `(n, d)`: their shape, the entry of the output, the range and the precision."""
+"""A third-party generator as a module of codes `(n, d)`: shape of codes, entry and range of the output, precision."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ class Origin:
 
 
 class AdaptedGenerator(nn.Module):
-    """What others made, called with codes `(n, d)`.
+    """A third-party generator, called with codes `(n, d)`.
 
     Codes are reshaped to `(n, *code_shape)` and brought to the precision of the weights; of what comes back, the entry
     `output` is taken. Half precision goes out as single. With `output_range` the data are brought from there to [-1, 1].
@@ -46,7 +46,7 @@ class AdaptedGenerator(nn.Module):
     Args:
         function: The generator: a module, or any callable.
         code_shape: Shape of one code as the function takes it.
-        output: Entry of the answer that holds the data; None for the only tensor there is.
+        output: Entry of the output that holds the data; None for the only tensor there is.
         output_range: Both ends of the data as the function makes them; None keeps their units.
         origin: Where it comes from, for those from a file.
 
@@ -101,7 +101,7 @@ class AdaptedGenerator(nn.Module):
         """Data of codes.
 
         Raises:
-            ValueError: The codes have another length, or the answer holds no such output.
+            ValueError: The codes have another length, or the output has no such entry.
         """
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             shape = f" (each is brought to {self.code_shape})" if len(self.code_shape) > 1 else ""

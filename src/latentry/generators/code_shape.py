@@ -1,8 +1,9 @@
-"""The shape of one code as a generator of others takes it: told, or found out from what it says and by trial calls.
+"""The shape of one code of a third-party generator: passed by the user, or found from the generator and by trial calls.
 
-What a generator says is looked at in this order: an attribute such as `code_shape` or `latent_dim`, the signature of an
-exported file, the length of the codes of the prior, the first layer. A length `d` may mean `(d,)`, `(d, 1, 1)` or `(d, 1)`,
-as in a DCGAN: the first that a call takes. What remains open is asked for: a convolution takes any height and width.
+Sources, in this order: an attribute such as `code_shape` or `latent_dim`, the signature of an exported file, the length of
+the codes of the prior, the first layer. A length `d` may mean `(d,)`, `(d, 1, 1)` or `(d, 1)`, as in a DCGAN: the first one
+with which a call succeeds is taken. If the shape stays unknown, as for a convolution of any height and width, the error
+requests it.
 """
 
 import math
@@ -181,20 +182,20 @@ def _failure(function: Callable[..., Any], shape: tuple[int, ...], count: int = 
     codes += torch.linspace(-1, 1, count).to(z).reshape(-1, *[1] * len(shape))
     try:
         with evaluated(function) as (held,), torch.no_grad(), torch.random.fork_rng([]):
-            answer = held(codes)
+            returned = held(codes)
     except Exception as error:  # others' code raises what it likes
         if isinstance(error, torch.OutOfMemoryError):
             raise
         return error.__cause__ if isinstance(error, ValueError) and isinstance(error.__cause__, Exception) else error
-    leaves = [answer] if isinstance(answer, Tensor) else _leaves(answer)
+    leaves = [returned] if isinstance(returned, Tensor) else _leaves(returned)
     if any(isinstance(leaf, Tensor) and leaf.ndim > 0 and len(leaf) == count for leaf in leaves) or not leaves:
         return None
     shapes = [tuple(leaf.shape) for leaf in leaves if isinstance(leaf, Tensor)]
-    return ValueError(f"shapes {shapes} for {count} codes" if shapes else f"{type(answer).__name__} in place of a tensor")
+    return ValueError(f"shapes {shapes} for {count} codes" if shapes else f"{type(returned).__name__} in place of a tensor")
 
 
-def _leaves(answer: Any) -> list[Any]:
-    return [leaf for part in (answer, getattr(answer, "__dict__", None)) for leaf in tree_leaves(part)]
+def _leaves(returned: Any) -> list[Any]:
+    return [leaf for part in (returned, getattr(returned, "__dict__", None)) for leaf in tree_leaves(part)]
 
 
 def _refusal(function: Callable[..., Any], shape: tuple[int, ...], failure: Exception, why: str) -> str:

@@ -1,4 +1,4 @@
-"""What a source of generators holds, before it is called with codes `(n, d)`."""
+"""What was found in the source of a generator, before it is adapted to codes `(n, d)`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Found:
     """A generator as it stands in its source."""
 
     function: Callable[..., Any]
-    """Codes of its own shape to its own answer."""
+    """Codes of its own shape to its own output."""
     files: tuple[Path, ...]
     """Every file that decides what it does."""
     prior: Any = None
@@ -23,7 +23,7 @@ class Found:
     code_shape: tuple[int, ...] | None = None
     """Shape of one code, where the source says it."""
     output: Output | None = None
-    """Entry of the answer that holds the data, where the source says it."""
+    """Entry of the output that holds the data, where the source says it."""
     parts: tuple[str | Path, ...] = ()
     """The source as it is written, its paths as such."""
     runs_code: bool = False

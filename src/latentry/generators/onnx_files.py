@@ -1,7 +1,7 @@
-"""ONNX files, converted to modules of torch so that gradients exist, and held against the reference of ONNX itself.
+"""ONNX files, converted to modules of torch for gradients, and compared with ONNX's reference evaluator.
 
-The converter is `onnx2fx`, which of those tried is the only one that needs no torchvision and takes what today's exporters
-write. It is young: so what it makes is compared with `onnx.reference.ReferenceEvaluator` on trial codes each time a file is
+The converter is `onnx2fx`, the only converter, of those tried, that needs no torchvision and reads the files of today's
+exporters. It is new: so its result is compared with `onnx.reference.ReferenceEvaluator` on trial codes each time a file is
 read, and refused where the two differ. Both come with `pip install latentry[onnx]`.
 """
 

@@ -1,4 +1,4 @@
-"""Any source of a generator, opened: which kind it is, what it holds, and the module of codes `(n, d)` that comes of it."""
+"""Opening the source of a generator: its kind, its content, and the module of codes `(n, d)` made from it."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Generators in Python of the user's: `file.py:name` and `package.module:name`.
+"""Generators in the user's Python code: `file.py:name` and `package.module:name`.
 
 **This runs the code of the file or module.** What the name stands for decides how it is used:
 

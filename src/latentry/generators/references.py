@@ -1,4 +1,4 @@
-"""Generators of others in the folder of a saved model: by reference, with the hash of every file that decides what they do.
+"""Third-party generators in the folder of a saved model: by reference, with the hash of every file that they depend on.
 
 The weights stay where they are. Paths below the folder are kept relative to it, so that both can be moved together.
 """

@@ -54,7 +54,7 @@ def load_generator(
             By default it is found out. Everywhere else codes are `(n, d)`; `model.shaped` shows them in this shape.
         prior: Distribution of the codes `(n, d)`. By default the one that the source has, or else N(0, I): the model says
             which.
-        output: Entry of the answer that holds the data, where it is a tuple, a dict or an object: a place or a name.
+        output: Entry of the output that holds the data, where it is a tuple, a dict or an object: a place or a name.
         output_range: Both ends of the data as the generator makes them, such as `(0, 1)`; they are then brought to [-1, 1].
             By default they keep their units.
         download: Whether `hf:` may fetch what is not in the cache of the hub.
