@@ -38,7 +38,7 @@ REPEATS = 10
 
 
 def step_over_bare(
-    codes: int, runs: int, regularizer: lt.StatisticalDistance | None, form: Callable[[nn.Module], nn.Module]
+    codes: int, runs: int, regularizer: lt.regularizers.StatisticalDistance | None, form: Callable[[nn.Module], nn.Module]
 ) -> tuple[float, float, float]:
     """Seconds of one recovery step and of the bare forward + backward pass made right after it, and their ratio."""
     shipped = lt.load_model("digits-generator")
@@ -99,7 +99,7 @@ def main() -> None:
 
     figures: dict[str, tuple[float, float, float]] = {}
     for kind, form in (("bare", lambda generator: generator), ("folded", folded)):
-        for regularizer in (None, *map(lt.StatisticalDistance, get_args(Distance))):
+        for regularizer in (None, *map(lt.regularizers.StatisticalDistance, get_args(Distance))):
             label = "none" if regularizer is None else regularizer.distance
             row = step_over_bare(arguments.codes, arguments.runs, regularizer, form)
             figures[f"recovery step, {label} / {kind} pass"] = row

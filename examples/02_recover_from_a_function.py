@@ -26,7 +26,12 @@ def main() -> None:
 
     headings = ("error of x", "std", "KS", "p", "p (codes)")
     print(f"{'regularizer':<16}" + "".join(f"{heading:>12}" for heading in headings) + "  fits the prior")
-    for regularizer in (None, lt.regularizers.L2(), lt.StatisticalDistance("wasserstein"), lt.StatisticalDistance("energy")):
+    for regularizer in (
+        None,
+        lt.regularizers.L2(),
+        lt.regularizers.StatisticalDistance("wasserstein"),
+        lt.regularizers.StatisticalDistance("energy"),
+    ):
         found = lt.recover_codes(
             pair_sums,
             x,

@@ -26,8 +26,8 @@ def main() -> None:
     headings = ("std", "KL of a code", "norms apart", "off, straight", "off, transport")
     print(f"{'prior':<10}" + "".join(f"{heading:>16}" for heading in headings))
     for name, prior in (("normal", lt.priors.Normal(100)), ("designed", designed)):
-        found = lt.mismatch(prior, 0.5)
-        walks = path_codes(prior, rules=("lerp", "transport"), t=(0.5,), n=2000, rng=torch.Generator().manual_seed(0))
+        found = lt.priors.mismatch(prior, 0.5)
+        walks = path_codes(prior, rules=("lerp", "transport"), t=(0.5,), count=2000, rng=torch.Generator().manual_seed(0))
         _, straight, transport = (rejected_codes(codes.z, prior).value for codes in walks)
         numbers = (lt.priors.summarize(prior).std, found.divergence.item(), found.norm_distance.item(), straight, transport)
         print(f"{name:<10}" + "".join(f"{number:>16.3g}" for number in numbers))

@@ -33,7 +33,7 @@ def main() -> None:
     scores = lt.directions.fit_linear_classifier(z, y)
     three, eight = z[y == 3], torch.full((int((y == 3).sum()),), 8)
     edits = {
-        "90 degrees in the plane of 3 and 8": lt.rotate(three, basis.plane(3, 8), math.pi / 2),
+        "90 degrees in the plane of 3 and 8": lt.operators.rotate(three, basis.plane(3, 8), math.pi / 2),
         "rotated to a margin of 4": lt.operators.rotate_to_margin(three, scores.weights, scores.bias, eight, 4.0),
     }
     for name, edited in edits.items():

@@ -23,9 +23,9 @@ from latentry.tasks.study.settings import StudySettings
 WEIGHTS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 REGULARIZERS: dict[str, Regularizer] = {
     "L2": lt.regularizers.L2(),
-    "wasserstein": lt.StatisticalDistance("wasserstein"),
-    "wasserstein2": lt.StatisticalDistance("wasserstein2"),
-    "energy": lt.StatisticalDistance("energy"),
+    "wasserstein": lt.regularizers.StatisticalDistance("wasserstein"),
+    "wasserstein2": lt.regularizers.StatisticalDistance("wasserstein2"),
+    "energy": lt.regularizers.StatisticalDistance("energy"),
 }
 
 

@@ -4,11 +4,24 @@ from typing import Any
 
 import latentry as lt
 
-NAMESPACES = ("directions", "measurements", "metrics", "operators", "regularizers", "results", "solvers", "testing")
+NAMESPACES = (
+    "directions",
+    "encoders",
+    "measurements",
+    "metrics",
+    "operators",
+    "regularizers",
+    "results",
+    "solvers",
+    "testing",
+)
+
+OF_PACKAGES = {"load_codes": lt.data.load_codes, "mismatch": lt.priors.mismatch}
+"""Functions of data and priors that are tested like those at the top."""
 
 
 def public_names() -> dict[str, Any]:
-    """What `latentry` offers, by bare names, but for data and priors, which are packages, and for settings."""
+    """What `latentry` offers, by bare names, but for most of data and priors, which are packages, and for settings."""
     top = [name for name in lt.__all__ if name not in {*NAMESPACES, "data", "priors", "settings"}]
     inner = {name: getattr(space, name) for space in (getattr(lt, space) for space in NAMESPACES) for name in space.__all__}
-    return {name: getattr(lt, name) for name in top} | inner
+    return {name: getattr(lt, name) for name in top} | inner | OF_PACKAGES

@@ -39,6 +39,7 @@ FLOORS = {
     "metrics": 7,
     "operators": 7,
     "regularizers": 7,
+    "encoders": 7,
     "results": 7,
     "settings": 7,
     "solvers": 7,

@@ -56,15 +56,21 @@ def results() -> Iterator[tuple[str, Any]]:
     yield "misfit", lt.goodness_of_fit(0.3 * z, prior)
     yield "one code", lt.goodness_of_fit(z[:1], prior)
     foreign = torch.rand(2, 1, 4, 4, generator=rng)
-    yield "provenance", lt.is_from(images, torch.cat([images(z[:2]), foreign]), prior, calibration=19, **options)
-    yield "provenance of one", lt.is_from(images, foreign[:1], prior, calibration=19, **options)
+    yield "provenance", lt.metrics.is_from(images, torch.cat([images(z[:2]), foreign]), prior, calibration=19, **options)
+    yield "provenance of one", lt.metrics.is_from(images, foreign[:1], prior, calibration=19, **options)
     yield "samples", lt.evaluate_samples(z, prior.sample(30, rng=rng), lambda x: x)
-    yield "paths", lt.evaluate_paths(lambda codes: codes, prior, None, n=20, rng=rng)
+    yield "paths", lt.evaluate_paths(lambda codes: codes, prior, count=20, rng=rng)
     report = lt.evaluate_samples
     yield (
         "paths of samples",
         lt.evaluate_paths(
-            lambda codes: codes, prior, z, n=20, t=(0.5,), metric=lambda made, data: report(made, data, lambda x: x), rng=rng
+            lambda codes: codes,
+            prior,
+            reference=z,
+            count=20,
+            t=(0.5,),
+            metric=lambda made, data: report(made, data, lambda x: x),
+            rng=rng,
         ),
     )
     basis = lt.directions.basis_from_codes(z, torch.arange(20) % 3)
@@ -89,8 +95,8 @@ def results() -> Iterator[tuple[str, Any]]:
     inverse = InverseReport(0.25, ((10, 0.5), (20, 0.25)), 1000, 3.0, DataReport(0.1, 1.0, None, None, True))
     yield "inverse report", inverse
     yield "inverse", Inverse(torch.nn.Linear(4, D), prior, (4,), "abc", inverse)
-    yield "mismatch", lt.mismatch(prior, [0.1, 0.5])
-    yield "mismatch at one step", lt.mismatch(prior, 0.5)
+    yield "mismatch", lt.priors.mismatch(prior, [0.1, 0.5])
+    yield "mismatch at one step", lt.priors.mismatch(prior, 0.5)
     yield "linear scores", LinearClassifier(torch.ones(2, D), torch.zeros(2))
     yield "data", lt.load_dataset("digits")
     yield "attributes", lt.load_dataset("stroke-digits").split("held-out")

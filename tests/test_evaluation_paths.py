@@ -27,7 +27,7 @@ PRIORS = [Normal(256), Uniform(256), HalfUniformHalfNormal(256)]
 
 
 def rejections(prior: IIDPrior, rng: torch.Generator) -> dict[tuple[str | None, float | None], float]:
-    rows = evaluate_paths(lambda z: z, prior, None, t=T, n=500, rng=rng)
+    rows = evaluate_paths(lambda z: z, prior, t=T, count=500, rng=rng)
     return {(row.rule, row.t): row.rejected.value for row in rows}
 
 
@@ -58,7 +58,7 @@ RADIAL = [SphericalCauchy(64), GammaRadius(64), RadialPrior(64, UniformDistribut
 
 @pytest.mark.parametrize("prior", RADIAL, ids=["cauchy", "gamma", "uniform"])
 def test_transport_keeps_a_radial_prior(prior: RadialPrior, rng: torch.Generator) -> None:
-    rows = evaluate_paths(lambda z: z, prior, None, t=(0.25, 0.5), combinations=[(-1.0, 1.0, 1.0)], n=500, rng=rng)
+    rows = evaluate_paths(lambda z: z, prior, t=(0.25, 0.5), combinations=[(-1.0, 1.0, 1.0)], count=500, rng=rng)
     share = {(row.rule, row.weights): row.rejected.value for row in rows}
     for weights in ((0.75, 0.25), (0.5, 0.5), (-1.0, 1.0, 1.0)):
         assert 0.018 <= share["transport", weights] <= 0.086
@@ -78,7 +78,7 @@ def test_transport_keeps_a_labelled_prior_within_its_components_alone(rng: torch
     prior = mixture()
 
     def middle(labels: str) -> dict[str | None, float]:
-        rows = evaluate_paths(lambda z: z, prior, None, t=(0.5,), n=500, labels=labels, rng=rng)  # type: ignore[arg-type]
+        rows = evaluate_paths(lambda z: z, prior, t=(0.5,), count=500, labels=labels, rng=rng)  # type: ignore[arg-type]
         return {row.rule: row.rejected.value for row in rows}
 
     within, between = middle("same"), middle("independent")
@@ -91,10 +91,10 @@ def test_transport_keeps_a_labelled_prior_within_its_components_alone(rng: torch
 
 def test_codes_of_a_labelled_path_carry_their_label_while_they_have_one(rng: torch.Generator) -> None:
     prior = mixture()
-    for codes in path_codes(prior, t=(0.5,), n=40, rng=rng):
+    for codes in path_codes(prior, t=(0.5,), count=40, rng=rng):
         assert codes.y is not None
         assert torch.equal(prior.label_log_probs(codes.z).argmax(1), codes.y)
-    at_prior, *paths = path_codes(prior, t=(0.5,), n=40, labels="independent", rng=rng)
+    at_prior, *paths = path_codes(prior, t=(0.5,), count=40, labels="independent", rng=rng)
     assert at_prior.y is not None
     assert {codes.y for codes in paths} == {None}
 
@@ -111,11 +111,11 @@ def test_a_metric_sees_the_variance_that_a_linear_generator_loses(rng: torch.Gen
     rows = evaluate_paths(
         lambda z: z @ matrix,
         prior,
-        reference,
+        reference=reference,
         t=(0.5, 1.5),
         combinations=combinations,
         metric=variance_ratio,
-        n=4000,
+        count=4000,
         rng=rng,
     )
     assert [row.t for row in rows][:3] == [None, 0.5, 1.5]
@@ -128,7 +128,7 @@ def test_a_metric_sees_the_variance_that_a_linear_generator_loses(rng: torch.Gen
 
 def test_each_row_uses_the_same_codes() -> None:
     prior = Uniform(8)
-    sets = list(path_codes(prior, rules=("lerp", "transport"), t=(0.0, 0.3, 1.0), n=5))
+    sets = list(path_codes(prior, rules=("lerp", "transport"), t=(0.0, 0.3, 1.0), count=5))
     at_prior, lerp_0, lerp, lerp_1, transport_0, transport, _ = (codes.z for codes in sets)
     assert torch.equal(at_prior, lerp_0)
     assert torch.equal(at_prior, transport_0)
@@ -142,7 +142,13 @@ def test_equal_seeds_give_equal_rows_and_batches_change_nothing() -> None:
     def run(batch_size: int) -> tuple[PathPoint[Tensor], ...]:
         rng = torch.Generator().manual_seed(3)
         return evaluate_paths(
-            generator, Normal(8), torch.zeros(1), metric=lambda x, y: x + y, n=20, batch_size=batch_size, rng=rng
+            generator,
+            Normal(8),
+            reference=torch.zeros(1),
+            metric=lambda x, y: x + y,
+            count=20,
+            batch_size=batch_size,
+            rng=rng,
         )
 
     for first, second in zip(run(20), run(7), strict=True):
@@ -156,7 +162,7 @@ def test_without_a_metric_only_codes_are_judged() -> None:
     def generator(z: Tensor) -> Tensor:
         raise AssertionError("asked for data")
 
-    assert {row.samples for row in evaluate_paths(generator, Normal(8), None, n=4)} == {None}
+    assert {row.samples for row in evaluate_paths(generator, Normal(8), count=4)} == {None}
 
 
 def test_a_code_of_equal_elements_is_rejected_and_a_true_one_is_not() -> None:
@@ -173,7 +179,7 @@ def test_an_unknown_choice_of_labels_is_named() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n": 0}, "n >= 1"),
+        ({"count": 0}, "count >= 1"),
         ({"rules": ()}, "at least one rule"),
         ({"combinations": [()]}, "at least one weight"),
         ({"batch_size": 0}, "batch_size >= 1"),
@@ -183,4 +189,4 @@ def test_an_unknown_choice_of_labels_is_named() -> None:
 )
 def test_bad_input_is_named(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        evaluate_paths(lambda z: z, Normal(4), None, **arguments)  # type: ignore[arg-type]
+        evaluate_paths(lambda z: z, Normal(4), **arguments)  # type: ignore[arg-type]

@@ -51,7 +51,7 @@ def test_every_kind_of_source_goes_through_everything(kind: str, tmp_path: Path)
     y = (z[:, 0] > 0).long()
     basis = lt.directions.fisher_directions(z, y, shrinkage=0.1, generator=generator, prior=prior)
     assert basis.generator_fingerprint == model.fingerprint
-    assert_close(model.decode(lt.rotate(z, torch.eye(D)[:2], 2 * torch.pi)), x, atol=1e-5, rtol=0)
+    assert_close(model.decode(lt.operators.rotate(z, torch.eye(D)[:2], 2 * torch.pi)), x, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("kind", SOURCES)

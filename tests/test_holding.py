@@ -188,7 +188,7 @@ def a_regularizer(way: Way) -> Tensor:
 
 def a_provenance(way: Way) -> Tensor:
     x = torch.randn(2, 2, generator=rng())
-    return lt.is_from(
+    return lt.metrics.is_from(
         way(network()),
         x,
         PRIOR,
@@ -238,7 +238,7 @@ def a_stream(way: Way) -> Tensor:
 
 def the_paths(way: Way) -> Tensor:
     points = lt.evaluate_paths(
-        way(network()), PRIOR, None, metric=lambda x, _: x.mean().item(), rules=("lerp",), t=(0.5,), n=8, rng=rng()
+        way(network()), PRIOR, metric=lambda x, _: x.mean().item(), rules=("lerp",), t=(0.5,), count=8, rng=rng()
     )
     return torch.tensor([point.samples for point in points])
 
@@ -367,13 +367,13 @@ class TurnsItself(nn.Module):
         lambda f: lt.recover_codes(lambda z: z, torch.randn(2, D), PRIOR, difference=lt.metrics.Difference(operator=f)),
         lambda f: lt.recover_codes(lambda z: z, torch.randn(2, D), PRIOR, difference=lt.metrics.Difference(extractor=f)),
         lambda f: lt.recover_codes(lambda z: z, torch.randn(2, D), PRIOR, regularizer=lambda z, prior: f(z).mean(1)),
-        lambda f: lt.is_from(f, torch.randn(2, D), PRIOR),
+        lambda f: lt.metrics.is_from(f, torch.randn(2, D), PRIOR),
         lambda f: lt.quasi_eigenvectors(f, lambda x: x, PRIOR),
         lambda f: lt.quasi_eigenvectors(lambda z: z, f, PRIOR),
         lambda f: lt.quasi_eigenvectors(lambda z: z, lambda x: x, PRIOR, encoder=f, x=torch.randn(8, D)),
         lambda f: lt.directions.activation_directions(f, PRIOR, samples=20),
         lambda f: lt.evaluate_samples(torch.randn(30, D), torch.randn(30, D), f),
-        lambda f: lt.evaluate_paths(f, PRIOR, None, metric=lambda x, _: 0.0, n=4),
+        lambda f: lt.evaluate_paths(f, PRIOR, metric=lambda x, _: 0.0, count=4),
         lambda f: label_map(torch.eye(D), f),
         lambda f: monotonicity(f, lambda x: x[:, 0], torch.randn(4, D), torch.ones(D)),
         lambda f: lt.fit_inverse(f, PRIOR, InverseSettings(steps=1)),
@@ -506,7 +506,7 @@ ON_CODES = {
         lt.recover_codes(g, torch.zeros(2, 3, 2, 2), PRIOR, solver=lt.solvers.Adam(steps=1), restarts=1).z
     ),
     "is_from": lambda g: (
-        lt.is_from(
+        lt.metrics.is_from(
             g, torch.zeros(2, 3, 2, 2), PRIOR, calibration=19, solver=lt.solvers.Adam(steps=1), restarts=1, eight_bit=False
         ).z
     ),
@@ -517,7 +517,7 @@ ON_CODES = {
         lt.directions.activation_directions(g, PRIOR, samples=20, components=2, rng=rng()).vectors
     ),
     "evaluate_paths": lambda g: torch.tensor(
-        lt.evaluate_paths(g, PRIOR, None, metric=lambda x, _: x.mean().item(), n=4, t=(0.5,), rng=rng())[0].samples
+        lt.evaluate_paths(g, PRIOR, metric=lambda x, _: x.mean().item(), count=4, t=(0.5,), rng=rng())[0].samples
     ),
     "label_map": lambda g: label_map(torch.eye(D), lambda z: g(z).flatten(1)).probability,
     "monotonicity": lambda g: monotonicity(g, lambda x: x.mean((1, 2, 3)), torch.eye(D), torch.ones(D)).values,
@@ -610,7 +610,9 @@ def test_compiled_modules_are_modules(function: Callable[[Way], Tensor], way: Wa
 def test_an_image_of_a_compiled_generator_is_from_it(way: Way) -> None:
     x = network().eval()(PRIOR.sample(1, rng=rng())).detach()
     solver = lt.solvers.LevenbergMarquardt(steps=15)
-    found = lt.is_from(way(network()), x, PRIOR, calibration=19, solver=solver, restarts=1, eight_bit=False, rng=rng())
+    found = lt.metrics.is_from(
+        way(network()), x, PRIOR, calibration=19, solver=solver, restarts=1, eight_bit=False, rng=rng()
+    )
     assert found.p_value.item() > 0.05
 
 

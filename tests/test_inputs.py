@@ -25,26 +25,26 @@ def z() -> Tensor:
 
 
 def test_arrays_and_lists_are_the_tensors_they_hold(z: Tensor) -> None:
-    turned = lt.rotate(z, PLANE, 0.3)
+    turned = lt.operators.rotate(z, PLANE, 0.3)
     frozen = np.asarray(z)[::-1].astype(">f4")[::-1]
     frozen.flags.writeable = False
     for codes in (z.numpy(), z.numpy()[:, ::-1][:, ::-1], frozen, z.tolist(), list(z), tuple(z.tolist())):
-        assert_close(lt.rotate(codes, PLANE.tolist(), np.float32(0.3)), turned)  # type: ignore[arg-type]
-    assert_close(lt.rotate(z.expand(3, 4).mT.contiguous().mT, PLANE.numpy(), torch.tensor(0.3)), turned)  # type: ignore[arg-type]
-    assert lt.rotate([[1, 0, 0, 0]], PLANE.double(), 0.3).dtype == torch.float64  # type: ignore[arg-type]
+        assert_close(lt.operators.rotate(codes, PLANE.tolist(), np.float32(0.3)), turned)  # type: ignore[arg-type]
+    assert_close(lt.operators.rotate(z.expand(3, 4).mT.contiguous().mT, PLANE.numpy(), torch.tensor(0.3)), turned)  # type: ignore[arg-type]
+    assert lt.operators.rotate([[1, 0, 0, 0]], PLANE.double(), 0.3).dtype == torch.float64  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
 def test_half_precision_is_computed_in_single_and_given_back_in_half(z: Tensor, half: torch.dtype) -> None:
     codes, plane = z.to(half), PLANE.to(half)
-    assert torch.equal(lt.rotate(codes, plane, 0.3), lt.rotate(codes.float(), PLANE, 0.3).to(half))
-    assert lt.rotate(codes, PLANE, 0.3).dtype == torch.float32  # promoted, as torch does
+    assert torch.equal(lt.operators.rotate(codes, plane, 0.3), lt.operators.rotate(codes.float(), PLANE, 0.3).to(half))
+    assert lt.operators.rotate(codes, PLANE, 0.3).dtype == torch.float32  # promoted, as torch does
 
 
 def test_operators_keep_the_graph_of_codes_and_of_angles(z: Tensor) -> None:
     angle = torch.tensor(0.3, requires_grad=True)
     codes = z.clone().requires_grad_()
-    lt.rotate(codes, PLANE, angle).square().sum().backward()
+    lt.operators.rotate(codes, PLANE, angle).square().sum().backward()
     assert_close(codes.grad, 2 * z)  # the norm is kept
     assert angle.grad is not None
     assert abs(angle.grad.item()) < 1e-5
@@ -72,13 +72,13 @@ def test_operators_keep_the_graph_of_codes_and_of_angles(z: Tensor) -> None:
 )
 def test_what_are_no_codes_is_refused_with_the_way_out(change, message: str, z: Tensor) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ValueError, match=message):
-        lt.rotate(change(z), PLANE, 0.3)
+        lt.operators.rotate(change(z), PLANE, 0.3)
 
 
 @pytest.mark.parametrize("angle", [torch.nan, "0.3", None, torch.zeros(2, 2), [0.1, 0.2]])
 def test_what_is_no_angle_is_refused(angle: object, z: Tensor) -> None:
     with pytest.raises(ValueError, match="expected"):
-        lt.rotate(z, PLANE, angle)  # type: ignore[arg-type]
+        lt.operators.rotate(z, PLANE, angle)  # type: ignore[arg-type]
 
 
 def test_labels_of_any_type_are_the_same_labels(z: Tensor) -> None:
@@ -124,8 +124,10 @@ def codes_of(x: Tensor) -> Tensor:
 PRIOR = lt.priors.Normal(4)
 MEETINGS: dict[str, Callable[[Tensor], object]] = {
     "recover_codes": lambda x: lt.recover_codes(pictures, x, PRIOR, restarts=1),
-    "is_from": lambda x: lt.is_from(pictures, x, PRIOR, calibration=19, restarts=1),
-    "evaluate_paths": lambda x: lt.evaluate_paths(pictures, PRIOR, x, metric=lambda made, reference: 0.0, n=8, t=(0.5,)),
+    "is_from": lambda x: lt.metrics.is_from(pictures, x, PRIOR, calibration=19, restarts=1),
+    "evaluate_paths": lambda x: lt.evaluate_paths(
+        pictures, PRIOR, reference=x, metric=lambda made, reference: 0.0, count=8, t=(0.5,)
+    ),
     "fit_encoder": lambda x: lt.fit_encoder(pictures, x, PRIOR, EncoderSettings(steps=1, batch_size=2, width=2)),
     "quasi_eigenvectors": lambda x: lt.quasi_eigenvectors(
         pictures, lambda x: x.flatten(1)[:, :2], PRIOR, encoder=codes_of, x=x, fewest=1

@@ -34,7 +34,7 @@ def cosine(z: Tensor, target: Tensor) -> Tensor:
 
 def test_the_first_axis_is_turned_onto_the_second_and_the_second_onto_minus_the_first(rng: torch.Generator) -> None:
     a, b = plane = frame(rng)
-    assert_close(lt.rotate(torch.stack([a, b]), plane, math.pi / 2), torch.stack([b, -a]))
+    assert_close(lt.operators.rotate(torch.stack([a, b]), plane, math.pi / 2), torch.stack([b, -a]))
 
 
 @pytest.mark.parametrize("angle", [-4.0, 0.3, 1.0])
@@ -42,7 +42,7 @@ def test_a_rotation_is_the_exponential_of_its_skew_matrix(angle: float, rng: tor
     z, (a, b) = codes(rng), (plane := frame(rng))
     skew = torch.outer(b, a) - torch.outer(a, b)
     expected = z @ torch.from_numpy(expm(angle * skew.numpy())).mT
-    assert_close(lt.rotate(z, plane, angle), expected)
+    assert_close(lt.operators.rotate(z, plane, angle), expected)
     assert_close(lt.operators.skew_rotation(z, skew, angle), expected)
     assert_close(z @ lt.operators.rotation_matrix(plane, angle).mT, expected)
 
@@ -50,7 +50,7 @@ def test_a_rotation_is_the_exponential_of_its_skew_matrix(angle: float, rng: tor
 def test_a_rotation_keeps_norms_and_what_is_outside_its_plane(rng: torch.Generator) -> None:
     z, plane = codes(rng), frame(rng)
     angles = torch.rand(5, generator=rng, dtype=torch.float64)
-    turned = lt.rotate(z, plane, angles)
+    turned = lt.operators.rotate(z, plane, angles)
     assert_close(turned.norm(dim=1), z.norm(dim=1))
     assert_close(lt.operators.project_out(turned, plane), lt.operators.project_out(z, plane))
     gained = phase(turned, plane) - phase(z, plane)
@@ -59,22 +59,22 @@ def test_a_rotation_keeps_norms_and_what_is_outside_its_plane(rng: torch.Generat
 
 def test_angles_in_one_plane_add_up_and_backwards_undoes(rng: torch.Generator) -> None:
     z, plane = codes(rng), frame(rng)
-    assert_close(lt.rotate(lt.rotate(z, plane, 0.4), plane, 0.7), lt.rotate(z, plane, 1.1))
-    assert_close(lt.rotate(lt.rotate(z, plane, 2.4), plane, -2.4), z)
+    assert_close(lt.operators.rotate(lt.operators.rotate(z, plane, 0.4), plane, 0.7), lt.operators.rotate(z, plane, 1.1))
+    assert_close(lt.operators.rotate(lt.operators.rotate(z, plane, 2.4), plane, -2.4), z)
 
 
 def test_each_code_has_its_own_plane_and_angle(rng: torch.Generator) -> None:
     z, planes = codes(rng, 3), torch.stack([frame(rng) for _ in range(3)])
     angles = torch.tensor([0.1, 1.0, -2.0], dtype=torch.float64)
-    each = [lt.rotate(z[i : i + 1], planes[i], angles[i].item()) for i in range(3)]
-    assert_close(lt.rotate(z, planes, angles), torch.cat(each))
+    each = [lt.operators.rotate(z[i : i + 1], planes[i], angles[i].item()) for i in range(3)]
+    assert_close(lt.operators.rotate(z, planes, angles), torch.cat(each))
 
 
 def test_a_rotation_about_a_centre_keeps_the_distance_to_it(rng: torch.Generator) -> None:
     z, plane, centre = codes(rng), frame(rng), torch.linspace(-1, 2, D, dtype=torch.float64)
-    turned = lt.rotate(z, plane, 1.0, centre=centre)
+    turned = lt.operators.rotate(z, plane, 1.0, centre=centre)
     assert_close((turned - centre).norm(dim=1), (z - centre).norm(dim=1))
-    assert_close(lt.rotate(centre[None], plane, 1.0, centre=centre), centre[None])
+    assert_close(lt.operators.rotate(centre[None], plane, 1.0, centre=centre), centre[None])
     assert_close(
         phase(lt.operators.rotate_to_phase(z, plane, 0.3, centre=centre) - centre, plane), torch.full((5,), 0.3).double()
     )
@@ -84,7 +84,7 @@ def test_a_rotation_leaves_the_normal_prior_as_it_is(rng: torch.Generator) -> No
     """Holds for a fixed rotation; that of a code by its own phase is no sample of the prior."""
     z, plane = torch.randn(256, D, generator=rng), frame(rng).float()
     prior = lt.priors.Normal(D)
-    assert lt.goodness_of_fit(lt.rotate(z, plane, 1.0), prior).passes
+    assert lt.goodness_of_fit(lt.operators.rotate(z, plane, 1.0), prior).passes
     assert not lt.goodness_of_fit(lt.operators.rotate_to_phase(z, plane), prior).passes
 
 
@@ -277,7 +277,7 @@ def test_a_reflection_is_its_own_inverse_and_turns_the_normal_around(rng: torch.
 def test_two_reflections_are_a_rotation_by_twice_the_angle_between_them(rng: torch.Generator) -> None:
     z, (a, b) = codes(rng), (plane := frame(rng))
     mirror = math.cos(0.4) * a + math.sin(0.4) * b
-    assert_close(lt.operators.reflect(lt.operators.reflect(z, a), mirror), lt.rotate(z, plane, 0.8))
+    assert_close(lt.operators.reflect(lt.operators.reflect(z, a), mirror), lt.operators.rotate(z, plane, 0.8))
 
 
 def test_projections_part_a_code_into_two_orthogonal_ones(rng: torch.Generator) -> None:
@@ -293,7 +293,7 @@ def test_projections_part_a_code_into_two_orthogonal_ones(rng: torch.Generator) 
 def test_operators_keep_the_kind_of_the_codes(dtype: torch.dtype, rng: torch.Generator) -> None:
     z, rows = codes(rng).to(dtype), frame(rng, 3).float()
     moved = [
-        lt.rotate(z, rows[:2], 0.5),
+        lt.operators.rotate(z, rows[:2], 0.5),
         lt.operators.rotate_towards(z, rows[0], 0.5),
         lt.operators.rotate_to_component(z, rows[0], 1.0),
         lt.operators.rotate_within(z, rows, rows[0]),
@@ -314,7 +314,7 @@ SMALL = torch.eye(4)
     ("operator", "arguments", "message"),
     [
         (
-            lt.rotate,
+            lt.operators.rotate,
             (
                 2 * SMALL[:2],
                 1.0,
@@ -322,7 +322,7 @@ SMALL = torch.eye(4)
             "orthonormal rows.*basis.plane",
         ),
         (
-            lt.rotate,
+            lt.operators.rotate,
             (
                 SMALL[[0, 0]],
                 1.0,
@@ -330,7 +330,7 @@ SMALL = torch.eye(4)
             "orthonormal rows",
         ),
         (
-            lt.rotate,
+            lt.operators.rotate,
             (
                 torch.full((2, 4), math.nan),
                 1.0,
@@ -338,7 +338,7 @@ SMALL = torch.eye(4)
             "orthonormal rows",
         ),
         (
-            lt.rotate,
+            lt.operators.rotate,
             (
                 torch.eye(5)[:2],
                 1.0,
@@ -346,7 +346,7 @@ SMALL = torch.eye(4)
             r"shape \(2, 4\)",
         ),
         (
-            lt.rotate,
+            lt.operators.rotate,
             (
                 SMALL[:2],
                 math.nan,
@@ -354,7 +354,7 @@ SMALL = torch.eye(4)
             "finite angle",
         ),
         (
-            lt.rotate,
+            lt.operators.rotate,
             (
                 SMALL[:2],
                 torch.zeros(3),

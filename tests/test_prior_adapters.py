@@ -31,7 +31,7 @@ class Written:
 
 CALLS = {
     "recover_codes": lambda prior: lt.recover_codes(generator, MATRIX[:2], prior, progress=None),
-    "is_from": lambda prior: lt.is_from(generator, MATRIX[:2], prior, progress=None),
+    "is_from": lambda prior: lt.metrics.is_from(generator, MATRIX[:2], prior, progress=None),
     "fit_inverse": lambda prior: lt.fit_inverse(
         generator, prior, lt.settings.InverseSettings(steps=2, batch_size=8), progress=None
     ),

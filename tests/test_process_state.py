@@ -57,7 +57,7 @@ WITH_RNG: dict[str, Callable[[torch.Generator], Any]] = {
             rng=rng,
         ).z
     ),
-    "is_from": lambda rng: lt.is_from(generator, generator(codes(2)), PRIOR, calibration=19, restarts=1, rng=rng).z,
+    "is_from": lambda rng: lt.metrics.is_from(generator, generator(codes(2)), PRIOR, calibration=19, restarts=1, rng=rng).z,
     "quasi_eigenvectors": lambda rng: (
         lt.quasi_eigenvectors(generator, lambda x: x[:, :2], PRIOR, per_label=20, complement="noise", rng=rng).vectors
     ),
@@ -68,7 +68,7 @@ WITH_RNG: dict[str, Callable[[torch.Generator], Any]] = {
     "random_directions": lambda rng: lt.directions.random_directions(PRIOR, rng=rng).vectors,
     "evaluate_samples": lambda rng: lt.evaluate_samples(codes(), codes().flip(1), lambda x: x, rng=rng).recall.value,
     "evaluate_paths": lambda rng: (
-        lt.evaluate_paths(generator, PRIOR, None, metric=lambda x, _: x.sum().item(), n=8, t=(0.5,), rng=rng)[0].samples
+        lt.evaluate_paths(generator, PRIOR, metric=lambda x, _: x.sum().item(), count=8, t=(0.5,), rng=rng)[0].samples
     ),
     "goodness_of_fit": lambda rng: lt.goodness_of_fit(codes(), PRIOR, rng=rng).p_value,
     "prior_kept": lambda rng: prior_kept(codes(), codes().flip(1), PRIOR, rng=rng).norm_error,
@@ -86,12 +86,12 @@ WITHOUT: dict[str, Callable[[], Any]] = {
     "first_weight_directions": lambda: lt.directions.first_weight_directions(codes(5), PRIOR).vectors,
     "principal_directions": lambda: lt.directions.principal_directions(codes()).vectors,
     "match_labels": lambda: lt.directions.match_labels(BASIS, codes(), labels()).vectors,
-    "rotate": lambda: lt.rotate(codes(), BASIS.plane(0, 1), 0.3),
+    "rotate": lambda: lt.operators.rotate(codes(), BASIS.plane(0, 1), 0.3),
     "interpolate": lambda: lt.interpolate(codes()[:2], codes()[2:4], torch.tensor([0.3], dtype=torch.float32), PRIOR),
     "quantile_projection": lambda: lt.solvers.quantile_projection(codes(), PRIOR),
     "monotonicity": lambda: monotonicity(generator, lambda x: x[:, -1], codes(), codes(1)[0]).values,
-    "wasserstein": lambda: lt.StatisticalDistance("wasserstein")(codes(4), PRIOR),
-    "energy": lambda: lt.StatisticalDistance("energy")(codes(4), PRIOR),
+    "wasserstein": lambda: lt.regularizers.StatisticalDistance("wasserstein")(codes(4), PRIOR),
+    "energy": lambda: lt.regularizers.StatisticalDistance("energy")(codes(4), PRIOR),
 }
 
 

@@ -29,7 +29,7 @@ DRAWS: dict[str, Callable[[], Tensor]] = {
     "recover_codes, resampling": adam_with_resampling,
     "goodness_of_fit": lambda: torch.tensor([check.p_value for check in lt.goodness_of_fit(Z, PRIOR).checks]),
     "evaluate_samples": intervals,
-    "is_from": lambda: lt.is_from(lambda z: z.sin(), Z.sin(), PRIOR, calibration=19, restarts=1).own_scores,
+    "is_from": lambda: lt.metrics.is_from(lambda z: z.sin(), Z.sin(), PRIOR, calibration=19, restarts=1).own_scores,
     "random_directions": lambda: lt.directions.random_directions(PRIOR).vectors,
     "keep_share": lambda: lt.measurements.keep_share((30,), 0.5),
 }

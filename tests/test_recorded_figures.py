@@ -52,7 +52,7 @@ def judging() -> dict[str, float]:
         "p": float(fit.p_value),
         "frechet": float(report.frechet_distance.value),
         "precision": float(report.precision.value),
-        "divergence of the mid-point": float(lt.mismatch(lt.priors.Normal(100), 0.5).divergence),
+        "divergence of the mid-point": float(lt.priors.mismatch(lt.priors.Normal(100), 0.5).divergence),
     }
 
 

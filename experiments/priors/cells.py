@@ -179,7 +179,9 @@ class PriorCell(Cell):
         with evaluated(generator), torch.no_grad():
             write_sheet(place.picture(self.name), _samples_and_lines(make, prior))
             generated = in_batches(make, prior.sample(self.count, rng=rng), size=500)
-        points = evaluate_paths(make, prior, training, rules=RULES, t=self.t, metric=metric, n=self.count, rng=rng)
+        points = evaluate_paths(
+            make, prior, reference=training, rules=RULES, t=self.t, metric=metric, count=self.count, rng=rng
+        )
         return {
             "generator": mark,
             "extractor": str(extractor.fingerprint),

@@ -2,6 +2,7 @@
 
 from . import data as data
 from . import directions as directions
+from . import encoders as encoders
 from . import measurements as measurements
 from . import metrics as metrics
 from . import operators as operators
@@ -11,24 +12,15 @@ from . import results as results
 from . import settings as settings
 from . import solvers as solvers
 from . import testing as testing
-from .data.recovered import load_codes as load_codes
 from .data.sources import load_dataset as load_dataset
 from .evaluation.codes import goodness_of_fit as goodness_of_fit
 from .evaluation.paths import evaluate_paths as evaluate_paths
 from .evaluation.samples import evaluate_samples as evaluate_samples
 from .generators.adapted import as_generator as as_generator
 from .interfaces import LatentModel as LatentModel
-from .latent.basis_files import load_basis as load_basis
-from .latent.basis_files import save_basis as save_basis
 from .latent.encoding import fit_encoder as fit_encoder
-from .latent.inverse import Inverse as Inverse
 from .latent.inverse import fit_inverse as fit_inverse
-from .latent.inverse_files import load_inverse as load_inverse
-from .latent.inverse_files import save_inverse as save_inverse
-from .latent.operators import rotate as rotate
-from .latent.provenance import is_from as is_from
 from .latent.recovery import recover_codes as recover_codes
-from .latent.regularizers import StatisticalDistance as StatisticalDistance
 from .latent.spectral import quasi_eigenvectors as quasi_eigenvectors
 from .models.classifier import Classifier as Classifier
 from .models.classifier import fit_classifier as fit_classifier
@@ -42,6 +34,5 @@ from .models.saving import save_model as save_model
 from .models.semantic import SemanticModel as SemanticModel
 from .models.semantic_fitting import fit_semantic as fit_semantic
 from .priors.interpolation import interpolate as interpolate
-from .priors.mismatch import mismatch as mismatch
 
 __version__: str

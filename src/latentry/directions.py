@@ -1,5 +1,6 @@
 """Directions of a latent space in which codes can be moved, from codes, labels or weights."""
 
+from latentry.latent.basis_files import load_basis, save_basis
 from latentry.latent.boundaries import boundary_directions, conditional_projection, fisher_directions, fit_linear_classifier
 from latentry.latent.directions import (
     activation_directions,
@@ -21,10 +22,12 @@ __all__ = [
     "fisher_directions",
     "fit_linear_classifier",
     "label_ranks",
+    "load_basis",
     "match_labels",
     "principal_directions",
     "quasi_eigenvectors",
     "quasi_eigenvectors_toledo2023",
     "random_directions",
+    "save_basis",
     "spectral_labels",
 ]

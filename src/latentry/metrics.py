@@ -4,6 +4,7 @@ from latentry.evaluation.basis import evaluate_basis
 from latentry.evaluation.paths import evaluate_paths
 from latentry.evaluation.samples import evaluate_samples
 from latentry.latent.differences import Difference
+from latentry.latent.provenance import is_from
 from latentry.numerics.ranks import roc_auc
 
-__all__ = ["Difference", "evaluate_basis", "evaluate_paths", "evaluate_samples", "roc_auc"]
+__all__ = ["Difference", "evaluate_basis", "evaluate_paths", "evaluate_samples", "is_from", "roc_auc"]

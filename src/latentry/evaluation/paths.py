@@ -56,7 +56,7 @@ class PathCodes(Described):
 
     Example:
         >>> from latentry.priors import Normal
-        >>> at_prior = next(path_codes(Normal(4), n=10))
+        >>> at_prior = next(path_codes(Normal(4), count=10))
         >>> at_prior.rule, at_prior.weights, at_prior.z.shape
         (None, (1.0,), torch.Size([10, 4]))
     """
@@ -114,7 +114,7 @@ class PathReport(Plottable, tuple[PathPoint[Any], ...]):
 
     Example:
         >>> from latentry.priors import Normal
-        >>> report = evaluate_paths(torch.sin, Normal(8), None, rules=["lerp"], t=[0.5], n=50)
+        >>> report = evaluate_paths(torch.sin, Normal(8), rules=["lerp"], t=[0.5], count=50)
         >>> len(report), report[0].name
         (2, 'prior')
     """
@@ -153,7 +153,7 @@ def path_codes(
     rules: Sequence[Rule] = _RULES,
     t: Sequence[float] = _STEPS,
     combinations: Sequence[Sequence[float]] = (),
-    n: int = 1000,
+    count: int = 1000,
     labels: Labels = "same",
     rng: torch.Generator | None = None,
 ) -> Iterator[PathCodes]:
@@ -164,27 +164,27 @@ def path_codes(
         rules: Interpolation rules; slerp joins two codes, and is left out where a combination is none of two that sums to 1.
         t: Steps between two codes, beyond the ends too (t < 0, t > 1).
         combinations: Weights of further combinations, such as (1/3, 1/3, 1/3) or (-1, 1, 1).
-        n: Codes in each set.
+        count: Codes in each set.
         labels: For a labelled prior, whether codes that are combined are of the same component or independent of each other.
         rng: Source of the codes, on the prior's device.
 
     Raises:
-        ValueError: `n` is below 1, there is nothing to do or no such choice of labels, or as in `latentry.priors.combine`.
+        ValueError: `count` is below 1, there is nothing to do, no such choice of labels, or as in `latentry.priors.combine`.
 
     Example:
         >>> from latentry.priors import Normal
-        >>> [(codes.rule, codes.weights) for codes in path_codes(Normal(4), rules=["lerp"], t=[0.5], n=10)]
+        >>> [(codes.rule, codes.weights) for codes in path_codes(Normal(4), rules=["lerp"], t=[0.5], count=10)]
         [(None, (1.0,)), ('lerp', (0.5, 0.5))]
     """
     mixes = [(1 - step, step) for step in t] + [tuple(map(float, weights)) for weights in combinations]
-    if n < 1 or not rules or not all(mixes):
+    if count < 1 or not rules or not all(mixes):
         raise ValueError(
-            f"expected n >= 1, at least one rule and at least one weight a combination, got n = {n}, {len(rules)} rules "
+            f"expected count >= 1, at least one rule and at least one weight a combination, got {count}, {len(rules)} rules "
             f"and combinations {[*combinations]}"
         )
     if labels not in get_args(Labels):
         raise ValueError(f"expected labels among {get_args(Labels)}, got {labels!r}")
-    codes, y = _drawn(prior, max([1, *map(len, mixes)]), n, labels, rng)
+    codes, y = _drawn(prior, max([1, *map(len, mixes)]), count, labels, rng)
     yield PathCodes(None, (1.0,), codes[0], None if y is None else y[0])
     endpoint_labels = None if y is None or labels == "independent" else y[0]
     for rule in rules:
@@ -227,13 +227,13 @@ def rejected_codes(
 def evaluate_paths(
     generator: Generator,
     prior: Prior,
-    reference: Any,
     *,
+    reference: Any = None,
     rules: Sequence[Rule] = _RULES,
     t: Sequence[float] = _STEPS,
     combinations: Sequence[Sequence[float]] = (),
     metric: Callable[[Tensor, Any], MetricResult] | None = None,
-    n: int = 1000,
+    count: int = 1000,
     batch_size: int = 1024,
     labels: Labels = "same",
     rng: torch.Generator | None = None,
@@ -246,8 +246,8 @@ def evaluate_paths(
         generator: Any callable z -> x; modules behind it are held in eval mode meanwhile.
         prior: What its codes are drawn from.
         reference: What the metric compares with, such as a tensor of data.
-        rules, t, combinations, n, labels, rng: As in `path_codes`.
-        metric: Called as `metric(generated, reference)` for each set of n samples; its result is kept as it is.
+        rules, t, combinations, count, labels, rng: As in `path_codes`.
+        metric: Called as `metric(generated, reference)` for each set of samples; its result becomes `samples`.
         batch_size: Codes that the generator sees at once.
 
     Returns:
@@ -260,7 +260,7 @@ def evaluate_paths(
     Example:
         >>> from latentry.priors import Normal
         >>> rng = torch.Generator().manual_seed(0)
-        >>> report = evaluate_paths(torch.sin, Normal(64), None, rules=["lerp", "transport"], t=[0.5], rng=rng)
+        >>> report = evaluate_paths(torch.sin, Normal(64), rules=["lerp", "transport"], t=[0.5], rng=rng)
         >>> [(point.name, point.rejected.value > 0.1) for point in report]
         [('prior', False), ('lerp, t = 0.5', True), ('transport, t = 0.5', False)]
     """
@@ -278,7 +278,7 @@ def evaluate_paths(
     with evaluated(generator, metric, prior) as (generator, *_), torch.no_grad():
         return PathReport(
             PathPoint(codes.rule, codes.weights, rejected_codes(codes.z, prior, y=codes.y, rng=rng), measured(codes.z))
-            for codes in path_codes(prior, rules=rules, t=t, combinations=combinations, n=n, labels=labels, rng=rng)
+            for codes in path_codes(prior, rules=rules, t=t, combinations=combinations, count=count, labels=labels, rng=rng)
         )
 
 

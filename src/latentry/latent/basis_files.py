@@ -23,8 +23,8 @@ def save_basis(folder: str | Path, basis: QuasiEigenbasis) -> None:
         >>> from tempfile import TemporaryDirectory
         >>> basis = lt.directions.basis_from_codes(torch.randn(20, 3), torch.arange(20) % 2)
         >>> with TemporaryDirectory() as folder:
-        ...     lt.save_basis(folder, basis)
-        ...     torch.equal(lt.load_basis(folder).vectors, basis.vectors)
+        ...     lt.directions.save_basis(folder, basis)
+        ...     torch.equal(lt.directions.load_basis(folder).vectors, basis.vectors)
         True
     """
     tensors = {
@@ -60,8 +60,8 @@ def load_basis(folder: str | Path, generator: Generator | None = None) -> QuasiE
         >>> from tempfile import TemporaryDirectory
         >>> basis = lt.directions.basis_from_codes(torch.randn(20, 3), torch.arange(20) % 2)
         >>> with TemporaryDirectory() as folder:
-        ...     lt.save_basis(folder, basis)
-        ...     lt.load_basis(folder).num_labels
+        ...     lt.directions.save_basis(folder, basis)
+        ...     lt.directions.load_basis(folder).num_labels
         2
     """
     folder = user_path(folder)

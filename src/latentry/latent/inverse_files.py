@@ -39,8 +39,8 @@ def save_inverse(folder: str | Path, inverse: Inverse) -> None:
         >>> settings = lt.settings.InverseSettings(steps=2, width=1)
         >>> inverse = lt.fit_inverse(lambda z: 2 * z, lt.priors.Normal(3), settings, rng=0, progress=False)
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     lt.save_inverse(folder, inverse)
-        ...     lt.load_inverse(folder).data_shape
+        ...     lt.encoders.save_inverse(folder, inverse)
+        ...     lt.encoders.load_inverse(folder).data_shape
         (3,)
     """
     prior = inverse.prior
@@ -75,8 +75,8 @@ def load_inverse(folder: str | Path, generator: Generator | None = None, prior: 
         >>> settings = lt.settings.InverseSettings(steps=2, width=1)
         >>> inverse = lt.fit_inverse(lambda z: 2 * z, lt.priors.Normal(3), settings, rng=0, progress=False)
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     lt.save_inverse(folder, inverse)
-        ...     lt.load_inverse(folder, lambda z: 2 * z).data_shape
+        ...     lt.encoders.save_inverse(folder, inverse)
+        ...     lt.encoders.load_inverse(folder, lambda z: 2 * z).data_shape
         (3,)
     """
     folder = user_path(folder)

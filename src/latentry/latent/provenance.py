@@ -84,7 +84,7 @@ class Provenance(Plottable):
     Example:
         >>> import torch, latentry as lt
         >>> matrix = torch.randn(3, 8)
-        >>> found = lt.is_from(lambda z: z @ matrix, torch.randn(2, 8), lt.priors.Normal(3), restarts=1)
+        >>> found = lt.metrics.is_from(lambda z: z @ matrix, torch.randn(2, 8), lt.priors.Normal(3), restarts=1)
         >>> found.p_value, found.own_scores.shape
         (tensor([0.0100, 0.0100]), torch.Size([99]))
     """

@@ -202,7 +202,7 @@ class QuasiEigenbasis(Plottable):
 
 @checked()
 def spectral_labels(
-    basis: QuasiEigenbasis, z: Float[Tensor, "n d"], signed: bool = True, *, labels_only: bool = False
+    basis: QuasiEigenbasis, z: Float[Tensor, "n d"], *, signed: bool = True, labels_only: bool = False
 ) -> Int[Tensor, "n"]:
     """Row with the largest coefficient of each code: a label, or `basis.num_labels` and above where none is the largest.
 

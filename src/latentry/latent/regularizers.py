@@ -93,7 +93,7 @@ class StatisticalDistance:
 
     Example:
         >>> import torch, latentry as lt
-        >>> distance, prior = lt.StatisticalDistance("wasserstein"), lt.priors.Normal(64)
+        >>> distance, prior = lt.regularizers.StatisticalDistance("wasserstein"), lt.priors.Normal(64)
         >>> near, far = distance(torch.stack([torch.randn(64), torch.zeros(64)]), prior)
         >>> bool(near < far)
         True

@@ -99,8 +99,8 @@ def quasi_eigenvectors(
         generator: Any callable z -> x; modules behind it are held in eval mode meanwhile.
         classifier: Any callable x -> logits `(n, k)`, k >= 2; modules behind it are held in eval mode meanwhile.
         prior: Distribution of the codes.
-        encoder: Callable x -> codes, such as `latentry.Inverse`: with `x` the labels' means are of codes of data. A code's
-            label is that of what the generator makes of it, as in the paper.
+        encoder: Callable x -> codes, such as `lt.encoders.Inverse`: with `x` the labels' means are of codes of data. The
+            label of a code is that of what the generator makes of it, as in the paper.
         x: The data.
         per_label: Codes wanted for each label. Counted ones beyond are left out; with `weighting="confidence"` all count,
             until the rarest label has as many.

@@ -38,7 +38,7 @@ def rotate(
     Example:
         >>> import torch, latentry as lt
         >>> z, plane = torch.tensor([[1.0, 0.0, 5.0]]), torch.eye(3)[:2]
-        >>> lt.rotate(z, plane, torch.pi / 6)
+        >>> lt.operators.rotate(z, plane, torch.pi / 6)
         tensor([[0.8660, 0.5000, 5.0000]])
     """
     a, b = _axes(z, plane)

@@ -74,11 +74,11 @@ def evaluate(settings: EvaluateSettings, run: Run) -> dict[str, Any]:
     points = evaluate_paths(
         lambda codes: generator(codes.to(run.device)),
         prior,
-        x,
+        reference=x,
         rules=settings.rules,
         t=settings.t,
         metric=metric,
-        n=settings.count,
+        count=settings.count,
         rng=run.rng(),
     )
     fit = None if z is None else goodness_of_fit(z, prior, rng=torch.Generator().manual_seed(0))
