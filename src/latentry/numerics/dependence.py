@@ -14,12 +14,20 @@ A large Q means correlated coordinates, be it one pair or all a little; a small 
 References: Schott, "Testing for complete independence in high dimensions", 2005 (Q and its first two moments).
 """
 
+import math
+
 import torch
 from jaxtyping import Float
 from scipy import special
 from torch import Tensor
 
-__all__ = ["correlation_p_value", "correlation_statistic", "normal_scores"]
+from latentry.numerics.edges import log_normal_cdf
+
+__all__ = ["correlation_p_value", "correlation_statistic", "far_normal_scores", "normal_scores"]
+
+_FAR = -300.0
+_NEWTON_STEPS = 4
+_LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
 
 def normal_scores(log_cdf: Float[Tensor, "*s"], log_sf: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
@@ -32,6 +40,24 @@ def normal_scores(log_cdf: Float[Tensor, "*s"], log_sf: Float[Tensor, "*s"]) -> 
     """
     smaller = torch.minimum(log_cdf, log_sf).clamp(min=-690).exp()
     return torch.special.ndtri(smaller) * torch.where(log_cdf < log_sf, 1, -1)
+
+
+def far_normal_scores(log_cdf: Float[Tensor, "*s"], log_sf: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+    """The same without bound: beyond a tail of exp(-300) by Newton's method for log Phi, with a gradient everywhere.
+
+    Example:
+        >>> x = torch.tensor([-100.0, 2.0])
+        >>> far_normal_scores(log_normal_cdf(x), log_normal_cdf(-x))
+        tensor([-100.0000,    2.0000])
+    """
+    tail = torch.minimum(log_cdf, log_sf)
+    far = tail.clamp(max=_FAR)
+    x = (-2 * far).sqrt()
+    for _ in range(_NEWTON_STEPS):
+        below = log_normal_cdf(-x)
+        x = x + (below - far) * (below + 0.5 * x.square() + _LOG_SQRT_2PI).exp()  # over the slope of log Phi(-x)
+    size = torch.where(tail < _FAR, x, -normal_scores(tail.clamp(min=_FAR), torch.zeros_like(tail)))
+    return size * torch.where(log_cdf < log_sf, -1, 1)
 
 
 def correlation_statistic(scores: Float[Tensor, "n d"]) -> float:

@@ -10,6 +10,7 @@ of a floating type with two axes, whose d is that of every other argument. What 
 - Graphs are cut, so that results carry none, unless the decorator has `differentiable=True`.
 - Labels (`Int`) may be of any whole type, bools, or whole numbers of a floating type; they go where the codes are.
 - Codes have the length of those of the argument `prior`.
+- What stands for an object of another kind becomes one where a package said how (`adapted_by`): a distribution a prior.
 
 What cannot be meant is refused with one `ValueError` that says what was expected, what came, and the way out: integers,
 complex numbers and bools for codes, another number of axes, axes of length 0 behind the first, sparse tensors and those
@@ -29,7 +30,7 @@ from torch import Tensor
 
 from latentry.numerics.annotations import Parameter, parameters, takes_type
 
-__all__ = ["as_attributes", "as_tensor", "check_fields", "checked"]
+__all__ = ["adapted_by", "as_attributes", "as_tensor", "check_fields", "checked"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -68,6 +69,19 @@ def checked(
         return call
 
     return decorate
+
+
+def adapted_by(kind: type, adapter: Callable[[Any], Any]) -> None:
+    """Say what makes an object of `kind` of other objects that are passed where one is annotated.
+
+    Args:
+        kind: The class or protocol in annotations.
+        adapter: Object to object of that kind; it raises ValueError for what cannot be meant.
+    """
+    _ADAPTERS[kind] = adapter
+
+
+_ADAPTERS: dict[Any, Callable[[Any], Any]] = {}
 
 
 def check_fields(settings: Any) -> None:
@@ -206,6 +220,9 @@ class _Boundary:
         if parameter.arrays and isinstance(value, list | tuple):
             self.lists.add(parameter.name)
             return self._tensor(parameter, value)
+        for kind in parameter.others:
+            if kind in _ADAPTERS and value is not None:
+                return _ADAPTERS[kind](value)
         raise ValueError(f"expected {parameter.name} as {parameter.in_words}, got {_kind_of(value)}{_way_out(parameter)}")
 
     def _tensor(self, parameter: Parameter, value: Any) -> Tensor:

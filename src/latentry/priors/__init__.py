@@ -2,17 +2,22 @@
 
 import latentry.priors.divergence  # noqa: F401 - registers what torch's kl_divergence knows of priors
 from latentry.priors.adapters import as_prior
+from latentry.priors.copula import Copula
 from latentry.priors.design_report import Design
 from latentry.priors.designer import Designed, design_interpolable, redesign_singh2019
 from latentry.priors.designer_problem import Constraint, Moment
 from latentry.priors.diagonal_normal import DiagonalNormal
 from latentry.priors.distribution import IIDDistribution
 from latentry.priors.files import SavedPrior, UnlabelledPrior, load_prior, save_prior
+from latentry.priors.flow import Flow
 from latentry.priors.iid import HalfUniformHalfNormal, IIDPrior, Normal, TruncatedCauchy, Uniform
 from latentry.priors.interpolation import Rule, combine, interpolate
 from latentry.priors.labelled import NormalMixture, NormalMixtureDistribution
 from latentry.priors.mismatch import DensityCurves, Mismatch, NormCurves, density_curves, mismatch, norm_curves
+from latentry.priors.multivariate_normal import MultivariateNormal
+from latentry.priors.normal_mixture import MultivariateNormalMixture
 from latentry.priors.placement import Combination, SemanticPlacement
+from latentry.priors.pushforward import Pushforward, PushforwardDistribution
 from latentry.priors.radial import GammaRadius, LogUniformRadius, RadialPrior, SphericalCauchy
 from latentry.priors.radial_distribution import RadialDistribution
 from latentry.priors.radius_designer import RadiusDesign, design_radial, design_radius
@@ -23,10 +28,12 @@ from latentry.priors.trained_mixture import TrainedMixture
 __all__ = [
     "Combination",
     "Constraint",
+    "Copula",
     "DensityCurves",
     "Design",
     "Designed",
     "DiagonalNormal",
+    "Flow",
     "GammaRadius",
     "HalfUniformHalfNormal",
     "IIDDistribution",
@@ -34,10 +41,14 @@ __all__ = [
     "LogUniformRadius",
     "Mismatch",
     "Moment",
+    "MultivariateNormal",
+    "MultivariateNormalMixture",
     "NormCurves",
     "Normal",
     "NormalMixture",
     "NormalMixtureDistribution",
+    "Pushforward",
+    "PushforwardDistribution",
     "RadialDistribution",
     "RadialPrior",
     "RadiusDesign",

@@ -1,4 +1,8 @@
-"""Adapters: a user's prior with the methods that every prior of Latentry has (`latentry.priors.description`)."""
+"""Adapters: a user's prior with the methods that every prior of Latentry has (`latentry.priors.description`).
+
+Distributions of `torch.distributions` and zuko are priors too (`latentry.priors.distribution_priors`). A function that takes
+a prior takes all of these: its argument `prior` becomes a full one at the boundary (`numerics.inputs`).
+"""
 
 from typing import Any
 
@@ -6,7 +10,9 @@ import torch
 from torch import Tensor
 
 from latentry.interfaces import Prior
+from latentry.numerics.inputs import adapted_by
 from latentry.priors.description import KnownBySamples, WithIndependentCoordinates, WithLabels, WithNormalCoordinates
+from latentry.priors.distribution_priors import is_lazy, of_distribution, of_lazy
 
 __all__ = ["as_prior", "draw"]
 
@@ -28,6 +34,7 @@ class _Adapted(KnownBySamples):
         for name in _METHODS:
             if hasattr(prior, name):
                 setattr(self, name, getattr(prior, name))
+        self.one_distribution = self.one_distribution or hasattr(prior, "univariate")
 
     def sample(self, shape: Any = (), y: Any = None, *, rng: torch.Generator | None = None) -> Tensor:
         """Codes `(*shape, d)`, of these labels where there are some."""
@@ -53,15 +60,22 @@ class _Labelled(WithLabels, _Adapted):
 def as_prior(prior: Any) -> Any:
     """A prior with all methods that Latentry calls: one of Latentry as it is, or a user's in an adapter.
 
+    A distribution of `torch.distributions` has the event shape (d,), or the batch shape (d,) where it is univariate; events
+    of more axes are flattened. Of zuko's, flows that were not called yet are taken as they are now. What they can do is said
+    in `latentry.priors.distribution_priors`.
+
     A user's prior has `latent_dim` and `sample`, and possibly `log_prob`; a `marginal`, if its coordinates are
     independent draws of one distribution; `to_normal` and `from_normal`, if a bijection carries it to N(0, I); or
     `sample_labels`, if it is labelled (`latentry.interfaces`). Methods of its own come first.
 
     Raises:
-        ValueError: It has no `latent_dim` or no `sample`.
+        ValueError: It has no `latent_dim` or no `sample`; or it is a distribution that is discrete, a batch of
+            distributions, or conditional.
 
     Example:
         >>> import torch
+        >>> as_prior(torch.distributions.Uniform(torch.zeros(3), torch.ones(3)))
+        Uniform(latent_dim=3, low=0.0, high=1.0)
         >>> class Shifted:
         ...     latent_dim = 2
         ...     def sample(self, shape=(), y=None, *, rng=None):
@@ -71,9 +85,14 @@ def as_prior(prior: Any) -> Any:
     """
     if isinstance(prior, KnownBySamples):
         return prior
-    if not isinstance(prior, Prior):
+    if isinstance(prior, torch.distributions.Distribution):
+        return of_distribution(prior)
+    if is_lazy(prior):
+        return of_lazy(prior)
+    if isinstance(prior, type) or not isinstance(prior, Prior):
         raise ValueError(
-            f"expected a prior, got {type(prior).__name__}; take one of latentry.priors, such as Normal(d), or give yours "
+            f"expected a prior, got {prior.__name__ if isinstance(prior, type) else type(prior).__name__}; take one of "
+            "latentry.priors, such as Normal(d), a distribution of torch.distributions, or give yours "
             "latent_dim and sample(shape, rng=None), where shape is a tuple such as (n,), rng a torch.Generator or None, "
             "and codes come as (*shape, latent_dim)"
         )
@@ -82,6 +101,9 @@ def as_prior(prior: Any) -> Any:
     if hasattr(prior, "to_normal"):
         return _WithNormalMap(prior)
     return _Labelled(prior) if hasattr(prior, "sample_labels") else _Adapted(prior)
+
+
+adapted_by(Prior, as_prior)
 
 
 def draw(prior: Prior, shape: tuple[int, ...], rng: torch.Generator | None = None) -> Tensor:

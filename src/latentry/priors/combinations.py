@@ -33,12 +33,16 @@ def one_alone(w: Float[Tensor, "t k"]) -> Tensor:
     return (w == 1).any(1) & (w != 0).sum(1).eq(1)
 
 
-def variance_corrected(y: Float[Tensor, "t *n d"], w: Float[Tensor, "t k"], mean: float) -> Float[Tensor, "t *n d"]:
+def variance_corrected(
+    y: Float[Tensor, "t *n d"], w: Float[Tensor, "t k"], mean: float | Float[Tensor, "d"]
+) -> Float[Tensor, "t *n d"]:
     norm = w.square().sum(1).sqrt()
     return y / column(norm, y[0]) + column(1 - w.sum(1) / norm, y[0]) * mean
 
 
-def slerp(z_a: Float[Tensor, "*n d"], z_b: Float[Tensor, "*n d"], t: Tensor, mean: float) -> Float[Tensor, "t *n d"]:
+def slerp(
+    z_a: Float[Tensor, "*n d"], z_b: Float[Tensor, "*n d"], t: Tensor, mean: float | Float[Tensor, "d"]
+) -> Float[Tensor, "t *n d"]:
     a, b = (torch.nn.functional.normalize(z - mean, dim=-1) for z in (z_a, z_b))
     # atan2 keeps all digits at small angles, where the arc cosine of a dot product loses half of them
     angle = 2 * torch.atan2((a - b).norm(dim=-1, keepdim=True), (a + b).norm(dim=-1, keepdim=True))

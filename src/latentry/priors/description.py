@@ -10,6 +10,9 @@ Losses, solvers, tests and reports call these methods; none of them looks at the
 `standardization()`       coordinates of mean 0 and variance 1
 `typical_norm()`          the norm near which codes lie
 `mean_log_prob(z)`        log p(z) / d, continued outside the support
+`mean_code(like)`         mean of each coordinate
+`normal_coordinates`      whether there are `to_normal` and `from_normal`
+`one_distribution`        whether `univariate()` describes the prior
 `labelled`                whether the prior is a mixture p(z) = sum_y p(y) p(z | y) with `prior(y)` and `sample_labels(z)`
 ========================  ==========================================================================================
 
@@ -102,6 +105,8 @@ class KnownBySamples:
 
     latent_dim: int
     labelled = False
+    normal_coordinates = False
+    one_distribution = False
 
     def sample(self, shape: Any = (), y: Any = None, *, rng: torch.Generator | None = None) -> Any:
         """Codes `(*shape, d)`."""
@@ -135,14 +140,17 @@ class KnownBySamples:
         """Median, scale and support of each coordinate, in the dtype and on the device of `like`."""
         return location_scale_of_samples(self, like)
 
+    def mean_code(self, like: Tensor) -> Float[Tensor, "d"]:
+        """Mean of each coordinate, by samples, in the dtype and on the device of `like`."""
+        return self._moment_samples().mean(0).to(like)
+
     def standardization(self) -> Standardization:
         """Coordinates of mean 0 and variance 1, each for itself.
 
         Raises:
             ValueError: The prior has no finite mean and variance, and no normal coordinates either.
         """
-        rng = torch.Generator(self.sample((0,), rng=None).device).manual_seed(0)
-        sample = self.sample((_MOMENTS_OF,), rng=rng)
+        sample = self._moment_samples()
         return standardization_by_moments(sample.mean(0), sample.var(0), (-math.inf, math.inf), _original(self))
 
     def typical_norm(self) -> float:
@@ -162,6 +170,11 @@ class KnownBySamples:
         density: Tensor = self.log_prob(z) / z.shape[-1]
         return density
 
+    def _moment_samples(self) -> Tensor:
+        rng = torch.Generator(self.sample((0,), rng=None).device).manual_seed(0)
+        found: Tensor = self.sample((_MOMENTS_OF,), rng=rng)
+        return found
+
 
 class WithIndependentCoordinates(KnownBySamples):
     """Methods of a prior with independent coordinates of one distribution, its `marginal`.
@@ -174,6 +187,8 @@ class WithIndependentCoordinates(KnownBySamples):
     """
 
     marginal: Any
+    normal_coordinates = True
+    one_distribution = True
 
     @checked(differentiable=True, any_value=("z",))
     def to_normal(self, z: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
@@ -237,6 +252,8 @@ class WithNormalCoordinates(KnownBySamples):
         >>> LogNormal().iid_coordinates(torch.ones(1, 2))
         (tensor([[0., 0.]]), NormalDistribution(loc=0.0, scale=1.0))
     """
+
+    normal_coordinates = True
 
     @checked(differentiable=True, any_value=("z",))
     def iid_coordinates(self, z: Float[Tensor, "*n d"]) -> tuple[Float[Tensor, "*n d"], UnivariateDistribution]:

@@ -4,10 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from latentry.paths import user_path
+from latentry.priors.copula import Copula
 from latentry.priors.designer import Designed
+from latentry.priors.flow import Flow
 from latentry.priors.iid import HalfUniformHalfNormal, IIDPrior, Normal, TruncatedCauchy, Uniform
 from latentry.priors.labelled import NormalMixture
+from latentry.priors.multivariate_normal import MultivariateNormal
+from latentry.priors.normal_mixture import MultivariateNormalMixture
 from latentry.priors.placement import SemanticPlacement
+from latentry.priors.pushforward import Pushforward
 from latentry.priors.radial import GammaRadius, LogUniformRadius, RadialPrior, SphericalCauchy
 from latentry.priors.tabulated import Tabulated
 from latentry.records import class_name, rebuilt
@@ -18,16 +23,20 @@ __all__ = ["SavedPrior", "UnlabelledPrior", "from_record", "load_prior", "record
 UnlabelledPrior = IIDPrior | RadialPrior
 """Priors of this package that know no labels."""
 
-SavedPrior = UnlabelledPrior | NormalMixture
+SavedPrior = UnlabelledPrior | NormalMixture | Pushforward
 """Priors that a name and arguments describe."""
 
 _CLASSES: dict[str, type] = {
     kind.__name__: kind
     for kind in (
+        Copula,
         Designed,
+        Flow,
         GammaRadius,
         HalfUniformHalfNormal,
         LogUniformRadius,
+        MultivariateNormal,
+        MultivariateNormalMixture,
         Normal,
         NormalMixture,
         RadialPrior,
@@ -105,6 +114,10 @@ def load_prior(path: str | Path, latent_dim: int | None = None) -> SavedPrior:
         prior = from_record(content)
         if latent_dim is None or latent_dim == prior.latent_dim:
             return prior
+        if isinstance(prior, Pushforward):
+            raise ValueError(
+                f"expected latent_dim={prior.latent_dim} as the prior in {path} has, got {latent_dim}; leave it out"
+            )
         return from_record({**content, "arguments": {**prior.arguments(), "latent_dim": latent_dim}})
     if latent_dim is None:
         raise ValueError(f"{path} is a bare table and says nothing of the length of a code; pass latent_dim")

@@ -23,6 +23,10 @@ it and carries the norm: :math:`F_R^{-1}(F_{\|Y\|}(\|y\|)) \, y / \|y\|`, exactl
 Cauchy prior that is :math:`y / \sum_i |w_i|`; for other distributions :math:`F_{\|Y\|}` is a table (`numerics.radial`). The
 other rules are as they stand, about :math:`\mu = 0`; where there is no variance, the variance correction is just a scaling.
 
+*Priors with other normal coordinates* (normal ones with any covariance, copulas, mixtures without labels, flows). Transport
+combines codes there: with e = T(z) it gives :math:`T^{-1}(\sum_i w_i e_i / ||w||_2)`, exactly the prior again. The other
+rules are as they stand, about the mean of each coordinate.
+
 *Labelled priors.* Codes of one component, of mean :math:`\mu_y` and std :math:`\sigma_y`, are combined by their normal
 scores :math:`s_i = \Phi^{-1}(F(z_i | y))` and given back as :math:`F^{-1}(\Phi(s) | y)`, with
 
@@ -158,6 +162,8 @@ def combine(
     known = as_prior(prior)
     if known.labelled:
         combined = _combine_labelled(codes, w, known, rule, y)
+    elif known.normal_coordinates and not known.one_distribution:
+        combined = _combine_normal(codes, w, known, rule)
     else:
         combined = _combine(codes, w, known.univariate(), rule)
     return combined.view(*weights.shape[:-1], *codes.shape[1:])
@@ -175,6 +181,21 @@ def _combine(
         return variance_corrected(y, w, known.centre)
     distribution, d = known.distribution, known.latent_dim
     carried = transported_norms(distribution, d, y, w) if known.of_norm else transported(distribution, y, w)
+    return torch.where(column(one_alone(w), y[0]), y, carried)
+
+
+def _combine_normal(
+    codes: Float[Tensor, "k *n d"], w: Float[Tensor, "t k"], prior: Any, rule: Rule
+) -> Float[Tensor, "t *n d"]:
+    if rule == "slerp":
+        return slerp(codes[0], codes[1], column(w[:, 1], codes[0]), prior.mean_code(codes))
+    y = weighted_sum(codes, w)
+    if rule == "lerp":
+        return y
+    if rule == "variance-corrected":
+        return variance_corrected(y, w, prior.mean_code(codes))
+    scores = weighted_sum(prior.to_normal(codes.double()), w.double())
+    carried = prior.from_normal(variance_corrected(scores, w.double(), 0.0)).to(y.dtype)
     return torch.where(column(one_alone(w), y[0]), y, carried)
 
 

@@ -80,6 +80,8 @@ class RadialPrior(WithNormalCoordinates, PriorModule):
         (3.92, 1.5)
     """
 
+    one_distribution = True
+
     def __init__(self, latent_dim: int, radius_distribution: SampledDistribution | Mapping[str, Any]) -> None:
         super().__init__(latent_dim)
         distribution = (
