@@ -47,6 +47,9 @@ LABELS = torch.arange(60) % K
 NORMAL, RADIAL = lt.priors.Normal(D), lt.priors.SphericalCauchy(D)
 MIXTURE = lt.priors.NormalMixture(3 * WEIGHTS, torch.ones(K, D))
 PLACEMENT = lt.priors.SemanticPlacement(("round", "tall"), D)
+CORRELATED = lt.priors.MultivariateNormal(torch.zeros(D), torch.eye(D) + torch.ones(D, D).tril(-1) / 2)
+COPULA = lt.priors.Copula.fitted(drawn(100, D, seed=7).exp())
+FLOW = lt.priors.Flow(torch.zeros(D), torch.ones(D), transforms=1, hidden=(8,))
 TABLE = lt.priors.Tabulated(D, torch.tensor([0.25, 0.5, 0.25]))
 
 
@@ -94,7 +97,7 @@ def call(
 def of_prior(prior: Any) -> Call:
     def all_of(z: Tensor) -> list[Tensor]:
         found = [prior.log_prob(z)]
-        if hasattr(prior(), "cdf") and not isinstance(prior, lt.priors.RadialPrior):
+        if hasattr(prior(), "cdf") and not isinstance(prior, lt.priors.RadialPrior | lt.priors.Pushforward):
             found += [prior.cdf(z), prior.log_cdf(z), prior.log_sf(z)]
         return found
 
@@ -316,6 +319,11 @@ CALLS: dict[str, Call] = {
     "priors.Tabulated": of_prior(TABLE),
     "priors.TruncatedCauchy": of_prior(lt.priors.TruncatedCauchy(D)),
     "priors.Uniform": of_prior(lt.priors.Uniform(D)),
+    "priors.Copula": of_prior(COPULA),
+    "priors.Flow": call(FLOW.to_normal, True, True, 40, z=Z),
+    "priors.MultivariateNormal": of_prior(CORRELATED),
+    "priors.MultivariateNormalMixture": of_prior(lt.priors.MultivariateNormalMixture(WEIGHTS, torch.ones(K, D))),
+    "priors.PushforwardDistribution": of_distribution(CORRELATED()),
     "priors.as_prior": call(lambda z, prior: lt.priors.as_prior(prior).iid_coordinates(z)[0], True, True, z=Z, prior=RADIAL),
     "priors.combine": call(lt.priors.combine, True, codes=torch.stack([Z, Z_B]), weights=[0.5, 0.5], prior=NORMAL),
     "priors.density_curves": call(lt.priors.density_curves, False, False, 6, prior=NORMAL),
@@ -345,7 +353,7 @@ FILES = {
 SETTINGS = {
     "fit_classifier", "fit_gan", "fit_label_split", "fit_semantic",
     "priors.Designed", "priors.Moment", "priors.TrainedMixture",
-    "priors.IIDPrior", "priors.redesign_singh2019",
+    "priors.IIDPrior", "priors.Pushforward", "priors.redesign_singh2019",
 }  # fmt: skip
 """Numbers alone, what other names of the table stand for, and trainings, which are those of `test_fitting`."""
 NO_CALLABLES = {
