@@ -65,7 +65,7 @@ class DistributionPrior(KnownBySamples):
             else:
                 seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
                 with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-                    torch.random.default_generator.manual_seed(seed)
+                    torch.default_generator.manual_seed(seed)
                     if self.device.type == "cuda":
                         torch.cuda.manual_seed(seed)
                     found = self.original.sample(size)
@@ -213,8 +213,8 @@ def _(distribution: of_torch.Uniform) -> Any:
     return _general(distribution)
 
 
-@of_distribution.register
-def _(distribution: of_torch.Independent) -> Any:
+@of_distribution.register(of_torch.Independent)
+def _(distribution: Any) -> Any:
     base = distribution.base_dist
     if isinstance(base, of_torch.Normal | of_torch.Uniform) and not distribution.batch_shape:
         return of_distribution(base)

@@ -20,10 +20,10 @@ from latentry.storage import read_json, write_json
 
 __all__ = ["SavedPrior", "UnlabelledPrior", "from_record", "load_prior", "record", "save_prior"]
 
-UnlabelledPrior = IIDPrior | RadialPrior
+UnlabelledPrior = IIDPrior | RadialPrior | Pushforward
 """Priors of this package that know no labels."""
 
-SavedPrior = UnlabelledPrior | NormalMixture | Pushforward
+SavedPrior = UnlabelledPrior | NormalMixture
 """Priors that a name and arguments describe."""
 
 _CLASSES: dict[str, type] = {

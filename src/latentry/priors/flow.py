@@ -66,7 +66,7 @@ class Flow(Pushforward):
         self.whitening = whitening
         self.sizes: dict[str, Any] = {"transforms": transforms, "bins": bins, "hidden": list(hidden)}
         with torch.random.fork_rng(devices=[]):
-            torch.random.default_generator.manual_seed(0)
+            torch.default_generator.manual_seed(0)
             flow = NSF(d, transforms=transforms, bins=bins, hidden_features=list(hidden), passes=2, randperm=d > 1)
         flow = flow.double().eval().requires_grad_(False)
         if weights is not None:

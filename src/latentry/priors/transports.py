@@ -37,8 +37,9 @@ __all__ = ["Transport", "transport_of"]
 class Transport(Protocol):
     """A bijection between data `(n, *shape)` of a distribution and N(0, I) numbers of that shape."""
 
-    coordinatewise: bool
-    """Whether each coordinate goes on its own, in increasing or decreasing order."""
+    @property
+    def coordinatewise(self) -> bool:
+        """Whether each coordinate goes on its own, in increasing or decreasing order."""
 
     def to_normal(self, x: Tensor) -> Tensor:
         """Normal coordinates, with a gradient."""
@@ -205,8 +206,8 @@ class _Joint:
         return torch.cat([way(part) for way, part in zip(ways, x.split(self.sizes, -1), strict=True)], -1)
 
 
-@transport_of.register
-def _(distribution: of_torch.Independent) -> Transport | None:
+@transport_of.register(of_torch.Independent)
+def _(distribution: Any) -> Transport | None:
     return transport_of(distribution.base_dist)
 
 
@@ -243,7 +244,10 @@ def _(distribution: of_torch.TransformedDistribution) -> Transport | None:
 
 
 def _by_scipy(kind: Any, known: Callable[[Any], Any]) -> None:
-    transport_of.register(kind)(lambda distribution: _ByQuantiles(known(distribution), distribution))
+    def transport(distribution: Any) -> Transport | None:
+        return _ByQuantiles(known(distribution), distribution)
+
+    transport_of.register(kind)(transport)
 
 
 def _array(value: Tensor) -> Any:
