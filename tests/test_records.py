@@ -69,7 +69,7 @@ def test_a_record_gives_the_prior_back_and_odd_values_in_it_one_error(prior: Any
 
 
 def test_every_prior_and_network_of_the_package_has_a_name_in_the_table() -> None:
-    shared = {"IIDPrior", "UnlabelledPrior", "SavedPrior"}
+    shared = {"IIDPrior", "Pushforward", "UnlabelledPrior", "SavedPrior"}
     kinds = {name for name in priors.__all__ if isinstance(getattr(priors, name), type)} - shared
     assert set(prior_files._CLASSES) == {
         name for name in kinds if issubclass(getattr(priors, name), nn.Module) and name != "TrainedMixture"

@@ -247,7 +247,7 @@ def _by_scipy(kind: Any, known: Callable[[Any], Any]) -> None:
     def transport(distribution: Any) -> Transport | None:
         return _ByQuantiles(known(distribution), distribution)
 
-    transport_of.register(kind)(transport)
+    transport_of.register(kind, transport)
 
 
 def _array(value: Tensor) -> Any:
