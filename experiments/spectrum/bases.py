@@ -144,7 +144,7 @@ def _makers(
     def paper(**of: Any) -> QuasiEigenbasis:
         return quasi_eigenvectors_toledo2023(generator, guide, prior, per_label=min(_MEANS, cell.per_label), rng=rng(), **of)
 
-    few = {"samples": 4000, "components": min(prior.latent_dim, 3 * loewdin.num_labels)}
+    few: dict[str, Any] = {"samples": 4000, "components": min(prior.latent_dim, 3 * loewdin.num_labels)}
     return {
         "loewdin": lambda: loewdin,
         "loewdin-encoded": lambda: basis_from_codes(encoder(images()[0]).cpu(), images()[1], **known),

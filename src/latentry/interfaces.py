@@ -1,9 +1,10 @@
 """Protocols: the least that Latentry needs of a user's generator, prior and model.
 
 A **generator** is any differentiable callable that maps codes `(n, d)` to data `(n, *data_shape)`, each row on its own:
-a module, a bound method, a lambda. A **feature extractor** is any callable from data to features `(n, k)`. A **prior** is
-anything with codes to draw (`Prior`). What else it may have is one of the three protocols below that;
-`latentry.priors.as_prior` makes a full prior of it (`latentry.priors.description`).
+a module, a bound method, a lambda. A conditional one takes a condition too, one row for each code. A **feature extractor**
+is any callable from data to features `(n, k)`. A **prior** is anything with codes to draw (`Prior`). What else it may have
+is one of the three protocols below that; `latentry.priors.as_prior` makes a full prior of it
+(`latentry.priors.description`).
 
 **Random numbers.** A function that draws takes `rng`, a `torch.Generator`. `None` means torch's default generator, in all
 functions alike: two calls then draw different numbers, and `torch.manual_seed` repeats them. No function seeds or resets
@@ -31,10 +32,10 @@ __all__ = [
 
 @runtime_checkable
 class Generator(Protocol):
-    """Any callable z -> x."""
+    """Any callable z -> x, or (z, condition) -> x."""
 
-    def __call__(self, z: Any, /) -> Any:
-        """Data `(n, *data_shape)` for codes `(n, d)`; row i depends on code i alone."""
+    def __call__(self, z: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Data `(n, *data_shape)` for codes `(n, d)`; row i depends on code i alone, and on row i of a condition."""
 
 
 @runtime_checkable

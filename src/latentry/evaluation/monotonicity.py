@@ -15,7 +15,7 @@ from torch import Tensor
 from latentry.evaluation.estimates import median_estimate
 from latentry.evaluation.probes import check_codes
 from latentry.evaluation.proportions import Share, share
-from latentry.holding import evaluated
+from latentry.holding import Condition, as_condition, called, evaluated
 from latentry.interfaces import Generator
 from latentry.numerics.interval import Interval
 
@@ -50,6 +50,7 @@ def monotonicity(
     z: Float[Tensor, "n d"],
     direction: Float[Tensor, "d"] | Float[Tensor, "n d"],
     *,
+    condition: Condition | None = None,
     distances: Float[Tensor, "t"] | None = None,
     level: float = 0.95,
 ) -> Monotonicity:
@@ -58,10 +59,12 @@ def monotonicity(
     Reference: Spearman, 1904; the interval of the median by order statistics, exact for independent codes.
 
     Args:
-        generator: Any callable z -> x; modules behind it are held in eval mode meanwhile, as those behind `attribute`.
+        generator: Any callable z -> x, or (z, condition) -> x; modules behind it are held in eval mode meanwhile, as those
+            behind `attribute`.
         attribute: Measure from data to one number a datum, `(n,)`.
         z: Codes that the paths go through.
         direction: One direction for all, or one for each code; distances are multiples of it as it is.
+        condition: What a conditional generator takes along with codes, one row for each path.
         distances: Increasing steps along it; None for 13 from -3 to 3.
         level: Level of the intervals.
 
@@ -85,8 +88,9 @@ def monotonicity(
             f"expected finite directions other than 0, of shape {tuple(z.shape[1:])} or {tuple(z.shape)}, "
             f"got shape {tuple(direction.shape)}"
         )
+    condition = as_condition(condition, len(z))
     with evaluated(generator, attribute) as (generator, attribute), torch.no_grad():
-        columns = [attribute(generator(z + step * direction.to(z))) for step in steps.to(z)]
+        columns = [attribute(called(generator, z + step * direction.to(z), condition)) for step in steps.to(z)]
     if any(column.shape != (len(z),) for column in columns):
         raise ValueError(f"expected one number for each of {len(z)} data from the attribute, got {tuple(columns[0].shape)}")
     values = torch.stack(columns, 1).detach().cpu().double()

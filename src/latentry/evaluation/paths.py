@@ -30,7 +30,8 @@ from torch import Tensor
 from latentry.display import Described, Facts, Plottable, percent
 from latentry.evaluation.coordinates import coordinates_of_prior
 from latentry.evaluation.proportions import Share, share
-from latentry.holding import evaluated
+from latentry.holding import Condition, as_condition, called, evaluated
+from latentry.holding.conditions import for_draws, rows_at
 from latentry.interfaces import Generator, Prior
 from latentry.numerics.batches import in_batches
 from latentry.numerics.data_range import check_range
@@ -229,6 +230,7 @@ def evaluate_paths(
     prior: Prior,
     *,
     reference: Any = None,
+    condition: Condition | None = None,
     rules: Sequence[Rule] = _RULES,
     t: Sequence[float] = _STEPS,
     combinations: Sequence[Sequence[float]] = (),
@@ -243,9 +245,11 @@ def evaluate_paths(
     Reference: Singh et al. (2019), there for linear interpolation.
 
     Args:
-        generator: Any callable z -> x; modules behind it are held in eval mode meanwhile.
+        generator: Any callable z -> x, or (z, condition) -> x; modules behind it are held in eval mode meanwhile.
         prior: What its codes are drawn from.
         reference: What the metric compares with, such as a tensor of data.
+        condition: What a conditional generator takes along with codes: row i for path i if there are `count` rows, otherwise
+            rows drawn from these. Both ends of a path, and all between them, have one condition.
         rules, t, combinations, count, labels, rng: As in `path_codes`.
         metric: Called as `metric(generated, reference)` for each set of samples; its result becomes `samples`.
         batch_size: Codes that the generator sees at once.
@@ -267,10 +271,15 @@ def evaluate_paths(
     if batch_size < 1:
         raise ValueError(f"expected batch_size >= 1, got {batch_size}")
 
+    of_paths = None if condition is None else for_draws(as_condition(condition), count, rng)
+
+    def data_of(z: Tensor, rows: Tensor) -> Tensor:
+        return _data_of(called(generator, z, rows_at(of_paths, rows)), z)
+
     def measured(z: Tensor) -> MetricResult | None:
         if metric is None:
             return None
-        made = in_batches(lambda part: _data_of(generator(part), part), z, size=batch_size)
+        made = in_batches(data_of, z, torch.arange(len(z)), size=batch_size)
         if isinstance(reference, Tensor) and reference.shape[1:] == made.shape[1:]:
             check_range(reference, made)
         return metric(made, reference)

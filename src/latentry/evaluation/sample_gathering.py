@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from latentry.evaluation.extractor import Extraction, Extractor
-from latentry.holding import Watched
+from latentry.holding import Condition, Watched
+from latentry.holding.conditions import rows_at
 from latentry.numerics.class_score import score_terms
 from latentry.numerics.data_range import check_same_range
 from latentry.numerics.inputs import as_tensor
@@ -20,8 +21,8 @@ from latentry.numerics.moments import Moments, merge_all, merge_moments, moments
 
 __all__ = ["GatheredSample", "SampleSource", "all_moments", "batches_of", "gather", "is_constant"]
 
-SampleSource = Tensor | Iterable[Any] | Callable[[int], Tensor]
-"""All rows at once, batches of rows, or a sampler that makes the requested number of rows."""
+SampleSource = Tensor | Iterable[Any] | Callable[..., Tensor]
+"""All rows at once, batches of rows, or a sampler of the requested number of rows, and of a condition if there is one."""
 _LOOKED_AT = 64
 """Rows of each sample by which its range is known."""
 
@@ -69,23 +70,38 @@ def _joined(a: Moments | None, b: Moments) -> Moments:
     return b if a is None else merge_moments(a, b)
 
 
-def batches_of(name: str, source: SampleSource, count: int, batch_size: int) -> Iterator[Tensor]:
+def batches_of(
+    name: str, source: SampleSource, count: int, batch_size: int, condition: Condition | None = None
+) -> Iterator[Tensor]:
     """Batches of samples that are given as a tensor, as batches, or by a sampler that makes the requested number.
 
+    Args:
+        name: What to call them in messages.
+        source: The samples.
+        count: Rows requested from a sampler.
+        batch_size: Rows of a batch at most.
+        condition: What a sampler takes along with the number of rows, `count` rows.
+
     Raises:
-        ValueError: They are none of these.
+        ValueError: They are none of these, or there is a condition and no sampler.
 
     Example:
         >>> [len(batch) for batch in batches_of("generated", lambda n: torch.zeros(n, 2), count=5, batch_size=2)]
         [2, 2, 1]
     """
-    if isinstance(source, Tensor) or hasattr(source, "__array__") or _is_of_numbers(source):
+    rows_given = isinstance(source, Tensor) or hasattr(source, "__array__") or _is_of_numbers(source)
+    if condition is not None and (rows_given or not callable(source)):
+        raise ValueError(
+            f"expected a sampler of {name} samples along with a condition, got {type(source).__name__}; pass (n, condition) "
+            "-> samples, or leave condition out"
+        )
+    if rows_given:
         yield from as_tensor(f"{name} samples", source).split(batch_size)
     elif callable(source):
         for start in range(0, count, batch_size):
             size = min(batch_size, count - start)
             with torch.no_grad():
-                batch = source(size)
+                batch = source(*_arguments(size, rows_at(condition, slice(start, start + size))))
             if hasattr(batch, "__array__"):
                 batch = as_tensor(f"{name} samples", batch)
             if not isinstance(batch, Tensor) or batch.ndim == 0 or len(batch) != size:
@@ -106,6 +122,10 @@ def batches_of(name: str, source: SampleSource, count: int, batch_size: int) -> 
                     "pass (x for x, y in batches) if labels come along"
                 )
             yield from as_tensor(f"batches of {name} samples", batch).split(batch_size)
+
+
+def _arguments(size: int, condition: Condition | None) -> tuple[Any, ...]:
+    return (size,) if condition is None else (size, condition)
 
 
 def _is_of_numbers(source: Any) -> bool:

@@ -38,7 +38,8 @@ from latentry.evaluation.extractor import Extractor, as_extractor
 from latentry.evaluation.sample_estimates import frechet_estimates, kernel_estimate, neighbour_estimates, score_estimate
 from latentry.evaluation.sample_gathering import GatheredSample, SampleSource, batches_of, gather, is_constant
 from latentry.evaluation.sample_report import SampleReport
-from latentry.holding import evaluated
+from latentry.holding import Condition, as_condition, evaluated
+from latentry.holding.conditions import for_draws
 from latentry.interfaces import FeatureExtractor
 from latentry.numerics.inputs import checked
 
@@ -54,6 +55,7 @@ def evaluate_samples(
     reference: SampleSource,
     extractor: Extractor | FeatureExtractor,
     *,
+    condition: Condition | None = None,
     count: int = 10_000,
     neighbours: int = 5,
     max_rows: int = 5000,
@@ -73,6 +75,9 @@ def evaluate_samples(
         reference: Samples of the data, likewise.
         extractor: What they are looked at with; any callable x -> features will do, but only a named one, or a module, gives
             numbers that can be compared with others.
+        condition: Conditions of a conditional generator: a sampler of generated samples is then called as
+            `generated(n, condition)`, with row i for sample i where there are `count` rows, else with rows drawn from these.
+            `lambda n, y: generator(prior.sample(n), y)` is such a sampler.
         count: Rows requested from a sampler.
         neighbours: The k of precision, recall, density and coverage.
         max_rows: Rows of each sample used for pairs; a random choice of them where there are more.
@@ -85,8 +90,8 @@ def evaluate_samples(
 
     Raises:
         ValueError: A sample is too small for k, holds NaN, or does not suit the extractor; the two are evidently in
-            different ranges, such as [0, 1] and [-1, 1]; the reference's features are all equal; the two samples have
-            features of different length; or a setting is out of its range.
+            different ranges, such as [0, 1] and [-1, 1]; there is a condition and no sampler; the reference's features are
+            all equal; the two samples have features of different length; or a setting is out of its range.
 
     Example:
         >>> rng = torch.Generator().manual_seed(0)
@@ -107,8 +112,9 @@ def evaluate_samples(
     seeds = torch.randint(2**62, (3,), generator=rng).tolist()  # one stream each, whatever the sizes of batches
     rng_generated, rng_reference, rng_halves = (torch.Generator().manual_seed(seed) for seed in seeds)
     extractor = as_extractor(extractor)
+    of_generated_rows = for_draws(as_condition(condition), count, rng)
     with evaluated(extractor, generated, reference):
-        made = batches_of("generated", generated, count, batch_size)
+        made = batches_of("generated", generated, count, batch_size, of_generated_rows)
         of_generated = gather(GatheredSample("generated", [None] * blocks), made, extractor, max_rows, rng_generated)
         reference_batches = batches_of("reference", reference, count, batch_size)
         of_reference = gather(

@@ -17,6 +17,8 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from latentry.holding.conditions import Condition, arguments, called, rows_at
+
 __all__ = ["Watched", "WatchedCall", "require_generator", "tried", "watched_call"]
 
 _STATISTICS = ("running_mean", "running_var")
@@ -136,13 +138,19 @@ def tried(function: Callable[..., Any], *args: Any) -> Any:
     return call.result
 
 
-def require_generator(generator: Callable[[Any], Any], z: Float[Tensor, "n d"]) -> None:
+def require_generator(generator: Callable[..., Any], z: Float[Tensor, "n d"], condition: Condition | None = None) -> None:
     """Make sure that a generator is a differentiable function of each code alone, on three or more trial codes.
+
+    Args:
+        generator: A callable z -> x, or (z, condition) -> x.
+        z: Codes to try it on.
+        condition: What a conditional generator takes along with these codes, one row for each.
 
     Raises:
         ValueError: The generator fails, or writes to tensors from before the call, such as what it returned before; it
             returns no tensor of real numbers, another number of rows, NaN or infinity, is stochastic, lets rows of a batch
-            influence each other, or has no gradient with respect to its codes.
+            influence each other, has no gradient with respect to its codes, lacks the condition that it takes, or makes the
+            same data whatever condition it is given.
 
     Example:
         >>> require_generator(torch.tanh, torch.randn(3, 2))
@@ -154,7 +162,7 @@ def require_generator(generator: Callable[[Any], Any], z: Float[Tensor, "n d"]) 
     z = z.detach().clone().requires_grad_(True)
     with torch.random.fork_rng([z.device] if z.is_cuda else []):  # of a stochastic one, before it is refused
         with torch.enable_grad():
-            x = tried(generator, z)
+            x = tried(generator, *arguments(z, condition))
         if not isinstance(x, Tensor):
             raise ValueError(f"expected the generator to return one tensor, got {type(x).__name__}; wrap it in a lambda")
         if x.is_complex():
@@ -174,13 +182,14 @@ def require_generator(generator: Callable[[Any], Any], z: Float[Tensor, "n d"]) 
         tolerance = 1e-3 * x.detach().abs().max().item() + 1e-12
         with torch.no_grad():
             version = _version(x)
-            again = (generator(z) - x).abs().max().item()
+            again = (called(generator, z, condition) - x).abs().max().item()
             if _version(x) != version:
                 raise ValueError(
                     "expected a generator that returns a new tensor at each call, got one that writes to the one that it "
                     "returned before; leave out copy_, out= and the like in it"
                 )
-            fewer = (_of_fewer(generator, z[:-1]) - x[:-1]).abs().max().item()
+            others = slice(1, None)  # so that what reads the first row alone, of codes or of a condition, shows
+            fewer = (_of_fewer(generator, z[others], rows_at(condition, others)) - x[others]).abs().max().item()
     if not again <= tolerance:  # NaN too
         raise ValueError(
             f"expected a deterministic generator, got outputs that differ by {again:.3g} for the same codes; "
@@ -188,9 +197,11 @@ def require_generator(generator: Callable[[Any], Any], z: Float[Tensor, "n d"]) 
         )
     if not fewer <= tolerance:
         raise ValueError(
-            f"expected each row to depend on its own code, got outputs that change by {fewer:.3g} with the batch; "
-            "put batch normalisation in eval mode (pass the module itself, or call .eval())"
+            f"expected each row to depend on its own code{' and condition' * (condition is not None)}, got outputs that "
+            f"change by {fewer:.3g} with the batch; put batch normalisation in eval mode (pass the module itself, or call "
+            ".eval())"
         )
+    _check_heeded(generator, z, x, condition)
     # parameters may ask for a gradient where the codes get none
     if not x.requires_grad or _gradient(x, z) is None:
         raise ValueError("expected a differentiable generator, got an output without gradient; remove no_grad or detach")
@@ -213,9 +224,24 @@ def _gradient(x: Tensor, z: Tensor) -> Tensor | None:
         ) from error
 
 
-def _of_fewer(generator: Callable[[Any], Any], z: Float[Tensor, "n d"]) -> Tensor:
+def _check_heeded(generator: Callable[..., Any], z: Tensor, x: Tensor, condition: Condition | None) -> None:
+    """Make sure that a condition has a say, where its rows differ."""
+    other = rows_at(condition, torch.arange(len(z)).roll(1))
+    if other is None or all(torch.equal(a, b) for a, b in zip(tree_leaves(other), tree_leaves(condition), strict=True)):
+        return
+    with torch.no_grad():
+        unmoved = torch.equal(called(generator, z, other), x)
+    if unmoved:
+        raise ValueError(
+            "expected a generator that heeds its condition, got the same data for other conditions; leave condition out, or "
+            "pass a generator (z, condition) -> x that reads it"
+        )
+
+
+def _of_fewer(generator: Callable[..., Any], z: Float[Tensor, "n d"], condition: Condition | None) -> Tensor:
     try:
-        return generator(z)
+        x: Tensor = called(generator, z, condition)
+        return x
     except _UNFIT as error:
         raise ValueError(
             f"expected a generator of any number of codes, got one that refuses {len(z)} after it took {len(z) + 1} "
@@ -229,6 +255,9 @@ def _explained(function: Callable[..., Any], args: tuple[Any, ...], error: Excep
             f"expected {_name(function)} to return a new tensor at each call, got one that writes to a given one by out=; "
             "leave out= out, since gradients do not pass it"
         )
+    about_condition = _of_condition(function, args, str(error)) if isinstance(error, TypeError) else None
+    if about_condition is not None:
+        return about_condition
     z = args[0] if args and isinstance(args[0], Tensor) else torch.empty(0)
     for axes in (2, 1, 3) if z.ndim == 2 and len(args) == 1 else ():
         if _takes(function, z[(..., *[None] * axes)]):
@@ -248,6 +277,21 @@ def _explained(function: Callable[..., Any], args: tuple[Any, ...], error: Excep
         f"expected {_name(function)} to take a tensor of shape {shapes}, got {type(error).__name__}: {_first_line(error)}; "
         "wrap it in a lambda that gives it what it takes"
     )
+
+
+def _of_condition(function: Callable[..., Any], args: tuple[Any, ...], said: str) -> ValueError | None:
+    """What to say where codes came without the condition that is missing, or with one that is not taken."""
+    missing = re.search(r"missing 1 required positional argument: '(\w+)'", said)
+    if missing is not None and len(args) == 1:
+        return ValueError(
+            f"expected the {missing[1]} of each code along with it, as {_name(function)} takes them, got codes alone; pass "
+            "condition= with one row for each datum"
+        )
+    if "positional argument" in said and " were given" in said and len(args) == 2:
+        return ValueError(
+            f"expected no condition for {_name(function)}, which takes codes alone, got one; leave condition out"
+        )
+    return None
 
 
 def _lengths(message: str, tried_length: int) -> int | None:

@@ -30,7 +30,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from latentry.holding import evaluated
+from latentry.holding import Condition, evaluated
 from latentry.interfaces import FeatureExtractor
 from latentry.latent.measurements import as_measurement
 from latentry.network_outputs import features_of
@@ -57,6 +57,8 @@ class Target:
     """What the differences of elements are multiplied with."""
     features: Float[Tensor, "n k"]
     """Features of the data; k = 0 without an extractor."""
+    condition: Condition | None = None
+    """What a conditional generator takes along with the code of each datum."""
 
     def __len__(self) -> int:
         return len(self.x)

@@ -24,7 +24,8 @@ from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from latentry.holding import evaluated
+from latentry.holding import Condition, as_condition, called, evaluated
+from latentry.holding.conditions import for_draws, rows_at
 from latentry.interfaces import Generator, Prior
 from latentry.latent.fingerprints import fingerprint_of
 from latentry.latent.label_draws import codes_like
@@ -91,9 +92,10 @@ def principal_directions(
 
 @checked()
 def activation_directions(
-    layer: Callable[[Tensor], Tensor],
+    layer: Callable[..., Tensor],
     prior: Prior,
     *,
+    condition: Condition | None = None,
     samples: int = 20_000,
     components: int | None = None,
     batch_size: int = 1000,
@@ -107,6 +109,8 @@ def activation_directions(
     Args:
         layer: Codes to activations, as a module or any callable, such as the first layers of a generator.
         prior: Distribution of the codes.
+        condition: What a conditional layer takes along with codes, called as `layer(z, condition)`: row i for code i where
+            there are as many rows as samples, else rows drawn from these.
         samples: Codes of it to look at.
         components: How many directions; 20 by default, or fewer where there are no more. Components that codes do not move
             linearly give directions of noise, and the smaller the component, the likelier it is one of these.
@@ -127,11 +131,12 @@ def activation_directions(
     if samples < 2 or batch_size < 2:
         raise ValueError(f"expected samples and batch_size >= 2, got {samples} and {batch_size}")
     d, like = prior.latent_dim, codes_like(layer, prior)
+    condition = for_draws(as_condition(condition), samples, rng)
 
     def pairs() -> Iterator[Tensor]:
-        for size in (min(batch_size, samples - start) for start in range(0, samples, batch_size)):
-            z = draw(prior, (size,), rng=rng)
-            activations = features_of(layer(z.to(like))).flatten(1)
+        for rows in torch.arange(samples).split(batch_size):
+            z = draw(prior, (len(rows),), rng=rng)
+            activations = features_of(called(layer, z.to(like), rows_at(condition, rows))).flatten(1)
             if len(activations) != len(z):
                 raise ValueError(f"expected a row of activations for each of {len(z)} codes, got {len(activations)}")
             if activations.shape[1] > _WIDEST_LAYER:

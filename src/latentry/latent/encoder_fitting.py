@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam, Optimizer
 
-from latentry.holding import evaluated, weights_like
+from latentry.holding import Condition, evaluated, made, weights_like
+from latentry.holding.conditions import drawn_rows
 from latentry.interfaces import Generator, Prior
 from latentry.networks import ConvolutionalEncoder, VectorEncoder, channels_last
 from latentry.numerics.batches import in_batches
@@ -31,7 +32,10 @@ _LONGEST_GRADIENT = 1.0
 
 
 class Pairs:
-    """Endless pairs of a code and what the generator makes of it, both in single precision on the generator's device."""
+    """Endless pairs of a code and what the generator makes of it, both in single precision on the generator's device.
+
+    A conditional generator makes it under one of the given conditions, drawn anew for each code.
+    """
 
     def __init__(
         self,
@@ -39,16 +43,18 @@ class Pairs:
         prior: Prior,
         noise: float = 0.0,
         corrupt: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+        condition: Condition | None = None,
     ) -> None:
         self.generator, self.prior, self.noise, self.corrupt = generator, prior, noise, corrupt
+        self.condition = condition
         self.prior_device = draw(prior, (0,)).device
         self.like = weights_like(generator, draw(prior, (0,)))
 
     def draw(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """n codes `(n, d)` of the prior and their data, corruption and noise included."""
-        z = self.codes(n, rng)
+        z, condition = self.codes(n, rng), drawn_rows(self.condition, n, rng)
         with torch.no_grad():
-            x = in_batches(lambda part: self.generator(self.for_generator(part)), z, size=AT_ONCE).float()
+            x = made(self.generator, self.for_generator(z), condition, size=AT_ONCE).float()
         if self.corrupt is not None:
             x = self.corrupt(x, rng)
         if self.noise > 0:

@@ -47,7 +47,8 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from latentry.display.progress import Progress
-from latentry.holding import evaluated, require_generator, tried, weights_like
+from latentry.holding import Condition, as_condition, called, evaluated, require_generator, tried, weights_like
+from latentry.holding.conditions import cycled, named_parts, rows_at
 from latentry.interfaces import Generator, Prior
 from latentry.latent.encoder_fitting import (
     AT_ONCE,
@@ -100,11 +101,12 @@ def fit_encoder(
     *,
     encoder: nn.Module | None = None,
     y: Shaped[Tensor, "m"] | None = None,
+    condition: Condition | None = None,
     classifier: Callable[[Tensor], Tensor] | None = None,
     scores: Callable[[Tensor], Tensor] | None = None,
     start: Inverse | None = None,
     augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
-    validation: tuple[Tensor, Tensor | None] | None = None,
+    validation: tuple[Tensor, Tensor | None] | tuple[Tensor, Tensor | None, Condition] | None = None,
     rng: Randomness = None,
     progress: Progress = True,
     callback: Callable[[int, Inverse], None] | None = None,
@@ -115,20 +117,24 @@ def fit_encoder(
     Reference: Toledo-Marin and Glazier (2023), its encoder; `scores` goes beyond it.
 
     Args:
-        generator: Any differentiable, deterministic callable z -> x; modules behind it are held in eval mode meanwhile.
+        generator: Any differentiable, deterministic callable z -> x, or (z, condition) -> x; modules behind it are held in
+            eval mode meanwhile.
         x: Training data, in the units of the generator's output.
         prior: Distribution of the codes.
         settings: Losses, length, width, rate.
         encoder: A network of your own, data to codes `(n, d)` in the prior's own scale (mean 0 and variance 1), or
             `(n, 2 d)` if `variational`. A copy of it is trained.
         y: Labels of the data; by default what the classifier takes them for.
+        condition: What a conditional generator takes along with codes, one row for each datum; the encoder reads the data
+            alone.
         classifier: C, data to logits; without it the label of G(E(x)) has no say.
         scores: Codes to one logit for each row of a basis, the row of label l in place l, the complement after the labels:
             `lambda z: 4 * math.sqrt(d) * basis.coefficients(z)` gives coordinates in a basis of codes a sharpness of 4.
         start: Where to begin: an inverse of the same generator, whose width then counts; random weights by default.
         augment: Data changed at random, such as shifted a little, as `augment(x, rng)`; the changed data are what is encoded
             and what is to come out. A resumed run knows a dataclass by its `repr`, and of others only that there is one.
-        validation: Data held back and their labels (or None), for the report alone; else it is on training data.
+        validation: Data held back and their labels (or None), and their condition where there is one, for the report alone;
+            else it is on training data.
         rng, progress, callback, checkpoint: As for `fit_inverse`.
 
     Returns:
@@ -150,18 +156,23 @@ def fit_encoder(
     """
     if encoder is not None and start is not None:
         raise ValueError("expected an encoder of your own or a start, got both; a start brings its own encoder")
-    scale = as_prior(prior).standardization()
+    scale, condition = as_prior(prior).standardization(), as_condition(condition, len(x))
     with (
         evaluated(generator, classifier, scores, augment, prior),
         training_run(settings, weights_like(generator, draw(prior, (0,))).device, rng, checkpoint) as run,
     ):
-        pairs = Pairs(generator, prior)
-        require_generator(generator, pairs.for_generator(pairs.codes(_TRIAL_CODES, torch.Generator().manual_seed(0))))
+        pairs = Pairs(generator, prior, condition=condition)
+        trial = pairs.for_generator(pairs.codes(_TRIAL_CODES, torch.Generator().manual_seed(0)))
+        require_generator(generator, trial, cycled(condition, len(trial)))
         z, made = pairs.draw(_TRIAL_CODES, torch.Generator().manual_seed(0))
-        data = _labelled(x, y, classifier, scores, z, made, settings.difference)
+        data = _labelled(x, y, condition, classifier, scores, z, made, settings.difference)
         monitored = data.first(_VALIDATION_DATA)
         if validation is not None:
-            monitored = _labelled(*validation, classifier, scores, z, made, settings.difference)
+            x_held, y_held, held = validation if len(validation) == 3 else (*validation, None)
+            if (held is None) != (condition is None):
+                raise ValueError("expected a condition of training and of validation data, or of none, got one; pass both")
+            held = as_condition(held, len(x_held))
+            monitored = _labelled(x_held, y_held, held, classifier, scores, z, made, settings.difference)
         weights = fingerprint_of(generator)
         outputs = 2 * prior.latent_dim if settings.variational else prior.latent_dim
         if start is None:
@@ -192,7 +203,7 @@ def fit_encoder(
                 callback(step, inverse(step))
 
         run.train(
-            _Training(trained, outcome, settings, augment),
+            _Training(trained, outcome, settings, augment, condition),
             data,
             settings,
             identity={
@@ -215,23 +226,24 @@ def fit_encoder(
 
 
 class _LabelledData:
-    """Data in single precision on the generator's device, and their labels; -1 where nothing asks for any."""
+    """Data in single precision on the generator's device, their labels, -1 where nothing asks for any, and conditions."""
 
-    def __init__(self, x: Tensor, y: Tensor) -> None:
-        self.x, self.y = x, y
+    def __init__(self, x: Tensor, y: Tensor, condition: Condition | None) -> None:
+        self.x, self.y, self.condition = x, y, condition
 
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Data, labels, and their row numbers, by which conditions are found."""
         chosen = torch.tensor(indices, device=self.x.device)
-        return self.x[chosen], self.y[chosen]
+        return self.x[chosen], self.y[chosen], chosen
 
     def first(self, n: int) -> "_LabelledData":
-        return _LabelledData(self.x[:n], self.y[:n])
+        return _LabelledData(self.x[:n], self.y[:n], rows_at(self.condition, slice(n)))
 
     def fingerprint(self) -> str:
-        return fingerprint({"x": self.x, "y": self.y})
+        return fingerprint({"x": self.x, "y": self.y, **named_parts(self.condition)})
 
 
 class _Outcome:
@@ -248,10 +260,10 @@ class _Outcome:
         self.pairs, self.scale, self.latent_dim = pairs, scale, latent_dim
         self.classifier, self.scores = classifier, scores
 
-    def __call__(self, units: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    def __call__(self, units: Tensor, condition: Condition | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """G(z), C(G(z)) and s(z)."""
         z = self.scale.codes(units)
-        x_hat = self.pairs.generator(self.pairs.for_generator(z)).float()
+        x_hat = called(self.pairs.generator, self.pairs.for_generator(z), condition).float()
         classes = None if self.classifier is None else logits_of(self.classifier(x_hat))
         return x_hat, classes, None if self.scores is None else logits_of(self.scores(z))
 
@@ -260,8 +272,9 @@ class _Outcome:
         units = encode(encoder, data.x)[:, : self.latent_dim]
         squares, agreed, spectral = 0.0, 0.0, 0.0
         with torch.no_grad():
-            for part, x, y in zip(*(whole.split(AT_ONCE) for whole in (units, data.x, data.y)), strict=True):
-                x_hat, classes, scores = self(part)
+            for rows in torch.arange(len(units)).split(AT_ONCE):
+                x, y = data.x[rows], data.y[rows]
+                x_hat, classes, scores = self(units[rows], rows_at(data.condition, rows))
                 squares += (x_hat - x).square().sum().item()
                 agreed += 0.0 if classes is None else (classes.argmax(1) == y).sum().item()
                 spectral += 0.0 if scores is None else (scores.argmax(1) == y).sum().item()
@@ -283,15 +296,17 @@ class _Training:
         outcome: _Outcome,
         settings: EncoderSettings,
         augment: Callable[[Tensor, torch.Generator], Tensor] | None,
+        condition: Condition | None,
     ) -> None:
         self.encoder, self.outcome, self.settings, self.augment = encoder, outcome, settings, augment
+        self.condition = condition
         self.networks = {"encoder": encoder}
         self.averages: dict[str, AveragedModel] = {}
         self.optimizers: dict[str, Optimizer] = {"encoder": gentle_adam(encoder, settings.learning_rate)}
 
-    def step(self, batch: tuple[Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
-        """One update on a batch of data and labels."""
-        x, y = batch
+    def step(self, batch: tuple[Tensor, Tensor, Tensor], rng: torch.Generator, update: Update) -> dict[str, Tensor]:
+        """One update on a batch of data, labels and row numbers."""
+        x, y, rows = batch
         if self.augment is not None:
             x = self.augment(x, rng)
         units = self.encoder(x)
@@ -302,7 +317,7 @@ class _Training:
         else:  # all codes of the batch together
             q = DiagonalNormal(units.mean(0), units.var(0).clamp(min=_LEAST_VARIANCE).sqrt())
         divergence = kl_divergence(q, Normal(q.event_shape[0]).to(units)()).mean() / q.event_shape[0]
-        x_hat, classes, scores = self.outcome(units)
+        x_hat, classes, scores = self.outcome(units, rows_at(self.condition, rows.cpu()))
         losses = {"reconstruction": _difference(x_hat, x, self.settings.difference), "prior": divergence}
         total = losses["reconstruction"] + self.settings.prior_weight * divergence
         weights = {"class": self.settings.class_weight, "score": self.settings.score_weight}
@@ -356,6 +371,7 @@ def _fitted(known: Tensor, template: Tensor) -> Tensor:
 def _labelled(
     x: Tensor,
     y: Tensor | None,
+    condition: Condition | None,
     classifier: Callable[[Tensor], Tensor] | None,
     scores: Callable[[Tensor], Tensor] | None,
     z: Tensor,
@@ -378,7 +394,7 @@ def _labelled(
     if classifier is None and scores is None:
         if y is not None:
             raise ValueError("expected a classifier or scores along with labels, got neither; pass one, or leave y out")
-        return _LabelledData(x, torch.full((len(x),), -1, device=x.device))
+        return _LabelledData(x, torch.full((len(x),), -1, device=x.device), condition)
     if y is None and classifier is None:
         raise ValueError("expected labels for the scores, got none and no classifier to give them; pass y or a classifier")
     fewest = min(
@@ -396,7 +412,7 @@ def _labelled(
             f"shape {tuple(y.shape)}{f' from {y.min()} to {y.max()}' if y.numel() else ''}; "
             "correct y, or give the basis and the classifier a row for each label"
         )
-    return _LabelledData(x, y.to(x.device, torch.int64))
+    return _LabelledData(x, y.to(x.device, torch.int64), condition)
 
 
 def _trace(function: Callable[[Tensor], Tensor], trial: Tensor) -> str:

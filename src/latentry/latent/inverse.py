@@ -35,7 +35,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from latentry.display import Facts, Plottable
 from latentry.display.progress import Progress
-from latentry.holding import evaluated, require_generator, weights_like
+from latentry.holding import Condition, as_condition, evaluated, require_generator, weights_like
+from latentry.holding.conditions import cycled, named_parts
 from latentry.interfaces import Generator, Prior
 from latentry.latent.encoder_fitting import (
     Pairs,
@@ -52,6 +53,7 @@ from latentry.latent.settings import InverseSettings
 from latentry.numerics.inputs import checked
 from latentry.priors.adapters import as_prior, draw
 from latentry.priors.location_scale import Standardization
+from latentry.storage import fingerprint
 from latentry.training.fitting import Randomness, training_run
 from latentry.training.history import History
 from latentry.training.loop import Update
@@ -150,6 +152,7 @@ def fit_inverse(
     settings: InverseSettings = _DEFAULTS,
     *,
     encoder: nn.Module | None = None,
+    condition: Condition | None = None,
     corrupt: Callable[[Tensor, torch.Generator], Tensor] | None = None,
     rng: Randomness = None,
     progress: Progress = True,
@@ -161,12 +164,15 @@ def fit_inverse(
     Reference: Luo et al. (2017).
 
     Args:
-        generator: Any differentiable, deterministic callable z -> x of images `(n, c, h, w)`, signals `(n, c, length)` or
-            vectors `(n, m)`. The modules behind it are held in eval mode with frozen parameters meanwhile.
+        generator: Any differentiable, deterministic callable z -> x, or (z, condition) -> x, of images `(n, c, h, w)`,
+            signals `(n, c, length)` or vectors `(n, m)`. The modules behind it are held in eval mode with frozen parameters
+            meanwhile.
         prior: Distribution of the codes.
         settings: Length, width, rate, noise.
         encoder: A network of your own, data to codes `(n, d)` in the prior's own scale: mean 0 and variance 1. A copy of it
             is trained. With it the data may have any shape.
+        condition: Conditions of a conditional generator, any number of rows: each code gets one of them, drawn anew. The
+            encoder reads the data alone.
         corrupt: What is done to the generator's data before the encoder sees them, `(x, rng)` to data of any one shape, as
             in `latentry.data.corruptions`; the encoder then finds the codes of data corrupted like this. A run that is
             resumed knows it by its `repr`.
@@ -188,13 +194,14 @@ def fit_inverse(
         >>> inverse(torch.zeros(5, 3)).shape
         torch.Size([5, 3])
     """
-    scale = as_prior(prior).standardization()
+    scale, condition = as_prior(prior).standardization(), as_condition(condition)
     with (
         evaluated(generator, prior, corrupt),
         training_run(settings, weights_like(generator, draw(prior, (0,))).device, rng, checkpoint) as run,
     ):
-        pairs = Pairs(generator, prior, settings.noise, corrupt)
-        require_generator(generator, pairs.for_generator(pairs.codes(_TRIAL_CODES, torch.Generator().manual_seed(0))))
+        pairs = Pairs(generator, prior, settings.noise, corrupt, condition)
+        trial = pairs.for_generator(pairs.codes(_TRIAL_CODES, torch.Generator().manual_seed(0)))
+        require_generator(generator, trial, cycled(condition, len(trial)))
         _, x = pairs.draw(_CALIBRATION_CODES, torch.Generator().manual_seed(run.seed))
         trained = first_encoder(encoder, x, prior.latent_dim, settings.width, settings.noise)
         weights = fingerprint_of(generator)
@@ -228,6 +235,7 @@ def fit_inverse(
                 "data_shape": x.shape[1:],
                 "generator": weights,
                 **own_identity(encoder=encoder),
+                **({} if condition is None else {"condition": fingerprint(named_parts(condition))}),
             },
             at_checkpoint=at_checkpoint,
             progress=progress,

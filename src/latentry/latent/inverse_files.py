@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from latentry.holding import evaluated, tried
+from latentry.holding import Condition, as_condition, evaluated, tried
+from latentry.holding.conditions import arguments, cycled
 from latentry.interfaces import Generator, Prior
 from latentry.latent.encoder_fitting import (
     Pairs,
@@ -56,7 +57,13 @@ def save_inverse(folder: str | Path, inverse: Inverse) -> None:
     write_json(Path(folder) / _CONFIG, config)
 
 
-def load_inverse(folder: str | Path, generator: Generator | None = None, prior: Prior | None = None) -> Inverse:
+def load_inverse(
+    folder: str | Path,
+    generator: Generator | None = None,
+    prior: Prior | None = None,
+    *,
+    condition: Condition | None = None,
+) -> Inverse:
     """What `save_inverse` wrote, on the CPU.
 
     Args:
@@ -65,6 +72,7 @@ def load_inverse(folder: str | Path, generator: Generator | None = None, prior: 
             is a module, by the shapes of codes and data in any case.
         prior: Distribution of the codes; that of the file by default. One that is no class of this package has to
             be given again.
+        condition: Some rows of what a conditional generator takes along with codes, to try it with.
 
     Raises:
         ValueError: The folder lacks a file or holds an inverse of another version, generator or prior.
@@ -99,7 +107,7 @@ def load_inverse(folder: str | Path, generator: Generator | None = None, prior: 
         ) from None
     prior = _settled_prior(folder, prior, saved_prior, latent_dim)
     if generator is not None:
-        _check_generator_fits(folder, generator, prior, fitted_to, data_shape)
+        _check_generator_fits(folder, generator, prior, fitted_to, data_shape, as_condition(condition))
     return Inverse(channels_last(encoder).eval(), prior, data_shape, fitted_to, report, variational)
 
 
@@ -125,7 +133,12 @@ def _settled_prior(folder: str | Path, passed: Prior | None, saved: Prior | None
 
 
 def _check_generator_fits(
-    folder: str | Path, generator: Generator, prior: Prior, fitted_to: str | None, data_shape: tuple[int, ...]
+    folder: str | Path,
+    generator: Generator,
+    prior: Prior,
+    fitted_to: str | None,
+    data_shape: tuple[int, ...],
+    condition: Condition | None,
 ) -> None:
     weights = fingerprint_of(generator)
     if None not in (weights, fitted_to) and weights != fitted_to:
@@ -136,7 +149,8 @@ def _check_generator_fits(
     pairs, rng = Pairs(generator, prior), torch.Generator().manual_seed(0)
     with evaluated(generator), torch.no_grad():
         try:
-            x = tried(generator, pairs.for_generator(pairs.codes(_TRIAL_CODES, rng)))
+            z = pairs.for_generator(pairs.codes(_TRIAL_CODES, rng))
+            x = tried(generator, *arguments(z, cycled(condition, _TRIAL_CODES)))
         except (RuntimeError, ValueError) as error:
             raise ValueError(
                 f"expected a generator of codes of length {prior.latent_dim} for the inverse in {folder}, got one that "

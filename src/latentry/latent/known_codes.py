@@ -16,12 +16,15 @@ subspace*, of dimension r with orthonormal rows U, where the error is
 The Jacobian is that of the code itself, so here coordinates and variance are the code's own for every prior.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from latentry.holding import Condition, as_condition, called
+from latentry.holding.conditions import rows_at
 from latentry.interfaces import Generator
 from latentry.latent.solvers.jacobian import jacobian, jacobian_mode
 from latentry.priors import NormalMixture, SavedPrior
@@ -66,15 +69,20 @@ def code_errors(z_hat: Float[Tensor, "n d"], z: Float[Tensor, "n d"], prior: Sav
 
 
 def identifiable_errors(
-    generator: Generator, z_hat: Float[Tensor, "n d"], z: Float[Tensor, "n d"], prior: SavedPrior
+    generator: Generator,
+    z_hat: Float[Tensor, "n d"],
+    z: Float[Tensor, "n d"],
+    prior: SavedPrior,
+    condition: Condition | None = None,
 ) -> IdentifiableErrors:
     """Errors of codes within the subspace that their data determine, and its dimension.
 
     Args:
-        generator: z -> x, differentiable; modules in eval mode.
+        generator: z -> x, or (z, condition) -> x, differentiable; modules in eval mode.
         z_hat: Recovered codes.
         z: True codes, at which the Jacobian is taken.
         prior: Their distribution, of finite variance.
+        condition: What a conditional generator takes along with codes, one row for each.
 
     Raises:
         ValueError: The prior has no finite variance, or the generator no derivatives.
@@ -91,14 +99,16 @@ def identifiable_errors(
     if not 0 < variance < float("inf"):
         raise ValueError(f"expected a prior of finite variance, got {prior!r}; compare codes with code_errors")
 
-    def flat(codes: Tensor) -> Tensor:
-        return generator(codes).flatten(1)
+    condition = as_condition(condition, len(z), z.device)
 
-    mode = jacobian_mode(flat, z[:1])
+    def of_row(row: int) -> Callable[[Tensor], Tensor]:
+        return lambda codes: called(generator, codes, rows_at(condition, slice(row, row + 1))).flatten(1)
+
+    mode = jacobian_mode(of_row(0), z[:1])
     differences = (z_hat - z).double()
     errors, ranks = [], []
-    for code, difference in zip(z.split(1), differences, strict=True):
-        columns = jacobian(flat, code, mode)[1][0].detach().double()
+    for row, (code, difference) in enumerate(zip(z.split(1), differences, strict=True)):
+        columns = jacobian(of_row(row), code, mode)[1][0].detach().double()
         squares, directions = torch.linalg.eigh(columns @ columns.mT)
         identifiable = directions[:, squares >= IDENTIFIABLE**2 * squares[-1]]
         errors.append((difference @ identifiable).square().mean() / variance)

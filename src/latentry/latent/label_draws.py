@@ -15,7 +15,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from latentry.holding import evaluated, weights_like
+from latentry.holding import Condition, called, evaluated, weights_like
+from latentry.holding.conditions import cycled, drawn_rows, rows_at
 from latentry.interfaces import Generator, Prior
 from latentry.network_outputs import logits_of
 from latentry.numerics.data_range import check_range
@@ -82,26 +83,29 @@ class Labeller:
         prior: Prior,
         encoder: Callable[[Tensor], Tensor] | None,
         like: Tensor,
+        condition: Condition | None,
     ) -> None:
         self.generator, self.classifier, self.prior, self.encoder, self.like = generator, classifier, prior, encoder, like
+        self.condition = condition
 
     @cached_property
     def num_labels(self) -> int:
         """Number of the classifier's labels."""
         device = draw(self.prior, (0,)).device
-        return self(draw(self.prior, (2,), rng=torch.Generator(device).manual_seed(0))).shape[1]
+        return self(draw(self.prior, (2,), rng=torch.Generator(device).manual_seed(0)), cycled(self.condition, 2)).shape[1]
 
-    def made(self, z: Float[Tensor, "n d"]) -> Tensor:
-        """What the generator makes of codes."""
-        return self.generator(z.to(self.like))
+    def made(self, z: Float[Tensor, "n d"], condition: Condition | None) -> Tensor:
+        """What the generator makes of codes, under the condition of each."""
+        x: Tensor = called(self.generator, z.to(self.like), condition)
+        return x
 
-    def __call__(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """Probability of each label for each code.
+    def __call__(self, z: Float[Tensor, "n d"], condition: Condition | None) -> Float[Tensor, "n k"]:
+        """Probability of each label for each code, under the condition of each.
 
         Raises:
             ValueError: The classifier gives no finite logits `(n, k)`.
         """
-        logits = logits_of(self.classifier(self.made(z)))
+        logits = logits_of(self.classifier(self.made(z, condition)))
         if logits.ndim != 2 or len(logits) != len(z):
             raise ValueError(
                 f"expected logits (n, k) for n = {len(z)} data, got {tuple(logits.shape)}; wrap the classifier in a lambda"
@@ -117,10 +121,11 @@ def labelling(
     classifier: Callable[[Tensor], Tensor],
     prior: Prior,
     encoder: Callable[[Tensor], Tensor] | None,
+    condition: Condition | None = None,
 ) -> Iterator[Labeller]:
     """A labeller, with its networks in eval mode and without gradients meanwhile."""
     with evaluated(generator, classifier, encoder, prior) as (decode, classify, encode, _), torch.no_grad():
-        yield Labeller(decode, classify, prior, encode, codes_like(generator, prior))
+        yield Labeller(decode, classify, prior, encode, codes_like(generator, prior), condition)
 
 
 def labelled_codes(
@@ -132,12 +137,12 @@ def labelled_codes(
     rng: torch.Generator | None,
     count: Callable[[int], None],
 ) -> Labelled:
-    """Codes of the prior, until each label has `per_label` or `draws` are tried."""
+    """Codes of the prior, under conditions that are drawn, until each label has `per_label` or `draws` are tried."""
     room = _Room(label.num_labels, per_label, weighting)
     tried = 0
     while tried < draws and not room.full:
         z = draw(label.prior, (min(batch_size, draws - tried),), rng=rng)
-        room.take(z, label(z))
+        room.take(z, label(z, drawn_rows(label.condition, len(z), rng)))
         tried += len(z)
         count(len(z))
     return room.taken()
@@ -151,7 +156,7 @@ def labelled_data(
     batch_size: int,
     count: Callable[[int], None],
 ) -> Labelled:
-    """Codes of data, until each label has `per_label` or the data end.
+    """Codes of data, each with its own condition, until each label has `per_label` or the data end.
 
     Raises:
         ValueError: There are no data, they are in another range than what the generator makes, or the encoder's codes are of
@@ -160,16 +165,18 @@ def labelled_data(
     assert label.encoder is not None, "only data that are encoded have codes"
     if len(x) == 0:
         raise ValueError("expected data to encode, got none; pass some, or leave out the encoder")
-    own = label.made(draw(label.prior, (_RANGE_CODES,), rng=torch.Generator(draw(label.prior, (0,)).device).manual_seed(0)))
+    codes = draw(label.prior, (_RANGE_CODES,), rng=torch.Generator(draw(label.prior, (0,)).device).manual_seed(0))
+    own = label.made(codes, cycled(label.condition, _RANGE_CODES))
     check_range(x, own)
     room = _Room(label.num_labels, per_label, weighting)
-    for part in x.split(batch_size):
+    for rows in torch.arange(len(x)).split(batch_size):
+        part = x[rows]
         z = label.encoder(part)
         if z.shape != (len(part), label.prior.latent_dim):
             raise ValueError(
                 f"expected codes of shape ({len(part)}, {label.prior.latent_dim}) from the encoder, got {tuple(z.shape)}"
             )
-        room.take(z, label(z))
+        room.take(z, label(z, rows_at(label.condition, rows)))
         count(len(part))
         if room.full:
             break

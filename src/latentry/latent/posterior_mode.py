@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentry.holding import evaluated
+from latentry.holding import Condition, evaluated
 from latentry.interfaces import Generator, Prior
 from latentry.latent.differences import Difference, Norm
 from latentry.latent.likelihood import NegativeLogPrior
@@ -58,6 +58,7 @@ def posterior_mode(
     prior: Prior,
     *,
     starts: Sequence[Callable[[Tensor], Tensor] | Float[Tensor, "n d"]],
+    condition: Condition | None = None,
     norm: Norm = "l2",
     scale: float = 1.0,
     operator: Callable[[Tensor], Tensor] | None = None,
@@ -68,10 +69,11 @@ def posterior_mode(
     """The likeliest code of each datum given its corrupted data, by Adam from each start.
 
     Args:
-        generator: Any differentiable callable z -> x.
+        generator: Any differentiable callable z -> x, or (z, condition) -> x.
         x: Corrupted data, in the units of the generator's output.
         prior: Distribution of the codes.
         starts: Codes, or maps of data to codes; at least one.
+        condition: What a conditional generator takes along with codes, one row for each datum.
         norm, scale: Kind and size of the errors, as in `posterior_weight`.
         operator: C, where it is known.
         mask: 1 where an element counts, 0 where it is hidden, with channels broadcast; all count by default.
@@ -96,6 +98,7 @@ def posterior_mode(
             generator,
             x,
             prior,
+            condition=condition,
             solver=Adam(steps=steps, learning_rate=learning_rate),
             start=start,
             regularizer=NegativeLogPrior(),

@@ -15,7 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from latentry.holding import module_of, tried, weights_like
+from latentry.holding import Condition, called, module_of, tried, weights_like
+from latentry.holding.conditions import arguments
 from latentry.interfaces import Generator
 from latentry.networks import folded
 
@@ -32,23 +33,26 @@ _ROUNDINGS = 4.0
 
 @dataclass(frozen=True)
 class Cast:
-    """A generator that is called in its own dtype and gives its data in another."""
+    """A generator that is called in its own dtype, conditions too, and gives its data in another."""
 
     generator: Generator
     inside: torch.dtype
     outside: torch.dtype
 
-    def __call__(self, z: Any, /) -> Any:
-        return self.generator(z.to(self.inside)).to(self.outside)
+    def __call__(self, z: Any, /, condition: Condition | None = None) -> Any:
+        return called(self.generator, z.to(self.inside), condition).to(self.outside)
 
 
-def dtype_of(generator: Generator, z: Float[Tensor, "n d"], preferred: torch.dtype) -> torch.dtype:
+def dtype_of(
+    generator: Generator, z: Float[Tensor, "n d"], preferred: torch.dtype, condition: Condition | None = None
+) -> torch.dtype:
     """The floating-point dtype of the codes that a generator takes: that of the weights behind it, or one that it works in.
 
     Args:
         generator: Any callable z -> x.
         z: Codes to try it on.
         preferred: Taken where several would do, and where none does.
+        condition: What a conditional generator takes along with these codes.
     """
     unknown = z.new_empty(0)
     weight = weights_like(generator, unknown)
@@ -57,7 +61,7 @@ def dtype_of(generator: Generator, z: Float[Tensor, "n d"], preferred: torch.dty
     for dtype in dict.fromkeys((preferred, *_CANDIDATES)):
         try:
             with torch.no_grad():
-                tried(generator, z.to(dtype))
+                tried(generator, *arguments(z.to(dtype), condition))
         except (ValueError, NotImplementedError):
             continue
         return dtype
@@ -71,13 +75,16 @@ def module_dtype(generator: Generator) -> torch.dtype | None:
     return next((one.dtype for one in numbers if one.is_floating_point()), None)
 
 
-def in_dtype(generator: Generator, dtype: torch.dtype, z: Float[Tensor, "n d"]) -> Generator | None:
+def in_dtype(
+    generator: Generator, dtype: torch.dtype, z: Float[Tensor, "n d"], condition: Condition | None = None
+) -> Generator | None:
     """The same map computed in another dtype, on a copy of the module behind it; None where there is no such.
 
     Args:
         generator: Any callable z -> x.
         dtype: The other one.
         z: Codes on which the two are compared.
+        condition: What a conditional generator takes along with these codes.
     """
 
     def copied(owner: torch.nn.Module) -> torch.nn.Module:
@@ -88,7 +95,8 @@ def in_dtype(generator: Generator, dtype: torch.dtype, z: Float[Tensor, "n d"]) 
         return None
     try:
         with torch.no_grad():
-            x, own = other(z.to(dtype)), generator(z.to(module_dtype(generator) or z.dtype))
+            x = called(other, z.to(dtype), condition)
+            own = called(generator, z.to(module_dtype(generator) or z.dtype), condition)
     except (RuntimeError, TypeError, NotImplementedError):
         return None
     if x.dtype != dtype or x.shape != own.shape:
@@ -97,13 +105,13 @@ def in_dtype(generator: Generator, dtype: torch.dtype, z: Float[Tensor, "n d"]) 
     return other if (x - own).abs().max() <= allowed * x.abs().max() else None
 
 
-def quickest(generator: Generator, z: Float[Tensor, "n d"]) -> Generator:
+def quickest(generator: Generator, z: Float[Tensor, "n d"], condition: Condition | None = None) -> Generator:
     """The same map with batch normalisation folded away; the generator itself where no copy does the same."""
     quick = _of_copy(generator, folded)
     if quick is None:
         return generator
     with torch.no_grad():
-        own, other = generator(z), quick(z)
+        own, other = called(generator, z, condition), called(quick, z, condition)
     alike = (own - other).abs().max() <= _SAME * own.abs().max()
     return quick if alike else generator
 
@@ -124,6 +132,7 @@ def rounding_of(
     z: Float[Tensor, "n d"],
     numbers: torch.dtype,
     measure: Callable[[Tensor], Tensor],
+    condition: Condition | None = None,
 ) -> Rounding:
     """What rounding does to what is measured of a generator's data.
 
@@ -133,17 +142,21 @@ def rounding_of(
         z: Codes.
         numbers: What the generator computes in.
         measure: What is compared of the data.
+        condition: What a conditional generator takes along with these codes.
     """
     epsilon = torch.finfo(numbers).eps
     with torch.no_grad():
-        x = measure(generator(z))
+        x = measure(called(generator, z, condition))
         one = (epsilon * x.double().abs().max()).square().item()
         if finer is None:
             return Rounding(one, _ROUNDINGS**2 * one)
         exact = z.to(numbers).double()
         between = exact * (1 + epsilon / 2 * torch.linspace(-1, 1, z.shape[1], dtype=torch.float64, device=z.device))
         try:
-            data, most = ((x.double() - measure(finer(codes))).flatten(1).square().mean(1) for codes in (exact, between))
+            data, most = (
+                (x.double() - measure(called(finer, codes, condition))).flatten(1).square().mean(1)
+                for codes in (exact, between)
+            )
         except RuntimeError:  # a measurement of single precision
             return Rounding(one, _ROUNDINGS**2 * one)
         return Rounding(data.mean().item(), max(one, most.max().item()))

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from latentry.holding import check_rows, require_generator, tried
+from latentry.holding import Condition, called, check_rows, require_generator, tried
+from latentry.holding.conditions import cycled, rows_at
 from latentry.interfaces import Generator, Prior
 from latentry.latent.differences import Difference, Target
 from latentry.latent.precision import Cast, Rounding, dtype_of, in_dtype, quickest, rounding_of
@@ -78,6 +79,7 @@ def posed(
     unit: float | None,
     mask: Shaped[Tensor, "..."] | None,
     met: float | None,
+    condition: Condition | None = None,
 ) -> Problem:
     """Look at generator, prior and data, and make them ready; arguments as of `recover_codes`.
 
@@ -86,14 +88,16 @@ def posed(
     """
     rng = torch.Generator(draw(prior, (0,)).device).manual_seed(0)
     trial = draw(prior, (_TRIAL_CODES,), rng=rng).to(x.device)
-    numbers = dtype_of(generator, trial[:_FEW], x.dtype if x.is_floating_point() else trial.dtype)
+    of_trial = cycled(condition, len(trial))
+    few, quick = rows_at(of_trial, slice(_FEW)), rows_at(of_trial, slice(_QUICK))
+    numbers = dtype_of(generator, trial[:_FEW], x.dtype if x.is_floating_point() else trial.dtype, few)
     dtype = numbers if numbers.itemsize >= torch.float32.itemsize else torch.float32
     trial = trial.to(dtype)
-    called: Generator = generator if dtype == numbers else Cast(generator, numbers, dtype)
-    used = called if dtype == numbers else in_dtype(generator, dtype, trial[:_FEW]) or called
-    require_generator(used, trial[:_FEW])
+    own_generator: Generator = generator if dtype == numbers else Cast(generator, numbers, dtype)
+    used = own_generator if dtype == numbers else in_dtype(generator, dtype, trial[:_FEW], few) or own_generator
+    require_generator(used, trial[:_FEW], few)
     with torch.no_grad():
-        x_own = called(trial)
+        x_own = called(own_generator, trial, of_trial)
         x_own = x_own[x_own.flatten(1).isfinite().all(1)]  # a generator may break far out
         if difference.operator is not None:
             check_rows("the operator", difference.operator, x_own[:_FEW])
@@ -101,10 +105,10 @@ def posed(
     if regularizer is not None:
         tried(regularizer, trial[:2], prior)
     _check_compared(difference, x_own[:_FEW])
-    last_layer = _ends(used, trial[:_FEW])
+    last_layer = _ends(used, trial[:_FEW], few)
     ends = None if difference.operator is not None else last_layer
     if last_layer is None:  # what squashes may have no gradient left, and is undone
-        _check_slope(used, trial)
+        _check_slope(used, trial[:_QUICK], quick)
     if x.is_complex():
         raise ValueError(f"expected real data, got {x.dtype}; take .real, or .real and .imag as the generator makes them")
     if not x.is_floating_point():
@@ -112,14 +116,14 @@ def posed(
             f"expected floating-point data, got {x.dtype}; for this generator convert them with "
             f"{conversion_of_bytes(own, ends)}"
         )
-    target = difference.prepare(x.detach().to(trial), mask)
+    target = replace(difference.prepare(x.detach().to(trial), mask), condition=condition)
     _check_data(target, own, ends)
 
     float32 = torch.finfo(torch.float32)
     variance = min(max(_half_mean_difference(difference, x_own, own), float32.tiny), float32.max)
     eight_bit, step = _eight_bit(target, own, ends, x.dtype)
     objective = Objective(
-        quickest(used, trial[:_QUICK]),
+        quickest(used, trial[:_QUICK], quick),
         prior,
         difference,
         regularizer,
@@ -127,13 +131,15 @@ def posed(
         as_prior(prior).location_scale(trial),
         output_activation_of(ends, own, target.x, difference, bool(eight_bit.any())),
         variance=variance,
-        rounding=(own.double().abs().max() * torch.finfo(numbers if used is called else dtype).eps).square().item(),
+        rounding=(own.double().abs().max() * torch.finfo(numbers if used is own_generator else dtype).eps).square().item(),
     )
-    finer = None if numbers == torch.float64 else in_dtype(generator, torch.float64, trial[:_FEW])
+    finer = None if numbers == torch.float64 else in_dtype(generator, torch.float64, trial[:_FEW], few)
     exact = None
     if regularizer is None and not eight_bit.all() and difference.norm == "l2" and difference.extractor is None:
-        exact = objective if dtype == torch.float64 else _in_double(objective, finer, trial)
-    off = Rounding(0.0, 0.0) if eight_bit.all() else rounding_of(called, finer, trial[:_QUICK], numbers, difference.measured)
+        exact = objective if dtype == torch.float64 else _in_double(objective, finer, trial, of_trial)
+    off = Rounding(0.0, 0.0)
+    if not eight_bit.all():
+        off = rounding_of(own_generator, finer, trial[:_QUICK], numbers, difference.measured, quick)
     of_the_file = step**2 / 12
     enough, near = max(_ROUNDINGS * off.at_most, _AS_GOOD_AS_MET * variance), _NEARLY * variance
 
@@ -148,7 +154,7 @@ def posed(
     tolerance = Tolerance(met_by, torch.where(eight_bit, _NEARLY_EIGHT_BIT * met_by, met_by.clamp(min=near)))
     rounding, at_most = by_datum(of_the_file, off.of_data), by_datum(of_the_file, off.at_most)
     rounding, at_most = torch.maximum(rounding, half_rounding), torch.maximum(at_most, half_rounding)
-    return Problem(called, trial, objective, exact, target, tolerance, rounding, at_most)
+    return Problem(own_generator, trial, objective, exact, target, tolerance, rounding, at_most)
 
 
 def with_jacobian(problem: Problem) -> Problem:
@@ -163,9 +169,9 @@ def with_jacobian(problem: Problem) -> Problem:
     return replace(problem, objective=replace(objective, jacobian_mode=mode), exact=exact)
 
 
-def _ends(generator: Generator, z: Float[Tensor, "k d"]) -> tuple[float, float] | None:
+def _ends(generator: Generator, z: Float[Tensor, "k d"], condition: Condition | None) -> tuple[float, float] | None:
     with torch.enable_grad():
-        return range_of_last_layer(generator(z.detach().requires_grad_(True)))
+        return range_of_last_layer(called(generator, z.detach().requires_grad_(True), condition))
 
 
 def _scaled(weight: float | Callable[[float], float], unit: float) -> Callable[[float], float]:
@@ -216,13 +222,15 @@ def _eight_bit(
     return found, step
 
 
-def _in_double(objective: Objective, finer: Generator | None, trial: Float[Tensor, "k d"]) -> Objective | None:
+def _in_double(
+    objective: Objective, finer: Generator | None, trial: Float[Tensor, "k d"], condition: Condition | None
+) -> Objective | None:
     if finer is None:
         return None
     z = trial[:1].double()
     try:
         with torch.no_grad():
-            objective.difference.measured(finer(z))
+            objective.difference.measured(called(finer, z, rows_at(condition, slice(1))))
     except RuntimeError:  # an operator of single precision
         return None
     rounding = _NO_MORE_THAN * objective.rounding  # the data themselves are rounded
@@ -243,11 +251,11 @@ def _check_compared(difference: Difference, x_own: Tensor) -> None:
             raise ValueError("expected a differentiable extractor, got features without gradient; remove no_grad or detach")
 
 
-def _check_slope(generator: Generator, z: Float[Tensor, "k d"]) -> None:
+def _check_slope(generator: Generator, z: Float[Tensor, "k d"], condition: Condition | None) -> None:
     """Make sure that a generator whose data differ has a gradient somewhere that is not zero."""
     with torch.enable_grad():
-        z = z[:_QUICK].detach().requires_grad_(True)
-        x = generator(z)
+        z = z.detach().requires_grad_(True)
+        x: Tensor = called(generator, z, condition)
         (slope,) = torch.autograd.grad(x, z, torch.linspace(1, 2, x.numel()).to(x).view_as(x))
     if (x != x[:1]).any() and not slope.any():
         raise ValueError(

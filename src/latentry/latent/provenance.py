@@ -36,13 +36,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from latentry.display import Facts, Plottable, number
-from latentry.holding import evaluated, tried
+from latentry.holding import Condition, as_condition, evaluated, made, tried
+from latentry.holding.conditions import arguments, drawn_rows, joined, rows_at
 from latentry.interfaces import Generator, Prior
 from latentry.latent.precision import dtype_of
 from latentry.latent.recovery import recover_codes
 from latentry.latent.solvers.output_activation import range_of_last_layer
 from latentry.names import counted
-from latentry.numerics.batches import in_batches
 from latentry.numerics.data_range import check_range, on_eight_bit_grid, possible_ranges
 from latentry.numerics.inputs import checked
 from latentry.numerics.ranks import conformal_p_value
@@ -183,6 +183,7 @@ def is_from(
     x: Float[Tensor, "n *s"],
     prior: Prior,
     *,
+    condition: Condition | None = None,
     calibration: int = 99,
     treatment: Callable[[Tensor], Tensor] | None = None,
     eight_bit: bool | None = None,
@@ -196,13 +197,16 @@ def is_from(
     found.score[others], found.score[own])`.
 
     Args:
-        generator: Any differentiable, deterministic callable z -> x.
+        generator: Any differentiable, deterministic callable z -> x, or (z, condition) -> x.
         x: Images or other data, in the units of the generator's output.
         prior: Distribution of the codes.
+        condition: What a conditional generator takes along with codes, one row for each image. Own samples have conditions
+            drawn from these, so that a p-value is one among images of such conditions.
         calibration: Number k of own samples; each costs as much as an image, and no p-value is below 1 / (k + 1).
         treatment: What was done to the images after they were made, as a function of a batch: applied to the own samples.
         eight_bit: Whether to round both sides to eight bits; None does where any image lies on the grid of eight bits.
-        recover: Called as `recover(generator, x, prior, rng=rng, **options)` on images and own samples together.
+        recover: Called as `recover(generator, x, prior, rng=rng, **options)` on images and own samples together, with
+            `condition` among the options where there is one.
         rng: Source of the own codes and of the recovery's starts, on the prior's device.
         **options: Arguments of `recover`.
 
@@ -221,7 +225,9 @@ def is_from(
         raise ValueError(f"expected data of shape (n, ...), n >= 1, got {tuple(x.shape)}; add a batch axis with x[None]")
     if calibration < _FEWEST:
         raise ValueError(f"expected calibration >= {_FEWEST}, got {calibration}; fewer cannot give a p-value of 0.05")
-    own, ends = _own_samples(generator, prior, calibration, x, treatment, rng)
+    condition = as_condition(condition, len(x), x.device)
+    of_own = drawn_rows(condition, calibration, rng)
+    own, ends = _own_samples(generator, prior, calibration, x, treatment, rng, of_own)
     x = x.to(own.dtype)
     if own.shape[1:] != x.shape[1:]:
         raise ValueError(
@@ -239,6 +245,8 @@ def is_from(
     if half is not None and eight_bit == (levels is not None):
         x, own = x.to(half).to(x), own.to(half).to(own)
 
+    if condition is not None:
+        options = {**options, "condition": joined([condition, of_own])}
     found = recover(generator, torch.cat([x, own]), prior, rng=rng, **options)
     error = found.reconstruction_error.nan_to_num(nan=torch.inf)
     score, own_scores = error.clamp(min=torch.finfo(error.dtype).tiny).log().split([len(x), calibration])
@@ -254,12 +262,14 @@ def _own_samples(
     like: Tensor,
     treatment: Callable[[Tensor], Tensor] | None,
     rng: torch.Generator | None,
+    condition: Condition | None,
 ) -> tuple[Tensor, tuple[float, float] | None]:
     """Own samples, treated as the images were, and both ends of what the last layer can make, where nothing follows it."""
     with evaluated(generator, treatment, prior) as (made_by, treated, _), torch.no_grad():
         z = draw(prior, (count,), rng=rng).to(like.device)
-        z = z.to(dtype_of(generator, z[:_FEW], like.dtype))
-        own = in_batches(made_by, z, size=_ROWS)
+        few = rows_at(condition, slice(_FEW))
+        z = z.to(dtype_of(generator, z[:_FEW], like.dtype, few))
+        own = made(made_by, z, condition, size=_ROWS)
         if own.is_complex():
             raise ValueError(
                 f"expected real numbers from the generator, got {own.dtype}; take .real, or .real and .imag apart"
@@ -267,7 +277,7 @@ def _own_samples(
         if treatment is not None:
             return treated(own), None
         with torch.enable_grad():
-            return own, range_of_last_layer(tried(generator, z[:_FEW].clone().requires_grad_(True)))
+            return own, range_of_last_layer(tried(generator, *arguments(z[:_FEW].clone().requires_grad_(True), few)))
 
 
 def _of_eight_bits(x: Tensor, low: float, high: float, half: torch.dtype | None) -> bool:

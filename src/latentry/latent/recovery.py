@@ -27,7 +27,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from latentry.display.progress import Progress, reported
-from latentry.holding import evaluated
+from latentry.holding import Condition, as_condition, evaluated, made
 from latentry.interfaces import Generator, Prior
 from latentry.latent.differences import Difference, Norm, Target
 from latentry.latent.problem import Problem, posed, with_jacobian
@@ -64,6 +64,7 @@ def recover_codes(
     x: Shaped[Tensor, "n *s"],
     prior: Prior,
     *,
+    condition: Condition | None = None,
     solver: Solver | str = "auto",
     start: Callable[[Tensor], Tensor] | Float[Tensor, "n d"] | None = None,
     regularizer: Regularizer | None = None,
@@ -83,11 +84,13 @@ def recover_codes(
     Reference: Cho (2020), there one image at a time, by gradient descent.
 
     Args:
-        generator: Any differentiable, deterministic callable z -> x. The modules behind it are held in eval mode with frozen
-            parameters meanwhile, as are those behind `start`, `difference` and `regularizer`.
+        generator: Any differentiable, deterministic callable z -> x, or (z, condition) -> x. The modules behind it are held
+            in eval mode with frozen parameters meanwhile, as are those behind `start`, `difference` and `regularizer`.
         x: Data, in the units of the generator's output, or measurements of them where `difference` has an operator. They are
             brought to the generator's dtype, or to single precision for one of half precision, in which codes are computed.
         prior: Distribution of the codes: source of the starts, and what the regularizer compares with.
+        condition: What a conditional generator takes along with codes, one row for each datum: a tensor (labels, one-hot
+            rows, embeddings, images) or a dict of these. All starts of a datum have its condition.
         solver: `LevenbergMarquardt()`, `LBFGS()` or `Adam()` with settings of your own. `auto` is, for an l2 difference, the
             first for codes of up to 1,024 elements and `LBFGS(steps=400)` for longer ones, and `Adam()` else.
         start: First start of each datum: a learned inverse x -> z (`fit_inverse`), or codes; by default, and for all
@@ -114,9 +117,9 @@ def recover_codes(
             shown on a terminal; None is silent.
 
     Raises:
-        ValueError: The data do not fit the generator, are in another range or hold NaN, a number is outside its range, the
-            solver is none, the prior is none or of another length than the generator's codes, or the generator is
-            stochastic, depends on its batch or has no gradient.
+        ValueError: The data do not fit the generator, their condition is missing, not wanted or has other rows, they are in
+            another range or hold NaN, a number is outside its range, the solver is none, the prior is none or of another
+            length than the generator's codes, or the generator is stochastic, depends on its batch or has no gradient.
 
     Example:
         >>> import torch, latentry as lt
@@ -142,6 +145,7 @@ def recover_codes(
             unit=unit,
             mask=mask,
             met=met,
+            condition=as_condition(condition, len(x), x.device),
         )
         problem, determinable = _with_jacobian(problem, solver, determination)
         starts = _starts(start, problem.target, prior, restarts, rng)
@@ -171,7 +175,7 @@ def _recovery(problem: Problem, tracks: Tracks, batch_size: int, determinable: b
     objective, target, best = problem.objective, problem.target, tracks.best()
     z, cost, seconds = tracks.codes(best), tracks.by_datum(tracks.evaluations).sum(1), tracks.by_datum(tracks.seconds).sum(1)
     with torch.no_grad():
-        x_hat = in_batches(problem.generator, z, size=batch_size)
+        x_hat = made(problem.generator, z, target.condition, size=batch_size)
     error = objective.reconstruction_error(x_hat, target)
     met = error.isfinite() & (error <= problem.tolerance.met)
     loss = tracks.by_datum(tracks.loss)
@@ -200,6 +204,7 @@ def _recovery(problem: Problem, tracks: Tracks, batch_size: int, determinable: b
         seconds=seconds + (time.perf_counter() - began) / len(z),
         regularizer=None if objective.regularizer is None else repr(objective.regularizer),
         weight=0.0 if objective.regularizer is None else objective.weight(1.0),
+        condition=target.condition,
     )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from latentry.display import Facts, Plottable
 from latentry.display import number as short
+from latentry.holding import Condition
 from latentry.names import counted
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class Recovery(Plottable):
     """What kept codes near the prior, as it prints; None where codes were free."""
     weight: float
     """What the regularizer was multiplied with at the end, w v; 0 without one."""
+    condition: Condition | None = None
+    """The condition of each code; None where the generator takes none."""
 
     def _facts(self) -> Facts:
         n, d = self.z.shape

@@ -39,6 +39,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from latentry.display.progress import Progress, reported
+from latentry.holding import Condition, as_condition
 from latentry.interfaces import Generator, Prior
 from latentry.latent.basis_files import load_basis, save_basis
 from latentry.latent.fingerprints import fingerprint_of
@@ -77,6 +78,7 @@ def quasi_eigenvectors(
     *,
     encoder: Callable[[Tensor], Tensor] | None = None,
     x: Shaped[Tensor, "n *s"] | None = None,
+    condition: Condition | None = None,
     per_label: int = 5000,
     blocks: int | None = None,
     orthogonalization: Orthogonalization = "loewdin",
@@ -96,12 +98,14 @@ def quasi_eigenvectors(
     Reference: the module's theory. For the paper's own construction see `quasi_eigenvectors_toledo2023`.
 
     Args:
-        generator: Any callable z -> x; modules behind it are held in eval mode meanwhile.
+        generator: Any callable z -> x, or (z, condition) -> x; modules behind it are held in eval mode meanwhile.
         classifier: Any callable x -> logits `(n, k)`, k >= 2; modules behind it are held in eval mode meanwhile.
         prior: Distribution of the codes.
         encoder: Callable x -> codes, such as `lt.encoders.Inverse`: with `x` the labels' means are of codes of data. The
             label of a code is that of what the generator makes of it, as in the paper.
         x: The data.
+        condition: Conditions of a conditional generator: one row for each datum, or, without data, any number of rows. Codes
+            that are drawn get one of these, drawn anew.
         per_label: Codes wanted for each label. Counted ones beyond are left out; with `weighting="confidence"` all count,
             until the rarest label has as many.
         blocks: Blocks of means with `complement="blocks"`; as many as codes have dimensions by default.
@@ -138,7 +142,8 @@ def quasi_eigenvectors(
             f"expected per_label, fewest, batch_size and draws >= 1, got {per_label}, {fewest}, {batch_size} and {draws}"
         )
     bar = reported(progress, "drawing codes of each label")
-    with labelling(generator, classifier, prior, encoder) as label, bar as tell:
+    condition = as_condition(condition, None if x is None else len(x))
+    with labelling(generator, classifier, prior, encoder, condition) as label, bar as tell:
         num_labels, d = label.num_labels, prior.latent_dim
         check_dimensions(num_labels, d)
         num_blocks = (blocks or math.ceil(d / num_labels)) if complement == "blocks" else 1
@@ -178,6 +183,7 @@ def quasi_eigenvectors_toledo2023(
     *,
     encoder: Callable[[Tensor], Tensor] | None = None,
     x: Shaped[Tensor, "n *s"] | None = None,
+    condition: Condition | None = None,
     per_label: int = 5000,
     blocks: int | None = None,
     fewest: int = 20,
@@ -206,6 +212,7 @@ def quasi_eigenvectors_toledo2023(
         prior,
         encoder=encoder,
         x=x,
+        condition=condition,
         per_label=per_label,
         blocks=blocks,
         orthogonalization="gram-schmidt",

@@ -8,9 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentry.display import Facts, Plottable
-from latentry.holding import evaluated, weights_like
+from latentry.holding import Condition, as_condition, evaluated, made, weights_like
 from latentry.interfaces import Prior
-from latentry.numerics.batches import in_batches
 from latentry.numerics.inputs import checked
 from latentry.storage import fingerprint
 
@@ -80,19 +79,24 @@ class GenerativeModel(Plottable):
         return ()
 
     @checked()
-    def decode(self, z: Float[Tensor, "n d"], batch_size: int = 500) -> Float[Tensor, "n *s"]:
+    def decode(
+        self, z: Float[Tensor, "n d"], condition: Condition | None = None, *, batch_size: int = 500
+    ) -> Float[Tensor, "n *s"]:
         """Data of codes, in eval mode and without a gradient.
 
         Args:
             z: Codes, of any floating type and on any device: they go where the generator's weights are.
+            condition: What a conditional generator takes along with codes, one row for each.
             batch_size: Codes that pass the generator at once.
 
         Raises:
-            ValueError: The codes have another length than those of the prior.
+            ValueError: The codes have another length than those of the prior, or the condition is missing, not wanted or has
+                another number of rows.
         """
         self._check(z)
+        condition = as_condition(condition, len(z))
         with evaluated(self.generator) as (generator,), torch.no_grad():
-            return in_batches(generator, z.to(weights_like(self.generator, z)), size=batch_size)
+            return made(generator, z.to(weights_like(self.generator, z)), condition, size=batch_size)
 
     def to(self: Model, device: torch.device | str) -> Model:
         """This model, with its networks and its prior moved to a device."""

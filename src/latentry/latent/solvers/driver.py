@@ -20,7 +20,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -195,7 +195,7 @@ class Tracks:
         """Take over codes that are better than those so far, or meet the data as well; their mean squared errors."""
         target = self.targets(track)
         with torch.no_grad():
-            x_hat = self.objective.generator(z)
+            x_hat = self.objective.made(z, target)
             residuals = self.objective.difference.residuals(x_hat, target)
             loss = self.objective.difference.loss(residuals) + self.objective.penalty(z, z.new_ones(len(z)))
             error = self.objective.reconstruction_error(x_hat, target)
@@ -234,8 +234,9 @@ class Tracks:
 
 
 def in_double(target: Target) -> Target:
-    """The same data in double precision."""
-    return replace(target, **{field.name: getattr(target, field.name).double() for field in fields(target)})
+    """The same data in double precision; conditions take the precision of codes where they meet them."""
+    doubled = {name: getattr(target, name).double() for name in ("x", "mask", "scale", "features")}
+    return replace(target, **doubled)
 
 
 def _disagreement(

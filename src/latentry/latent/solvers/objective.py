@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from latentry.holding import called
 from latentry.interfaces import Generator, Prior
 from latentry.latent.differences import Difference, Target
 from latentry.latent.regularizers import Regularizer
@@ -101,14 +102,19 @@ class Objective:
                 return flat
         return (signs * bend).nan_to_num(nan=0.0, posinf=0.0).clamp(min=0)
 
+    def made(self, z: Float[Tensor, "n d"], target: Target) -> Tensor:
+        """What the generator makes of codes, under the conditions of their data."""
+        x_hat: Tensor = called(self.generator, z, target.condition)
+        return x_hat
+
     def residuals(self, z: Float[Tensor, "n d"], target: Target) -> Float[Tensor, "n m"]:
         """Residuals of the difference."""
-        return self.difference.residuals(self.generator(z), target)
+        return self.difference.residuals(self.made(z, target), target)
 
     def preactivation_residuals(self, z: Float[Tensor, "n d"], target: Target) -> Float[Tensor, "n m"]:
         """Residuals of the difference, before the output activation."""
         assert self.output_activation is not None, "only objectives with an output activation have these"
-        x_hat, x = self.output_activation.undo(self.generator(z)), self.output_activation.undo(target.x)
+        x_hat, x = self.output_activation.undo(self.made(z, target)), self.output_activation.undo(target.x)
         return ((x_hat - x) * target.mask).flatten(1) * target.scale[:, None]
 
     def reconstruction_error(self, x_hat: Float[Tensor, "n *s"], target: Target) -> Float[Tensor, "n"]:
