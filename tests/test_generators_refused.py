@@ -241,7 +241,7 @@ WRONG: dict[str, tuple[Callable[[Path], str], dict[str, Any], str]] = {
     "another code shape": (
         net("Net"),
         {"code_shape": 7},
-        r"to take codes of shape \(n, 7\), as was said, got RuntimeError: mat1",
+        r"to take codes of shape \(n, 7\), as code_shape sets, got RuntimeError: mat1",
     ),
     "no code shape": (net("Net"), {"code_shape": (0, 2)}, r"expected the shape of one code as whole numbers, got \(0, 2\)"),
     "an open code shape": (

@@ -72,7 +72,7 @@ def found_code_shape(
     if code_shape is not None:
         shape = check_code_shape(code_shape)
         if (failure := _failure(function, shape)) is not None:
-            raise ValueError(_refusal(function, shape, failure, "as was said"))
+            raise ValueError(_refusal(function, shape, failure, "as code_shape sets"))
         _check_length(shape, latent_dim)
         return shape
     known = list(_known(function, signature, latent_dim))
@@ -205,10 +205,10 @@ def _refusal(function: Callable[..., Any], shape: tuple[int, ...], failure: Exce
             f"expected a generator of any number of codes, got {_name(function)}, which takes {fixed} at a time but not "
             f"{_TRIAL}; export it with dynamic_shapes, or trace it without a fixed batch"
         )
-    said = (str(failure).splitlines() or ["no message"])[0][:300]
+    message = (str(failure).splitlines() or ["no message"])[0][:300]
     return (
         f"expected {_name(function)} to take codes of shape (n, {', '.join(map(str, shape))}), {why}, got "
-        f"{type(failure).__name__}: {said}; write the shape of one code as it takes them: code_shape=... (--code-shape)"
+        f"{type(failure).__name__}: {message}; write the shape of one code as it takes them: code_shape=... (--code-shape)"
     )
 
 

@@ -32,5 +32,5 @@ class Found:
 
 def first_line(error: BaseException) -> str:
     """What kind of error it is, and the first line of what it says."""
-    said = (str(error).strip().splitlines() or ["no message"])[0]
-    return f"{type(error).__name__}: {said[:300]}"
+    message = (str(error).strip().splitlines() or ["no message"])[0]
+    return f"{type(error).__name__}: {message[:300]}"

@@ -100,12 +100,12 @@ def _check_same(module: nn.Module, model: Any, code_shape: tuple[int, ...], path
     z = torch.randn(_TRIAL, *code_shape, generator=rng).to(weight.dtype)
     try:
         reference = ReferenceEvaluator(model)
-        told = reference.run(None, {reference.input_names[0]: z.numpy()})
+        outputs = reference.run(None, {reference.input_names[0]: z.numpy()})
     except Exception:  # an operator that the reference lacks, or runs out of memory on
         return
     with torch.no_grad():
         made = module(z)
-    for one, other in zip(made if isinstance(made, list | tuple) else [made], told, strict=False):
+    for one, other in zip(made if isinstance(made, list | tuple) else [made], outputs, strict=False):
         expected = torch.from_numpy(np.asarray(other))
         if not _alike(tensor_in(one), expected):
             raise ValueError(
@@ -114,10 +114,10 @@ def _check_same(module: nn.Module, model: Any, code_shape: tuple[int, ...], path
             )
 
 
-def _alike(made: Tensor, told: Tensor) -> bool:
-    if made.shape != told.shape:
+def _alike(made: Tensor, expected: Tensor) -> bool:
+    if made.shape != expected.shape:
         return False
-    return bool((made.double() - told.double()).abs().max() <= _SAME * told.double().abs().max())
+    return bool((made.double() - expected.double()).abs().max() <= _SAME * expected.double().abs().max())
 
 
 def _beside(model: Any, path: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 Of a diffusers autoencoder the decoder is taken, at the scale on which diffusion models work: :math:`x = D(z / s + m)` with
 the `scaling_factor` s and the `shift_factor` m of its configuration (Rombach et al. 2022, section 4.3.2), so that codes of
-pictures have about variance one. Nothing is downloaded unless it is asked for, weights are safetensors, and no code of a
+pictures have about variance one. Nothing is downloaded unless the user allows it, weights are safetensors, and no code of a
 repository is run.
 """
 
@@ -123,7 +123,7 @@ def _of_diffusers(folder: Path, name: str, config: dict[str, Any]) -> tuple[nn.M
 
 
 def _latent_shape(config: dict[str, Any]) -> tuple[int, ...] | None:
-    """Channels, height and width of codes of pictures of the size of training; None where it is not told."""
+    """Channels, height and width of codes of pictures of the size of training; None where it is unknown."""
     channels, size, blocks = (config.get(name) for name in ("latent_channels", "sample_size", "block_out_channels"))
     if not isinstance(channels, int) or not isinstance(size, int) or not isinstance(blocks, list):
         return None

@@ -114,10 +114,10 @@ def encoder_for(data_shape: tuple[int, ...], outputs: int, width: int) -> Convol
 def first_encoder(
     own: nn.Module | None, x: Float[Tensor, "n *s"], outputs: int, width: int, noise: float = 0.0
 ) -> nn.Module:
-    """The caller's encoder, once it has shown that it fits, or ours, calibrated on data.
+    """The caller's encoder, once it was tried, or the default one, calibrated on data.
 
     Raises:
-        ValueError: The data are of a kind that ours do not take, or the caller's encoder gives no `(n, outputs)`.
+        ValueError: The default encoders do not take data of this kind, or the caller's encoder gives no `(n, outputs)`.
     """
     if own is not None:
         return own_network(own, "encoder", [x[:TRIAL].cpu()], (outputs,))

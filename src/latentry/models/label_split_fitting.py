@@ -64,7 +64,7 @@ def label_split_training(
     Args:
         settings: Lengths, widths and losses.
         counts: Data of each class.
-        some: `TRIAL` data, square images where any network is ours.
+        some: `TRIAL` data, square images where any network is the default one.
         own: Networks of the caller's own, by name.
     """
     k, width, d = len(counts), settings.width, settings.label_dim + settings.style_dim
@@ -73,8 +73,8 @@ def label_split_training(
     channels, side = some.shape[1], some.shape[-1]
     y = torch.arange(len(some)) % k
 
-    def network(name: str, ours: Callable[[], nn.Module], inputs: Sequence[Tensor], *shape: int) -> nn.Module:
-        return chosen_network(own.get(name), ours, name.replace("_", " "), inputs, shape)
+    def network(name: str, default: Callable[[], nn.Module], inputs: Sequence[Tensor], *shape: int) -> nn.Module:
+        return chosen_network(own.get(name), default, name.replace("_", " "), inputs, shape)
 
     def discriminator() -> nn.Module:
         return channels_last(Zheng2019Discriminator(k, side, channels, width))

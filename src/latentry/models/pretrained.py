@@ -1,6 +1,6 @@
 """One network on disk: a folder with `config.json` (names, numbers, model card) and `model.safetensors` (weights).
 
-Nothing is unpickled, and no code that a file names is run unless it is asked for: a class is a public name of
+Nothing is unpickled, and no code that a file names is run unless the user allows it: a class is a public name of
 `latentry.networks` or `latentry.priors`. A generator of others is kept by reference (`latentry.generators.references`).
 Shipped models live inside the package and are loaded by name.
 """

@@ -99,8 +99,8 @@ class Conformance:
             >>> lt.testing.check_generator(torch.tanh, lt.priors.Normal(2)).raise_if_broken()
         """
         if self.broken:
-            said = [f"{promise.name}: {promise.measured}; {promise.way_out}" for promise in self.broken]
-            raise ValueError(f"expected {self.subject} to keep its promises, got {len(said)} broken:\n" + "\n".join(said))
+            lines = [f"{promise.name}: {promise.measured}; {promise.way_out}" for promise in self.broken]
+            raise ValueError(f"expected {self.subject} to keep its promises, got {len(lines)} broken:\n" + "\n".join(lines))
 
     @property
     def _title(self) -> str:
@@ -222,8 +222,8 @@ def _asked(question: Question) -> Promise:
         if isinstance(error, torch.OutOfMemoryError):
             raise
         first = (str(error).splitlines() or ["no message"])[0]
-        said = first if isinstance(error, ValueError) else f"{type(error).__name__}: {first}"
-        return Promise(question.promise, "broken", math.nan, said, question.way_out)
+        message = first if isinstance(error, ValueError) else f"{type(error).__name__}: {first}"
+        return Promise(question.promise, "broken", math.nan, message, question.way_out)
     verdict: Verdict = "not applicable" if found.kept is None else "kept" if found.kept else "broken"
     return Promise(question.promise, verdict, found.figure, found.measured, "" if found.kept else question.way_out)
 

@@ -100,7 +100,7 @@ def _numbers(generator: Generator, z: Tensor) -> torch.dtype:
 def _finer(generator: Generator, z: Tensor) -> Generator | None:
     try:
         return in_dtype(generator, torch.float64, z[:4])
-    except Exception:  # what is wrong with it is told by the promises
+    except Exception:  # the checks report what is wrong with it
         return None
 
 
@@ -116,12 +116,12 @@ def _double(codes: RowMap, finer: Generator | None) -> Finding:
 def _range(codes: RowMap, output_range: tuple[float, float] | None) -> Finding:
     made = codes.all_rows()
     low, high = made.min().item(), made.max().item()
-    said = f"from {low:.3g} to {high:.3g}"
+    span = f"from {low:.3g} to {high:.3g}"
     if output_range is None:
-        return not_applicable(f"{said}; no output_range was stated")
+        return not_applicable(f"{span}; no output_range was stated")
     slack = 1e-3 * (output_range[1] - output_range[0])
     beyond = max(output_range[0] - low, high - output_range[1], 0.0)
-    return finding(beyond <= slack, beyond, f"{said}, stated {output_range}")
+    return finding(beyond <= slack, beyond, f"{span}, stated {output_range}")
 
 
 def _name(function: Any) -> str:

@@ -1,7 +1,7 @@
 """Promises of a map with one row of outputs for each row of inputs: what generators and measurements have in common.
 
 The map is tried on a few rows. Gradients are held against finite differences along random directions, at several rows, and
-judged by the median: at a kink of the map the two differ rightly.
+by the median: at a kink of the map the two differ rightly.
 """
 
 from collections.abc import Callable, Sequence
@@ -156,7 +156,7 @@ def share_of(difference: Tensor, values: Tensor) -> float:
 
 
 def questions_of(map_: RowMap, ways_out: dict[str, str]) -> list[Question]:
-    """What is asked of every such map, in its words.
+    """What is required of every such map, in its words.
 
     Args:
         map_: The map.

@@ -108,7 +108,7 @@ def _in_double(measure: Measurement, x: Tensor) -> bool:
     try:
         with torch.no_grad():
             return measure(x[:4].double()).dtype == torch.float64
-    except Exception:  # what is wrong with it is told by the promises
+    except Exception:  # the checks report what is wrong with it
         return False
 
 

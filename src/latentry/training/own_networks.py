@@ -1,4 +1,4 @@
-"""Networks of the caller's own in place of ours: tried before the training, and copied, so that theirs stay as they were."""
+"""The user's own networks in place of the default ones: tried before the training, and copied, not changed."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -14,7 +14,8 @@ TRIAL = 2
 
 
 def own_network(network: nn.Module, name: str, inputs: Sequence[Tensor], shape: tuple[int, ...]) -> nn.Module:
-    """A copy of a network, in train mode, once it has shown that it takes what ours takes and gives what ours gives.
+    """A copy of a network, in train mode, after a trial: it must take the inputs of the default network and return outputs
+    of the same shape.
 
     Args:
         network: Any module.
@@ -54,12 +55,12 @@ def own_network(network: nn.Module, name: str, inputs: Sequence[Tensor], shape: 
 
 
 def chosen_network(
-    own: nn.Module | None, ours: Callable[[], nn.Module], name: str, inputs: Sequence[Tensor], shape: tuple[int, ...]
+    own: nn.Module | None, default: Callable[[], nn.Module], name: str, inputs: Sequence[Tensor], shape: tuple[int, ...]
 ) -> nn.Module:
-    """The caller's network as `own_network` gives it, else ours, which is built only then."""
-    return ours() if own is None else own_network(own, name, inputs, shape)
+    """The user's network as `own_network` returns it, or else the default one, which is built only then."""
+    return default() if own is None else own_network(own, name, inputs, shape)
 
 
 def own_identity(**networks: nn.Module | None) -> dict[str, str]:
-    """What a resumed run knows networks of the caller's own by: how they are built; those that are ours are left out."""
+    """By what a resumed run recognises the user's own networks: how they are built; default networks are left out."""
     return {name: repr(network) for name, network in networks.items() if network is not None}

@@ -188,10 +188,11 @@ def _saved_codes(source: CodeSource, generator: nn.Module, prior: UnlabelledPrio
             f"expected codes of length {prior.latent_dim}, as the generator takes them, got {z.shape[1]} in {folder}; "
             "name the generator they were recovered from"
         )
-    theirs, ours = saved.metadata.get("generator"), fingerprint_of(generator)
-    if theirs not in (None, ours):
+    saved_weights, weights = saved.metadata.get("generator"), fingerprint_of(generator)
+    if saved_weights not in (None, weights):
         raise ValueError(
-            f"expected codes of the generator with weights {ours}, got those in {folder}, recovered from one with {theirs}; "
+            f"expected codes of the generator with weights {weights}, got those in {folder}, recovered from one with "
+            f"{saved_weights}; "
             "name that one with --generator"
         )
     return Coded(z, decoded(generator, z), saved.names[: source.count], None, generated=True)
