@@ -351,7 +351,7 @@ FILES = {
 }  # fmt: skip
 """Readers and writers, whose inputs are files: `test_fuzz` is theirs."""
 SETTINGS = {
-    "fit_classifier", "fit_gan", "fit_label_split", "fit_semantic",
+    "fit_classifier", "fit_conditional", "fit_gan", "fit_label_split", "fit_semantic",
     "priors.Designed", "priors.Moment", "priors.TrainedMixture",
     "priors.IIDPrior", "priors.Pushforward", "priors.redesign_singh2019",
 }  # fmt: skip

@@ -1,6 +1,7 @@
 """Networks of the caller's own in every `fit_...` function: a small perceptron learns a toy, and stays as it was itself."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -39,6 +40,17 @@ class Scores(nn.Module):
         return self.map(x).squeeze(1)
 
 
+class Beside(nn.Module):
+    """Points and labels to mean and log variance of one number."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.map = perceptron(2 + K, outputs)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.map(torch.cat([x, one_hot(y, K).to(x)], 1))
+
+
 def test_a_gan_of_perceptrons_learns_a_cloud_in_the_plane() -> None:
     x = 0.5 * torch.randn(400, 2, generator=torch.Generator().manual_seed(2)) + torch.tensor([1.0, -2.0])
     settings = lt.settings.GANSettings(
@@ -65,6 +77,43 @@ def test_a_label_split_of_perceptrons_puts_labels_in_their_part() -> None:
     z = found.model.encode(X).mean
     assert (found.model.label_log_probs(z).argmax(1) == Y).double().mean() > 0.95
     assert {*found.networks} == {"adversary", "discriminator"}
+
+
+@pytest.mark.parametrize("vae", [True, False])
+def test_a_conditional_model_of_perceptrons_makes_what_the_label_says(vae: bool, tmp_path: Any) -> None:
+    settings = lt.settings.ConditionalSettings(
+        steps=300, vae=vae, gan=True, style_dim=1, learning_rate=5e-3, betas=(0.5, 0.9), **LOOP
+    )
+    own = {"decoder": perceptron(K + 1, 2), "discriminator": Scores(2, K)}
+    if vae:
+        own["encoder"] = Beside(2)
+    found = lt.fit_conditional(X, settings, y=Y, rng=0, progress=False, **own)
+    x = found.model.decode(found.model.prior.sample((), Y, rng=torch.Generator().manual_seed(5)))
+    assert (torch.cdist(x, CENTRES).argmin(1) == Y).double().mean() > 0.9
+    assert found.networks["discriminator"](X, Y).shape == (N,)
+    if vae:
+        z = found.model.encode(X, Y)
+        assert torch.equal(z.mean[:, :K], one_hot(Y, K).float())
+        with pytest.raises(ValueError, match="expected labels with the data"):
+            found.model.encode(X)
+    else:
+        with pytest.raises(ValueError, match="expected a model with an encoder"):
+            found.model.encode(X, Y)
+
+
+def test_conditional_models_of_images_are_saved_and_resumed(tmp_path: Any) -> None:
+    x = torch.rand(24, 1, 28, 28, generator=torch.Generator().manual_seed(6)) * 2 - 1
+    tiny = lt.settings.ConditionalSettings(steps=4, batch_size=8, width=1, style_dim=3, checkpoint_every=2)
+    first = lt.fit_conditional(x, replace(tiny, steps=2, schedule="constant"), y=Y[:24], rng=0, checkpoint=tmp_path / "run")
+    assert first.stages["conditional"].steps == 2
+    gone_on = lt.fit_conditional(x, tiny, y=Y[:24], rng=0, checkpoint=tmp_path / "run").model
+    at_once = lt.fit_conditional(x, tiny, y=Y[:24], rng=0).model
+    lt.save_model(tmp_path / "model", gone_on)
+    loaded = lt.load_model(tmp_path / "model")
+    for model in (at_once, loaded):
+        assert torch.equal(model.encode(x, Y[:24]).mean, gone_on.encode(x, Y[:24]).mean)
+    with pytest.raises(ValueError, match="vae, gan or both, and labels with gan"):
+        lt.settings.ConditionalSettings(labels=False, gan=True)
 
 
 def test_a_semantic_model_of_perceptrons_places_its_feature() -> None:

@@ -23,8 +23,7 @@ from experiments.framework.cell import Cell
 from experiments.framework.results import measured
 from experiments.framework.run import PARTS, Experiment, Report, begin, check_counts, check_known, check_parts
 from experiments.spectrum.bases import BASES, BasesCell
-from experiments.spectrum.denoisers import STRENGTHS
-from experiments.spectrum.denoising_cells import DenoiserCell, DenoisingCell
+from experiments.spectrum.denoising import STRENGTHS, DenoiserCell, DenoisingCell
 from experiments.spectrum.operators import OPERATORS, OperatorsCell
 from experiments.spectrum.settings import SpectrumSettings
 from experiments.spectrum.spaces import EncoderCell, GuideCell, SpaceCell

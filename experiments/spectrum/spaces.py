@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from experiments.framework.cell import Cell, Place, Row, no_progress
 from experiments.framework.timing import forward_seconds
-from experiments.spectrum.denoising import LabelledBatch
 from latentry.data.images import LabelledImages
 from latentry.data.sources import load_dataset
 from latentry.evaluation.proportions import share
@@ -36,6 +35,7 @@ from latentry.networks import DCGANGenerator, channels_last
 from latentry.numerics.batches import in_batches
 from latentry.priors import Normal
 from latentry.reports.pictures import write_sheet
+from latentry.tasks.denoising.comparison import LabelledBatch
 from latentry.tasks.train_encoder import Jitter, label_scores
 from latentry.tasks.train_settings import TrainEncoderSettings
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from experiments.framework.results import Column, Measured, count, mean, percent, pivot, plain, points
 from experiments.spectrum.bases import BASES
-from experiments.spectrum.denoisers import STRENGTHS, corruption_titles
+from experiments.spectrum.denoising import STRENGTHS, corruption_titles
 from experiments.spectrum.operators import ATTRIBUTES, OPERATORS
 from latentry.reports.tables import Table
 

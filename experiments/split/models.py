@@ -4,35 +4,26 @@ All see the same batches of the same data for as many iterations, with networks 
 at one learning rate. A recipe is what a label split changes in the paper's settings and weights.
 """
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.accelerator import Accelerator
-from torch import Tensor, nn
+from torch import Tensor
+from torch.distributions import Distribution
 
 from experiments.framework.cell import Cell, Place, Row, no_progress
 from experiments.framework.timing import seconds_of_passes
-from latentry.data.images import LabelledImages
 from latentry.data.sources import load_dataset
-from latentry.holding import evaluated
-from latentry.models.conditional import ConditionalTraining
+from latentry.models.conditional import ConditionalModel, fit_conditional
+from latentry.models.generative import GenerativeModel
 from latentry.models.label_split import LabelSplit
 from latentry.models.label_split_fitting import fit_label_split
-from latentry.models.posteriors import normal_posterior
-from latentry.models.pretrained import load_network, save_network
 from latentry.models.saving import load_model, save_model
-from latentry.models.settings import LabelSplitSettings, LabelSplitWeights
-from latentry.networks import Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
-from latentry.numerics.batches import in_batches
-from latentry.priors import DiagonalNormal, NormalMixture
+from latentry.models.settings import ConditionalSettings, LabelSplitSettings, LabelSplitWeights
+from latentry.priors import NormalMixture
 from latentry.storage import read_json, write_json
-from latentry.training.batches import square_images
-from latentry.training.loop import train
-from latentry.training.settings import LoopSettings
 
 __all__ = ["ABLATIONS", "CONDITIONAL", "MODELS", "NO_FLOW", "OURS", "Model", "ModelCell"]
 
@@ -78,53 +69,48 @@ ABLATIONS = (NO_FLOW, "no-adversary", "dependence", "no-likelihood", "no-discrim
 class Model:
     """A trained model of either kind, as it is scored."""
 
-    decoder: nn.Module
-    prior: NormalMixture
-    label_dim: int
-    """Length of the part of a code that names the label; 0 without labels."""
-    encoder: nn.Module | None
-    """Of a conditional model that has one."""
-    split: LabelSplit | None
+    of: LabelSplit | ConditionalModel
+
+    @property
+    def prior(self) -> NormalMixture:
+        """Distribution of whole codes."""
+        return self.of.prior
+
+    @property
+    def label_dim(self) -> int:
+        """Length of the part of a code that names the label; 0 without labels."""
+        return self.of.label_dim
+
+    @property
+    def split(self) -> LabelSplit | None:
+        """The label split, if it is one."""
+        return self.of if isinstance(self.of, LabelSplit) else None
 
     @property
     def encodes(self) -> bool:
         """Whether there are codes of data."""
-        return self.split is not None or self.encoder is not None
+        return isinstance(self.of, LabelSplit) or self.of.encoder is not None
 
     def before_flow(self) -> "Model":
         """The same model with z_u as its encoder gives it."""
-        if self.split is None:
-            return self
-        split = self.split.before_flow()
-        return dataclasses.replace(self, decoder=split.generator, split=split)
+        return Model(self.of.before_flow()) if isinstance(self.of, LabelSplit) else self
 
     def decode(self, z: Tensor) -> Tensor:
         """Data of codes."""
-        with evaluated(self.decoder), torch.no_grad():
-            return in_batches(self.decoder, z, size=_AT_ONCE)
+        return self.of.decode(z)
+
+    def posterior(self, x: Tensor, y: Tensor) -> Distribution:
+        """Posteriors of whole codes; conditional models are given the labels."""
+        return self.of.encode(x) if isinstance(self.of, LabelSplit) else self.of.encode(x, y)
 
     def posterior_mean(self, x: Tensor, y: Tensor) -> Tensor:
-        """Posterior means of codes; conditional models are given the labels."""
-        return self.split.encode(x).mean if self.split is not None else self._whole(self._posterior(x, y).mean, y)
+        """Their means."""
+        return self.posterior(x, y).mean
 
     def draws(self, x: Tensor, y: Tensor, count: int, rng: torch.Generator) -> Tensor:
-        """So many draws `(count, n, d)` from the posteriors, for one pass of the encoders."""
-        if self.split is not None:
-            whole = self.split.encode(x)
-            return torch.stack([whole.sample(rng=rng) for _ in range(count)])
-        posterior = self._posterior(x, y)
-        return torch.stack([self._whole(posterior.sample(rng=rng), y) for _ in range(count)])
-
-    def _posterior(self, x: Tensor, y: Tensor) -> DiagonalNormal:
-        assert self.encoder is not None, "only models with an encoder give codes"
-        batches = zip(x.split(_AT_ONCE), y.split(_AT_ONCE), strict=True)
-        with evaluated(self.encoder), torch.no_grad():
-            return normal_posterior(
-                torch.cat([self.encoder(*((part, own) if self.label_dim else (part,))) for part, own in batches])
-            )
-
-    def _whole(self, z_u: Tensor, y: Tensor) -> Tensor:
-        return torch.cat([self.prior.loc[y, : self.label_dim].to(z_u), z_u], 1) if self.label_dim else z_u
+        """So many draws `(count, n, d)` from them, for one pass of the encoders."""
+        whole: Any = self.posterior(x, y)
+        return torch.stack([whole.sample(rng=rng) for _ in range(count)])
 
 
 @dataclass(frozen=True)
@@ -166,24 +152,26 @@ class ModelCell(Cell):
         """Train from the last checkpoint if there is one, unless the model is there; its last losses."""
         home = place.home(self.name)
         if not (home / RESULTS).exists():
-            train_one = self._train_split if self.model in SPLITS else self._train_conditional
-            write_json(home / RESULTS, {"model": {"losses": train_one(home, place.device)}})
+            data = load_dataset(self.data).split("train")
+            given: dict[str, Any] = {"device": place.device, "rng": self.seed, "progress": no_progress, "checkpoint": home}
+            fitted: Any = (
+                fit_label_split(data, self.split_settings, **given)
+                if self.model in SPLITS
+                else fit_conditional(data, self.conditional_settings, **given)
+            )
+            save_model(home / "model", fitted.model, {"model": self.model})
+            (losses,) = fitted.losses.values()
+            write_json(home / RESULTS, {"model": {"losses": losses}})
         found: dict[str, Any] = read_json(home / RESULTS)
         return found
 
     def load(self, place: Place, *, flow: bool = True) -> Model:
         """The trained model, on the device of the place; a label split without its flow for `flow=False`."""
-        home = place.home(self.name) / "model"
-        if self.model in SPLITS:
-            split = load_model(home, LabelSplit).to(place.device)
-            model = Model(split.generator, split.prior, split.label_dim, None, split)
-            return model if flow else model.before_flow()
-        labelled, encodes, _ = CONDITIONAL[self.model]
-        decoder = load_network(home)
-        assert isinstance(decoder.prior, NormalMixture), "conditional models have such a prior"
-        encoder = load_network(home / "encoder").network.to(place.device) if encodes else None
-        label_dim = decoder.prior.num_classes if labelled else 0
-        return Model(decoder.network.to(place.device), decoder.prior.to(place.device), label_dim, encoder, None)
+        found = load_model(place.home(self.name) / "model", GenerativeModel).to(place.device)
+        if isinstance(found, LabelSplit):
+            return Model(found if flow else found.before_flow())
+        assert isinstance(found.prior, NormalMixture), "conditional models have such a prior"
+        return Model(found if isinstance(found, ConditionalModel) else ConditionalModel(found.generator, found.prior))
 
     @property
     def split_settings(self) -> LabelSplitSettings:
@@ -203,46 +191,12 @@ class ModelCell(Cell):
             "steps": self.steps, "batch_size": self.batch_size, "schedule": "cosine", "checkpoint_every": every
         }  # fmt: skip
 
-    def _train_split(self, home: Path, device: str) -> dict[str, float]:
-        training = load_dataset(self.data).split("train")
-        fitted = fit_label_split(
-            training, self.split_settings, device=device, rng=self.seed, progress=no_progress, checkpoint=home
-        )
-        save_model(home / "model", fitted.model, {"model": self.model})
-        return fitted.losses["label split"]
-
-    @torch.random.fork_rng()
-    def _train_conditional(self, home: Path, device: str) -> dict[str, float]:
-        data = load_dataset(self.data)
-        training = data.split("train")
-        torch.manual_seed(self.seed)
-        model = self._conditional(data)
-        accelerator = Accelerator(cpu=device == "cpu")
-        done = train(
-            model, training, LoopSettings(**self._loop), home, seed=self.seed, accelerator=accelerator, identity=vars(self),
-            progress=no_progress,
+    @property
+    def conditional_settings(self) -> ConditionalSettings:
+        """What a conditional model is trained with; without labels z_u has the length of the whole code."""
+        labels, vae, gan = CONDITIONAL[self.model]
+        return ConditionalSettings(
+            labels=labels, vae=vae, gan=gan, style_dim=self.style_dim if labels else self.label_dim + self.style_dim,
+            width=self.width, weights=LabelSplitWeights(**_WEIGHTS), learning_rate=self.learning_rate, betas=_BETAS,
+            **self._loop,
         )  # fmt: skip
-        counts = torch.bincount(training.labels, minlength=training.num_classes)
-        save_network(home / "model", model.networks["decoder"], model.prior(counts / counts.sum()), {"model": self.model})
-        if "encoder" in model.networks:
-            save_network(home / "model" / "encoder", model.networks["encoder"], None, {"model": self.model})
-        return done.last_losses
-
-    def _conditional(self, data: LabelledImages) -> ConditionalTraining:
-        """Untrained networks; without labels z_u has the length of the whole code."""
-        labelled, encodes, adversarial = CONDITIONAL[self.model]
-        side, channels = square_images(data)
-        k = data.num_classes if labelled else 0
-        style_dim = self.style_dim if labelled else self.label_dim + self.style_dim
-        encoder = Zheng2019Encoder(2 * style_dim, side, channels, self.width, num_classes=k) if encodes else None
-        discriminator = Zheng2019Discriminator(k, side, channels, self.width) if adversarial else None
-        return ConditionalTraining(
-            channels_last(Zheng2019Decoder(k + style_dim, side, channels, self.width)),
-            style_dim,
-            k,
-            None if encoder is None else channels_last(encoder),
-            None if discriminator is None else channels_last(discriminator),
-            weights=LabelSplitWeights(**_WEIGHTS),
-            learning_rate=self.learning_rate,
-            betas=_BETAS,
-        )

@@ -24,6 +24,7 @@ from .latent.recovery import recover_codes as recover_codes
 from .latent.spectral import quasi_eigenvectors as quasi_eigenvectors
 from .models.classifier import Classifier as Classifier
 from .models.classifier import fit_classifier as fit_classifier
+from .models.conditional import fit_conditional as fit_conditional
 from .models.gan import fit_gan as fit_gan
 from .models.generative import GenerativeModel as GenerativeModel
 from .models.label_split import LabelSplit as LabelSplit

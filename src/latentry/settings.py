@@ -3,6 +3,7 @@
 from latentry.latent.settings import EncoderSettings, InverseSettings
 from latentry.models.settings import (
     ClassifierSettings,
+    ConditionalSettings,
     GANSettings,
     LabelSplitSettings,
     LabelSplitWeights,
@@ -13,6 +14,7 @@ from latentry.models.settings import (
 
 __all__ = [
     "ClassifierSettings",
+    "ConditionalSettings",
     "EncoderSettings",
     "GANSettings",
     "InverseSettings",

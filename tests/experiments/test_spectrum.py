@@ -11,7 +11,7 @@ from experiments.framework.cell import Cell
 from experiments.framework.results import Measured, measured, results_table
 from experiments.framework.settings import preset
 from experiments.spectrum.bases import BASES, BasesCell
-from experiments.spectrum.denoising_cells import DenoisingCell
+from experiments.spectrum.denoising import DenoisingCell
 from experiments.spectrum.operators import OPERATORS, OperatorsCell
 from experiments.spectrum.run import phases, run
 from experiments.spectrum.settings import SpectrumSettings

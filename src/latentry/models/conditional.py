@@ -19,6 +19,9 @@ representation using deep conditional generative models", 2015; Mirza and Osinde
 nets", 2014, with the discriminator of Miyato and Koyama, 2018; Bao et al., "CVAE-GAN", 2017.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,17 +31,77 @@ from torch.distributions import kl_divergence
 from torch.nn.functional import one_hot
 from torch.optim import Adam
 
+from latentry.display.progress import Progress
+from latentry.holding import evaluated, weights_like
 from latentry.models.gan import discriminator_loss
+from latentry.models.generative import GenerativeModel
+from latentry.models.label_split import LabelSplitPosterior
 from latentry.models.label_split_losses import three_term_hinge
-from latentry.models.posteriors import normal_posterior, standard_normal
-from latentry.models.settings import LabelSplitWeights
-from latentry.priors import NormalMixture
+from latentry.models.posteriors import Delta, normal_posterior, standard_normal
+from latentry.models.settings import ConditionalSettings, LabelSplitWeights
+from latentry.networks import Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
+from latentry.numerics.inputs import checked
+from latentry.priors import DiagonalNormal, NormalMixture
+from latentry.training.batches import LabelledData, square_images, training_data
+from latentry.training.fitting import Fitted, Randomness, device_of, training_run
 from latentry.training.loop import Update
+from latentry.training.own_networks import TRIAL, chosen_network, own_identity
+from latentry.training.settings import settings_identity
 
-__all__ = ["ConditionalTraining"]
+__all__ = ["ConditionalModel", "ConditionalTraining", "fit_conditional"]
 
 _EXACT = 1e-3
 """Deviation of the part of a code that is the label: a posterior needs one."""
+_DEFAULTS = ConditionalSettings()
+
+
+@dataclass(frozen=True, repr=False)
+class ConditionalModel(GenerativeModel):
+    """A trained decoder with the prior of whole codes, and an encoder where there is one.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> prior = lt.priors.NormalMixture(torch.eye(2), torch.ones(2, 2)).beside_normal(1)
+        >>> ConditionalModel(torch.nn.Linear(3, 5), prior).label_dim
+        2
+    """
+
+    prior: NormalMixture
+    """Distribution of whole codes: the unit vector of the label, and N(0, 1) over each coordinate of the style."""
+    encoder: nn.Module | None = None
+    """Data, and labels if codes hold them, to mean and log variance of the style."""
+
+    @property
+    def label_dim(self) -> int:
+        """Length of the part of a code that is the label; 0 without labels."""
+        return self.prior.num_classes if self.prior.num_classes > 1 else 0
+
+    @checked()
+    def encode(
+        self, x: Float[Tensor, "n *s"], y: Int[Tensor, "n"] | None = None, batch_size: int = 500
+    ) -> DiagonalNormal | LabelSplitPosterior:
+        """The posteriors q(z | x, y) of whole codes.
+
+        Args:
+            x: Data.
+            y: Their labels, where codes hold labels.
+            batch_size: Data that pass the encoder at once.
+
+        Raises:
+            ValueError: There is no encoder, or labels are missing.
+        """
+        if self.encoder is None:
+            raise ValueError("expected a model with an encoder, got a GAN alone; fit one with vae=True")
+        if self.label_dim and y is None:
+            raise ValueError("expected labels with the data, since codes hold them, got none; pass y")
+        inputs = (x, y) if y is not None and self.label_dim else (x,)
+        like = weights_like(self.encoder, x)
+        with evaluated(self.encoder) as (encoder,), torch.no_grad():
+            parts = zip(*(part.to(like.device).split(batch_size) for part in inputs), strict=True)
+            style = normal_posterior(torch.cat([encoder(part[0].to(like), *part[1:]) for part in parts]))
+        if len(inputs) == 1:
+            return style
+        return LabelSplitPosterior(Delta(self.prior.loc[inputs[1], : self.label_dim].to(style.loc)), style)
 
 
 class ConditionalTraining:
@@ -139,3 +202,89 @@ class ConditionalTraining:
         if x_hat is not None:
             adversarial = adversarial - discriminator(x_hat, y).mean()
         return adversarial, loss.detach()
+
+
+def fit_conditional(
+    x: Float[Tensor, "n *s"] | LabelledData,
+    settings: ConditionalSettings = _DEFAULTS,
+    *,
+    y: Int[Tensor, "m"] | None = None,
+    encoder: nn.Module | None = None,
+    decoder: nn.Module | None = None,
+    discriminator: nn.Module | None = None,
+    device: torch.device | str | None = None,
+    rng: Randomness = None,
+    progress: Progress = True,
+    callback: Callable[[int, ConditionalModel], None] | None = None,
+    checkpoint: str | Path | None = None,
+) -> Fitted[ConditionalModel]:
+    """Train a VAE, a conditional VAE, a conditional GAN, or both together.
+
+    Args:
+        x: Square images in [-1, 1]: a tensor, or data such as `lt.load_dataset` gives. Data of any shape where all networks
+            are your own.
+        settings: Which model, networks, losses, rates, length.
+        y: Classes of a tensor of data, from 0 on.
+        encoder: A network of your own, called as `encoder(x, y)`, or `encoder(x)` without labels, to mean and log variance
+            `(n, 2 style_dim)`. Copies of your networks are trained.
+        decoder: Codes `(n, d)`, the unit vector of the label first, to data.
+        discriminator: Data and labels to scores `(n,)`, called as `discriminator(x, y)`.
+        device, rng, progress, callback, checkpoint: As for `fit_gan`.
+
+    Returns:
+        The model, and the discriminator in `networks` if there is one.
+
+    Raises:
+        ValueError: There are fewer data than one batch, or fewer than two classes with labels, or the checkpoints belong to
+            another run.
+        TrainingDivergedError: A loss or a weight became NaN or infinite.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> tiny = lt.settings.ConditionalSettings(steps=2, batch_size=8, width=1, style_dim=3)
+        >>> x, y = torch.rand(16, 1, 28, 28), torch.arange(16) % 2
+        >>> model = lt.fit_conditional(x, tiny, y=y, rng=0).model
+        >>> model.encode(x, y).mean.shape
+        torch.Size([16, 5])
+    """
+    data = training_data(x, y)
+    some, width = data.__getitems__(range(TRIAL))[0], settings.width
+    k = data.num_classes if settings.labels else 0
+    if k == 1:
+        raise ValueError("expected two classes or more, got one; a label that never varies says nothing")
+    if decoder is None or (settings.vae and encoder is None) or (settings.gan and discriminator is None):
+        square_images(data)
+    channels, side, u, d = some.shape[1], some.shape[-1], settings.style_dim, k + settings.style_dim
+    labelled = [some, torch.arange(len(some)) % k] if k else [some]
+    with training_run(settings, device_of(data, device), rng, checkpoint) as run:
+        encodes = chosen_network(
+            encoder, lambda: channels_last(Zheng2019Encoder(2 * u, side, channels, width, num_classes=k)), "encoder",
+            labelled, (2 * u,),
+        ) if settings.vae else None  # fmt: skip
+        scores = chosen_network(
+            discriminator, lambda: channels_last(Zheng2019Discriminator(k, side, channels, width)), "discriminator",
+            labelled, (),
+        ) if settings.gan else None  # fmt: skip
+        decodes = chosen_network(
+            decoder, lambda: channels_last(Zheng2019Decoder(d, side, channels, width)), "decoder",
+            [torch.zeros(len(some), d)], tuple(some.shape[1:]),
+        )  # fmt: skip
+        training = ConditionalTraining(
+            decodes, u, k, encodes, scores, weights=settings.weights, learning_rate=settings.learning_rate,
+            betas=settings.betas,
+        )  # fmt: skip
+        counts = torch.bincount(data.labels, minlength=k) if k else None
+
+        def model() -> ConditionalModel:
+            prior = training.prior(None if counts is None else counts / counts.sum()).to(run.device)
+            return ConditionalModel(decodes.eval(), prior, None if encodes is None else encodes.eval())
+
+        done = run.train(
+            training, data, settings, progress=progress,
+            identity={
+                **settings_identity(settings, ConditionalSettings), "data": data.fingerprint(),
+                **own_identity(encoder=encoder, decoder=decoder, discriminator=discriminator),
+            },
+            at_checkpoint=lambda step: callback(step, model()) if callback is not None else None,
+        )  # fmt: skip
+        return Fitted(model(), {"conditional": done}, networks={} if scores is None else {"discriminator": scores.eval()})

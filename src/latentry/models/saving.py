@@ -12,6 +12,7 @@ from torch import nn
 
 from latentry.interfaces import Prior
 from latentry.models.classifier import Classifier
+from latentry.models.conditional import ConditionalModel
 from latentry.models.generative import GenerativeModel
 from latentry.models.label_split import LabelSplit
 from latentry.models.pretrained import SavedNetwork, load_network, model_folder, save_network
@@ -26,12 +27,13 @@ Model = TypeVar("Model", bound=GenerativeModel | Classifier)
 _LABEL_ENCODER, _STYLE_ENCODER, _ENCODER = "label-encoder", "style-encoder", "encoder"
 """Folders of the encoders."""
 _IN_WORDS: Mapping[type, tuple[str, str]] = {
-    GenerativeModel: ("generator with its prior", "gan"),
-    LabelSplit: ("label split", "label-split"),
-    SemanticModel: ("semantic model", "semantic"),
-    Classifier: ("classifier", "classifier"),
+    GenerativeModel: ("generator with its prior", "latentry train gan"),
+    ConditionalModel: ("conditional model", "fit_conditional"),
+    LabelSplit: ("label split", "latentry train label-split"),
+    SemanticModel: ("semantic model", "latentry train semantic"),
+    Classifier: ("classifier", "latentry train classifier"),
 }
-"""What each class is called, and which `latentry train` makes one."""
+"""What each class is called, and what makes one."""
 
 
 def save_model(
@@ -97,10 +99,8 @@ def load_model(name_or_path: str | Path, kind: type | None = None, *, run_code: 
     """
     model = _load(name_or_path, run_code)
     if kind is not None and not isinstance(model, kind):
-        (expected, verb), (found, _) = _IN_WORDS[kind], _IN_WORDS[type(model)]
-        raise ValueError(
-            f"expected a {expected}, but {printable(name_or_path)} is a {found}; `latentry train {verb}` makes one"
-        )
+        (expected, maker), (found, _) = _IN_WORDS[kind], _IN_WORDS[type(model)]
+        raise ValueError(f"expected a {expected}, but {printable(name_or_path)} is a {found}; `{maker}` makes one")
     return model
 
 
@@ -119,6 +119,8 @@ def _load(name_or_path: str | Path, run_code: bool) -> GenerativeModel | Classif
     kind = model_kind(name_or_path)
     if kind is LabelSplit:
         return _label_split(saved, saved.prior, name_or_path)
+    if kind is SemanticModel and isinstance(saved.prior, NormalMixture):
+        return ConditionalModel(saved.network, saved.prior, _part(name_or_path, _ENCODER), card=saved.card)
     if kind is SemanticModel:
         if not isinstance(saved.prior, SemanticPlacement):
             raise ValueError(
@@ -150,6 +152,6 @@ def _parts(model: GenerativeModel | Classifier) -> dict[str, nn.Module]:
         return {".": model.network}
     if isinstance(model, LabelSplit):
         return {".": model.generator, _LABEL_ENCODER: model.label_encoder, _STYLE_ENCODER: model.style_encoder}
-    if isinstance(model, SemanticModel):
+    if isinstance(model, SemanticModel | ConditionalModel) and model.encoder is not None:
         return {".": model.generator, _ENCODER: model.encoder}
     return {".": model.generator}

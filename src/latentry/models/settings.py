@@ -11,6 +11,7 @@ from latentry.training.settings import LoopSettings
 
 __all__ = [
     "ClassifierSettings",
+    "ConditionalSettings",
     "GANSettings",
     "LabelSplitSettings",
     "LabelSplitWeights",
@@ -176,6 +177,36 @@ class LabelSplitSettings(LoopSettings):
             raise ValueError(f"expected a least deviation of z_u from 0 to below the prior's 1, got {self.least_deviation}")
         if self.label_dim < 1 or self.style_dim < 1:
             raise ValueError(f"expected label_dim and style_dim of at least 1, got {self.label_dim} and {self.style_dim}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionalSettings(LoopSettings):
+    """How a VAE, a conditional VAE, a conditional GAN, or both together are trained (`fit_conditional`)."""
+
+    labels: bool = True
+    """Whether codes hold the label of the datum."""
+    vae: bool = True
+    """Whether there is an encoder."""
+    gan: bool = False
+    """Whether a discriminator of data and labels teaches the decoder."""
+    style_dim: int = 32
+    """Latents beside the label."""
+    width: int = 16
+    """Channels of the encoder's first layer."""
+    weights: LabelSplitWeights = field(default_factory=LabelSplitWeights)
+    """Weights of the losses: reconstruction, divergence and adversarial."""
+    learning_rate: float = 5e-4
+    """Learning rate of all networks."""
+    betas: tuple[float, float] = (0.0, 0.9)
+    """Decay rates of Adam."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("style_dim", self.style_dim, 1)
+        if not (self.vae or self.gan) or (self.gan and not self.labels):
+            raise ValueError(
+                f"expected vae, gan or both, and labels with gan, got labels={self.labels}, vae={self.vae}, gan={self.gan}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from experiments.spectrum.denoisers import CodeFilter, RecoveryMethod
-from experiments.spectrum.denoising import DenoisingReport, LabelledBatch, compare_denoisers
 from latentry.data.corruptions import NormalNoise
 from latentry.data.image_filters import Contrast, ImageFilter, Observation, observe
+from latentry.tasks.denoising.comparison import DenoisingReport, LabelledBatch, compare_denoisers
+from latentry.tasks.denoising.methods import CodeFilter, RecoveryMethod
 
 SIDE = 4
 

@@ -27,43 +27,20 @@ from latentry.data.image_filters import (
     inpainting_filter,
 )
 from latentry.interfaces import Generator, Prior
-from latentry.latent.measurements import Blur
 from latentry.latent.posterior_mode import nearest_samples, posterior_mode
 from latentry.latent.quasi_eigenbasis import QuasiEigenbasis
 
 __all__ = [
     "CONTRASTS",
-    "STRENGTHS",
     "CodeFilter",
     "RecoveryMethod",
     "code_filters",
-    "corruption_titles",
     "filters_for",
     "recoveries_for",
 ]
 
-STRENGTHS: dict[str, tuple[Corruption, ...]] = {
-    "normal noise": (NormalNoise(0.3), NormalNoise(0.6), NormalNoise(1.0)),
-    "salt and pepper": (SaltAndPepper(0.1), SaltAndPepper(0.3), SaltAndPepper(0.5)),
-    "occlusion": (Occlusion(6), Occlusion(10), Occlusion(14)),
-    "blur": (Blurring(Blur(1.0)), Blurring(Blur(2.0)), Blurring(Blur(3.0))),
-}
-"""What methods are compared on, the strongest last: for images of 28 x 28 in [-1, 1] on a background of -1."""
 CONTRASTS = (Contrast(1.0, 99.0), Contrast(50.0, 99.0), Contrast(70.0, 95.0), Contrast(80.0, 95.0), Contrast(80.0, 99.0))
 """What each filter of images is tried with, beside its own contrast."""
-
-
-def corruption_titles() -> dict[str, str]:
-    """Kind and strength of each corruption, by its repr."""
-
-    def strength(of: Any) -> int | float:
-        if isinstance(of, NormalNoise):
-            return of.sigma
-        if isinstance(of, SaltAndPepper):
-            return of.share
-        return of.side if isinstance(of, Occlusion) else of.operator.sigma
-
-    return {str(of): f"{kind} {strength(of):g}" for kind, several in STRENGTHS.items() for of in several}
 
 
 @dataclass(frozen=True)

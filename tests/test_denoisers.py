@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from experiments.spectrum.denoisers import STRENGTHS, code_filters, filters_for, recoveries_for
+from experiments.spectrum.denoising import STRENGTHS
 from latentry.data.corruptions import Blurring, NormalNoise, Occlusion, OneOf, SaltAndPepper
 from latentry.data.image_filters import observe
 from latentry.latent.measurements import Blur
 from latentry.latent.quasi_eigenbasis import QuasiEigenbasis
 from latentry.priors import Normal
+from latentry.tasks.denoising.methods import code_filters, filters_for, recoveries_for
 
 D, SIDE = 5, 6
 PRIOR = Normal(D)
