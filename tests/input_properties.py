@@ -363,6 +363,7 @@ NO_CALLABLES = {
     "as_real",
     "check_generator",
     "check_measurement",
+    "check_prior",
     "priors.Combination",
     "priors.Constraint",
     "priors.Rule",

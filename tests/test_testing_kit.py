@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 import latentry as lt
-from latentry.testing import Conformance, check_generator, check_measurement, maps
+from latentry.testing import Conformance, check_generator, check_measurement, check_prior, maps
 
 pytestmark = pytest.mark.filterwarnings("ignore:`?.?torch.jit:DeprecationWarning")
 
@@ -252,3 +252,202 @@ def test_a_report_is_a_table_with_the_way_out_below_what_is_broken() -> None:
     assert "<td>has a gradient</td>" in found._repr_html_()
     with pytest.raises(KeyError, match="expected one of the promises"):
         found["no such"]
+
+
+class Written:
+    """A right prior with no more than codes: N(0, 4 I)."""
+
+    latent_dim = 3
+
+    def sample(self, shape: Any = (), y: Any = None, *, rng: torch.Generator | None = None) -> Tensor:
+        return 2 * torch.randn(*shape, 3, generator=rng)
+
+
+class Dense(Written):
+    """With its density."""
+
+    def log_prob(self, z: Tensor, y: Any = None) -> Tensor:
+        return torch.distributions.Normal(0.0, 2.0).log_prob(z).sum(-1)
+
+
+class Mapped(Dense):
+    """With normal coordinates."""
+
+    def to_normal(self, z: Tensor) -> Tensor:
+        return z / 2
+
+    def from_normal(self, e: Tensor) -> Tensor:
+        return 2 * e
+
+
+class Quantiles(Written):
+    """With quantiles of each coordinate."""
+
+    def cdf(self, z: Tensor) -> Tensor:
+        return torch.special.ndtr(z / 2)
+
+    def icdf(self, u: Tensor) -> Tensor:
+        return 2 * torch.special.ndtri(u)
+
+
+class Described(Dense):
+    """With a distribution of torch."""
+
+    def __call__(self, y: Any = None) -> Any:
+        return torch.distributions.Independent(torch.distributions.Normal(torch.zeros(3), 2 * torch.ones(3)), 1)
+
+
+class Labelled(Written):
+    """One component, which all codes have as their label."""
+
+    def __call__(self, y: Tensor) -> Any:
+        return lt.priors.DiagonalNormal(torch.zeros(len(y), 3), 2 * torch.ones(len(y), 3))
+
+    def sample_labels(self, z: Tensor, *, rng: torch.Generator | None = None) -> Tensor:
+        return torch.zeros(len(z), dtype=torch.int64)
+
+
+RIGHT_PRIORS = (Written, Dense, Mapped, Quantiles, Described, Labelled)
+
+
+def changed(kind: type, **methods: Any) -> Any:
+    return type("Broken", (kind,), methods)()
+
+
+OWN = torch.Generator().manual_seed(3)
+
+
+class Single(nn.Module):
+    """A module that draws in single precision whatever it is moved to."""
+
+    latent_dim = 3
+
+    def sample(self, shape: Any = (), y: Any = None, *, rng: torch.Generator | None = None) -> Tensor:
+        return torch.randn(*shape, 3, generator=rng)
+
+
+def noisily(self: Any, shape: Any = (), y: Any = None, *, rng: torch.Generator | None = None) -> Tensor:
+    torch.rand(1)
+    return torch.randn(*shape, 3, generator=rng)
+
+
+def by_a_source_of_its_own(self: Any, shape: Any = (), y: Any = None, *, rng: torch.Generator | None = None) -> Tensor:
+    return torch.randn(*shape, 3, generator=None if rng is None else OWN)
+
+
+def seeded_where_there_is_none(self: Any, shape: Any = (), y: Any = None, *, rng: torch.Generator | None = None) -> Tensor:
+    return torch.randn(*shape, 3, generator=torch.Generator().manual_seed(0) if rng is None else rng)
+
+
+def repeating_one(self: Any, shape: Any = (), y: Any = None, *, rng: torch.Generator | None = None) -> Tensor:
+    return torch.randn(3, generator=rng).expand(*shape, 3)
+
+
+def refusing(self: Any, z: Tensor, y: Any = None) -> Tensor:
+    if (z.abs() > 50).any():
+        raise ValueError("outside")
+    return Dense.log_prob(self, z)
+
+
+class NoBatch(torch.distributions.Independent):
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+        return self
+
+
+def shifted_normal() -> Any:
+    return torch.distributions.Independent(torch.distributions.Normal(torch.ones(3), 2.0), 1)
+
+
+def with_density(log_prob: Callable[[Tensor], Tensor]) -> Any:
+    return changed(Dense, log_prob=lambda self, z, y=None: log_prob(z))
+
+
+def density(z: Tensor) -> Tensor:
+    return Dense().log_prob(z)
+
+
+BROKEN_PRIORS: dict[str, tuple[str, Any]] = {
+    "no prior": ("is a prior", object()),
+    "short codes": ("sample(shape) gives codes (*shape, d)", changed(Written, latent_dim=4)),
+    "NaN": (
+        "sample(shape) gives codes (*shape, d)",
+        changed(Written, sample=lambda self, shape, rng: torch.full((*shape, 3), torch.nan)),
+    ),
+    "whole numbers": (
+        "sample(shape) gives codes (*shape, d)",
+        changed(Written, sample=lambda self, shape, rng: torch.zeros(*shape, 3).long()),
+    ),
+    "own source": ("equal seeds of rng give equal codes", changed(Written, sample=by_a_source_of_its_own)),
+    "a draw too many": ("with rng it leaves torch's own random numbers alone", changed(Written, sample=noisily)),
+    "seeds itself": (
+        "without rng it draws from torch's own random numbers",
+        changed(Written, sample=seeded_where_there_is_none),
+    ),
+    "one code": ("codes of one call differ", changed(Written, sample=repeating_one)),
+    "single precision": ("draws in double precision", Single()),
+    "mean": ("mean and variance are those of its codes", changed(Described, __call__=lambda self: shifted_normal())),
+    "no batch": (
+        "expand gives a batch of distributions",
+        changed(Described, __call__=lambda self: NoBatch(torch.distributions.Normal(torch.zeros(3), 2.0), 1)),
+    ),
+    "densities of coordinates": ("log_prob gives one number for each code", with_density(lambda z: -z.square())),
+    "mean of the batch": ("log_prob looks at each code alone", with_density(lambda z: density(z) - z.mean())),
+    "refuses": ("answers far from its codes too", changed(Dense, log_prob=refusing)),
+    "detached": ("the gradient of log_prob agrees with finite differences", with_density(lambda z: density(z.detach()))),
+    "another scale": ("its codes follow log_prob", with_density(lambda z: density(0.9 * z) + 3 * torch.tensor(0.9).log())),
+    "no constant": ("the density integrates to one", with_density(lambda z: -z.square().sum(-1) / 8)),
+    "cdf": ("its codes follow cdf", changed(Quantiles, cdf=lambda self, z: torch.special.ndtr(z / 1.6))),
+    "icdf": ("icdf undoes cdf", changed(Quantiles, icdf=lambda self, u: torch.special.ndtri(u))),
+    "way back": ("from_normal undoes to_normal", changed(Mapped, from_normal=lambda self, e: e)),
+    "no Jacobian": (
+        "to_normal has the Jacobian of the density",
+        changed(Mapped, to_normal=lambda self, z: z.detach() / 2 + 0 * z),
+    ),
+    "marginal": ("its codes pass goodness of fit", changed(Written, marginal=lt.priors.Normal(1).marginal)),
+    "labels": (
+        "labels of codes are whole numbers, one for each",
+        changed(Labelled, sample_labels=lambda self, z, rng=None: z),
+    ),
+}
+
+
+@pytest.mark.parametrize(("promise", "prior"), BROKEN_PRIORS.values(), ids=BROKEN_PRIORS)
+def test_a_prior_with_one_fault_breaks_one_promise(promise: str, prior: Any) -> None:
+    found = check_prior(prior)
+    assert broken_rows(found) == [promise], found
+    assert found.broken[0].way_out
+
+
+@pytest.mark.parametrize("kind", RIGHT_PRIORS)
+def test_right_priors_of_others_keep_their_promises(kind: type) -> None:
+    assert check_prior(kind(), raises=True)
+
+
+P = lt.priors
+OUR_PRIORS = [
+    P.Normal(D), P.Normal(64, 1.0, 2.0), P.Uniform(D, 0.5, 2.0), P.HalfUniformHalfNormal(D), P.TruncatedCauchy(D, bound=5.0),
+    P.Tabulated(D, [0.2, 0.0, 0.5, 0.3]), P.GammaRadius(D), P.SphericalCauchy(D), P.LogUniformRadius(D),
+    P.NormalMixture([[-2.0] * D, [2.0] * D], [[1.0] * D, [0.5] * D]), P.SemanticPlacement(("round", "tall"), D),
+]  # fmt: skip
+SAID_OF_ALL = (
+    "equal seeds of rng give equal codes", "expand gives a batch of distributions", "its codes follow log_prob",
+    "the density integrates to one", "its codes pass goodness of fit", "draws in double precision",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("prior", OUR_PRIORS, ids=repr)
+def test_our_priors_keep_their_promises(prior: Any) -> None:
+    found = check_prior(prior, raises=True)
+    assert {found[name].verdict for name in SAID_OF_ALL} == {"kept"}
+
+
+def test_what_a_prior_has_not_is_told_with_what_it_would_allow() -> None:
+    found = check_prior(Written())
+    assert "no transport interpolation" in found["from_normal undoes to_normal"].measured
+    assert "negative log prior" in found["log_prob gives one number for each code"].measured
+
+
+def test_a_mixture_of_which_no_code_is_asked_draws_nothing() -> None:
+    before = torch.get_rng_state()
+    assert OUR_PRIORS[-2].sample((0,)).shape == (0, D)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -68,7 +68,7 @@ class NormalMixtureDistribution(CodeDistribution):
         return self.log_probs.exp() @ self.components.loc
 
     def _draw(self, shape: tuple[int, ...], rng: torch.Generator | None) -> Tensor:
-        y = _draw(self.log_probs.exp().expand(max(math.prod(shape), 1), -1), rng)[: math.prod(shape)].view(shape)
+        y = _draw(self.log_probs.exp().expand(math.prod(shape), -1), rng).view(shape)
         return DiagonalNormal(self.components.loc[y], self.components.scale[y]).sample(rng=rng)
 
 

@@ -114,16 +114,15 @@ class Conformance:
         for promise, (verdict, name, measured) in zip(self.promises, self._cells(), strict=True):
             head = f"  {verdict:<{first}}  {name:<{second}}  "
             lines += _wrapped(measured, head, " " * len(head))
-            if promise.verdict != "kept" and promise.way_out:
+            if promise.way_out:
                 lines += _wrapped(promise.way_out, f"  {'':<{first}}  > ", " " * (first + 6))
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         """The rows as a table, for notebooks."""
-        ways_out = ["" if promise.verdict == "kept" else promise.way_out for promise in self.promises]
         rows = (
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in (*cells, way_out)) + "</tr>"
-            for cells, way_out in zip(self._cells(), ways_out, strict=True)
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in (*cells, promise.way_out)) + "</tr>"
+            for cells, promise in zip(self._cells(), self.promises, strict=True)
         )
         return f"<div><strong>{html.escape(self._title)}</strong><table>{''.join(rows)}</table></div>"
 
@@ -148,6 +147,9 @@ class Question:
     promise: str
     look: Callable[[], Finding]
     way_out: str = ""
+    """What to do where it is broken."""
+    allows: str = ""
+    """Of something optional: what it would allow."""
     needs: tuple[str, ...] = ()
     """Promises without which there is nothing to see."""
 
@@ -225,7 +227,8 @@ def _asked(question: Question) -> Promise:
         message = first if isinstance(error, ValueError) else f"{type(error).__name__}: {first}"
         return Promise(question.promise, "broken", math.nan, message, question.way_out)
     verdict: Verdict = "not applicable" if found.kept is None else "kept" if found.kept else "broken"
-    return Promise(question.promise, verdict, found.figure, found.measured, "" if found.kept else question.way_out)
+    said = question.way_out if verdict == "broken" else question.allows if verdict == "not applicable" else ""
+    return Promise(question.promise, verdict, found.figure, found.measured, said)
 
 
 def _wrapped(text: str, head: str, margin: str) -> list[str]:

@@ -13,7 +13,8 @@ from latentry.numerics.inputs import checked
 from latentry.priors.adapters import draw
 from latentry.testing import maps
 from latentry.testing.conformance import Conformance, Finding, Question, conformance, finding, not_applicable, undisturbed
-from latentry.testing.maps import GIVES, RowMap, flags_behind, questions_of
+from latentry.testing.maps import GIVES, questions_of
+from latentry.testing.row_map import RowMap, flags_behind
 
 __all__ = ["check_generator"]
 
@@ -32,8 +33,7 @@ _WAYS_OUT: Mapping[str, str] = {
     maps.DIFFERENT: "feed the codes to the network; one that ignores them has nothing to recover",
     maps.GRADIENT: "remove no_grad, detach, rounding, argmax and .numpy()",
     maps.DIFFERENCES: "let no straight-through rounding, detached part or backward of your own give another gradient",
-    maps.FORWARD: "without them Levenberg-Marquardt is slower, or Adam is needed; avoid .item(), custom autograd functions "
-    "without jvp and generate_vmap_rule",
+    maps.FORWARD: "correct the jvp of your autograd function",
 }
 _DOUBLE = "computes in double precision"
 _RANGE = "gives data within output_range"
@@ -78,14 +78,14 @@ def check_generator(
             Question(
                 _DOUBLE,
                 lambda: _double(codes, finer),
-                "with it, codes would be led to the exact minimum, and the rounding of data measured",
-                (codes.named(maps.DETERMINISTIC),),
+                allows="it would lead codes to the exact minimum, and tell the rounding of data",
+                needs=(codes.named(maps.DETERMINISTIC),),
             ),
             Question(
                 _RANGE,
                 lambda: _range(codes, output_range),
                 "scale the output, or state the range that it has",
-                (codes.named(GIVES), codes.named(maps.FINITE)),
+                needs=(codes.named(GIVES), codes.named(maps.FINITE)),
             ),
         ]
         return conformance(f"generator {_name(generator)}", questions, raises=raises)

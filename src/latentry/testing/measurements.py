@@ -12,7 +12,8 @@ from latentry.latent.measurements.operator import check_shape
 from latentry.numerics.inputs import checked
 from latentry.testing import maps
 from latentry.testing.conformance import Conformance, Finding, Question, conformance, finding, not_applicable, undisturbed
-from latentry.testing.maps import RowMap, flags_behind, questions_of, share_of
+from latentry.testing.maps import questions_of
+from latentry.testing.row_map import RowMap, flags_behind, share_of
 
 __all__ = ["check_measurement"]
 
@@ -31,7 +32,7 @@ _WAYS_OUT: Mapping[str, str] = {
     maps.DIFFERENT: "it measures nothing of the data: look at its mask",
     maps.GRADIENT: "remove no_grad, detach, rounding, and comparisons such as >",
     maps.DIFFERENCES: "let no straight-through rounding, detached part or backward of your own give another gradient",
-    maps.FORWARD: "without them Levenberg-Marquardt is slower, or Adam is needed; avoid .item()",
+    maps.FORWARD: "correct the jvp of your autograd function",
 }
 LINEAR = "is linear"
 ADJOINT = "its adjoint is its transpose"
@@ -79,25 +80,28 @@ def check_measurement(measurement: Callable[..., Any], shape: Sequence[int], *, 
         questions = [
             *questions_of(data, dict(_WAYS_OUT)),
             Question(
-                _DOUBLE, lambda: _double(data, double), "with it, codes would be led to the exact minimum", (deterministic,)
+                _DOUBLE,
+                lambda: _double(data, double),
+                allows="it would lead codes to the exact minimum",
+                needs=(deterministic,),
             ),
             Question(
                 LINEAR,
                 lambda: _linear(measure, data),
-                "only a linear measurement has an adjoint and a norm; recovery takes others too",
-                (deterministic,),
+                allows="only a linear measurement has an adjoint and a norm; recovery takes others too",
+                needs=(deterministic,),
             ),
             Question(
                 ADJOINT,
                 lambda: _adjoint(measurement, measure, data, shape),
                 "let <A x, y> = <x, A'y>; measurements of latentry have it from their derivative",
-                (LINEAR, *map(data.named, (maps.STATE, maps.GRADIENT, maps.DIFFERENCES))),
+                needs=(LINEAR, *map(data.named, (maps.STATE, maps.GRADIENT, maps.DIFFERENCES))),
             ),
             Question(
                 NORM,
                 lambda: _norm(measurement, measure, data, shape),
                 "return the largest singular value; as_measurement(a).norm(shape) works it out",
-                (ADJOINT, data.named(maps.DIFFERENCES)),
+                needs=(ADJOINT, data.named(maps.DIFFERENCES)),
             ),
         ]
         name = getattr(measurement, "__qualname__", None) or type(measurement).__name__
