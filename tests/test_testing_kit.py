@@ -423,10 +423,41 @@ def test_right_priors_of_others_keep_their_promises(kind: type) -> None:
     assert check_prior(kind(), raises=True)
 
 
+T = torch.distributions
+DISTRIBUTIONS: dict[str, Callable[[], Any]] = {
+    "normal": lambda: T.Normal(torch.ones(3), 2.0),
+    "multivariate normal": lambda: T.MultivariateNormal(torch.zeros(3), torch.eye(3) + 0.5),
+    "uniform": lambda: T.Independent(T.Uniform(-torch.ones(3), torch.ones(3)), 1),
+    "Student t": lambda: T.Independent(T.StudentT(3 * torch.ones(3)), 1),
+    "gamma": lambda: T.Independent(T.Gamma(2 * torch.ones(3), 1.0), 1),
+    "mixture": lambda: T.MixtureSameFamily(
+        T.Categorical(torch.ones(2)), T.Independent(T.Normal(4 * torch.eye(2, 3), 1.0), 1)
+    ),
+    "Dirichlet": lambda: T.Dirichlet(2 * torch.ones(3)),
+}
+
+
+@pytest.mark.parametrize("make", DISTRIBUTIONS.values(), ids=DISTRIBUTIONS)
+def test_distributions_of_torch_keep_their_promises(make: Callable[[], Any]) -> None:
+    found = check_prior(make(), raises=True)
+    assert found["equal seeds of rng give equal codes"].verdict == "kept"
+
+
+def test_a_flow_of_zuko_keeps_its_promises() -> None:
+    zuko = pytest.importorskip("zuko")
+    torch.manual_seed(1)
+    found = check_prior(zuko.flows.NSF(3, transforms=1, hidden_features=(8,))(), raises=True)
+    assert found["to_normal has the Jacobian of the density"].verdict == "kept"
+
+
 P = lt.priors
+CODES = torch.randn(2000, 2, generator=torch.Generator().manual_seed(0)) @ torch.tensor([[1.0, 0.5], [0.0, 1.0]])
 OUR_PRIORS = [
     P.Normal(D), P.Normal(64, 1.0, 2.0), P.Uniform(D, 0.5, 2.0), P.HalfUniformHalfNormal(D), P.TruncatedCauchy(D, bound=5.0),
     P.Tabulated(D, [0.2, 0.0, 0.5, 0.3]), P.GammaRadius(D), P.SphericalCauchy(D), P.LogUniformRadius(D),
+    P.Copula.fitted(CODES.exp()),
+    P.MultivariateNormal([0.0, 1.0], [[2.0, 0.0], [1.0, 1.0]]), P.MultivariateNormalMixture([[-3.0], [3.0]], [[1.0], [1.0]]),
+    P.Flow(torch.zeros(2), torch.ones(2), transforms=1, bins=4, hidden=(8,)),
     P.NormalMixture([[-2.0] * D, [2.0] * D], [[1.0] * D, [0.5] * D]), P.SemanticPlacement(("round", "tall"), D),
 ]  # fmt: skip
 SAID_OF_ALL = (

@@ -28,11 +28,16 @@ __all__ = [
 ]
 
 _FEW = 8
-_STEP = 1e-5
+_STEPS = (1e-5, 1e-3, 1e-2)
+"""Of finite differences, in standard deviations: the right one depends on the numbers that a prior computes in."""
+_OFF = 1e-2
+"""How far a right gradient may be off them, as a share of its length."""
 _SAME = 1e-3
 """Most that two results may differ by, as a share of the largest value."""
 _LARGEST_ERROR = 0.2
 """Standard error of the integral of a density from which on nothing can be said of it."""
+
+_FLAT = "its codes lie in fewer dimensions than they have elements, and have no density in all of these"
 
 
 def density(trial: PriorTrial) -> Finding:
@@ -75,24 +80,34 @@ def outside(trial: PriorTrial) -> Finding:
 
 def slope_of_density(trial: PriorTrial) -> Finding:
     """Along random directions, by the median over codes."""
+    if trial.is_flat:
+        return not_applicable(_FLAT)
     z = trial.z[: 4 * _FEW].clone().requires_grad_(True)
     with torch.enable_grad():
         density = trial.log_prob(z).sum()
         slope = torch.zeros_like(z)
         if density.requires_grad:
             slope = torch.autograd.grad(density, z, materialize_grads=True)[0]
+    off = min(_off_differences(trial, z.detach(), slope, step) for step in _STEPS)
+    return finding(off <= _OFF, off, "off by {} of its length, at the best of three steps")
+
+
+def _off_differences(trial: PriorTrial, z: Tensor, slope: Tensor, step: float) -> float:
+    """How far a gradient is off finite differences along one direction, by the median over codes."""
     direction = torch.randn(z.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64).to(z)
-    step = _STEP * trial.z.std().clamp(max=1e3)
+    step = step * trial.z.std().clamp(max=1e3).item()
     with torch.no_grad():
         above, below = (trial.log_prob(z + side * step * direction).double() for side in (1, -1))
     measured, derived = (above - below) / (2 * step), (slope * direction).sum(1)
-    size = (slope.norm(dim=1) * direction.norm(dim=1)).clamp(min=1e-3 / step.item() * torch.finfo(torch.float32).eps)
-    off = ((measured - derived).abs() / torch.maximum(size, measured.abs())).nan_to_num(nan=math.inf).median().item()
-    return finding(off <= 1e-3, off, "off by {} of its length")
+    rounding = torch.finfo(torch.float32).eps / step
+    size = torch.maximum(slope.norm(dim=1) * direction.norm(dim=1), measured.abs()).clamp(min=1e-3 * rounding)
+    return ((measured - derived).abs() / size).nan_to_num(nan=math.inf).median().item()
 
 
 def density_agrees(trial: PriorTrial) -> Finding:
     """A Metropolis step leaves the codes as they are distributed."""
+    if trial.is_flat:
+        return not_applicable(_FLAT)
     with torch.no_grad():
         drift = metropolis_drift(trial.z, trial.log_prob, torch.Generator().manual_seed(4)).abs().max().item()
     kept = drift <= threshold(2 * trial.z.shape[1])
@@ -101,6 +116,8 @@ def density_agrees(trial: PriorTrial) -> Finding:
 
 def density_integrates(trial: PriorTrial) -> Finding:
     """By bridge sampling."""
+    if trial.is_flat:
+        return not_applicable(_FLAT)
     value, error = bridge_estimate(trial.z, trial.log_prob, torch.Generator().manual_seed(5))
     if not error <= _LARGEST_ERROR:
         return not_applicable("codes of so many elements are too far apart to measure it")

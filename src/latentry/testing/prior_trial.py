@@ -59,6 +59,12 @@ class PriorTrial:
         """Where it draws."""
         return draw(self.known, (0,)).device
 
+    @cached_property
+    def is_flat(self) -> bool:
+        """Whether the codes lie in fewer dimensions than they have elements, as those of a Dirichlet distribution."""
+        spread = self.z[1 : CODES // 4] - self.z[:1]
+        return int(torch.linalg.matrix_rank(spread / spread.abs().amax(0).clamp(min=1e-300), rtol=1e-6)) < spread.shape[1]
+
     def drawn(self, shape: tuple[int, ...], seed: int | None) -> Tensor:
         """Codes, by a seed or by torch's own random numbers."""
         return draw(self.known, shape, None if seed is None else self.rng(seed))
