@@ -32,7 +32,7 @@ def test_what_holds_no_codes_is_named(tmp_path: Path) -> None:
         ("none.npy", "expected a file of codes at .*none.npy, found none"),
         ("flat.npy", r"expected codes of shape \(n, d\), n >= 1, in .*flat.npy"),
         ("complex.npy", "expected codes as real numbers in .*complex.npy, got complex128"),
-        ("two.npz", r"expected codes named z in .*two.npz, got \['a', 'b'\]"),
+        ("two.npz", r"expected codes named z or w in .*two.npz, got \['a', 'b'\]"),
         ("broken.npy", "is not a whole .npy file"),
         ("whole.safetensors", r"as real numbers, got torch.int64 of shape \(2, 3\)"),
     ):

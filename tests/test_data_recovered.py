@@ -3,11 +3,14 @@
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch.testing import assert_close
 
 from latentry.data.recovered import RecoveredCodes, load_codes, read_codes, shard_path, write_codes
+from latentry.holding.conditions import joined, named_parts
 from latentry.storage import read_metadata, read_tensors, write_tensors
 
 
@@ -136,3 +139,14 @@ def test_shards_of_earlier_versions_say_that_they_do_not_know_what_they_lack(tmp
     found = read_codes(path)
     assert len(found) == 3
     assert found.undetermined.isnan().all()
+
+
+@pytest.mark.parametrize("condition", [torch.tensor([3, 1]), {"label": torch.tensor([3, 1]), "age": torch.rand(2, 4)}])
+def test_codes_keep_their_condition(condition: Any, tmp_path: Path) -> None:
+    zeros, yes = torch.zeros(2), torch.ones(2, dtype=torch.bool)
+    values = (torch.randn(2, 8), zeros, yes, yes, zeros, zeros.long(), zeros, zeros)
+    for number in range(2):
+        codes = RecoveredCodes(*values, names=("a", "b"), metadata={"shards": "2"}, condition=condition)
+        write_codes(shard_path(tmp_path, number), codes)
+    again = load_codes(tmp_path).condition
+    assert_close(named_parts(again), named_parts(joined([condition, condition])))

@@ -1,4 +1,8 @@
-"""Codes in a file of the user's own: a NumPy array, alone or by the name z, or tensors of safetensors."""
+"""Codes in a file of the user's own: a NumPy array, alone or by the name z or w, or tensors of safetensors.
+
+`projected_w.npz`, which the projector of StyleGAN2 and StyleGAN3 writes, has styles of W+ by the name w, `(1, layers, d)`.
+They are codes `(1, layers * d)`, as the space W+ of `latentry.generators.style` takes them.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +19,14 @@ from latentry.storage import read_tensors
 
 __all__ = ["load_code_file"]
 
-_NAME = "z"
+_NAMES = ("z", "w")
+"""Codes, or styles: the first that is there."""
 
 
 def load_code_file(path: str | Path) -> Float[Tensor, "n d"]:
-    """Codes from a .npy file, or from an .npz or .safetensors file: its array z, or the only one of an .npz file.
+    """Codes from a .npy file, or from an .npz or .safetensors file: its array z or w, or the only one of an .npz file.
+
+    Codes of another shape, such as styles `(n, layers, d)`, are flattened to one row each.
 
     Args:
         path: The file. Numbers of NumPy's files become float32, as generators compute.
@@ -38,19 +45,21 @@ def load_code_file(path: str | Path) -> Float[Tensor, "n d"]:
     if not file.is_file():
         raise ValueError(f"expected a file of codes at {file}, found none; check its name")
     z = _array(file)
-    if z.ndim != 2 or not z.is_floating_point() or len(z) == 0:
+    if z.ndim < 2 or not z.is_floating_point() or z.numel() == 0:
         got = f"{z.dtype} of shape {tuple(z.shape)}"
         raise ValueError(f"expected codes of shape (n, d), n >= 1, in {file}, as real numbers, got {got}")
-    return z
+    return z.flatten(1)
 
 
 def _array(file: Path) -> Tensor:
     if file.suffix == ".npy":
         return _tensor(read_npy(file), file)
     arrays: Mapping[str, Any] = read_npz(file) if file.suffix == ".npz" else read_tensors(file)
-    name = next(iter(arrays)) if file.suffix == ".npz" and len(arrays) == 1 else _NAME
-    if name not in arrays:
-        raise ValueError(f"expected codes named z in {file}, got {sorted(arrays)}; pass the file that `recover` wrote")
+    name = next((name for name in _NAMES if name in arrays), None)
+    if name is None and file.suffix == ".npz" and len(arrays) == 1:
+        name = next(iter(arrays))
+    if name is None:
+        raise ValueError(f"expected codes named z or w in {file}, got {sorted(arrays)}; pass the file that `recover` wrote")
     return arrays[name] if isinstance(arrays[name], Tensor) else _tensor(arrays[name], file)
 
 

@@ -15,6 +15,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from latentry.display import Facts, Plottable, number
+from latentry.holding import Condition, as_condition
+from latentry.holding.conditions import condition_from_named, joined, named_parts
 from latentry.names import counted
 from latentry.paths import user_path
 from latentry.storage import read_metadata, read_tensors, write_tensors
@@ -65,6 +67,8 @@ class RecoveredCodes(Plottable):
     """Where each image came from."""
     metadata: dict[str, str] = field(default_factory=dict)
     """`prior`, `generator` (hash of its weights), `settings` and `versions` (JSON), and further facts."""
+    condition: Condition | None = None
+    """What a conditional generator took along with each code."""
 
     def __len__(self) -> int:
         return len(self.z)
@@ -96,7 +100,7 @@ class RecoveredCodes(Plottable):
         values.tick_params(labelsize=7)
 
 
-_TENSORS = tuple(name.name for name in fields(RecoveredCodes) if name.name not in ("names", "metadata"))
+_TENSORS = tuple(name.name for name in fields(RecoveredCodes) if name.name not in ("names", "metadata", "condition"))
 
 
 def shard_path(folder: str | Path, number: int) -> Path:
@@ -106,7 +110,7 @@ def shard_path(folder: str | Path, number: int) -> Path:
 
 def write_codes(path: str | Path, codes: RecoveredCodes) -> None:
     """Write one shard, whole or not at all."""
-    tensors = {name: getattr(codes, name) for name in _TENSORS}
+    tensors = {name: getattr(codes, name) for name in _TENSORS} | named_parts(codes.condition)
     write_tensors(path, tensors, {**codes.metadata, "names": json.dumps(codes.names)})
 
 
@@ -130,7 +134,8 @@ def read_codes(path: str | Path) -> RecoveredCodes:
     failed = tensors["reconstruction_error"].isnan()
     if not (tensors["z"].isfinite().all(1) | failed).all():
         raise ValueError(f"expected finite codes in {path}, got NaN or infinity beside a finite error; recover them again")
-    return RecoveredCodes(**{name: tensors[name] for name in _TENSORS}, names=names, metadata=metadata)
+    condition = as_condition(condition_from_named(tensors), len(names)) if len(names) else None
+    return RecoveredCodes(**{name: tensors[name] for name in _TENSORS}, names=names, metadata=metadata, condition=condition)
 
 
 def _names(text: str, path: str | Path) -> tuple[str, ...]:
@@ -206,9 +211,13 @@ def joined_codes(parts: Sequence[RecoveredCodes]) -> RecoveredCodes:
     Raises:
         ValueError: They are of several lengths or types.
     """
-    if len({(part.z.shape[1], part.z.dtype) for part in parts}) > 1:
-        raise ValueError("expected codes of one length and type in all shards, got several; recover them again")
+    if len({(part.z.shape[1], part.z.dtype, tuple(named_parts(part.condition))) for part in parts}) > 1:
+        raise ValueError(
+            "expected codes of one length and type, and the same parts of a condition, in all shards, got several; recover "
+            "them again"
+        )
     tensors = {name: torch.cat([getattr(part, name) for part in parts]) for name in _TENSORS}
     names = tuple(name for part in parts for name in part.names)
     metadata = {name: value for name, value in parts[0].metadata.items() if name not in ("shard", "images")}
-    return RecoveredCodes(**tensors, names=names, metadata=metadata)
+    condition = joined([part.condition for part in parts])
+    return RecoveredCodes(**tensors, names=names, metadata=metadata, condition=condition)
