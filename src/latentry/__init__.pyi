@@ -3,6 +3,7 @@
 from . import data as data
 from . import directions as directions
 from . import encoders as encoders
+from . import generators as generators
 from . import measurements as measurements
 from . import metrics as metrics
 from . import operators as operators
