@@ -10,7 +10,10 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 import latentry as lt
+from latentry.models.level_classifier import LevelHeads, fit_level_classifier
+from latentry.models.semantic_fitting import fit_feature_gan
 from latentry.models.settings import SemanticGANSettings, SemanticSettings, SemanticVAESettings
+from latentry.training.settings import LoopSettings
 
 N, K, D = 240, 3, 2
 LOOP: dict[str, Any] = {"batch_size": 48, "checkpoint_every": 300}
@@ -127,6 +130,27 @@ def test_a_semantic_model_of_perceptrons_places_its_feature() -> None:
     levels = prior.levels(found.model.encode(LINE).mean)
     assert (levels.round().clamp(-1, 1) == A).double().mean() > 0.9
     assert found.networks["discriminator"](LINE, A).shape == (N,)
+
+
+def test_a_gan_of_perceptrons_shows_the_levels_that_codes_ask_for() -> None:
+    prior = lt.priors.SemanticPlacement(["right"], D, separation=3.0).observed(A)
+    rates = {"generator_learning_rate": 5e-3, "discriminator_learning_rate": 5e-3}
+    settings = SemanticGANSettings(consistency_weight=0.0, steps=400, ema=0.98, **rates, **LOOP)
+    own = {"generator": perceptron(D, 2), "discriminator": Scores(3)}
+    model = fit_feature_gan(LINE, prior, settings, a=A, rng=0, progress=False, **own).model
+    places = [model.decode(prior.at(torch.full((200, 1), level)).sample())[:, 0].mean() for level in (-1.0, 0.0, 1.0)]
+    assert places[0] < -1.5
+    assert abs(places[1]) < 1
+    assert places[2] > 1.5
+    with pytest.raises(ValueError, match="consistency_weight=0 and discriminator_sees='levels'"):
+        fit_feature_gan(LINE, prior, SemanticGANSettings(), a=A)
+
+
+def test_a_level_classifier_is_a_perceptron() -> None:
+    heads = LevelHeads(("right",))
+    loop = LoopSettings(steps=150, schedule="cosine", **LOOP)
+    found = fit_level_classifier(LINE, heads, loop, a=A, network=perceptron(2, 3), shift=0.0, rng=0, progress=False)
+    assert (found.model.levels(LINE) == A).double().mean() > 0.95
 
 
 @pytest.mark.parametrize("validated", [False, True])

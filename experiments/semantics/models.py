@@ -1,7 +1,7 @@
 """What `python -m experiments semantics` trains: a classifier of levels, stage 1, stage 2 in several ways, and GANs.
 
 All have codes of one length and the same data, without the levels held out; the evaluation classifier alone knows all
-levels. A second stage begins from the one VAE of its data set and seed. GANs beside it have no first stage (`baselines`)
+levels. A second stage begins from the one VAE of its data set and seed. GANs beside it have no first stage
 and the iterations of both. `ours` has as many iterations against a discriminator as those, at their learning rate;
 `ours-short` has fewer, at half the rate, and is what ablations take parts from.
 """
@@ -13,26 +13,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.accelerator import Accelerator
 from torch import nn
 
 from experiments.framework.cell import Cell, Place, Row, no_progress
 from experiments.framework.timing import seconds_of_passes
-from experiments.semantics.baselines import RECIPE, conditional_gan, plain_gan
 from experiments.semantics.reverse import divided_images, real_reverses
 from latentry.data.features import FeaturedImages, featured
 from latentry.data.sources import load_dataset
+from latentry.models.gan import fit_gan
 from latentry.models.generative import GenerativeModel
-from latentry.models.level_classifier import LevelClassifierTraining, LevelHeads, predict_levels
+from latentry.models.level_classifier import LevelHeads, fit_level_classifier
 from latentry.models.pretrained import load_network, save_network
 from latentry.models.saving import load_model, save_model
 from latentry.models.semantic import SemanticModel
-from latentry.models.semantic_fitting import fit_semantic
-from latentry.models.settings import SemanticGANSettings, SemanticSettings, SemanticVAESettings
-from latentry.networks import PlainClassifier, channels_last
-from latentry.priors import SemanticPlacement
+from latentry.models.semantic_fitting import fit_feature_gan, fit_semantic
+from latentry.models.settings import GANSettings, SemanticGANSettings, SemanticSettings, SemanticVAESettings
+from latentry.networks import DCGANGenerator, Zheng2019Discriminator, channels_last
+from latentry.priors import Normal, SemanticPlacement
 from latentry.storage import read_json, write_json
-from latentry.training.loop import train
+from latentry.training.batches import square_images
 from latentry.training.settings import LoopSettings
 
 __all__ = [
@@ -48,6 +47,10 @@ __all__ = [
     "VAECell",
 ]
 
+RECIPE: Mapping[str, Any] = {
+    "objective": "non-saturating", "r1": 0.5, "r1_every": 8, "betas": (0.0, 0.99), "ema": 0.995
+}  # fmt: skip
+"""What every training against a discriminator has: the recipe of the shipped `digits-generator`."""
 OURS, SHORT, VAE = "ours", "ours-short", "vae"
 _REVERSES = "reverses.json"
 RESULTS = "results.json"
@@ -113,24 +116,27 @@ class LevelClassifierCell(Cell):
     def expected_seconds(self, place: Place) -> float:
         return self.steps * 4 * seconds_of_passes(self.data, 32, self.width // 2, 64, place.device) + 10
 
-    @torch.random.fork_rng()
     def work(self, place: Place) -> dict[str, Any]:
         """Train on all levels; the accuracy on held-out images, of each feature."""
         data = load_dataset(self.data)
         training, held_out = (featured(data.split(name)) for name in ("train", "held-out"))
-        heads = LevelHeads(training.features, training.exclusive)
-        torch.manual_seed(self.seed)
-        model = LevelClassifierTraining(channels_last(PlainClassifier(heads.outputs, data.shape[0], self.width)), heads)
-        home = place.home(self.name)
-        train(
-            model, training, LoopSettings(**_loop(self.steps, 64)), home, seed=self.seed,
-            accelerator=Accelerator(cpu=place.device == "cpu"), identity=vars(self), progress=no_progress,
-        )  # fmt: skip
-        network = model.averaged_network(training.images.images(range(min(2000, len(training)))).to(place.device))
-        save_network(home / "model", network, None, {"features": heads.features, "exclusive": heads.exclusive})
+        home, heads = place.home(self.name), LevelHeads(training.features, training.exclusive)
+        loop = LoopSettings(**_loop(self.steps, 64))
+        classifier = fit_level_classifier(
+            training,
+            heads,
+            loop,
+            width=self.width,
+            device=place.device,
+            rng=self.seed,
+            progress=no_progress,
+            checkpoint=home,
+        ).model
+        card = {"features": heads.features, "exclusive": heads.exclusive}
+        save_network(home / "model", classifier.network, None, card)
         real = real_reverses(divided_images(self.data, self.held_out, "train"))
         write_json(home / _REVERSES, real)
-        found = predict_levels(network, heads, held_out.images.images().to(place.device)).cpu()
+        found = classifier.levels(held_out.images.images().to(place.device)).cpu()
         right = {name: shown.double().mean().item() for name, shown in heads.right(found, held_out.a).items()}
         return {"held_out": right, "reverses": real}
 
@@ -192,12 +198,16 @@ class VAECell(Cell):
             return SemanticSettings(width=self.width, stages="vae", vae=vae)
         return SemanticSettings(width=self.width, vae=vae, gan=gan)
 
+    def placement(self, shown: FeaturedImages) -> SemanticPlacement:
+        """Where features are, with the combinations of levels that images show."""
+        placement = SemanticPlacement(shown.features, self.latent_dim, exclusive=shown.exclusive, separation=self.separation)
+        return placement.observed(shown.a)
+
     def train(self, home: Path, device: str, settings: SemanticSettings) -> dict[str, Any]:
         """Train from the last checkpoint if there is one; scores of the model, and its last losses."""
         shown = divided_images(self.data, self.held_out, "train").shown
-        placement = SemanticPlacement(shown.features, self.latent_dim, exclusive=shown.exclusive, separation=self.separation)
         fitted = fit_semantic(
-            shown, placement.observed(shown.a), settings, device=device, rng=self.seed, progress=no_progress,
+            shown, self.placement(shown), settings, device=device, rng=self.seed, progress=no_progress,
             checkpoint=home,
         )  # fmt: skip
         save_model(home / "model", fitted.model)
@@ -297,21 +307,26 @@ class GeneratorCell(Cell):
 
     @torch.random.fork_rng()
     def _train_alone(self, home: Path, device: str) -> dict[str, Any]:
-        """A GAN without a first stage."""
+        """A GAN without a first stage; that called `cgan` has a discriminator that sees the levels.
+
+        With a discriminator alone, the decoder of the semantic models covers little of the data, or nearly one image. So the
+        generator is DCGAN's, with at least as many weights.
+        """
         own = self.vae
         training = divided_images(own.data, own.held_out, "train").shown
+        side, channels = square_images(training)
+        levels = 0 if self.model == "gan" else len(training.features)
         torch.manual_seed(own.seed + 1)
-        rate, on = self.learning_rates[0], torch.device(device)
+        generator = channels_last(DCGANGenerator(own.latent_dim, side, channels, 2 * own.width))
+        discriminator = channels_last(Zheng2019Discriminator(levels, side, channels, own.width, norm="none"))
+        given: dict[str, Any] = {
+            "generator": generator, "discriminator": discriminator, "device": device, "rng": own.seed,
+            "progress": no_progress, "checkpoint": home,
+        }  # fmt: skip
         if self.model == "gan":
-            model: Any = plain_gan(training, own.latent_dim, own.width, rate, on)
+            fitted = fit_gan(training, Normal(own.latent_dim), GANSettings(**self.stage_two), **given)
         else:
-            model = conditional_gan(training, own.latent_dim, own.width, own.separation, rate, on)
-        identity = {"model": self.model, "learning_rate": rate, **vars(own)}
-        done = train(
-            model, training, LoopSettings(**_loop(self.steps, own.batch_size)), home, seed=own.seed,
-            accelerator=Accelerator(cpu=device == "cpu"), identity=identity, progress=no_progress,
-        )  # fmt: skip
-        generator = model.averaged_generator(torch.Generator(device).manual_seed(own.seed))
-        prior = model.prior if self.model == "gan" else model.placement
-        save_model(home / "model", GenerativeModel(generator, prior), {"model": self.model})
-        return {"losses": done.last_losses}
+            settings = SemanticGANSettings(consistency_weight=0.0, **self.stage_two)
+            fitted = fit_feature_gan(training, own.placement(training), settings, **given)
+        save_model(home / "model", fitted.model, {"model": self.model})
+        return {"losses": fitted.losses["gan"]}

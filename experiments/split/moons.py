@@ -10,22 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from accelerate.accelerator import Accelerator
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from experiments.framework.cell import Cell, Place, Row, no_progress
 from latentry.data.toys import three_moons
-from latentry.models.conditional import ConditionalTraining
-from latentry.models.label_split_flow import EncodedData, settled
-from latentry.models.label_split_training import LabelSplitTraining
-from latentry.models.settings import LabelSplitSettings, LabelSplitWeights
+from latentry.models.conditional import fit_conditional
+from latentry.models.label_split_fitting import fit_label_split
+from latentry.models.settings import ConditionalSettings, LabelSplitSettings, LabelSplitWeights
 from latentry.networks import Perceptron
-from latentry.priors import TrainedMixture
 from latentry.reports.figures import classes_figure
 from latentry.storage import write_bytes
-from latentry.training.loop import train
-from latentry.training.settings import LoopSettings
 
 __all__ = ["MoonsCell"]
 
@@ -69,37 +64,32 @@ class MoonsCell(Cell):
         """Train both; draw data, reconstructions, and samples of each class."""
         points, fresh = (three_moons(self.points, torch.Generator().manual_seed(self.seed + index)) for index in (0, 1))
         torch.manual_seed(self.seed)
-        split_training = LabelSplitTraining(
-            Perceptron(2, 4, _HIDDEN, 0.1), Perceptron(2, 4, _HIDDEN, 0.1), Perceptron(4, 2, _HIDDEN, 0.1),
-            TrainedMixture(_CLASSES, 2), Perceptron(2, _CLASSES, (64,), 0.1), _OfPointsAndLabels(1),
+        loop: dict[str, Any] = {
+            "steps": self.steps, "batch_size": min(_BATCH, len(points)), "schedule": "cosine",
+            "checkpoint_every": max(1, self.steps // 2), "weights": _WEIGHTS, "style_dim": 2, "gan": True, **_ADAM,
+        }  # fmt: skip
+        given: dict[str, Any] = {"device": place.device, "rng": self.seed, "progress": no_progress}
+        split = fit_label_split(
+            points.x,
             LabelSplitSettings(
-                style_dim=2, weights=_WEIGHTS, least_deviation=_NOISE, sampled_styles="others", **_ADAM
+                label_dim=2, flow_steps=max(1, self.steps // 3), least_deviation=_NOISE, sampled_styles="others",
+                precision_epochs=0.0, stochastic=True, **loop,
             ),
-        )  # fmt: skip
-        conditional = ConditionalTraining(
-            Perceptron(_CLASSES + 2, 2, _HIDDEN, 0.1), 2, _CLASSES, _OfPointsAndLabels(4), _OfPointsAndLabels(1),
-            weights=_WEIGHTS, **_ADAM,
-        )  # fmt: skip
-        given: dict[str, Any] = {
-            "seed": self.seed,
-            "accelerator": Accelerator(cpu=place.device == "cpu"),
-            "identity": vars(self),
-            "progress": no_progress,
-        }
-        loop = LoopSettings(self.steps, min(_BATCH, len(points)), "cosine", checkpoint_every=max(1, self.steps // 2))
-        for name, model in (("split", split_training), ("conditional", conditional)):
-            train(model, points, loop, place.home(f"{self.name}-{name}"), **given)
-        plain = split_training.split()
-        q = plain.encode(points.x)
-        posterior = EncodedData(q.label, q.style)
-        flow = place.home(f"{self.name}-flow")
-        split = settled(plain, posterior, points.y, flow, steps=max(1, self.steps // 3), **given)
+            y=points.y, label_encoder=Perceptron(2, 4, _HIDDEN, 0.1),
+            style_encoder=Perceptron(2, 4, _HIDDEN, 0.1), decoder=Perceptron(4, 2, _HIDDEN, 0.1),
+            adversary=Perceptron(2, _CLASSES, (64,), 0.1), discriminator=_OfPointsAndLabels(1),
+            checkpoint=place.home(f"{self.name}-split"), **given,
+        ).model  # fmt: skip
+        conditional = fit_conditional(
+            points.x, ConditionalSettings(**loop), y=points.y, encoder=_OfPointsAndLabels(4),
+            decoder=Perceptron(_CLASSES + 2, 2, _HIDDEN, 0.1), discriminator=_OfPointsAndLabels(1),
+            checkpoint=place.home(f"{self.name}-conditional"), **given,
+        ).model  # fmt: skip
 
         rng = torch.Generator().manual_seed(self.seed)
         x, y = fresh.x, fresh.y
         z = split.encode(x).sample(rng=rng)
-        with torch.no_grad():
-            sampled = conditional.networks["decoder"](conditional.prior().sample((), y, rng=rng))
+        sampled = conditional.decode(conditional.prior.sample((), y, rng=rng))
         panels = {
             "data": x,
             "z_s": z[:, :2],

@@ -5,6 +5,7 @@ seen. Features that are not exclusive have three logits each, the exclusive ones
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float
@@ -12,13 +13,23 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 from torch.optim import AdamW
 
+from latentry.display.progress import Progress
 from latentry.holding import evaluated
 from latentry.models.classifier import jitter
+from latentry.networks import PlainClassifier, channels_last
 from latentry.numerics.batches import in_batches
 from latentry.training.averaging import averaged_copy, settle_batch_norm
+from latentry.training.batches import TrainingData, training_data
+from latentry.training.fitting import Fitted, Randomness, device_of, training_run
 from latentry.training.loop import Update
+from latentry.training.own_networks import TRIAL, chosen_network, own_identity
+from latentry.training.settings import LoopSettings, settings_identity
 
-__all__ = ["LevelHeads", "LevelClassifierTraining", "predict_levels"]
+__all__ = ["LevelClassifier", "LevelClassifierTraining", "LevelHeads", "fit_level_classifier", "predict_levels"]
+
+_LOOP = LoopSettings(steps=1500, schedule="cosine")
+_SETTLED = 2000
+"""Training images that the batch statistics of the average are computed on."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +93,21 @@ class LevelHeads:
         return [self.features.index(name) for name in self.exclusive]
 
 
+@dataclass(frozen=True)
+class LevelClassifier:
+    """A trained network, and what its logits mean."""
+
+    network: nn.Module
+    """Data to logits, in eval mode."""
+    heads: LevelHeads
+
+    def levels(self, x: Float[Tensor, "n *s"]) -> Float[Tensor, "n k"]:
+        """The most likely level of each feature of each datum."""
+        return predict_levels(self.network, self.heads, x)
+
+
 def predict_levels(
-    network: nn.Module, heads: LevelHeads, x: Float[Tensor, "n c h w"], batch_size: int = 1000
+    network: nn.Module, heads: LevelHeads, x: Float[Tensor, "n *s"], batch_size: int = 1000
 ) -> Float[Tensor, "n k"]:
     """The levels that a network predicts for images, in eval mode."""
     with evaluated(network), torch.no_grad():
@@ -130,8 +154,61 @@ class LevelClassifierTraining:
         update({"classifier": loss})
         return {"classifier": loss}
 
-    def averaged_network(self, x: Float[Tensor, "n c h w"]) -> nn.Module:
+    def averaged_network(self, x: Float[Tensor, "n *s"]) -> nn.Module:
         """The moving average in eval mode, its batch statistics recomputed on training images `x`."""
         average = self.averages["classifier"].module
         settle_batch_norm(average, x.split(250))
         return average.eval()
+
+
+def fit_level_classifier(
+    x: Float[Tensor, "n *s"] | TrainingData,
+    heads: LevelHeads,
+    settings: LoopSettings = _LOOP,
+    *,
+    a: Float[Tensor, "m k"] | None = None,
+    width: int = 24,
+    network: nn.Module | None = None,
+    shift: float = 0.05,
+    device: torch.device | str | None = None,
+    rng: Randomness = None,
+    progress: Progress = True,
+    checkpoint: str | Path | None = None,
+) -> Fitted[LevelClassifier]:
+    """Train a classifier of the levels of all features.
+
+    Args:
+        x: Images in [-1, 1]: a tensor, or data that hand out images with levels (`latentry.data.features`).
+        heads: Names of the features, and which of them are exclusive.
+        settings: Length of the training.
+        a: Levels of a tensor of images, -1, 0, 1 or NaN where unknown.
+        width: Channels of our network's first block.
+        network: A network of your own, data to `(n, heads.outputs)` logits; a copy of it is trained.
+        shift: Largest random shift of images, as a share of the side; 0 for data that are no images.
+        device, rng, progress, checkpoint: As for `fit_gan`.
+
+    Raises:
+        ValueError: There are fewer images than one batch, or the checkpoints belong to another run.
+        TrainingDivergedError: A loss or a weight became NaN or infinite.
+
+    Example:
+        >>> x, a = torch.rand(16, 1, 16, 16), torch.randint(-1, 2, (16, 1)).float()
+        >>> found = fit_level_classifier(x, LevelHeads(("bold",)), LoopSettings(2, 8), a=a, width=2, rng=0)
+        >>> found.model.levels(x).shape
+        torch.Size([16, 1])
+    """
+    data = training_data(x, a)
+    some = data.__getitems__(range(TRIAL))[0]
+    with training_run(settings, device_of(data, device), rng, checkpoint) as run:
+        classifier = chosen_network(
+            network, lambda: channels_last(PlainClassifier(heads.outputs, some.shape[1], width)), "network", [some],
+            (heads.outputs,),
+        )  # fmt: skip
+        training = LevelClassifierTraining(classifier, heads, shift=shift)
+        identity = {
+            **settings_identity(settings, LoopSettings), "data": data.fingerprint(), "width": width, "shift": shift,
+            "features": heads.features, "exclusive": heads.exclusive, **own_identity(network=network),
+        }  # fmt: skip
+        done = run.train(training, data, settings, identity=identity, progress=progress, at_checkpoint=lambda step: None)
+        settled = data.__getitems__(range(min(_SETTLED, len(data))))[0].to(run.device)
+        return Fitted(LevelClassifier(training.averaged_network(settled), heads), {"classifier": done})

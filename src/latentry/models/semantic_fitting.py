@@ -9,19 +9,21 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from latentry.display.progress import Progress
+from latentry.models.generative import GenerativeModel
 from latentry.models.semantic import SemanticModel
 from latentry.models.semantic_training import SemanticGANTraining, SemanticVAETraining
 from latentry.models.settings import SemanticGANSettings, SemanticSettings, SemanticVAESettings
-from latentry.networks import Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
+from latentry.networks import DCGANGenerator, Zheng2019Decoder, Zheng2019Discriminator, Zheng2019Encoder, channels_last
 from latentry.priors import SemanticPlacement
 from latentry.training.batches import TrainingData, square_images, training_data
 from latentry.training.fitting import Fitted, Randomness, device_of, part_of, prior_identity, training_run
 from latentry.training.own_networks import TRIAL, chosen_network, own_identity
 from latentry.training.settings import settings_identity
 
-__all__ = ["fit_semantic", "semantic_gan", "semantic_vae"]
+__all__ = ["fit_feature_gan", "fit_semantic", "semantic_gan", "semantic_vae"]
 
 _DEFAULTS = SemanticSettings()
+_ALONE = SemanticGANSettings(consistency_weight=0.0)
 
 
 def semantic_vae(
@@ -171,3 +173,86 @@ def fit_semantic(
         )  # fmt: skip
         model = SemanticModel(gan.averaged_generator(run.rng()), placement, trained.eval())
         return Fitted(model, stages, networks={"discriminator": gan.networks["discriminator"].eval()})
+
+
+def fit_feature_gan(
+    x: Float[Tensor, "n *s"] | TrainingData,
+    prior: SemanticPlacement,
+    settings: SemanticGANSettings = _ALONE,
+    *,
+    a: Float[Tensor, "m k"] | None = None,
+    width: int = 16,
+    generator: nn.Module | None = None,
+    discriminator: nn.Module | None = None,
+    device: torch.device | str | None = None,
+    rng: Randomness = None,
+    progress: Progress = True,
+    callback: Callable[[int, GenerativeModel], None] | None = None,
+    checkpoint: str | Path | None = None,
+) -> Fitted[GenerativeModel]:
+    """Train a conditional GAN on features: without a first stage or an encoder, a discriminator alone sees the levels.
+
+    Reference: Mirza and Osindero, "Conditional generative adversarial nets", 2014.
+
+    Args:
+        x, prior, a: As for `fit_semantic`.
+        settings: Losses, rates, length; with a `consistency_weight` of 0, since there is no encoder.
+        width: Channels of the discriminator's first layer; the generator's last hidden layer has twice as many.
+        generator: A network of your own, codes `(n, d)` to data. Copies of your networks are trained.
+        discriminator: Data and levels to scores `(n,)`, called as `discriminator(x, a)`.
+        device, rng, progress, callback, checkpoint: As for `fit_gan`.
+
+    Returns:
+        The model, and the discriminator in `networks`.
+
+    Raises:
+        ValueError: The settings ask for an encoder or hide the levels, levels do not fit the placement, there are fewer
+            images than one batch, or the checkpoints belong to another run.
+        TrainingDivergedError: A loss or a weight became NaN or infinite.
+
+    Example:
+        >>> import torch, latentry as lt
+        >>> x, a = torch.rand(16, 1, 28, 28), torch.randint(-1, 2, (16, 1)).float()
+        >>> prior = lt.priors.SemanticPlacement(["bold"], 3).observed(a)
+        >>> tiny = lt.settings.SemanticGANSettings(consistency_weight=0.0, steps=2, batch_size=8)
+        >>> fit_feature_gan(x, prior, tiny, a=a, width=1, rng=0).model.decode(torch.zeros(2, 3)).shape
+        torch.Size([2, 1, 28, 28])
+    """
+    if settings.consistency_weight or settings.discriminator_sees != "levels":
+        raise ValueError(
+            "expected consistency_weight=0 and discriminator_sees='levels' where there is no encoder, got "
+            f"{settings.consistency_weight} and {settings.discriminator_sees!r}; fit_semantic has an encoder"
+        )
+    if a is not None:
+        prior.check(a)
+    data = training_data(x, a)
+    some, k, d = data.__getitems__(range(TRIAL))[0], len(prior.features), prior.latent_dim
+    side, channels = (0, 0) if generator is not None and discriminator is not None else square_images(data)
+    with training_run(settings, device_of(data, device), rng, checkpoint) as run:
+        placement = copy.deepcopy(prior).to(run.device)
+        gan = SemanticGANTraining(
+            chosen_network(
+                generator, lambda: channels_last(DCGANGenerator(d, side, channels, 2 * width)), "generator",
+                [torch.zeros(len(some), d)], tuple(some.shape[1:]),
+            ),
+            chosen_network(
+                discriminator, lambda: channels_last(Zheng2019Discriminator(k, side, channels, width, norm="none")),
+                "discriminator", [some, torch.zeros(len(some), k)], (),
+            ),
+            nn.Identity(),
+            placement,
+            settings,
+        )  # fmt: skip
+
+        def model() -> GenerativeModel:
+            return GenerativeModel(gan.averaged_generator(run.rng()), placement)
+
+        done = run.train(
+            gan, data, settings, progress=progress,
+            identity={
+                **settings_identity(settings, SemanticGANSettings), "data": data.fingerprint(), "width": width,
+                "placement": prior_identity(prior), **own_identity(generator=generator, discriminator=discriminator),
+            },
+            at_checkpoint=lambda step: callback(step, model()) if callback is not None else None,
+        )  # fmt: skip
+        return Fitted(model(), {"gan": done}, networks={"discriminator": gan.networks["discriminator"].eval()})
