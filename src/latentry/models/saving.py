@@ -119,7 +119,8 @@ def _load(name_or_path: str | Path, run_code: bool) -> GenerativeModel | Classif
     kind = model_kind(name_or_path)
     if kind is LabelSplit:
         return _label_split(saved, saved.prior, name_or_path)
-    if kind is SemanticModel and isinstance(saved.prior, NormalMixture):
+    placed = isinstance(saved.prior, SemanticPlacement)
+    if kind is SemanticModel and isinstance(saved.prior, NormalMixture) and not placed:
         return ConditionalModel(saved.network, saved.prior, _part(name_or_path, _ENCODER), card=saved.card)
     if kind is SemanticModel:
         if not isinstance(saved.prior, SemanticPlacement):
