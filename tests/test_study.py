@@ -67,7 +67,7 @@ def test_the_page_opens_with_pictures_whose_rows_and_columns_have_names(folder: 
     page = (folder / "index.html").read_text()
     assert page.index("<img") < page.index("<table>")
     assert page.count('class="pixels"') == 2
-    assert page.count("<span>given</span>") == 2
+    assert page.count("<span>original</span>") == 2
     names = [str(label) for label in load_dataset("digits").split("held-out").labels[:6].tolist()]
     assert "".join(f'<span title="{name}">{name}</span>' for name in names) in page
 
@@ -78,7 +78,7 @@ def test_it_says_in_plain_words_what_worked(folder: Path) -> None:
     found = round(6 * result["own"][0]["codes_found"]["value"])
     kept = round(6 * result["real"][0]["label_kept"]["value"])
     assert f"Levenberg-Marquardt finds the codes of {found} of 6 images that the generator made" in page
-    assert f"an evaluation classifier reads the same digit in {kept} of 6" in page
+    assert f"an evaluation classifier gives the same digit in {kept} of 6" in page
 
 
 def test_codes_that_do_not_make_the_images_are_not_judged(folder: Path) -> None:
