@@ -49,7 +49,7 @@ MIXTURE = lt.priors.NormalMixture(3 * WEIGHTS, torch.ones(K, D))
 PLACEMENT = lt.priors.SemanticPlacement(("round", "tall"), D)
 CORRELATED = lt.priors.MultivariateNormal(torch.zeros(D), torch.eye(D) + torch.ones(D, D).tril(-1) / 2)
 COPULA = lt.priors.Copula.fitted(drawn(100, D, seed=7).exp())
-FLOW = lt.priors.Flow(torch.zeros(D), torch.ones(D), transforms=1, hidden=(8,))
+FLOW = lt.priors.Flow(CORRELATED, transforms=1, hidden=(8,))
 TABLE = lt.priors.Tabulated(D, torch.tensor([0.25, 0.5, 0.25]))
 
 
@@ -137,6 +137,7 @@ CALLS: dict[str, Call] = {
     "StatisticalDistance": call(lt.regularizers.StatisticalDistance(), True, True, z=Z, prior=NORMAL),
     "TruncatedNormalResampling": call(lt.solvers.TruncatedNormalResampling(2.0), False, True, z=Z, prior=NORMAL, rng=seeded),
     "WeightedSum": call(lt.regularizers.WeightedSum(((lt.regularizers.L2(), 0.5),)), True, True, z=Z, prior=NORMAL),
+    "active_dimensions": call(lt.metrics.active_dimensions, z=Z, logvar=Z_B),
     "activation_directions": call(
         lt.directions.activation_directions, layer=generator, prior=NORMAL, samples=50, rng=seeded
     ),
@@ -203,6 +204,7 @@ CALLS: dict[str, Call] = {
         settings=InverseSettings(steps=2, batch_size=4, width=2),
         rng=seeded,
     ),
+    "fit_prior": call(lt.fit_prior, False, False, 12, codes=CODES, family="normal", rng=seeded),
     "fit_linear_classifier": call(lt.directions.fit_linear_classifier, z=CODES, y=LABELS),
     "fit_linear_classifier (margin)": call(CLASSIFIER.margin, z=Z, y=Y),
     "goodness_of_fit": call(lt.goodness_of_fit, z=Z, prior=NORMAL, rng=seeded),

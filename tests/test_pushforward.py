@@ -20,6 +20,8 @@ CODES = torch.randn(800, 2, generator=torch.Generator().manual_seed(1), dtype=to
 )
 SKEWED = torch.stack([CODES[:, 0].exp(), CODES[:, 1].sinh()], 1)
 
+BASE = {d: MultivariateNormal(torch.zeros(d), torch.eye(d)) for d in (1, 2)}
+
 
 def of_length(d: int) -> dict[str, Callable[[], Any]]:
     tril = torch.tensor([[1.0, 0.0], [0.7, 0.5]])[:d, :d]
@@ -36,7 +38,7 @@ def of_length(d: int) -> dict[str, Callable[[], Any]]:
 
 def bent(d: int) -> Flow:
     """A flow with weights far from those at the start."""
-    prior = Flow(torch.zeros(d), torch.eye(d), transforms=2, hidden=(16,))
+    prior = Flow(BASE[d], transforms=2, hidden=(16,))
     rng = torch.Generator().manual_seed(0)
     weights = {
         name: value + 0.2 * torch.randn(value.shape, generator=rng, dtype=value.dtype)
@@ -44,7 +46,7 @@ def bent(d: int) -> Flow:
         else value
         for name, value in prior.networks[0].state_dict().items()
     }
-    return Flow(torch.zeros(d), torch.eye(d), transforms=2, hidden=(16,), weights=weights)
+    return Flow(BASE[d], transforms=2, hidden=(16,), weights=weights)
 
 
 every = pytest.mark.parametrize("name", of_length(2))
@@ -162,7 +164,7 @@ def test_heavy_tails_have_a_proper_density_and_finite_coordinates() -> None:
         (lambda: MultivariateNormal([0.0], [[1.0, 0.0]]), "mean"),
         (lambda: MultivariateNormalMixture([[0.0]], [[1.0]], [0.5]), "sum to 1"),
         (lambda: Copula([[0.0, 0.0]], [[0.0, 1.0]], [[1.0, 1.0]]), "increasing"),
-        (lambda: Flow([0.0], [1.0], weights={"a": torch.zeros(1)}), "weights of a flow"),
+        (lambda: Flow(BASE[1], weights={"a": torch.zeros(1)}), "weights of a flow"),
         (lambda: decoded("no tensors"), "save_prior"),
         (lambda: double("loc", [float("nan")]), "finite"),
     ],

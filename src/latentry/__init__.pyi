@@ -16,6 +16,7 @@ from . import testing as testing
 from .data.sources import load_dataset as load_dataset
 from .evaluation.codes import goodness_of_fit as goodness_of_fit
 from .evaluation.paths import evaluate_paths as evaluate_paths
+from .evaluation.prior_fitting import fit_prior as fit_prior
 from .evaluation.samples import evaluate_samples as evaluate_samples
 from .generators.adapted import as_generator as as_generator
 from .interfaces import LatentModel as LatentModel
