@@ -341,8 +341,8 @@ CALLS: dict[str, Call] = {
 }
 
 RESULTS = {
-    "Classifier", "Conformance", "DataReport", "GenerativeModel", "GoodnessOfFit", "InverseReport", "LatentModel", "Promise",
-    "Provenance", "RecoveredCodes", "Recovery",
+    "ActiveDimensions", "Classifier", "Conformance", "DataReport", "FittedPrior", "GenerativeModel", "GoodnessOfFit",
+    "InverseReport", "LatentModel", "Promise", "Provenance", "RecoveredCodes", "Recovery",
     "priors.DensityCurves", "priors.Design", "priors.Mismatch", "priors.NormCurves", "priors.RadiusDesign",
     "priors.Summary",
 }  # fmt: skip

@@ -118,7 +118,8 @@ def active_dimensions(
     if isinstance(z, Distribution):
         if logvar is not None:
             raise ValueError("expected logvar beside posterior means, got it beside posteriors; leave it out")
-        mean, variance = z.mean.detach(), z.variance.detach()
+        mean: Tensor = z.mean.detach()
+        variance: Tensor | None = z.variance.detach()
     else:
         mean, variance = z, None if logvar is None else logvar.double().exp()
     if mean.ndim != 2 or len(mean) < 2 or not mean.isfinite().all():

@@ -1,6 +1,7 @@
 r"""Codes as a density can be fitted to them: rows `(n, d)`, finite, without copies, constants and ties.
 
-*Copies.* Equal codes count once: else a copy in the codes kept back would be a code that the fit has seen.
+*Copies.* Equal codes of several elements count once: else a copy in the codes kept back would be a code that the fit has
+seen.
 
 *Discrete values.* A coordinate with fewer values than half the codes is spread: each value evenly between the middles to its
 neighbours (uniform dequantisation, Theis, van den Oord, Bethge, 2016). A coordinate with one value for many codes and other
@@ -31,9 +32,9 @@ class PreparedCodes:
     """Codes that a density can be fitted to, and what was done to them.
 
     Example:
-        >>> found = prepared(torch.arange(50.0)[:, None].repeat(2, 1), torch.Generator().manual_seed(0))
+        >>> found = prepared(torch.arange(100.0).view(50, 2).repeat(2, 1), torch.Generator().manual_seed(0))
         >>> found.z.shape, found.copies
-        (torch.Size([50, 1]), 50)
+        (torch.Size([50, 2]), 50)
     """
 
     z: Float[Tensor, "n d"]
@@ -57,12 +58,11 @@ def prepared(z: Float[Tensor, "n d"], rng: torch.Generator) -> PreparedCodes:
         ValueError: There are too few codes, all are equal, or a coordinate has one value for many codes alone.
     """
     z = z.detach().cpu().double()
-    once = z[_first_rows(z)]
-    if len(once) < len(z) and _few_values(once):
+    once = z[_first_rows(z)] if z.shape[1] > 1 else z
+    if len(once) < FEWEST or _few_values(once):
         once = z  # equal because they have few values
     if len(once) < FEWEST:
-        copies = f", {len(once)} of them different" if len(once) < len(z) else ""
-        raise ValueError(f"expected at least {FEWEST} codes, got {len(z)}{copies}; encode more data")
+        raise ValueError(f"expected at least {FEWEST} codes, got {len(z)}; encode more data")
     deviation = once.std(0, correction=0)
     typical = deviation[deviation > 0].median() if (deviation > 0).any() else deviation.new_tensor(0.0)
     constant = deviation <= _CONSTANT * torch.maximum(typical, once.abs().amax(0))

@@ -49,7 +49,8 @@ def fitted_flow(z: Float[Tensor, "n d"], rng: torch.Generator, tell: Callable[[i
     back, fit = z[:count], z[count:]
     epochs = max(1, min(_EPOCHS, _MOST_UPDATES * min(_BATCH, len(fit)) // len(fit)))
     found = []
-    for place, base in enumerate((MultivariateNormal.fitted(fit), Copula.fitted(fit))):
+    bases: tuple[MultivariateNormal | Copula, ...] = (MultivariateNormal.fitted(fit), Copula.fitted(fit))
+    for place, base in enumerate(bases):
         found.append(
             _trained(base, fit, back, epochs, rng, None if tell is None else _after(tell, place * epochs, 2 * epochs))
         )
