@@ -457,7 +457,7 @@ OUR_PRIORS = [
     P.Tabulated(D, [0.2, 0.0, 0.5, 0.3]), P.GammaRadius(D), P.SphericalCauchy(D), P.LogUniformRadius(D),
     P.Copula.fitted(CODES.exp()),
     P.MultivariateNormal([0.0, 1.0], [[2.0, 0.0], [1.0, 1.0]]), P.MultivariateNormalMixture([[-3.0], [3.0]], [[1.0], [1.0]]),
-    P.Flow(torch.zeros(2), torch.ones(2), transforms=1, bins=4, hidden=(8,)),
+    P.Flow(P.MultivariateNormal(torch.zeros(2), torch.ones(2)), transforms=1, bins=4, hidden=(8,)),
     P.NormalMixture([[-2.0] * D, [2.0] * D], [[1.0] * D, [0.5] * D]), P.SemanticPlacement(("round", "tall"), D),
 ]  # fmt: skip
 SAID_OF_ALL = (
