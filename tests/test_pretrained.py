@@ -221,7 +221,7 @@ def test_loading_never_unpickles(tmp_path: Path) -> None:
 def test_commands_take_radial_priors_and_name_those_that_they_do_not_take(tmp_path: Path) -> None:
     network = DCGANGenerator(2, width=1)
     save_network(tmp_path / "radial", network, GammaRadius(2), {})
-    assert isinstance(load_generator(str(tmp_path / "radial"))[1], GammaRadius)
+    assert isinstance(load_with_unlabelled_prior(str(tmp_path / "radial"))[1], GammaRadius)
     save_network(tmp_path / "labelled", network, NormalMixture([[0.0, 0.0]], [[1.0, 1.0]]), {})
     with pytest.raises(ValueError, match=r"without labels, got NormalMixture.*`recover` and `evaluate` take it"):
         load_with_unlabelled_prior(str(tmp_path / "labelled"))

@@ -3,6 +3,8 @@
 A result is written once, to `cells/NAME.json`, with the cell's settings and what it was made with. A later run with equal
 settings takes it from there. An artifact that others build on, such as a network, may be gone by then: its cell is worked
 out again if one of those others is still to be done.
+
+These are our own lines: joblib.Memory keeps results as pickles under hashes, and refuses no changed settings.
 """
 
 import itertools

@@ -1,6 +1,6 @@
 """Every operator on labels at equal success: what else it changes, whether codes stay in the prior, and the way back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,21 +11,12 @@ from experiments.framework.cell import Cell, Place, Row, flat
 from experiments.spectrum.spaces import EncoderCell, LabelledCodes, Space, evaluation_classifier, read_labels
 from latentry.evaluation.matched_strength import match_success
 from latentry.evaluation.operators import evaluate_operator, prior_kept, reversibility
-from latentry.latent.boundaries import LinearClassifier, fit_linear_classifier
-from latentry.latent.operators import (
-    conditional_direction,
-    rotate,
-    rotate_to_component,
-    rotate_to_margin,
-    rotate_within,
-    transition,
-    translate,
-    translate_to_margin,
-)
-from latentry.latent.spectral import QuasiEigenbasis
+from latentry.latent.boundaries import fit_linear_classifier
+from latentry.latent.label_moves import LABEL_MOVES, Move
+from latentry.latent.operators import rotate_within
 from latentry.reports.pictures import write_sheet
 
-__all__ = ["ATTRIBUTES", "OPERATORS", "OperatorsCell"]
+__all__ = ["ATTRIBUTES", "OperatorsCell"]
 
 ATTRIBUTES = ("thickness", "slant", "size")
 """What should stay when a label changes."""
@@ -34,91 +25,6 @@ _SUCCESS = 0.95
 """Share of validation codes that an operator is given its strength by."""
 _EVERY = 4
 """Strengths are found on each fourth edit of the validation codes: on all pairs still, as nine is no multiple of it."""
-
-
-Move = Callable[[Tensor, Tensor, Tensor, float], Tensor]
-"""Codes, their labels, their target labels, and a strength, to moved codes."""
-
-
-@dataclass(frozen=True)
-class _Family:
-    """An operator whose strength is open."""
-
-    title: str
-    make: Callable[[QuasiEigenbasis, LinearClassifier], Move]
-    low: float
-    high: float
-
-
-def _by_pair(move: Callable[[Tensor, int, int, float], Tensor]) -> Move:
-    """A move that differs from pair to pair of labels."""
-
-    def moved(z: Tensor, y: Tensor, target: Tensor, strength: float) -> Tensor:
-        result = z.clone()
-        for a, b in torch.stack([y, target], 1).unique(dim=0).tolist():
-            rows = (y == a) & (target == b)
-            result[rows] = move(z[rows], a, b, strength)
-        return result
-
-    return moved
-
-
-def _plane(basis: QuasiEigenbasis, _: LinearClassifier) -> Move:
-    return _by_pair(lambda z, a, b, angle: rotate(z, basis.plane(a, b), angle))
-
-
-def _within(basis: QuasiEigenbasis, _: LinearClassifier) -> Move:
-    rows = basis.vectors[: basis.num_labels]
-    return lambda z, y, target, part: rotate_within(z, rows, rows[target], part)
-
-
-def _component(basis: QuasiEigenbasis, _: LinearClassifier) -> Move:
-    return lambda z, y, target, component: rotate_to_component(z, basis.vectors[target], component)
-
-
-def _margin(_: QuasiEigenbasis, scores: LinearClassifier) -> Move:
-    return lambda z, y, target, margin: rotate_to_margin(z, scores.weights, scores.bias, target, margin)
-
-
-def _boundary(_: QuasiEigenbasis, scores: LinearClassifier) -> Move:
-    w = scores.weights
-    return _by_pair(lambda z, a, b, step: translate(z, w[b] - (w.sum(0) - w[b]) / (len(w) - 1), step))
-
-
-def _boundary_conditional(_: QuasiEigenbasis, scores: LinearClassifier) -> Move:
-    w = scores.weights
-
-    def move(z: Tensor, a: int, b: int, step: float) -> Tensor:
-        others = torch.cat([w[:b], w[b + 1 :]])
-        return translate(z, conditional_direction(w[b], others - others.mean(0)), step)
-
-    return _by_pair(move)
-
-
-def _boundary_margin(_: QuasiEigenbasis, scores: LinearClassifier) -> Move:
-    return lambda z, y, target, margin: translate_to_margin(z, scores.weights, scores.bias, target, margin)
-
-
-def _added(basis: QuasiEigenbasis, _: LinearClassifier) -> Move:
-    return lambda z, y, target, step: z + step * torch.nn.functional.normalize(basis.vectors[target], dim=1)
-
-
-def _transition(basis: QuasiEigenbasis, _: LinearClassifier) -> Move:
-    return _by_pair(lambda z, a, b, strength: transition(z, basis.vectors[a], basis.vectors[b]))
-
-
-OPERATORS: dict[str, _Family] = {
-    "rotate": _Family("plane rotation by one angle", _plane, 0.0, 3.1),
-    "within": _Family("rotation of the label sub-domain", _within, 0.0, 1.0),
-    "component": _Family("rotation onto the vector", _component, 0.0, 10.0),
-    "margin": _Family("rotation to a margin", _margin, 0.0, 12.0),
-    "translate": _Family("translation across the boundary", _boundary, 0.0, 16.0),
-    "translate-conditional": _Family("the same, other scores held", _boundary_conditional, 0.0, 16.0),
-    "translate-margin": _Family("translation to a margin", _boundary_margin, 0.0, 12.0),
-    "add": _Family("adding the vector", _added, 0.0, 16.0),
-    "transition": _Family("the paper's transition", _transition, 0.0, 1.0),
-}
-"""Operators by name, in the order of the table."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +73,7 @@ class OperatorsCell(Cell):
         found: dict[str, Any] = {}
         shown = [("as they were", decode(starts).cpu())]
         for name in self.operators:
-            family = OPERATORS[name]
+            family = LABEL_MOVES[name]
             move = family.make(basis, scores)
 
             def succeeds(strength: float, move: Move = move) -> Tensor:

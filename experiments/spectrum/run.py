@@ -24,7 +24,7 @@ from experiments.framework.results import measured
 from experiments.framework.run import PARTS, Experiment, Report, begin, check_counts, check_known, check_parts
 from experiments.spectrum.bases import BASES, BasesCell
 from experiments.spectrum.denoising import STRENGTHS, DenoiserCell, DenoisingCell
-from experiments.spectrum.operators import OPERATORS, OperatorsCell
+from experiments.spectrum.operators import OperatorsCell
 from experiments.spectrum.settings import SpectrumSettings
 from experiments.spectrum.spaces import EncoderCell, GuideCell, SpaceCell
 from experiments.spectrum.tables import (
@@ -35,6 +35,7 @@ from experiments.spectrum.tables import (
     operators_table,
     operators_verdict,
 )
+from latentry.latent.label_moves import LABEL_MOVES
 from latentry.reports.page import Picture
 from latentry.reports.tables import Table
 from latentry.tasks.runs import Run, command
@@ -63,7 +64,7 @@ def _check(settings: SpectrumSettings) -> None:
     check_parts(settings.parts)
     check_known("corruptions", settings.corruptions, STRENGTHS)
     check_known("bases", settings.bases, BASES)
-    check_known("operators", settings.operators, OPERATORS)
+    check_known("operators", settings.operators, LABEL_MOVES)
     if not settings.corruptions:
         raise ValueError("expected at least one corruption, got none; leave --corruptions out for all")
     most = min(map(len, STRENGTHS.values()))
@@ -96,7 +97,7 @@ def phases(settings: SpectrumSettings) -> list[list[Cell]]:
                 bases = _chosen(settings.bases, BASES, "loewdin")
                 last.append(BasesCell(encoder, classifier, settings.images, settings.codes, bases))
             if "operators" in settings.parts:
-                operators = _chosen(settings.operators, OPERATORS, "margin")
+                operators = _chosen(settings.operators, LABEL_MOVES, "margin")
                 last.append(OperatorsCell(encoder, classifier, settings.moved, settings.moved, operators))
             if "denoising" in settings.parts:
                 denoiser = DenoiserCell(encoder, settings.corruptions, settings.strengths, settings.denoiser_steps)

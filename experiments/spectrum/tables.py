@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from experiments.framework.results import Column, Measured, count, mean, percent, pivot, plain, points
 from experiments.spectrum.bases import BASES
 from experiments.spectrum.denoising import STRENGTHS, corruption_titles
-from experiments.spectrum.operators import ATTRIBUTES, OPERATORS
+from experiments.spectrum.operators import ATTRIBUTES
+from latentry.latent.label_moves import LABEL_MOVES
 from latentry.reports.tables import Table
 
 __all__ = [
@@ -32,7 +33,7 @@ _BASES = (
     Column("energy, %", percent("energy")),
     Column("condition", plain("condition_number", ".3g")),
 )
-_OPERATORS = (
+_LABEL_MOVES = (
     Column("success, %", percent("success"), console=True),
     *(Column(name, mean(f"identity_{name}"), console=name != "size") for name in ATTRIBUTES),
     Column("cosine", mean("cosine")),
@@ -74,8 +75,8 @@ def operators_table(data: str, rows: Rows, *, short: bool = False) -> Table:
         "there is one (reached); success is what the evaluation classifier sees. Thickness, slant, size: correlation "
         "before and after, within pairs of labels. Norm change: the largest."
     )
-    titles = {name: family.title for name, family in OPERATORS.items()}
-    return pivot(f"Operators: {data}", rows, _OPERATORS, note, first="operator", titles=titles, short=short)
+    titles = {name: family.title for name, family in LABEL_MOVES.items()}
+    return pivot(f"Operators: {data}", rows, _LABEL_MOVES, note, first="operator", titles=titles, short=short)
 
 
 def denoising_table(data: str, rows: Rows, *, short: bool = False) -> Table:
@@ -114,7 +115,7 @@ def operators_verdict(data: str, rows: Rows) -> str:
     """What the rotation to a margin keeps, against its neighbours."""
     margin = rows["margin"]
     against = {
-        OPERATORS[name].title: margin.less(rows[name], "identity")
+        LABEL_MOVES[name].title: margin.less(rows[name], "identity")
         for name in ("transition", "translate", "translate-conditional", "translate-margin")
         if name in rows
     }

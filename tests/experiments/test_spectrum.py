@@ -12,7 +12,7 @@ from experiments.framework.results import Measured, measured, results_table
 from experiments.framework.settings import preset
 from experiments.spectrum.bases import BASES, BasesCell
 from experiments.spectrum.denoising import DenoisingCell
-from experiments.spectrum.operators import OPERATORS, OperatorsCell
+from experiments.spectrum.operators import OperatorsCell
 from experiments.spectrum.run import phases, run
 from experiments.spectrum.settings import SpectrumSettings
 from experiments.spectrum.tables import (
@@ -23,6 +23,7 @@ from experiments.spectrum.tables import (
     operators_table,
     operators_verdict,
 )
+from latentry.latent.label_moves import LABEL_MOVES
 from latentry.storage import read_json
 
 # torch itself, when forward derivatives are first taken
@@ -134,7 +135,7 @@ def made_up(rank_one: float, kept: float, gain: float) -> tuple[dict[str, Any], 
             **moved,
             **dict.fromkeys(("identity_thickness", "identity_slant", "identity_size"), kept if name == "margin" else 0.1),
         }
-        for name in OPERATORS
+        for name in LABEL_MOVES
     }
     kinds = [kind for kind in ("filter", "recovery", "basis") for _ in range(2)]
     rows = {
@@ -164,7 +165,7 @@ def test_tables_give_means_over_seeds_and_verdicts_what_intervals_bear_out() -> 
     assert bases_table("toy", bases, images).rows[0][1].startswith("98.1 [97.")
     assert "98.1 [97.9, 98.3] % of held-out images" in bases_verdict("toy", bases, images)
     operators = rows(OperatorsCell, of_operators, "operators")
-    assert len(operators_table("toy", operators).rows) == len(OPERATORS)
+    assert len(operators_table("toy", operators).rows) == len(LABEL_MOVES)
     assert "+0.61" in operators_verdict("toy", operators)
     denoising = rows(DenoisingCell, denoised, "denoising")
     assert denoising_table("toy", denoising, short=True).rows[0][-1] == "+21.0"
