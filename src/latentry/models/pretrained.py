@@ -157,19 +157,13 @@ def save_network(
     Raises:
         ValueError: The network or the prior is not a public class of this package, so that no name could find it again.
     """
-    card = {**card, "versions": installed_versions()}
+    shared = {"prior": None if prior is None else files.record(prior), "card": {**card, "versions": installed_versions()}}
     if isinstance(network, AdaptedGenerator):
-        reference = references.record(network, Path(folder))
-        kept = None if prior is None else files.record(prior)
-        write_json(Path(folder) / "config.json", {"generator": reference, "prior": kept, "prior_is": prior_is, "card": card})
-        return
-    config = {
-        "network": network_files.record(network),
-        "prior": None if prior is None else files.record(prior),
-        "card": card,
-    }
-    weights = {name: w.half() if half and w.is_floating_point() else w for name, w in network.state_dict().items()}
-    write_tensors(Path(folder) / "model.safetensors", weights)
+        config = {"generator": references.record(network, Path(folder)), **shared, "prior_is": prior_is}
+    else:
+        config = {"network": network_files.record(network), **shared}
+        weights = {name: w.half() if half and w.is_floating_point() else w for name, w in network.state_dict().items()}
+        write_tensors(Path(folder) / "model.safetensors", weights)
     write_json(Path(folder) / "config.json", config)
 
 

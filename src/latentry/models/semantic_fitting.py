@@ -143,9 +143,9 @@ def fit_semantic(
         placement = copy.deepcopy(prior).to(run.device)
         identity = {
             "data": data.fingerprint(),
-            "placement": prior_identity(prior),
-            "width": settings.width,
             "vae": settings_identity(first, SemanticVAESettings),
+            "width": settings.width,
+            "placement": prior_identity(prior),
             **own_identity(**own),
         }
         vae = semantic_vae(settings, placement, some, **own)
