@@ -61,6 +61,17 @@ def classifier(x: Tensor) -> Tensor:
     return x @ torch.linalg.pinv(MATRIX).to(x).mT @ WEIGHTS.to(x).mT
 
 
+class Conditional(torch.nn.Module):
+    """x = A z + c_j for element j of a condition."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.matrix = torch.nn.Parameter(MATRIX.clone())
+
+    def forward(self, z: Tensor, c: Tensor) -> Tensor:
+        return z @ self.matrix.mT + c.flatten(1).sum(1, keepdim=True).to(z)
+
+
 BASIS = lt.directions.basis_from_codes(CODES, LABELS)
 SPLIT = lt.LabelSplit(torch.nn.Linear(D, 6), MIXTURE, torch.nn.Linear(6, 2), torch.nn.Linear(6, 4), 2)
 SEMANTIC = lt.SemanticModel(torch.nn.Linear(D, 6), PLACEMENT, torch.nn.Linear(6, 2 * D))
@@ -122,6 +133,7 @@ CALLS: dict[str, Call] = {
     "DiscriminatorLoss": call(lt.regularizers.DiscriminatorLoss(generator, classifier), True, True, z=Z, prior=NORMAL),
     "Downsample": call(lt.measurements.Downsample(2), True, True, x=IMAGES),
     "Inverse": call(INVERSE, x=drawn(N, 6, seed=9)),
+    "GenerativeModel (condition)": call(lt.GenerativeModel(Conditional(), NORMAL).decode, z=Z, condition=Z_B),
     "L2": call(lt.regularizers.L2(), True, True, z=Z, prior=NORMAL),
     "LabelSplit": call(lambda x: SPLIT.decode(SPLIT.encode(x).mean), x=drawn(N, 6, seed=9)),
     "LabelSplit (codes)": call(

@@ -309,6 +309,48 @@ def test_an_inverse_of_a_conditional_generator_is_saved_and_read(tmp_path: Path)
     assert lt.encoders.load_inverse(tmp_path, TOY, condition=LABELS).data_shape == (M,)
 
 
+# generators of others
+
+
+_CODE = """
+import torch
+
+class Conditional(torch.nn.Module):
+    latent_dim = 3
+
+    def __init__(self):
+        super().__init__()
+        self.maps = torch.nn.Parameter(torch.randn(4, 3, 8, generator=torch.Generator().manual_seed(0)))
+
+    def forward(self, z, y):
+        return {"x": torch.einsum("nd,ndm->nm", z.flatten(1), self.maps[y])}
+"""
+
+
+def test_a_conditional_generator_of_others_is_loaded_saved_and_recovered(tmp_path: Path, z: Tensor) -> None:
+    (tmp_path / "nets.py").write_text(_CODE)
+    source = f"{tmp_path / 'nets.py'}:Conditional"
+    with pytest.raises(ValueError, match="which takes y along with them; pass condition= with some rows of it"):
+        lt.load_generator(source)
+    loaded = lt.load_generator(source, condition=LABELS)
+    lt.save_model(tmp_path / "saved", loaded)
+    adapted = lt.as_generator(loaded.generator.original, (D, 1, 1), condition=LABELS)
+    for model in (
+        loaded,
+        lt.load_model(tmp_path / "saved", run_code=True),
+        lt.GenerativeModel(adapted, lt.priors.Normal(D)),
+    ):
+        x = model.decode(z, LABELS)
+        found = lt.recover_codes(model.generator, x, model.prior, condition=LABELS, restarts=2, rng=seeded())
+        assert_close(found.z, z, atol=1e-3, rtol=1e-3)
+
+
+def test_the_kit_looks_at_a_generator_under_conditions() -> None:
+    assert not lt.testing.check_generator(TOY, lt.priors.Normal(D), condition=LABELS).broken
+    first = lt.testing.check_generator(lambda z, y: z * (1 + y[:1, None]), lt.priors.Normal(D), condition=LABELS)
+    assert "a row does not depend on its place" in [promise.name for promise in first.broken]
+
+
 # what is wrong with a condition is said in one sentence
 
 
@@ -331,6 +373,13 @@ def test_a_conditional_generator_without_its_condition_is_refused(z: Tensor) -> 
 def test_a_condition_for_a_generator_that_takes_none_is_refused(z: Tensor) -> None:
     with pytest.raises(ValueError, match="which takes codes alone, got one; leave condition out"):
         lt.recover_codes(nn.Linear(D, M), torch.zeros(N, M), lt.priors.Normal(D), condition=LABELS)
+
+
+def test_a_condition_of_another_kind_than_the_generator_reads_is_refused(z: Tensor) -> None:
+    with pytest.raises(ValueError, match=re.escape("a dict of ['label'], got AttributeError")):
+        require_generator(lambda z, c: z * c.flatten(1), z, {"label": LABELS})
+    with pytest.raises(ValueError, match="got KeyError: 'age'; pass the condition in the form that it reads"):
+        require_generator(lambda z, c: z * c["age"], z, {"label": LABELS})
 
 
 def test_a_generator_that_does_not_heed_its_condition_is_refused(z: Tensor) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from latentry.generators.code_shape import check_code_shape, found_code_shape
 from latentry.generators.outputs import Output, OutputRange, tensor_in
-from latentry.holding import modules_behind
+from latentry.holding import Condition, as_condition, modules_behind
 
 __all__ = ["AdaptedGenerator", "Origin", "as_generator"]
 
@@ -128,6 +128,7 @@ def as_generator(
     *,
     output: Output | None = None,
     output_range: OutputRange | None = None,
+    condition: Condition | None = None,
 ) -> AdaptedGenerator:
     """Any callable that makes data of codes, as a module of codes `(n, d)` that every function of latentry takes.
 
@@ -138,6 +139,7 @@ def as_generator(
         output: Which entry of a tuple, a dict or an object holds the data. By default the only tensor there is.
         output_range: Both ends of the data as the function makes them, such as `(0, 1)`; they are then brought to [-1, 1].
             By default they keep their units.
+        condition: Some rows of what a conditional generator takes along with codes, for the trial calls.
 
     Raises:
         ValueError: The shape of codes cannot be found out, or the function does not take such codes.
@@ -153,7 +155,7 @@ def as_generator(
         raise ValueError(
             f"expected a callable from codes to data, got {type(function).__name__}; pass its decoder or forward"
         )
-    shape = found_code_shape(function, code_shape)
+    shape = found_code_shape(function, code_shape, condition=as_condition(condition))
     return AdaptedGenerator(function, shape, output, output_range)
 
 

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from latentry.holding import evaluated, module_of, modules_behind, weights_like
+from latentry.holding import Condition, evaluated, module_of, modules_behind, weights_like
+from latentry.holding.conditions import arguments, cycled
 
 __all__ = ["check_code_shape", "found_code_shape"]
 
@@ -27,6 +28,8 @@ _LENGTHS = (
 """What others call the shape and the length of a code."""
 _TRIAL, _ODD = 3, 7
 """Codes of a trial call, and a length that no generator has."""
+_MISSING = re.compile(r"missing 1 required positional argument: '(\w+)'")
+"""What Python says of a call without the condition."""
 _SAID = re.compile(r"\(\d+x(?P<got>\d+) and (?P<wanted>\d+)x\d+\)")
 """What torch says where a matrix product does not fit."""
 
@@ -53,6 +56,7 @@ def found_code_shape(
     *,
     signature: tuple[int, ...] | None = None,
     latent_dim: int | None = None,
+    condition: Condition | None = None,
 ) -> tuple[int, ...]:
     """The shape of one code as a generator takes it, after a call on such codes.
 
@@ -61,6 +65,7 @@ def found_code_shape(
         code_shape: The shape where it is known.
         signature: What an exported file says of its input.
         latent_dim: Length of the codes of the prior where one is given.
+        condition: Some rows of what a conditional generator takes along with codes.
 
     Raises:
         ValueError: It does not take such codes, takes one number of them alone, or leaves their shape open.
@@ -71,21 +76,21 @@ def found_code_shape(
     """
     if code_shape is not None:
         shape = check_code_shape(code_shape)
-        if (failure := _failure(function, shape)) is not None:
-            raise ValueError(_refusal(function, shape, failure, "as code_shape sets"))
+        if (failure := _failure(function, shape, condition)) is not None:
+            raise ValueError(_refusal(function, shape, failure, "as code_shape sets", condition))
         _check_length(shape, latent_dim)
         return shape
-    known = list(_known(function, signature, latent_dim))
+    known = list(_known(function, signature, latent_dim, condition))
     for shapes, why in known:
         failures = []
         for shape in shapes:
-            failure = _failure(function, shape)
+            failure = _failure(function, shape, condition)
             if failure is None:
                 _check_length(shape, latent_dim)
                 return shape
             failures.append(failure)
         if why != "as its first layer is":
-            raise ValueError(_refusal(function, shapes[0], failures[0], why))
+            raise ValueError(_refusal(function, shapes[0], failures[0], why, condition))
     raise ValueError(
         f"expected a generator that tells the shape of its codes, got {_name(function)}, of which neither an attribute such "
         f"as latent_dim nor the first layer tells it{_said_of_channels(function)}; write code_shape=(d,), or "
@@ -94,7 +99,7 @@ def found_code_shape(
 
 
 def _known(
-    function: Any, signature: tuple[int, ...] | None, latent_dim: int | None
+    function: Any, signature: tuple[int, ...] | None, latent_dim: int | None, condition: Condition | None
 ) -> Iterator[tuple[list[tuple[int, ...]], str]]:
     """Shapes that may be meant, and who says so."""
     owner = module_of(function) or function
@@ -114,7 +119,7 @@ def _known(
         yield _of_length(latent_dim), "as the codes of the prior are"
     if (layer := _first_layer(function)) is not None:
         yield _of_layer(layer), "as its first layer is"
-    if (length := _told_by_an_error(function)) is not None:
+    if (length := _told_by_an_error(function, condition)) is not None:
         yield [(length,)], "as its first layer is"
 
 
@@ -168,21 +173,23 @@ def _said_of_channels(function: Any) -> str:
     return f" (it begins with a convolution of {channels} channels, which takes any height and width)"
 
 
-def _told_by_an_error(function: Callable[..., Any]) -> int | None:
+def _told_by_an_error(function: Callable[..., Any], condition: Condition | None) -> int | None:
     """The length that a matrix product wants, where a call of another length tells it."""
-    failure = _failure(function, (_ODD,))
+    failure = _failure(function, (_ODD,), condition)
     found = None if failure is None else _SAID.search(str(failure))
     return int(found["wanted"]) if found is not None and int(found["got"]) == _ODD else None
 
 
-def _failure(function: Callable[..., Any], shape: tuple[int, ...], count: int = _TRIAL) -> Exception | None:
+def _failure(
+    function: Callable[..., Any], shape: tuple[int, ...], condition: Condition | None, count: int = _TRIAL
+) -> Exception | None:
     """What a call on codes of a shape raises; None where it gives a row for each."""
     z = weights_like(function, torch.empty(0))
     codes = torch.zeros(count, *shape, dtype=z.dtype, device=z.device)
     codes += torch.linspace(-1, 1, count).to(z).reshape(-1, *[1] * len(shape))
     try:
         with evaluated(function) as (held,), torch.no_grad(), torch.random.fork_rng([]):
-            returned = held(codes)
+            returned = held(*arguments(codes, cycled(condition, count)))
     except Exception as error:  # others' code raises what it likes
         if isinstance(error, torch.OutOfMemoryError):
             raise
@@ -198,8 +205,16 @@ def _leaves(returned: Any) -> list[Any]:
     return [leaf for part in (returned, getattr(returned, "__dict__", None)) for leaf in tree_leaves(part)]
 
 
-def _refusal(function: Callable[..., Any], shape: tuple[int, ...], failure: Exception, why: str) -> str:
-    fixed = next((count for count in (1, 2, 4) if _failure(function, shape, count) is None), None)
+def _refusal(
+    function: Callable[..., Any], shape: tuple[int, ...], failure: Exception, why: str, condition: Condition | None
+) -> str:
+    missing = _MISSING.search(str(failure))
+    if missing is not None and condition is None:
+        return (
+            f"expected a generator of codes alone, got {_name(function)}, which takes {missing[1]} along with them; pass "
+            "condition= with some rows of it"
+        )
+    fixed = next((count for count in (1, 2, 4) if _failure(function, shape, condition, count) is None), None)
     if fixed is not None:
         return (
             f"expected a generator of any number of codes, got {_name(function)}, which takes {fixed} at a time but not "

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from latentry.generators.adapted import AdaptedGenerator, Origin
-from latentry.generators.code_shape import found_code_shape
+from latentry.generators.code_shape import check_code_shape, found_code_shape
 from latentry.generators.found import Found
 from latentry.generators.onnx_files import from_onnx
 from latentry.generators.outputs import Output, OutputRange
@@ -13,6 +13,7 @@ from latentry.generators.pretrained_folders import from_folder, from_hub
 from latentry.generators.python_code import from_python, names_code
 from latentry.generators.torch_files import from_torch_file, is_torch_file
 from latentry.generators.weights import with_weights
+from latentry.holding import Condition
 from latentry.paths import user_path
 from latentry.storage import file_hash
 
@@ -33,6 +34,8 @@ def open_generator(
     output_range: OutputRange | None = None,
     latent_dim: int | None = None,
     download: bool = False,
+    condition: Condition | None = None,
+    trial: bool = True,
 ) -> tuple[AdaptedGenerator, Any]:
     """The generator of a source as a module of codes `(n, d)`, and the prior that the source brings along, or None.
 
@@ -41,6 +44,8 @@ def open_generator(
         code_shape, output, output_range: As of `as_generator`.
         latent_dim: Length of a code where a prior is given.
         download: Whether `hf:` may fetch what is not in the cache.
+        condition: Some rows of what a conditional generator takes along with codes, for the trial calls.
+        trial: Whether it is called on codes; if not, `code_shape` is taken as it is.
 
     Raises:
         ValueError: The source is none, cannot be read, or is no generator; one sentence says what it holds instead.
@@ -50,7 +55,12 @@ def open_generator(
     output = found.output if output is None else output
     prior_dim = getattr(found.prior, "latent_dim", None) if latent_dim is None else latent_dim
     try:
-        shape = found_code_shape(found.function, code_shape, signature=found.code_shape, latent_dim=prior_dim)
+        if not trial and code_shape is not None:
+            shape = check_code_shape(code_shape)
+        else:
+            shape = found_code_shape(
+                found.function, code_shape, signature=found.code_shape, latent_dim=prior_dim, condition=condition
+            )
         origin = Origin(found.parts, hashes, found.runs_code)
         generator = AdaptedGenerator(found.function, shape, output, output_range, origin)
     except ValueError as error:

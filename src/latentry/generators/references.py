@@ -61,6 +61,7 @@ def resolved(content: Mapping[str, Any], folder: Path, run_code: bool) -> tuple[
         code_shape=content["code_shape"],
         output=content["output"],
         output_range=None if output_range is None else tuple(output_range),
+        trial=False,  # it was tried when it was first loaded, perhaps with a condition; below it is seen to be the same
     )
     assert generator.origin is not None, "what is opened has an origin"
     now, then = dict(generator.origin.hashes), {str(name): str(digest) for name, digest in content["hashes"]}

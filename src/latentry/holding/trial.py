@@ -6,7 +6,7 @@ every such write.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ _STATISTICS = ("running_mean", "running_var")
 """Arguments that batch normalisation writes to though its schema does not say so."""
 _UNFIT = (AssertionError, IndexError, RuntimeError, TypeError)
 """What torch raises where a network and its input do not fit."""
+_MISREAD = (AttributeError, KeyError)
+"""What Python raises where a condition is of another kind than the network reads."""
 
 
 class _Writes(TorchDispatchMode):
@@ -106,7 +108,8 @@ def watched_call(function: Callable[..., Any], *args: Any) -> WatchedCall:
             result = function(*args)
     except BaseException as error:
         writes.undo(None)
-        if isinstance(error, _UNFIT) and not isinstance(error, torch.OutOfMemoryError):
+        unfit = (*_UNFIT, *_MISREAD) if len(args) > 1 else _UNFIT
+        if isinstance(error, unfit) and not isinstance(error, torch.OutOfMemoryError):
             raise _explained(function, args, error) from error
         raise
     undone = writes.undo(result)
@@ -255,7 +258,7 @@ def _explained(function: Callable[..., Any], args: tuple[Any, ...], error: Excep
             f"expected {_name(function)} to return a new tensor at each call, got one that writes to a given one by out=; "
             "leave out= out, since gradients do not pass it"
         )
-    about_condition = _of_condition(function, args, str(error)) if isinstance(error, TypeError) else None
+    about_condition = _of_condition(function, args, error)
     if about_condition is not None:
         return about_condition
     z = args[0] if args and isinstance(args[0], Tensor) else torch.empty(0)
@@ -279,8 +282,9 @@ def _explained(function: Callable[..., Any], args: tuple[Any, ...], error: Excep
     )
 
 
-def _of_condition(function: Callable[..., Any], args: tuple[Any, ...], said: str) -> ValueError | None:
-    """What to say where codes came without the condition that is missing, or with one that is not taken."""
+def _of_condition(function: Callable[..., Any], args: tuple[Any, ...], error: Exception) -> ValueError | None:
+    """What to say where codes came without the condition that is missing, or with one that is not taken or misread."""
+    said = str(error) if isinstance(error, TypeError) else ""
     missing = re.search(r"missing 1 required positional argument: '(\w+)'", said)
     if missing is not None and len(args) == 1:
         return ValueError(
@@ -290,6 +294,12 @@ def _of_condition(function: Callable[..., Any], args: tuple[Any, ...], said: str
     if "positional argument" in said and " were given" in said and len(args) == 2:
         return ValueError(
             f"expected no condition for {_name(function)}, which takes codes alone, got one; leave condition out"
+        )
+    if isinstance(error, _MISREAD):
+        kinds = " and ".join(f"a dict of {[*arg]}" if isinstance(arg, Mapping) else "a tensor" for arg in args[1:])
+        return ValueError(
+            f"expected {_name(function)} to take codes and a condition, {kinds}, got {type(error).__name__}: "
+            f"{_first_line(error)}; pass the condition in the form that it reads"
         )
     return None
 

@@ -9,7 +9,8 @@ import torch
 
 from latentry.generators.opening import open_generator
 from latentry.generators.outputs import Output, OutputRange
-from latentry.holding import evaluated, require_generator, weights_like
+from latentry.holding import Condition, as_condition, evaluated, require_generator, weights_like
+from latentry.holding.conditions import cycled
 from latentry.models.generative import GenerativeModel
 from latentry.models.pretrained import is_model
 from latentry.models.saving import load_model
@@ -28,6 +29,7 @@ def load_generator(
     prior: Any = None,
     output: Output | None = None,
     output_range: OutputRange | None = None,
+    condition: Condition | None = None,
     download: bool = False,
     run_code: bool = False,
 ) -> GenerativeModel:
@@ -57,6 +59,7 @@ def load_generator(
         output: Entry of the output that holds the data, where it is a tuple, a dict or an object: a place or a name.
         output_range: Both ends of the data as the generator makes them, such as `(0, 1)`; they are then brought to [-1, 1].
             By default they keep their units.
+        condition: Some rows of what a conditional generator takes along with codes, for the trial calls.
         download: Whether `hf:` may fetch what is not in the cache of the hub.
         run_code: Whether Python that the folder of a saved model names may be run; what you name yourself is run anyway.
 
@@ -81,7 +84,7 @@ def load_generator(
         return _of_latentry(
             source, prior, run_code, {"code_shape": code_shape, "output": output, "output_range": output_range}
         )
-    given = None if prior is None else as_prior(prior)
+    given, condition = None if prior is None else as_prior(prior), as_condition(condition)
     generator, own = open_generator(
         source,
         code_shape=code_shape,
@@ -89,6 +92,7 @@ def load_generator(
         output_range=output_range,
         latent_dim=None if given is None else given.latent_dim,
         download=download,
+        condition=condition,
     )
     if given is not None:
         model = GenerativeModel(generator, given)
@@ -96,7 +100,7 @@ def load_generator(
         model = GenerativeModel(generator, as_prior(own), prior_is="own")
     else:
         model = GenerativeModel(generator, Normal(generator.latent_dim), prior_is="assumed")
-    _check(model, source)
+    _check(model, source, condition)
     return model
 
 
@@ -118,11 +122,11 @@ def _of_latentry(source: str, prior: Any, run_code: bool, others: dict[str, Any]
     return replace(model, prior=given_prior, prior_is="given")
 
 
-def _check(model: GenerativeModel, source: str) -> None:
+def _check(model: GenerativeModel, source: str, condition: Condition | None) -> None:
     """Make sure of the generator on codes of its prior."""
     try:
         z = draw(model.prior, (_TRIAL,), torch.Generator().manual_seed(0))
         with evaluated(model.generator) as (generator,):
-            require_generator(generator, z.to(weights_like(model.generator, z)))
+            require_generator(generator, z.to(weights_like(model.generator, z)), cycled(condition, _TRIAL))
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error

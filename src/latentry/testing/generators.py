@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentry.holding import evaluated
+from latentry.holding import Condition, as_condition, called, evaluated
+from latentry.holding.conditions import cycled, rows_at
 from latentry.interfaces import Generator, Prior
 from latentry.latent.precision import dtype_of, in_dtype
 from latentry.numerics.inputs import checked
@@ -41,7 +42,12 @@ _RANGE = "gives data within output_range"
 
 @checked()
 def check_generator(
-    generator: Generator, prior: Prior, *, output_range: tuple[float, float] | None = None, raises: bool = False
+    generator: Generator,
+    prior: Prior,
+    *,
+    condition: Condition | None = None,
+    output_range: tuple[float, float] | None = None,
+    raises: bool = False,
 ) -> Conformance:
     """Look at what a generator promises, on codes of its prior.
 
@@ -49,8 +55,9 @@ def check_generator(
     back as they were.
 
     Args:
-        generator: Any callable z -> x.
+        generator: Any callable z -> x, or (z, condition) -> x.
         prior: Distribution of its codes.
+        condition: Some rows of what a conditional generator takes along with codes; each trial code gets one of them.
         output_range: Least and largest value that its data should have, such as (-1, 1) for images; None asks for none.
         raises: Whether a broken promise is an error.
 
@@ -64,20 +71,27 @@ def check_generator(
         the same codes give the same data
     """
     rng = torch.Generator(draw(prior, (0,)).device).manual_seed(0)
-    z = draw(prior, (_TRIALS,), rng=rng)
+    z, condition = draw(prior, (_TRIALS,), rng=rng), cycled(as_condition(condition), _TRIALS)
     with undisturbed(), evaluated(generator):
         before = flags_behind(generator)
-        z = z.to(_numbers(generator, z))
-        finer = _finer(generator, z)
+        z = z.to(_numbers(generator, z, condition))
+        finer = _finer(generator, z, condition)
         codes = RowMap(
-            lambda z, at: generator(z), z, "code", "codes", "data", least_axes=2, behind=generator, before=before,
-            finer=None if finer is None else lambda z, at: finer(z),
-        )  # fmt: skip
+            lambda z, at: called(generator, z, rows_at(condition, at)),
+            z,
+            "code",
+            "codes",
+            "data",
+            least_axes=2,
+            behind=generator,
+            before=before,
+            finer=None if finer is None else lambda z, at: called(finer, z, rows_at(condition, at)),
+        )
         questions = [
             *questions_of(codes, dict(_WAYS_OUT)),
             Question(
                 _DOUBLE,
-                lambda: _double(codes, finer),
+                lambda: _double(codes),
                 allows="it would lead codes to the exact minimum, and tell the rounding of data",
                 needs=(codes.named(maps.DETERMINISTIC),),
             ),
@@ -91,24 +105,24 @@ def check_generator(
         return conformance(f"generator {_name(generator)}", questions, raises=raises)
 
 
-def _numbers(generator: Generator, z: Tensor) -> torch.dtype:
+def _numbers(generator: Generator, z: Tensor, condition: Condition | None) -> torch.dtype:
     """The type of the codes that it takes, as single precision at least where it is not known."""
-    dtype = dtype_of(generator, z[:4], z.dtype)
+    dtype = dtype_of(generator, z[:4], z.dtype, rows_at(condition, slice(4)))
     return dtype if dtype.itemsize >= torch.float32.itemsize else torch.float32
 
 
-def _finer(generator: Generator, z: Tensor) -> Generator | None:
+def _finer(generator: Generator, z: Tensor, condition: Condition | None) -> Generator | None:
     try:
-        return in_dtype(generator, torch.float64, z[:4])
+        return in_dtype(generator, torch.float64, z[:4], rows_at(condition, slice(4)))
     except Exception:  # the checks report what is wrong with it
         return None
 
 
-def _double(codes: RowMap, finer: Generator | None) -> Finding:
-    if finer is None:
+def _double(codes: RowMap) -> Finding:
+    if codes.finer is None:
         return not_applicable("there is no copy of it in double precision that does the same")
     with torch.no_grad():
-        exact = finer(codes.few.double())
+        exact = codes.watched(codes.few.double(), finer=True).result
     off = codes.differ(exact, codes.y.double())
     return finding(True, off, "differs by {} of the largest value, which is rounding")
 
