@@ -353,7 +353,7 @@ CALLS: dict[str, Call] = {
 }
 
 RESULTS = {
-    "ActiveDimensions", "Classifier", "Conformance", "DataReport", "FittedPrior", "GenerativeModel", "GoodnessOfFit",
+    "ActiveDimensions", "Classifier", "Conformance", "DataReport", "FittedPrior", "GoodnessOfFit",
     "InverseReport", "LatentModel", "Promise", "Provenance", "RecoveredCodes", "Recovery",
     "priors.DensityCurves", "priors.Design", "priors.Mismatch", "priors.NormCurves", "priors.RadiusDesign",
     "priors.Summary",
