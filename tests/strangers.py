@@ -1,4 +1,4 @@
-"""Generators of others, small and of known answers, written to files in each of the forms that `load_generator` reads."""
+"""Small third-party generators of known answers, written to files in each of the forms that `load_generator` reads."""
 
 import warnings
 from collections.abc import Callable
@@ -71,15 +71,15 @@ def half():
     return Net().to(torch.bfloat16)
 
 
+class Wide:
+    latent_dim = D
+
+    def sample(self, shape=(), y=None, *, rng=None):
+        return 2 * torch.randn(*shape, D, generator=rng)
+
+
 class Both:
-    generator = net
-
-    class prior:
-        latent_dim = D
-
-        @staticmethod
-        def sample(shape=(), y=None, *, rng=None):
-            return 2 * torch.randn(*shape, D, generator=rng)
+    generator, prior = net, Wide()
 
 
 def both():

@@ -53,6 +53,7 @@ SETTINGS = (
     "latent.settings",
     "models.settings",
     "tasks.coding.settings",
+    "tasks.convert.settings",
     "tasks.decompose.settings",
     "tasks.edit.settings",
     "tasks.evaluate.settings",

@@ -228,7 +228,7 @@ def test_equal_seeds_give_equal_results(tmp_path: Path, generator: Path, images:
     ("arguments", "message"),
     [
         (["sample", "--generator", "no-such-model"], "shipped models"),
-        (["sample", "--generator", "{empty}"], "expected a JSON file"),
+        (["sample", "--generator", "{empty}"], "a folder without config.json"),
         (["sample", "--generator", "{unweighted}"], "expected weights"),
         (["sample", "--generator", "{classifier}"], "is a classifier"),
         (["sample", "--generator", "{generator}", "--count=0"], "count and columns"),

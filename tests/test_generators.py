@@ -1,4 +1,4 @@
-"""Generators of others: every kind of source is the same map, and goes through everything that a generator of ours does."""
+"""Third-party generators: every kind of source is the same map, and goes through everything that ours go through."""
 
 import json
 from pathlib import Path

@@ -122,12 +122,12 @@ WRONG: dict[str, tuple[Callable[[Path], str], dict[str, Any], str]] = {
     "nothing there": (
         lambda folder: str(folder / "none.pt"),
         {},
-        "expected a generator, got .*none.pt', which is none of: a shipped",
+        "expected a generator, got .*none.pt', which is neither a file nor one of the shipped models",
     ),
     "a name that is none": (
         lambda folder: "digits-generater",
         {},
-        "expected a generator, got 'digits-generater', which is none of",
+        "expected a generator, got 'digits-generater', which is neither a file nor",
     ),
     "an empty file": (in_file("net.pt", b""), {}, "net.pt, got an empty file; save it again"),
     "another suffix": (in_file("net.h5", b"\x89HDF"), {}, r"got a file of another kind \(.h5\); a generator is"),
@@ -193,7 +193,7 @@ WRONG: dict[str, tuple[Callable[[Path], str], dict[str, Any], str]] = {
     "a pickled module": (
         pickled(nn.Linear(4, 3)),
         {},
-        "a pickle, which can run code and is not opened; .* `latentry convert .*--allow-pickle`",
+        "a pickle, which can run code and is not opened; .* `latentry convert .*--allow_pickle",
     ),
     "a pickle": (
         in_file("net.pkl", pickle.dumps({"a": {1, 2}, "b": Evil()})),
@@ -210,7 +210,7 @@ WRONG: dict[str, tuple[Callable[[Path], str], dict[str, Any], str]] = {
         {},
         r"expected first.weight of shape \(12, 9\) for Wide, got \(12, 4\)",
     ),
-    "several state dicts": (net("Net", several_dicts), {}, "got g, g_ema; take one out: `latentry convert .*--key g`"),
+    "several state dicts": (net("Net", several_dicts), {}, "got g, g_ema; take one out: `latentry convert .*--key g --out"),
     "weights that are NaN": (net("Net", spoilt), {}, "expected finite weights in .*, got NaN or infinity in first"),
     "weights that are not there": (
         net("Net", lambda folder: folder / "none.pt"),

@@ -279,7 +279,7 @@ def test_what_is_transparent_in_a_mask_is_hidden_and_grey_says_its_threshold(
     pixels[:, 20:, 1] = 0  # white ink, clear on the right
     pixels[:2, :2, 0] = 127, 128
     Image.fromarray(pixels, "LA").save(tmp_path / "clear.png")
-    seen = measurement(1, str(tmp_path / "clear.png"), 1, 28)
+    seen = measurement(1, str(tmp_path / "clear.png"), (1, 28, 28))
     expected = torch.ones(1, 28, 28)
     expected[..., 20:] = expected[:, :2, 0] = 0
     assert seen.mask is not None
@@ -293,7 +293,7 @@ def test_what_is_transparent_in_a_mask_is_hidden_and_grey_says_its_threshold(
     pixels[..., 0] = 0  # black ink on a clear ground shows nothing
     Image.fromarray(pixels, "LA").save(tmp_path / "ink.png")
     with pytest.raises(ValueError, match=r"hides everything in .*black and transparent are hidden"):
-        measurement(1, str(tmp_path / "ink.png"), 1, 28)
+        measurement(1, str(tmp_path / "ink.png"), (1, 28, 28))
 
 
 def test_a_broken_picture_is_named_before_anything_is_computed(

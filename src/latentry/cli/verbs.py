@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from latentry.tasks import train_settings as trainings
+from latentry.tasks.convert.settings import ConvertSettings
 from latentry.tasks.decompose.settings import DecomposeSettings
 from latentry.tasks.edit.settings import (
     EditFeaturesSettings,
@@ -62,6 +63,7 @@ VERBS: dict[str, Any] = {
     },
     "sample": Verb(SampleSettings, "sample.run:sample"),
     "evaluate": Verb(EvaluateSettings, "evaluate.run:evaluate"),
+    "convert": Verb(ConvertSettings, "convert.run:convert", positional="weights", meaning="a file of weights"),
     "prior": {
         "design": Verb(PriorDesignSettings, "prior.design:design"),
         "show": Verb(PriorShowSettings, "prior.show:show", positional="prior", meaning="a name or a file"),

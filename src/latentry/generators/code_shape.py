@@ -94,7 +94,7 @@ def found_code_shape(
     raise ValueError(
         f"expected a generator that tells the shape of its codes, got {_name(function)}, of which neither an attribute such "
         f"as latent_dim nor the first layer tells it{_said_of_channels(function)}; write code_shape=(d,), or "
-        "(channels, height, width) or whatever it takes (--code-shape)"
+        "(channels, height, width) or whatever it takes (--code_shape)"
     )
 
 
@@ -223,7 +223,7 @@ def _refusal(
     message = (str(failure).splitlines() or ["no message"])[0][:300]
     return (
         f"expected {_name(function)} to take codes of shape (n, {', '.join(map(str, shape))}), {why}, got "
-        f"{type(failure).__name__}: {message}; write the shape of one code as it takes them: code_shape=... (--code-shape)"
+        f"{type(failure).__name__}: {message}; write the shape of one code as it takes them: code_shape=... (--code_shape)"
     )
 
 

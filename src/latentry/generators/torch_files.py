@@ -132,7 +132,7 @@ def _of_a_pickle(path: Path) -> str:
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, TypeError, KeyError, AttributeError):
         return (
             f"expected a generator in {path}, got a pickle, which can run code and is not opened; if you trust it, "
-            f"`latentry convert {path} {path.with_suffix('.safetensors')} --allow-pickle` takes its weights out, and "
+            f"`latentry convert {path} --allow_pickle --out {path.with_suffix('.safetensors')}` takes its weights out, and "
             f"file.py:Class@{path.with_suffix('.safetensors')} puts them into your class"
         )
     held = f"weights alone ({len(content)} entries)" if isinstance(content, dict) else type(content).__name__

@@ -58,8 +58,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, TypeError, KeyError, AttributeError):
         raise ValueError(
             f"expected a state dict in {path}, got a file that torch.load(weights_only=True) refuses: it is broken, or a "
-            f"pickle that can run code; if you trust it, `latentry convert {path} {path.with_suffix('.safetensors')} "
-            "--allow-pickle` takes its weights out"
+            f"pickle that can run code; if you trust it, `latentry convert {path} --allow_pickle "
+            f"--out {path.with_suffix('.safetensors')}` takes its weights out"
         ) from None
     return state_dict_in(content, path)
 
@@ -88,7 +88,7 @@ def state_dict_in(content: Any, path: Path, key: str | None = None) -> dict[str,
     if inner:
         raise ValueError(
             f"expected one state dict in {path}, got {', '.join(inner)}; take one out: "
-            f"`latentry convert {path} {path.with_suffix('.safetensors')} --key {next(iter(inner))}`"
+            f"`latentry convert {path} --key {next(iter(inner))} --out {path.with_suffix('.safetensors')}`"
         )
     raise ValueError(
         f"expected a state dict in {path}, got {', '.join(map(str, content)) or 'nothing'}; save module.state_dict()"

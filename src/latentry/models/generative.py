@@ -49,12 +49,12 @@ class GenerativeModel(Plottable):
 
     @property
     def code_shape(self) -> tuple[int, ...]:
-        """Shape of one code as the generator of others takes it; `(d,)` for one of latentry."""
+        """Shape of one code as the third-party generator takes it; `(d,)` for one of latentry."""
         return tuple(getattr(self.generator, "code_shape", (self.prior.latent_dim,)))
 
     @checked()
     def shaped(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n *c"]:
-        """Codes in the shape that the generator of others takes, `(n, *code_shape)`; `flatten(1)` brings them back.
+        """Codes in the shape that the third-party generator takes, `(n, *code_shape)`; `flatten(1)` brings them back.
 
         Example:
             >>> import latentry as lt

@@ -7,13 +7,16 @@ from typing import Any
 
 import torch
 
-from latentry.generators.opening import open_generator
+from latentry.generators.opening import SOURCES, open_generator
 from latentry.generators.outputs import Output, OutputRange
+from latentry.generators.python_code import names_code
 from latentry.holding import Condition, as_condition, evaluated, require_generator, weights_like
 from latentry.holding.conditions import cycled
 from latentry.models.generative import GenerativeModel
-from latentry.models.pretrained import is_model
+from latentry.models.pretrained import is_model, shipped_models
 from latentry.models.saving import load_model
+from latentry.names import printable
+from latentry.paths import user_path
 from latentry.priors import Normal
 from latentry.priors.adapters import as_prior, draw
 
@@ -84,6 +87,7 @@ def load_generator(
         return _of_latentry(
             source, prior, run_code, {"code_shape": code_shape, "output": output, "output_range": output_range}
         )
+    _check_there(source)
     given, condition = None if prior is None else as_prior(prior), as_condition(condition)
     generator, own = open_generator(
         source,
@@ -120,6 +124,14 @@ def _of_latentry(source: str, prior: Any, run_code: bool, others: dict[str, Any]
             f"length {given_prior.latent_dim}; pass such a prior"
         )
     return replace(model, prior=given_prior, prior_is="given")
+
+
+def _check_there(source: str) -> None:
+    if not (names_code(source) or ".py:" in source or source.startswith("hf:") or user_path(source).exists()):
+        raise ValueError(
+            f"expected a generator, got {printable(source)!r}, which is neither a file nor one of the shipped models "
+            f"{shipped_models()}; a generator is {SOURCES}"
+        )
 
 
 def _check(model: GenerativeModel, source: str, condition: Condition | None) -> None:

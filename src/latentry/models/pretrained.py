@@ -1,7 +1,7 @@
 """One network on disk: a folder with `config.json` (names, numbers, model card) and `model.safetensors` (weights).
 
 Nothing is unpickled, and no code that a file names is run unless the user allows it: a class is a public name of
-`latentry.networks` or `latentry.priors`. A generator of others is kept by reference (`latentry.generators.references`).
+`latentry.networks` or `latentry.priors`. A third-party generator is kept by reference (`latentry.generators.references`).
 Shipped models live inside the package and are loaded by name.
 """
 
@@ -44,7 +44,7 @@ class SavedNetwork:
     network: nn.Module
     """The network, in eval mode, on the CPU."""
     prior: Prior | None
-    """Distribution of its codes, where it is a generator: one of this package, or of a generator of others."""
+    """Distribution of its codes, where it is a generator: one of this package, or of a third-party generator."""
     card: dict[str, Any]
     """Its model card: configuration, data fingerprint, seed, metrics, versions."""
     prior_is: Literal["given", "own", "assumed"] = "given"
@@ -115,7 +115,7 @@ def load_network(name_or_path: str | Path, *, run_code: bool = False) -> SavedNe
 
 
 def _by_reference(config: Mapping[str, Any], folder: Path, run_code: bool) -> SavedNetwork:
-    """A generator of others, from where it lies."""
+    """A third-party generator, from where it lies."""
     try:
         prior_is = config["prior_is"]
         prior = None if prior_is == "own" else files.from_record(config["prior"])
@@ -147,12 +147,12 @@ def save_network(
     Args:
         folder: Where to.
         network: Its weights and its build are kept.
-        prior: Distribution of its codes, where it is a generator; None for one that a generator of others brings along.
+        prior: Distribution of its codes, where it is a generator; None for one that a third-party generator brings along.
         card: Configuration, data fingerprint, seed, metrics; versions are added.
         half: Keep weights in half precision: half the file, three digits. They are loaded in single precision.
         prior_is: Where the prior comes from, as in `GenerativeModel`.
 
-    A generator of others (`AdaptedGenerator`) is kept by reference: its source, and the hash of its files.
+    A third-party generator (`AdaptedGenerator`) is kept by reference: its source, and the hash of its files.
 
     Raises:
         ValueError: The network or the prior is not a public class of this package, so that no name could find it again.

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from latentry.display.drawing import CHART
 from latentry.names import printable
+from latentry.reports.drawings import drawn
 from latentry.reports.pictures import magnification, png, stack
 from latentry.reports.tables import Table
 from latentry.storage import write_text
@@ -66,10 +67,11 @@ class Picture:
 
 
 def sheet(
-    title: str, rows: Sequence[tuple[str, Float[Tensor, "n c h w"]]], columns: Sequence[str] = (), caption: str = ""
+    title: str, rows: Sequence[tuple[str, Float[Tensor, "n *s"]]], columns: Sequence[str] = (), caption: str = ""
 ) -> Picture:
-    """Images in named rows, as many in each, under named columns."""
-    picture = png(stack([x for _, x in rows]), magnification(rows[0][1].shape[3]))
+    """Data in named rows, as many in each, under named columns; images as they are, others drawn."""
+    pictures = drawn([x for _, x in rows])
+    picture = png(stack(pictures), magnification(pictures[0].shape[3]))
     return Picture(title, picture, caption, tuple(name for name, _ in rows), tuple(columns))
 
 

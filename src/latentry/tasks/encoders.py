@@ -10,6 +10,7 @@ from latentry.holding import evaluated
 from latentry.latent.inverse import Inverse
 from latentry.latent.inverse_files import save_inverse
 from latentry.latent.inverse_report import InverseReport
+from latentry.reports.drawings import drawn
 from latentry.reports.pictures import grid, interleave, write_png
 from latentry.reports.tables import Table, print_table
 from latentry.tasks.runs import Run
@@ -42,10 +43,10 @@ def conclude(
     result: dict[str, Any],
     table: Table,
 ) -> dict[str, Any]:
-    """Write the inverse, `pairs.png` of x beside x_hat where they are images, and `results.json`; print the table."""
+    """Write the inverse, `pairs.png` of x beside x_hat, and `results.json`; print the table."""
     save_inverse(run.folder, inverse)
-    if x.ndim == 4:
-        write_png(run.folder / "pairs.png", grid(interleave([x.cpu(), x_hat.cpu()]), 2 * _PAIRS_A_ROW), magnify=2)
+    pairs = interleave(drawn([x.cpu(), x_hat.cpu()]))
+    write_png(run.folder / "pairs.png", grid(pairs, 2 * _PAIRS_A_ROW), magnify=2)
     content = run.record(result)
     print_table(table, run.console)
     run.console.print(f"The inverse: {run.folder}")

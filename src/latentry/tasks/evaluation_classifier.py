@@ -18,7 +18,7 @@ from latentry.evaluation.proportions import Share
 from latentry.holding import evaluated
 from latentry.models.classifier import Classifier
 from latentry.models.generative import GenerativeModel
-from latentry.models.pretrained import model_folder, shipped_models
+from latentry.models.pretrained import is_model, model_folder, shipped_models
 from latentry.models.saving import load_model
 from latentry.names import printable
 from latentry.storage import read_json
@@ -122,7 +122,7 @@ def _not_evaluated(doubts: Sequence[str]) -> str:
 
 def generated_data(name_or_path: str, shape: Sequence[int]) -> GeneratedData:
     """What the generator of this name or folder makes: images of this shape, of the data that its card names."""
-    card = read_json(model_folder(name_or_path) / "config.json").get("card", {})
+    card = read_json(model_folder(name_or_path) / "config.json").get("card", {}) if is_model(name_or_path) else {}
     return GeneratedData(tuple(shape), _data_of(card))
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from latentry.ranges import check_numbers
 
-__all__ = ["CommonSettings", "SplitName", "changed", "refuse_unused"]
+__all__ = ["CommonSettings", "GeneratorSettings", "SplitName", "changed", "refuse_unused"]
 
 SplitName = Literal["train", "validation", "held-out"]
 
@@ -30,6 +30,26 @@ class CommonSettings:
 
     def __post_init__(self) -> None:
         check_numbers(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorSettings(CommonSettings):
+    """A generator, shipped, your own or third-party, and how it is called."""
+
+    generator: str = "digits-generator"
+    """What makes data of codes: a shipped model by name; the folder of your own; NETS.py:NAME or PACKAGE.MODULE:NAME, which
+    runs that code; TorchScript (.pt); a torch.export archive (.pt2); ONNX (.onnx); NETS.py:CLASS@WEIGHTS.safetensors; a
+    folder of diffusers, or hf:OWNER/NAME."""
+    prior: str | None = None
+    """The distribution of the codes, by name or file; by default the generator's own, or N(0, I) where it has none."""
+    code_shape: tuple[int, ...] | None = None
+    """Shape of one code as the generator takes it, such as "[4,8,8]", where it is not found out."""
+    output_key: str | None = None
+    """Which entry of what the generator returns holds the data: a name, or a place in a tuple."""
+    output_range: tuple[float, float] | None = None
+    """Both ends of images as the generator makes them, such as "[0,1]"; they are brought to [-1, 1]."""
+    download: bool = False
+    """Whether hf: may fetch what is not in the cache of the hub."""
 
 
 def changed(settings: CommonSettings, names: Iterable[str]) -> list[str]:

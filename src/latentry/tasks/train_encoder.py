@@ -23,7 +23,7 @@ from latentry.reports.tables import Table
 from latentry.tasks.class_names import listed
 from latentry.tasks.encoders import PAIRS, PARTS, conclude, cost, there_and_back
 from latentry.tasks.evaluation_classifier import SavedClassifier, generated_data, load_classifier, relative_error
-from latentry.tasks.loading import load_with_unlabelled_prior
+from latentry.tasks.loading import chosen_unlabelled_generator
 from latentry.tasks.recover.options import image_format
 from latentry.tasks.runs import Run, command
 from latentry.tasks.train_settings import TrainEncoderSettings
@@ -69,7 +69,7 @@ def label_scores(basis: QuasiEigenbasis) -> Callable[[Tensor], Tensor]:
 @command(*PARTS)
 def train_encoder(settings: TrainEncoderSettings, run: Run) -> dict[str, Any]:
     """Write the encoder as `latentry train inverse` does (`inverse.safetensors`, ...); print how it does on validation."""
-    model, prior = load_with_unlabelled_prior(settings.generator)
+    model, prior = chosen_unlabelled_generator(settings)
     generator = model.generator.to(run.device)
     channels, side = image_format(generator, prior)
     classifier = None

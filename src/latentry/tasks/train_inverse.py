@@ -10,7 +10,7 @@ from latentry.latent.inverse import fit_inverse
 from latentry.reports.progress import progress_bar
 from latentry.reports.tables import Table
 from latentry.tasks.encoders import PAIRS, PARTS, conclude, cost, there_and_back
-from latentry.tasks.loading import load_with_unlabelled_prior
+from latentry.tasks.loading import chosen_unlabelled_generator
 from latentry.tasks.runs import Run, command
 from latentry.tasks.train_settings import TrainInverseSettings
 
@@ -20,7 +20,7 @@ __all__ = ["train_inverse"]
 @command(*PARTS)
 def train_inverse(settings: TrainInverseSettings, run: Run) -> dict[str, Any]:
     """Write the inverse (`inverse.safetensors`, `inverse.json`), `pairs.png` and `results.json`; print its errors."""
-    model, prior = load_with_unlabelled_prior(settings.generator)
+    model, prior = chosen_unlabelled_generator(settings)
     generator = model.generator.to(run.device)
 
     with progress_bar(quiet=run.quiet) as track:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from latentry.latent.settings import EncoderSettings, InverseSettings
 from latentry.models.settings import ClassifierSettings, GANSettings, LabelSplitSettings, SemanticSettings
-from latentry.tasks.settings import CommonSettings
+from latentry.tasks.settings import CommonSettings, GeneratorSettings
 
 __all__ = [
     "ImageSettings",
@@ -71,23 +71,19 @@ class TrainLabelSplitSettings(LabelSplitSettings, ImageSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainInverseSettings(InverseSettings, CommonSettings):
+class TrainInverseSettings(InverseSettings, GeneratorSettings):
     """Train an encoder from a generator's data back to its codes: a learned start for recovery."""
 
     out: str = "runs/inverse"
     """Folder for checkpoints, the inverse and pairs.png."""
-    generator: str = "digits-generator"
-    """A shipped generator by name, or the folder of your own."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainEncoderSettings(EncoderSettings, ImageSettings):
+class TrainEncoderSettings(EncoderSettings, ImageSettings, GeneratorSettings):
     """Train an encoder of real images, with generator, classifier and basis frozen: codes that keep look and label."""
 
     out: str = "runs/encoder"
     """Folder for checkpoints, the encoder and pairs.png; it serves wherever a verb takes an inverse."""
-    generator: str = "digits-generator"
-    """A shipped generator by name, or the folder of your own."""
     data: str = "digits"
     """A data set by name, folder, .npz file or hf:NAME: its train split is learned from, validation reported on."""
     count: int = 60_000

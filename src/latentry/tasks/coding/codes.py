@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from latentry.data.recovered import load_codes
-from latentry.holding import evaluated
+from latentry.holding import evaluated, weights_like
 from latentry.latent.boundaries import boundary_directions, fisher_directions
 from latentry.latent.directions import activation_directions, first_weight_directions, match_labels, random_directions
 from latentry.latent.fingerprints import fingerprint_of
@@ -96,7 +96,7 @@ def data_facts(notes: Sequence[str]) -> list[tuple[str, str]]:
 
 def decoded(generator: nn.Module, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c h w"]:
     """Images of any number of codes, on the CPU."""
-    device = next(generator.parameters()).device
+    device = weights_like(generator, torch.empty(0)).device
     with evaluated(generator), torch.no_grad():
         return in_batches(lambda part: generator(part.to(device)).cpu(), z, size=_AT_ONCE)
 
@@ -167,7 +167,7 @@ def coded_images(
     if source.images is None or source.x is None:
         return _saved_codes(source, generator, prior)
     images, x = source.images, source.x
-    rows, device = range(len(x)), next(generator.parameters()).device
+    rows, device = range(len(x)), weights_like(generator, torch.empty(0)).device
     labels = None if images.labels is None else images.labels[: len(rows)]
     inverse = None if source.inverse is None else load_inverse(source.inverse, generator, prior)
     if source.encode:

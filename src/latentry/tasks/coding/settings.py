@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from latentry.ranges import check_number
-from latentry.tasks.settings import CommonSettings, SplitName, refuse_unused
+from latentry.tasks.settings import GeneratorSettings, SplitName, refuse_unused
 
 __all__ = ["BasisKind", "BasisSettings", "CodedImagesSettings", "ImagesSettings", "LabelledSettings"]
 
@@ -12,7 +12,7 @@ BasisKind = Literal["loewdin", "paper", "fisher", "boundaries", "principal", "fi
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImagesSettings(CommonSettings):
+class ImagesSettings(GeneratorSettings):
     """Images of the user's own, and the model that has codes for them."""
 
     images: list[str] = field(default_factory=list)
@@ -23,8 +23,6 @@ class ImagesSettings(CommonSettings):
     """The split of the data set to take images from."""
     count: int = 64
     """Most images to take, from the first on."""
-    generator: str = "digits-generator"
-    """The name of a shipped generator, or the folder of your own."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

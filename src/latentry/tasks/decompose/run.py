@@ -40,7 +40,7 @@ from latentry.tasks.evaluation_classifier import (
     generated_data,
     load_classifier,
 )
-from latentry.tasks.loading import load_with_unlabelled_prior
+from latentry.tasks.loading import chosen_unlabelled_generator
 from latentry.tasks.recover.options import image_format
 from latentry.tasks.runs import Run, command
 
@@ -61,7 +61,7 @@ def decompose(settings: DecomposeSettings, run: Run) -> dict[str, Any]:
     """Write `basis/`, `index.html`, `results.json` and, for images, `coefficients.safetensors`; print the report."""
     if settings.report_codes < 100:
         raise ValueError(f"expected --report_codes of at least 100, got {settings.report_codes}")
-    model, prior = load_with_unlabelled_prior(settings.generator)
+    model, prior = chosen_unlabelled_generator(settings)
     generator = model.generator.to(run.device)
     channels, side = image_format(generator, prior)
     generated = generated_data(settings.generator, (channels, side, side))

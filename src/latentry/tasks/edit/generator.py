@@ -7,11 +7,13 @@ import torch
 from torch import nn
 
 from latentry.models.generative import GenerativeModel
+from latentry.models.pretrained import is_model
 from latentry.priors import UnlabelledPrior
 from latentry.tasks.edit.kinds import load_kind
 from latentry.tasks.evaluation_classifier import GeneratedData, SavedClassifier, generated_data, load_classifier
-from latentry.tasks.loading import load_with_unlabelled_prior
+from latentry.tasks.loading import chosen_unlabelled_generator
 from latentry.tasks.recover.options import image_format
+from latentry.tasks.settings import GeneratorSettings
 
 __all__ = ["LoadedGenerator", "check_images", "load_editable"]
 
@@ -58,19 +60,21 @@ def check_images(images: Sequence[str], data: str | None, codes: str | None) -> 
         )
 
 
-def load_editable(name_or_path: str, classifier: str, device: torch.device) -> LoadedGenerator:
+def load_editable(settings: GeneratorSettings, classifier: str, device: torch.device) -> LoadedGenerator:
     """A generator and the classifier that gives labels to its images, on the device.
 
     Args:
-        name_or_path: The generator by name or folder.
+        settings: Which generator.
         classifier: The classifier by name or folder.
         device: Where to compute.
 
     Raises:
         ValueError: There is no such model, the model is of another kind, or the classifier does not fit it.
     """
-    load_kind(name_or_path, GenerativeModel)
-    model, prior = load_with_unlabelled_prior(name_or_path)
+    name_or_path = settings.generator
+    if is_model(name_or_path):
+        load_kind(name_or_path, GenerativeModel)
+    model, prior = chosen_unlabelled_generator(settings)
     generator = model.generator.to(device)
     channels, side = image_format(generator, prior)
     generated = generated_data(name_or_path, (channels, side, side))

@@ -27,7 +27,7 @@ def edit_label(settings: EditLabelSettings, run: Run) -> dict[str, Any]:
     """Write `index.html`, `after.png`, `codes.safetensors` and `results.json`; print the report."""
     check_images(settings.images, settings.data, settings.codes)
     check_frames(settings.frames)
-    loaded = load_editable(settings.generator, settings.classifier, run.device)
+    loaded = load_editable(settings, settings.classifier, run.device)
     classifier, prior = loaded.classifier, loaded.prior
     label = label_index(settings.label, classifier.classes, "--label", "the classifier")
     evaluator, no_evaluator = evaluation_classifier(

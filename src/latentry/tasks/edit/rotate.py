@@ -47,7 +47,7 @@ def edit_rotate(settings: EditRotateSettings, run: Run) -> dict[str, Any]:
     turns = parse_turns(settings.turns)
     check_images(settings.images, settings.data, settings.codes)
     check_frames(settings.frames)
-    loaded = load_editable(settings.generator, settings.classifier, run.device)
+    loaded = load_editable(settings, settings.classifier, run.device)
     classifier, prior = loaded.classifier, loaded.prior
     evaluator, no_evaluator = evaluation_classifier(
         settings.evaluation_classifier, loaded.generated, run.device, (), classifier.weights

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from latentry.data.array_data import load_array
 from latentry.data.code_files import load_code_file
 from latentry.data.recovered import load_codes
 from latentry.data.sources import load_dataset
 from latentry.evaluation.codes import goodness_of_fit
-from latentry.evaluation.extractor import ClassifierExtractor, RememberingExtractor
+from latentry.evaluation.extractor import CallableExtractor, ClassifierExtractor, Extractor, RememberingExtractor
 from latentry.evaluation.fit_report import GoodnessOfFit
 from latentry.evaluation.paths import PathPoint, evaluate_paths
 from latentry.evaluation.sample_report import SampleReport
@@ -26,10 +27,11 @@ from latentry.reports.figures import fit_figure, path_figure
 from latentry.reports.page import Picture, sheet, write_page
 from latentry.reports.tables import Table, print_table
 from latentry.tasks.evaluate.settings import EvaluateSettings
-from latentry.tasks.evaluation_classifier import class_count, generated_data
-from latentry.tasks.loading import load_with_prior, named_prior
-from latentry.tasks.recover.options import image_format
+from latentry.tasks.evaluation_classifier import GeneratedData, class_count, generated_data
+from latentry.tasks.loading import chosen_generator, prior_notes
+from latentry.tasks.recover.options import are_images, data_shape
 from latentry.tasks.runs import Run, command
+from latentry.tasks.settings import refuse_unused
 
 __all__ = ["evaluate"]
 
@@ -53,19 +55,12 @@ _NOTE = (
 @command("index.html")
 def evaluate(settings: EvaluateSettings, run: Run) -> dict[str, Any]:
     """Write `index.html` and `results.json`; print one row for the prior and one for each rule and step."""
-    model, prior = load_with_prior(settings.generator)
-    if settings.prior is not None:
-        prior = named_prior(settings.prior, prior.latent_dim)
+    model, prior = chosen_generator(settings)
     generator = model.generator.to(run.device)
-    channels, side = image_format(generator, prior)
-    made = generated_data(settings.generator, (channels, side, side))
-    classifier = load_model(settings.extractor, Classifier)
-    extractor = ClassifierExtractor(classifier.network, data_fingerprint=classifier.card.get("data", {}).get("fingerprint"))
-    class_count(classifier, settings.extractor, made, "--extractor")
-    classifier.network.to(run.device)
-    reference = load_dataset(settings.data, image_size=side, channels=channels).split(settings.split)
-    x = reference.images(range(min(settings.count, len(reference)))).to(run.device)
-    remembering = RememberingExtractor(extractor, x)
+    made = generated_data(settings.generator, data_shape(generator, prior))
+    reference = _reference(settings, made)
+    x = reference.x.to(run.device)
+    remembering = RememberingExtractor(_extractor(settings, made, run.device), x)
     z = None if settings.codes is None else _codes(settings.codes)
 
     def metric(generated: Tensor, data: Tensor) -> SampleReport:
@@ -85,14 +80,14 @@ def evaluate(settings: EvaluateSettings, run: Run) -> dict[str, Any]:
 
     with evaluated(generator), torch.no_grad():
         drawn = generator(prior.sample(_SHOWN, rng=run.rng()).to(run.device)).cpu()
-    notes = [*reference.notes]
+    notes = [*reference.notes, *prior_notes(model)]
     if made.data not in (None, settings.data):
         notes.append(f"the generator was trained on {made.data}, and is compared with {settings.data}")
-    lead = f"{settings.count} samples a row, against the {settings.split} split of {settings.data}."
+    lead = f"{settings.count} samples a row, against {reference.name}."
     facts = [
         ("generator", settings.generator),
         ("prior", repr(prior)),
-        ("features by", settings.extractor),
+        ("features by", settings.extractor if are_images(made.shape) else "the data themselves"),
         ("seed", str(run.seed)),
     ]
     codes = None if z is None or fit is None else Picture("Codes against the prior", fit_figure(z, prior, fit), fit.verdict)
@@ -105,6 +100,37 @@ def evaluate(settings: EvaluateSettings, run: Run) -> dict[str, Any]:
         run.console.print(fit.verdict)
     run.console.print(f"The report with figures: {run.folder / 'index.html'}")
     return content
+
+
+@dataclasses.dataclass(frozen=True)
+class _Reference:
+    """Data to compare with."""
+
+    x: Tensor
+    name: str
+    notes: tuple[str, ...] = ()
+
+
+def _reference(settings: EvaluateSettings, made: GeneratedData) -> _Reference:
+    if not are_images(made.shape):
+        refuse_unused(settings, ["split"], "a generator of square images")
+        x = load_array(settings.data, made.shape)
+        return _Reference(x[: settings.count], settings.data)
+    channels, side, _ = made.shape
+    data = load_dataset(settings.data, image_size=side, channels=channels).split(settings.split)
+    x = data.images(range(min(settings.count, len(data))))
+    return _Reference(x, f"the {settings.split} split of {settings.data}", tuple(data.notes))
+
+
+def _extractor(settings: EvaluateSettings, made: GeneratedData, device: torch.device) -> Extractor:
+    """The features of a classifier; of data that are no images, these themselves."""
+    if not are_images(made.shape):
+        refuse_unused(settings, ["extractor"], "a generator of square images")
+        return CallableExtractor(lambda x: x.flatten(1), name="the data themselves")
+    classifier = load_model(settings.extractor, Classifier)
+    class_count(classifier, settings.extractor, made, "--extractor")
+    fingerprint = classifier.card.get("data", {}).get("fingerprint")
+    return ClassifierExtractor(classifier.network.to(device), data_fingerprint=fingerprint)
 
 
 def _codes(source: str) -> Tensor:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from latentry.tasks.settings import CommonSettings, SplitName
+from latentry.tasks.settings import GeneratorSettings, SplitName
 
 __all__ = ["EvaluateSettings", "RuleName"]
 
@@ -11,21 +11,19 @@ RuleName = Literal["lerp", "slerp", "variance-corrected", "transport"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateSettings(CommonSettings):
+class EvaluateSettings(GeneratorSettings):
     """Measure a generator's samples at its prior and between its codes; compare codes with the prior."""
 
     out: str = "runs/evaluate"
     """Folder for index.html and results.json."""
-    generator: str = "digits-generator"
-    """The name of a shipped generator, or the folder of your own."""
-    prior: str | None = None
-    """The distribution to draw codes from and to compare codes with, by name or file; the generator's own by default."""
     data: str = "digits"
-    """Data set to compare with, by name, folder, .npz file or hf:NAME."""
+    """Data set to compare with, by name, folder, .npz file or hf:NAME. For a generator of other data than square images an
+    array of them: a .npy, .npz, .csv or .safetensors file."""
     split: SplitName = "train"
     """Split of the data to compare with."""
     extractor: str = "digits-evaluator"
-    """The classifier whose features samples are compared by: a shipped one by name, or the folder of your own."""
+    """The classifier whose features samples are compared by: a shipped one by name, or the folder of your own. Data
+    that are no square images are compared as they are."""
     count: int = 2000
     """How many samples are generated for each row of the table, and the largest number of reference samples."""
     rules: tuple[RuleName, ...] = ("lerp", "slerp", "variance-corrected", "transport")

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from latentry.data.pictures import Picture, has_clear_parts
 from latentry.data.survey import survey
-from latentry.holding import evaluated
+from latentry.holding import evaluated, weights_like
 from latentry.latent.differences import Difference
 from latentry.latent.inverse import Inverse
 from latentry.latent.inverse_files import load_inverse
@@ -31,6 +32,9 @@ from latentry.tasks.recover.settings import RecoverSettings, RegularizerName
 
 __all__ = [
     "Measurement",
+    "WholeData",
+    "are_images",
+    "data_shape",
     "image_format",
     "measurement",
     "named_regularizer",
@@ -63,6 +67,25 @@ _WHITE = 128
 
 
 @dataclass(frozen=True)
+class WholeData:
+    """Data that are no square images, which are observed as they are."""
+
+    shape: tuple[int, ...]
+    """Shape of one datum."""
+    operator: None = None
+    mask: None = None
+    notes: tuple[str, ...] = ()
+
+    def __call__(self, x: Float[Tensor, "n *s"]) -> Float[Tensor, "n *s"]:
+        """The same."""
+        return x
+
+    def for_display(self, x: Float[Tensor, "n *s"]) -> Float[Tensor, "n *s"]:
+        """The same."""
+        return x
+
+
+@dataclass(frozen=True)
 class Measurement:
     """What is observed of images."""
 
@@ -88,34 +111,57 @@ class Measurement:
         return x.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
 
 
+def data_shape(generator: nn.Module, prior: SavedPrior) -> tuple[int, ...]:
+    """Shape of one datum that a generator makes."""
+    z = prior.sample(1, rng=torch.Generator().manual_seed(0))
+    with evaluated(generator), torch.no_grad():
+        return tuple(generator(z.to(weights_like(generator, z).device)).shape[1:])
+
+
+def are_images(shape: Sequence[int]) -> bool:
+    """Whether data of this shape are square images, grey or colour, as image files are read.
+
+    Example:
+        >>> are_images((3, 32, 32)), are_images((2, 100))
+        (True, False)
+    """
+    return len(shape) == 3 and shape[0] in (1, 3) and shape[1] == shape[2]
+
+
 def image_format(generator: nn.Module, prior: SavedPrior) -> tuple[int, int]:
     """Channels and side of what a generator makes.
 
     Raises:
         ValueError: It makes no square images.
     """
-    device = next(generator.parameters()).device
-    with evaluated(generator), torch.no_grad():
-        shape = generator(prior.sample(1).to(device)).shape
-    if len(shape) != 4 or shape[2] != shape[3]:
+    shape = data_shape(generator, prior)
+    if not are_images(shape):
         raise ValueError(
-            f"expected a generator of square images, got data of shape {tuple(shape)}; use latentry.recover_codes"
+            f"expected a generator of square images, grey or colour, for this verb, got data of shape {shape}; `latentry "
+            "sample`, `recover`, `evaluate` and `train inverse` take any data"
         )
-    return shape[1], shape[2]
+    return shape[0], shape[1]
 
 
-def measurement(downsample: int, mask: str | None, channels: int, size: int) -> Measurement:
-    """What is observed of images.
+def measurement(downsample: int, mask: str | None, shape: Sequence[int]) -> Measurement | WholeData:
+    """What is observed of data.
 
     Args:
         downsample: How many times smaller than the generator's the images are.
         mask: File of an image, white where images are seen; None for whole images.
-        channels: Of the generator's images.
-        size: Side of the generator's images.
+        shape: Of one datum of the generator.
 
     Raises:
-        ValueError: The factor does not divide the side, or the mask is of another size or no image.
+        ValueError: The factor does not divide the side, the mask is of another size or no image, or the data are no images.
     """
+    if not are_images(shape):
+        if downsample != 1 or mask is not None:
+            raise ValueError(
+                f"expected a generator of square images for --downsample and --mask, got data of shape {tuple(shape)}; "
+                "leave them out, and measure with lt.recover_codes"
+            )
+        return WholeData(tuple(shape))
+    channels, size = shape[0], shape[1]
     if downsample < 1 or size % downsample:
         raise ValueError(
             f"expected a --downsample that divides {size}, the side of the generator's images, got {downsample}"
@@ -195,7 +241,7 @@ def named_regularizer(name: RegularizerName) -> Regularizer | None:
     return plain[name] if name in plain else StatisticalDistance(name)  # type: ignore[arg-type]  # the other names are its own
 
 
-def start_from(folder: str | None, generator: nn.Module, prior: SavedPrior, seen: Measurement) -> Inverse | None:
+def start_from(folder: str | None, generator: nn.Module, prior: SavedPrior, seen: Measurement | WholeData) -> Inverse | None:
     """The inverse in a folder, on the generator's device; None for no folder.
 
     Raises:
@@ -206,11 +252,13 @@ def start_from(folder: str | None, generator: nn.Module, prior: SavedPrior, seen
     if seen.operator is not None:
         raise ValueError("expected whole images for an inverse, got --downsample; leave --inverse out")
     inverse = load_inverse(folder, generator, prior)
-    inverse.encoder.to(next(generator.parameters()).device)
+    inverse.encoder.to(weights_like(generator, torch.empty(0)).device)
     return inverse
 
 
-def recovery_options(settings: RecoverSettings, latent_dim: int, seen: Measurement, start: Inverse | None) -> dict[str, Any]:
+def recovery_options(
+    settings: RecoverSettings, latent_dim: int, seen: Measurement | WholeData, start: Inverse | None
+) -> dict[str, Any]:
     """Arguments of `recover_codes` beside generator, data and prior.
 
     Args:
@@ -232,7 +280,7 @@ def recovery_options(settings: RecoverSettings, latent_dim: int, seen: Measureme
 
 
 def shard_facts(
-    settings: RecoverSettings, weights: str, prior: SavedPrior, seen: Measurement, start: Inverse | None
+    settings: RecoverSettings, weights: str, prior: SavedPrior, seen: Measurement | WholeData, start: Inverse | None
 ) -> dict[str, str]:
     """All that decides the codes beside the images, as metadata of each shard.
 

@@ -14,7 +14,7 @@ from latentry.data.recovered import load_codes, read_codes, shard_paths
 from latentry.evaluation.codes import goodness_of_fit
 from latentry.evaluation.fit_report import GoodnessOfFit
 from latentry.evaluation.proportions import Share, share
-from latentry.holding import evaluated
+from latentry.holding import evaluated, weights_like
 from latentry.latent.known_codes import FOUND, code_errors
 from latentry.names import counted
 from latentry.numerics.ranks import conformal_p_value
@@ -39,10 +39,11 @@ _LEVEL = 0.05
 _FEWEST_OWN = 19
 """Own images below which no p-value could be 0.05."""
 _NOTE = (
-    "Pixel MSE: images in [-1, 1]. Met: the image is made up to rounding. Converged: met, or the gradient of the loss is "
-    "small. P-value: small where the code's elements are unlike the prior's. Starts agree: all that did as well found this "
-    "code, so that it is the only one as far as they can tell; blank where no other did as well. Left open: share of the "
-    "prior's variance that the image does not determine near the code. Cost: passes of the generator."
+    "Pixel MSE: images in [-1, 1], other data in their own units. Met: the image is made up to rounding. Converged: met, or "
+    "the gradient of the loss is small. P-value: small where the code's elements are unlike the prior's. Starts agree: all "
+    "that did as well found this code, so that it is the only one as far as they can tell; blank where no other did as "
+    "well. Left open: share of the prior's variance that the image does not determine near the code. Cost: passes of the "
+    "generator."
 )
 _OWN_NOTE = (
     " Own p: chance that an image of the generator's own is recovered as badly; small for images that it did not make, "
@@ -253,13 +254,13 @@ def recovery_summary(folder: Path, count: int, prior: SavedPrior, check: SelfChe
 def write_report(
     path: Path,
     found: RecoverySummary,
-    x: Float[Tensor, "k c h w"],
+    x: Float[Tensor, "k *s"],
     generator: nn.Module,
     prior: SavedPrior,
     facts: Sequence[tuple[str, str]],
 ) -> None:
     """Write the page; `x` has the first images for display, one for each of the first codes."""
-    device = next(generator.parameters()).device
+    device = weights_like(generator, torch.empty(0)).device
     with evaluated(generator), torch.no_grad():
         x_hat = generator(found.first.to(device)).cpu()
     errors = found.numbers["reconstruction_error"][:_ACROSS].tolist()

@@ -14,8 +14,8 @@ from latentry.reports.progress import progress_bar
 from latentry.reports.tables import print_table
 from latentry.tasks.coding.codes import data_facts
 from latentry.tasks.evaluation_classifier import reconstruction_doubts
-from latentry.tasks.loading import load_with_prior, named_prior
-from latentry.tasks.recover.options import image_format, measurement, recovery_options, shard_facts, start_from
+from latentry.tasks.loading import chosen_generator, prior_notes
+from latentry.tasks.recover.options import data_shape, measurement, recovery_options, shard_facts, start_from
 from latentry.tasks.recover.report import SHOWN, SelfCheck, recovery_summary, self_check, write_report
 from latentry.tasks.recover.settings import RecoverSettings
 from latentry.tasks.recover.shards import (
@@ -39,15 +39,13 @@ def recover(settings: RecoverSettings, run: Run) -> dict[str, Any]:
 
     Under `accelerate launch` each process takes its share of the work, and the main one sums up.
     """
-    model, prior = load_with_prior(settings.generator)
-    if settings.prior is not None:
-        prior = named_prior(settings.prior, prior.latent_dim)
+    model, prior = chosen_generator(settings)
     generator = model.generator.to(run.device)
-    seen = measurement(settings.downsample, settings.mask, *image_format(generator, prior))
+    seen = measurement(settings.downsample, settings.mask, data_shape(generator, prior))
     source = ImageSource(settings.images, settings.data, settings.split)
     images = checked_images(source_images(source, seen), settings.shard_size)
     start = start_from(settings.inverse, generator, prior, seen)
-    notes = (*images.notes, *seen.notes)
+    notes = (*images.notes, *seen.notes, *prior_notes(model))
     work = ShardRecovery(
         generator,
         prior,

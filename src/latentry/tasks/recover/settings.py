@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from latentry.ranges import check_number
-from latentry.tasks.settings import CommonSettings, SplitName, refuse_unused
+from latentry.tasks.settings import GeneratorSettings, SplitName, refuse_unused
 
 __all__ = ["RecoverSettings", "RegularizerName", "ResamplingName", "SolverName"]
 
@@ -25,7 +25,7 @@ ResamplingName = Literal["none", "boundary", "logistic", "truncated-normal"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecoverSettings(CommonSettings):
+class RecoverSettings(GeneratorSettings):
     """Find the codes from which a generator makes your images, and test whether they could come from its prior."""
 
     images: list[str] = field(default_factory=list)
@@ -33,13 +33,10 @@ class RecoverSettings(CommonSettings):
     out: str = "runs/recover"
     """Folder for codes, pictures and the report; the same command continues a run that was killed."""
     data: str | None = None
-    """A data set in place of image files: a name, a folder, an .npz file or hf:NAME."""
+    """A data set in place of image files: a name, a folder, an .npz file or hf:NAME. For a generator of other data than
+    square images an array of them: a .npy, .npz, .csv or .safetensors file."""
     split: SplitName = "held-out"
     """The split of the data set to recover."""
-    generator: str = "digits-generator"
-    """The name of a shipped generator, or the folder of your own."""
-    prior: str | None = None
-    """The distribution to compare the codes with, by name or file; the generator's own by default."""
     solver: SolverName = "auto"
     """The optimiser. auto takes Levenberg-Marquardt, which finds true codes, or Adam for an l1 difference and for very long
     codes."""

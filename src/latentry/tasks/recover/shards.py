@@ -19,17 +19,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from latentry.data.array_data import load_array
 from latentry.data.images import from_pixels, to_pixels
 from latentry.data.recovered import RecoveredCodes, joined_codes, read_codes, shard_path, write_codes
 from latentry.data.sources import load_dataset
 from latentry.data.survey import blank, blank_notes, open_images
 from latentry.evaluation.code_distances import code_distances
-from latentry.holding import evaluated
+from latentry.holding import evaluated, weights_like
 from latentry.latent.recovery import automatic_solver, recover_codes
 from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
 from latentry.priors import SavedPrior
 from latentry.storage import fingerprint
-from latentry.tasks.recover.options import Measurement
+from latentry.tasks.recover.options import Measurement, WholeData
 from latentry.tasks.runs import Processes
 from latentry.tasks.settings import SplitName
 
@@ -72,8 +73,8 @@ class Images:
     """How many there are."""
     names: Callable[[range], list[str]]
     """Where they come from."""
-    read: Callable[[range], Float[Tensor, "n c h w"]]
-    """Images in [-1, 1]."""
+    read: Callable[[range], Float[Tensor, "n *s"]]
+    """Images in [-1, 1], or other data in their own units."""
     notes: tuple[str, ...] = ()
     """Which images were left out, and what was done to the others."""
     labels: tuple[str, ...] | None = None
@@ -100,7 +101,7 @@ class ShardRecovery:
     @property
     def images_a_part(self) -> int:
         """Images that take about a minute where every start takes all of its steps; 1 where a single one takes longer."""
-        like, d, solver = next(self.generator.parameters()), self.prior.latent_dim, self.options["solver"]
+        like, d, solver = weights_like(self.generator, torch.empty(0)), self.prior.latent_dim, self.options["solver"]
         if isinstance(solver, str):
             solver = automatic_solver(self.options["difference"].norm, d)
         with evaluated(self.generator), torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -110,7 +111,7 @@ class ShardRecovery:
         return max(1, int(budget / max(1, counter.get_total_flops() * passes)))
 
     def write_shard(
-        self, path: Path, x: Float[Tensor, "n c h w"], number: int, facts: dict[str, str], names: list[str], progress: Any
+        self, path: Path, x: Float[Tensor, "n *s"], number: int, facts: dict[str, str], names: list[str], progress: Any
     ) -> None:
         """Recover one shard, in parts where it is a long one, of which those on disk are left alone."""
         size, seed = self.images_a_part, self.seed * _STRIDE + number
@@ -131,10 +132,10 @@ class ShardRecovery:
         write_codes(path, replace(joined_codes(parts), metadata=facts))
 
     def codes(
-        self, x: Float[Tensor, "n c h w"], seed: int, facts: dict[str, str], names: list[str], progress: Any
+        self, x: Float[Tensor, "n *s"], seed: int, facts: dict[str, str], names: list[str], progress: Any
     ) -> RecoveredCodes:
         """The codes of a shard or a part."""
-        device = next(self.generator.parameters()).device
+        device = weights_like(self.generator, torch.empty(0)).device
         found = recover_codes(
             self.generator,
             x.to(device),
@@ -157,7 +158,7 @@ class ShardRecovery:
         )
 
 
-def source_images(source: ImageSource, seen: Measurement) -> Images:
+def source_images(source: ImageSource, seen: Measurement | WholeData) -> Images:
     """The images of a source, in the format in which they are observed.
 
     Raises:
@@ -165,12 +166,23 @@ def source_images(source: ImageSource, seen: Measurement) -> Images:
     """
     if bool(source.files) == (source.data is not None):
         raise ValueError("expected images: files or folders of them, or one data set with --data; not both")
+    if isinstance(seen, WholeData):
+        return _rows_of_a_file(source, seen.shape)
     if source.data is None:
         files = open_images(source.files, image_size=seen.size, channels=seen.channels, once=True)
         return Images(len(files), lambda rows: [files.pictures[row].name for row in rows], files.images, files.notes)
     data = load_dataset(source.data, image_size=seen.size, channels=seen.channels).split(source.split)
     labels = None if data.y is None else tuple(data.class_names[label] for label in data.labels.tolist())
     return Images(len(data), lambda rows: [f"{data.name} {row}" for row in rows], data.images, data.notes, labels)
+
+
+def _rows_of_a_file(source: ImageSource, shape: tuple[int, ...]) -> Images:
+    """The data of a file, all rows of it."""
+    if len(source.files) > 1:
+        raise ValueError(f"expected one file of data of shape {shape}, got {len(source.files)}; put them into one array")
+    path = source.files[0] if source.data is None else source.data
+    x = load_array(path, shape)
+    return Images(len(x), lambda rows: [f"{Path(path).name} {row}" for row in rows], lambda rows: x[rows.start : rows.stop])
 
 
 def checked_images(images: Images, size: int) -> Images:
@@ -201,7 +213,7 @@ def first_images(source: ImageSource, count: int, seen: Measurement) -> tuple[Im
 
 
 def own_images(
-    count: int, generator: nn.Module, prior: SavedPrior, seen: Measurement, rng: torch.Generator
+    count: int, generator: nn.Module, prior: SavedPrior, seen: Measurement | WholeData, rng: torch.Generator
 ) -> tuple[Images, Float[Tensor, "n d"]]:
     """The generator's own images, treated as the user's are (measured, eight bits), and their codes.
 
@@ -215,8 +227,8 @@ def own_images(
 
     def read(rows: range) -> Tensor:
         with evaluated(generator), torch.no_grad():
-            x = seen(generator(z[rows.start : rows.stop].to(next(generator.parameters()).device)))
-        return from_pixels(to_pixels(x.cpu()))
+            x = seen(generator(z[rows.start : rows.stop].to(weights_like(generator, z).device))).cpu()
+        return x if isinstance(seen, WholeData) else from_pixels(to_pixels(x))
 
     return Images(count, lambda rows: [f"own image {row}" for row in rows], read), z
 

@@ -10,13 +10,14 @@ from torch import Tensor
 from latentry.holding import evaluated
 from latentry.numerics.batches import in_batches
 from latentry.priors import NormalMixture, SavedPrior, SemanticPlacement
+from latentry.reports.drawings import drawn
 from latentry.reports.page import Picture, write_page
 from latentry.reports.pictures import grid, magnification, png, write_png
 from latentry.storage import write_tensors
 from latentry.tasks.class_names import label_index, label_names
 from latentry.tasks.evaluation_classifier import collapse_notes
 from latentry.tasks.levels import far_levels, parse_levels
-from latentry.tasks.loading import load_with_prior
+from latentry.tasks.loading import chosen_generator, prior_notes
 from latentry.tasks.runs import Run, command
 from latentry.tasks.sample.settings import SampleSettings
 
@@ -30,20 +31,23 @@ def sample(settings: SampleSettings, run: Run) -> dict[str, Any]:
         raise ValueError(f"expected count and columns of at least 1, got {settings.count} and {settings.columns}")
     if settings.label is not None and settings.levels:
         raise ValueError("expected --label or --levels, got both; leave one out")
-    model, prior = load_with_prior(settings.generator)
+    model, prior = chosen_generator(settings)
     levels = parse_levels(settings.levels, "--levels")
     z = _drawn(prior, settings.generator, settings.label, levels, settings.count, run.rng()).to(run.device)
     generator = model.generator.to(run.device)
     with evaluated(generator), torch.no_grad():
         x = in_batches(generator, z, size=256)
-    sheet = grid(x.cpu(), settings.columns)
+    (pictures,) = drawn([x.cpu()])
+    sheet = grid(pictures, settings.columns)
     write_png(run.folder / "grid.png", sheet, magnify=2)
     which = f"label {settings.label}" if settings.label is not None else settings.levels or "as they come"
-    picture = Picture("Samples", png(sheet, magnification(x.shape[3])), f"{len(x)} samples, {which}; nothing was chosen.")
+    picture = Picture(
+        "Samples", png(sheet, magnification(pictures.shape[3])), f"{len(x)} samples, {which}; nothing was chosen."
+    )
     facts = [("generator", f"{settings.generator}, weights {model.fingerprint}"), ("prior", repr(prior))]
     write_page(run.folder / "index.html", "Samples", [], [picture], [*facts, ("seed", str(run.seed))])
     write_tensors(run.folder / "codes.safetensors", {"z": z, "x": x}, {"generator": model.fingerprint, "prior": repr(prior)})
-    notes = [*collapse_notes(model), *far_levels(levels)]
+    notes = [*collapse_notes(model), *far_levels(levels), *prior_notes(model)]
     result = {"grid": str(run.folder / "grid.png"), "codes": str(run.folder / "codes.safetensors"), "notes": notes}
     content = run.record(result)
     for note in notes:

@@ -2,19 +2,17 @@
 
 from dataclasses import dataclass
 
-from latentry.tasks.settings import CommonSettings
+from latentry.tasks.settings import GeneratorSettings
 
 __all__ = ["SampleSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleSettings(CommonSettings):
+class SampleSettings(GeneratorSettings):
     """Draw codes from a generator's prior and decode them."""
 
     out: str = "runs/sample"
     """Folder for the grid, the images and the codes."""
-    generator: str = "digits-generator"
-    """The name of a shipped generator, or the folder of your own."""
     label: str | None = None
     """Draw codes of the class of this name only, where the prior has labels."""
     levels: str = ""

@@ -13,7 +13,7 @@ from latentry.data.sources import load_dataset
 from latentry.display import percent
 from latentry.evaluation.codes import goodness_of_fit
 from latentry.evaluation.proportions import share
-from latentry.holding import evaluated
+from latentry.holding import evaluated, weights_like
 from latentry.latent.known_codes import code_errors
 from latentry.latent.recovery import recover_codes
 from latentry.latent.regularizers import L2, Regularizer, StatisticalDistance
@@ -30,7 +30,7 @@ from latentry.reports.recoveries import Outcome, comparison_table
 from latentry.reports.tables import Table, print_table
 from latentry.storage import write_tensors
 from latentry.tasks.evaluation_classifier import beside_doubts, reconstruction_doubts
-from latentry.tasks.loading import load_with_unlabelled_prior
+from latentry.tasks.loading import chosen_unlabelled_generator
 from latentry.tasks.runs import Run, command
 from latentry.tasks.study.settings import StudySettings
 
@@ -106,7 +106,7 @@ class Search:
 def study(settings: StudySettings, run: Run) -> dict[str, Any]:
     """Write `index.html`, `recovered.png`, `codes.safetensors`, `results.json`; print the tables and where the page lies."""
     began = time.perf_counter()
-    model, prior = load_with_unlabelled_prior(settings.generator)
+    model, prior = chosen_unlabelled_generator(settings)
     generator = model.generator.to(run.device)
     targets = _targets(generator, prior, settings.data, settings.count, run.rng())
     search = Search(settings.restarts, settings.steps, settings.damped_steps, run.seed + 1)
@@ -156,7 +156,7 @@ def _targets(
     generator: nn.Module, prior: UnlabelledPrior, data: str, count: int, rng: torch.Generator
 ) -> dict[str, Targets]:
     """Held-out images, and images of the generator's own."""
-    device = next(generator.parameters()).device
+    device = weights_like(generator, torch.empty(0)).device
     held_out = load_dataset(data).split("held-out")
     if not 1 <= count <= len(held_out):
         raise ValueError(f"expected a count of 1 to {len(held_out)}, what {held_out.name} holds, got {count}")

@@ -2,19 +2,17 @@
 
 from dataclasses import dataclass
 
-from latentry.tasks.settings import CommonSettings
+from latentry.tasks.settings import GeneratorSettings
 
 __all__ = ["StudySettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudySettings(CommonSettings):
+class StudySettings(GeneratorSettings):
     """Recover real and generated digits four ways, compare the codes with the prior, and show the results on one page."""
 
     out: str = "study"
     """Folder for index.html and results.json."""
-    generator: str = "digits-generator"
-    """The name of a shipped generator, or the folder of your own."""
     data: str = "digits"
     """Data set whose held-out split gives the real images."""
     count: int = 24

@@ -1,0 +1,1 @@
+"""`latentry convert`: weights of other formats as safetensors."""
