@@ -626,3 +626,42 @@ def test_data_that_are_small_beside_the_samples_are_met_by_their_own_rounding_al
     z = Normal(6).sample(8, rng=torch.Generator().manual_seed(2))
     found = recover_codes(generator, generator(z), Normal(6), rng=torch.Generator().manual_seed(1))
     assert ((found.z - z).abs().amax(1) < 0.01)[found.met].all()
+
+
+def waves(z: Tensor) -> Tensor:
+    """A generator of 8 latents with many local minima: of single starts one in three finds the code."""
+    turns, slopes = torch.randn(2, 8, 24, generator=torch.Generator().manual_seed(0)).to(z) / 8**0.5
+    return torch.sin(1.6 * z @ turns) + 0.3 * z @ slopes
+
+
+def test_further_starts_begin_near_the_best_code_and_find_what_single_starts_do_not() -> None:
+    prior = Normal(8)
+    z = prior.sample(30, rng=torch.Generator().manual_seed(1))
+    one, many = (
+        recover_codes(
+            waves, waves(z), prior, restarts=n, determination=False, rng=torch.Generator().manual_seed(2)
+        ).met.sum()
+        for n in (1, 24)
+    )
+    assert one <= 15
+    assert many >= 25
+
+
+def test_the_starts_of_a_datum_do_not_depend_on_what_else_is_in_work() -> None:
+    prior = Normal(8).double()
+    x = waves(prior.sample(3, rng=torch.Generator().manual_seed(3)))
+    one, together = (
+        recover_codes(
+            waves, x, prior, restarts=4, determination=False, batch_size=size, rng=torch.Generator().manual_seed(4)
+        )
+        for size in (1, 1024)
+    )
+    assert_close(one.restart_loss, together.restart_loss)
+
+
+def test_data_that_no_code_makes_get_fewer_starts_unless_a_number_is_given(rng: torch.Generator) -> None:
+    prior, x = Normal(8), 2 * torch.rand(3, 24, generator=rng) - 1
+    by_default = recover_codes(waves, x, prior, determination=False, rng=rng)
+    by_number = recover_codes(waves, x, prior, restarts=12, determination=False, rng=rng)
+    assert (by_default.restart_loss.isfinite().sum(1) < 12).all()
+    assert by_number.restart_loss.isfinite().all()

@@ -12,8 +12,14 @@ leaves the batch, and the next start takes its place, so that no code waits for 
 
 The result is the start with the smallest *final* loss.
 
-Reference: Jamieson and Talwalkar, "Non-stochastic best arm identification and hyperparameter optimization", 2016
-(successive halving).
+The first start is a draw from the prior, or a code of the user. Each further one begins near the best code so far (basin
+hopping), since most codes that nearly make a datum are close to one that makes it; after several that lower the loss no
+more, the search begins anew at a draw. By default all starts are tried if the generator nearly makes the datum. Other data,
+such as real images, get a further start as long as the last ones paid.
+
+References: Wales and Doye, "Global optimization by basin-hopping and the lowest energy structures of Lennard-Jones clusters
+containing up to 110 atoms", 1997; Jamieson and Talwalkar, "Non-stochastic best arm identification and hyperparameter
+optimization", 2016 (successive halving).
 """
 
 import math
@@ -35,6 +41,16 @@ from latentry.priors.location_scale import LocationScale
 
 __all__ = ["Tolerance", "Tracks", "in_double"]
 
+_REACHES = (0.45, 0.3, 0.7)
+"""How far from the best code so far the next start begins, in standard deviations of the prior; one after the other."""
+_FARTHEST = 3.0
+"""Most that an element of a draw counts in that, for priors with long tails."""
+_MADE = 1e-3
+"""Error over the variance of the generator's samples below which it nearly makes the data: then all starts are tried."""
+_PATIENCE, _LEAST_FALL = 3, 0.1
+"""Other data get a further start if the last so many starts lowered their least loss by this share at least."""
+_CHAIN = 6
+"""Starts without such a fall after which the search begins anew, at a draw from the prior."""
 _ALIKE = 1.1
 """A start counts as equally good if its loss is at most this factor times the smallest one."""
 
@@ -59,6 +75,7 @@ class Tracks:
         target: The data.
         starts: Codes to begin with.
         tolerance: When a start has met its data.
+        patient: Whether all starts of data that no start meets are tried, or only as many as pay.
     """
 
     def __init__(
@@ -69,11 +86,13 @@ class Tracks:
         target: Target,
         starts: Float[Tensor, "n r d"],
         tolerance: Tolerance,
+        *,
+        patient: bool = True,
     ) -> None:
         n, restarts, _ = starts.shape
         self.objective, self.exact, self.solver, self.target, self.tolerance = objective, exact, solver, target, tolerance
         self.z = starts.flatten(0, 1).clone()
-        self.restarts = restarts
+        self.restarts, self.patient = restarts, patient
         self.loss = starts.new_full((n * restarts,), math.inf)
         self.error = starts.new_full((n * restarts,), math.inf)
         self.evaluations = torch.zeros(n * restarts, dtype=torch.int64, device=starts.device)
@@ -82,6 +101,7 @@ class Tracks:
         together = 1 if solver.halve_at is None else restarts
         self.waiting = deque((datum * restarts, together) for datum in range(n))
         self.tried = [together] * n
+        self.chain = [datum * restarts for datum in range(n)]
         self.to_finish: deque[int] = deque()
         self.finished: set[int] = set()
 
@@ -224,13 +244,44 @@ class Tracks:
             datum, first = number // self.restarts, number // self.restarts * self.restarts
             if near and number not in self.finished:
                 self.to_finish.append(number)
-            elif self.tried[datum] < self.restarts:
-                self.waiting.append((first + self.tried[datum], 1))
+                continue
+            following = first + self.tried[datum]
+            if self.tried[datum] < self.restarts and self._may_pay(first, following):
+                self.z[following] = self._hopped(datum, following)
+                self.waiting.append((following, 1))
                 self.tried[datum] += 1
             else:
                 best = first + int(self.loss[first : first + self.restarts].argmin())
                 if best not in self.finished:
                     self.to_finish.append(best)
+
+    def _may_pay(self, first: int, following: int) -> bool:
+        """Whether a further start may find a better code: the generator nearly makes the data, or the last starts paid."""
+        if self.patient:
+            return True
+        nearly_made = self.error[first:following].min() <= _MADE * self.objective.variance
+        return bool(nearly_made) or self._falls(first, following, _PATIENCE)
+
+    def _falls(self, first: int, following: int, patience: int) -> bool:
+        """Whether the least loss of these starts fell in the last of them, or they are no more than those."""
+        least = self.loss[first:following].cummin(0).values
+        return len(least) <= patience or bool(least[-1] <= (1 - _LEAST_FALL) * least[-1 - patience])
+
+    def _hopped(self, datum: int, start: int) -> Float[Tensor, "d"]:
+        """A code near the best one of the chain of starts: it moves by a part of the draw from the prior that it replaces.
+
+        So the next start depends on its datum alone, not on what else is in work. A chain whose loss does not fall ends, and
+        the draw itself begins the next one.
+        """
+        chain = self.chain[datum]
+        best = chain + int(self.loss[chain:start].argmin())
+        if not (self.loss[best].isfinite() and self._falls(chain, start, _CHAIN)):
+            self.chain[datum] = start
+            return self.z[start]
+        scale = self.objective.location_scale
+        move = scale.standardized(self.z[start]).clamp(-_FARTHEST, _FARTHEST)
+        reach = _REACHES[(start - chain - 1) % len(_REACHES)]
+        return scale.clamped(scale.unstandardized(scale.standardized(self.z[best]) + reach * move))
 
 
 def in_double(target: Target) -> Target:

@@ -109,7 +109,10 @@ def _facts(settings: RecoverSettings, prior: SavedPrior, weights: str, error: fl
         ("generator", f"{settings.generator}, weights {weights}"),
         ("prior", repr(prior)),
         ("solver", settings.solver + ("" if settings.steps is None else f", {settings.steps} steps")),
-        ("starts", f"{settings.restarts} at most, the first one from {settings.inverse or 'the prior'}"),
+        (
+            "starts",
+            f"{settings.restarts or '24 or, side by side, 4'} at most, the first one from {settings.inverse or 'the prior'}",
+        ),
         ("regularizer", regularizer),
         ("difference", f"{settings.difference}, mask {settings.mask or 'none'}, downsampled {settings.downsample} times"),
         ("seed", str(settings.seed)),

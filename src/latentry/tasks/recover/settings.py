@@ -47,8 +47,8 @@ class RecoverSettings(GeneratorSettings):
     inverse: str | None = None
     """Folder of an inverse of this generator (`latentry train inverse` or `encoder`) that gives the first start; without one
     the prior does."""
-    restarts: int = 4
-    """Largest number of starts for each image."""
+    restarts: int | None = None
+    """Largest number of starts for each image; by default 24 where they run one after another, and 4 where side by side."""
     regularizer: RegularizerName = "none"
     """Penalty that keeps codes near the prior. There is none by default: without it the code that made an image is found,
     and any penalty moves it away. If the report finds your codes too wide, which is usual for images that the generator
@@ -79,7 +79,8 @@ class RecoverSettings(GeneratorSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("restarts", "shard_size", "batch_size"):
-            check_number(f"--{name}", getattr(self, name), 1)
+            if getattr(self, name) is not None:
+                check_number(f"--{name}", getattr(self, name), 1)
         for name in ("weight", "self_check"):
             check_number(f"--{name}", getattr(self, name), 0)
         if self.steps is not None:

@@ -49,6 +49,8 @@ _STRIDE = 1_000_003
 """Between the seeds of two runs, so that no shards of theirs share one."""
 _PART_STRIDE = 2**44
 """Between the seeds of two parts of a shard."""
+_USUAL_STARTS = 4
+"""Starts that a part of a shard is made for, where their number is left open."""
 _MINUTE = {"cpu": 60 * 50e9, "cuda": 60 * 1e12}
 """Floating-point operations in a minute, on two cores and on a GPU; other devices count as GPUs."""
 
@@ -100,13 +102,20 @@ class ShardRecovery:
 
     @property
     def images_a_part(self) -> int:
-        """Images that take about a minute where every start takes all of its steps; 1 where a single one takes longer."""
+        """Images that take about a minute where every start takes all of its steps; 1 where a single one takes longer.
+
+        Where the number of starts is left open, it counts as four.
+        """
         like, d, solver = weights_like(self.generator, torch.empty(0)), self.prior.latent_dim, self.options["solver"]
         if isinstance(solver, str):
             solver = automatic_solver(self.options["difference"].norm, d)
         with evaluated(self.generator), torch.no_grad(), FlopCounterMode(display=False) as counter:
             self.generator(self.prior.sample(1, rng=torch.Generator().manual_seed(0)).to(like))
-        passes = self.options["restarts"] * solver.steps * (d + 13 if isinstance(solver, LevenbergMarquardt) else 3)
+        passes = (
+            (self.options["restarts"] or _USUAL_STARTS)
+            * solver.steps
+            * (d + 13 if isinstance(solver, LevenbergMarquardt) else 3)
+        )
         budget = _MINUTE.get(like.device.type, _MINUTE["cuda"])
         return max(1, int(budget / max(1, counter.get_total_flops() * passes)))
 
