@@ -378,6 +378,7 @@ NO_CALLABLES = {
     "check_generator",
     "check_measurement",
     "check_prior",
+    "check_solver",
     "priors.Combination",
     "priors.Constraint",
     "priors.Rule",

@@ -9,5 +9,6 @@ from latentry.testing.conformance import Conformance, Promise
 from latentry.testing.generators import check_generator
 from latentry.testing.measurements import check_measurement
 from latentry.testing.priors import check_prior
+from latentry.testing.solvers import check_solver
 
-__all__ = ["Conformance", "Promise", "check_generator", "check_measurement", "check_prior"]
+__all__ = ["Conformance", "Promise", "check_generator", "check_measurement", "check_prior", "check_solver"]
