@@ -210,7 +210,7 @@ def test_a_right_solver_of_others_keeps_every_promise() -> None:
 
 @pytest.mark.parametrize(
     "solver",
-    [lt.solvers.LevenbergMarquardt(), lt.solvers.LBFGS(), lt.solvers.LBFGS(steps=400, halve_at=None), lt.solvers.Adam()],
+    [lt.solvers.LevenbergMarquardt(), lt.solvers.LBFGS(), lt.solvers.Adam()],
     ids=repr,
 )
 def test_our_solvers_keep_their_promises(solver: Any) -> None:
