@@ -330,7 +330,7 @@ class Conditional(torch.nn.Module):
 def test_a_conditional_generator_of_others_is_loaded_saved_and_recovered(tmp_path: Path, z: Tensor) -> None:
     (tmp_path / "nets.py").write_text(_CODE)
     source = f"{tmp_path / 'nets.py'}:Conditional"
-    with pytest.raises(ValueError, match="which takes y along with them; pass condition= with some rows of it"):
+    with pytest.raises(ValueError, match="which takes y along with them; from Python pass condition="):
         lt.load_generator(source)
     loaded = lt.load_generator(source, condition=LABELS)
     lt.save_model(tmp_path / "saved", loaded)

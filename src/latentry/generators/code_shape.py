@@ -211,8 +211,8 @@ def _refusal(
     missing = _MISSING.search(str(failure))
     if missing is not None and condition is None:
         return (
-            f"expected a generator of codes alone, got {_name(function)}, which takes {missing[1]} along with them; pass "
-            "condition= with some rows of it"
+            f"expected a generator of codes alone, got {_name(function)}, which takes {missing[1]} along with them; from "
+            "Python pass condition=, some rows of it"
         )
     fixed = next((count for count in (1, 2, 4) if _failure(function, shape, condition, count) is None), None)
     if fixed is not None:
