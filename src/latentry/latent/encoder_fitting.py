@@ -22,7 +22,17 @@ from latentry.priors.adapters import draw
 from latentry.priors.location_scale import Standardization
 from latentry.training.own_networks import TRIAL, own_network
 
-__all__ = ["Pairs", "code_error", "deviations", "encode", "encoder_for", "first_encoder", "gentle_adam", "prior_record"]
+__all__ = [
+    "Pairs",
+    "code_error",
+    "deviations",
+    "element_errors",
+    "encode",
+    "encoder_for",
+    "first_encoder",
+    "gentle_adam",
+    "prior_record",
+]
 
 AT_ONCE = 256
 """Codes or data in memory at once where no gradient is requested."""
@@ -138,6 +148,14 @@ def code_error(encoder: nn.Module, scale: Standardization, z: Float[Tensor, "n d
     units = scale.units(z)
     found = encode(encoder, x)[:, : z.shape[1]]  # a variational encoder gives deviations too
     return (scale.inside(found).to(units) - units).square().mean().item()
+
+
+def element_errors(
+    encoder: nn.Module, scale: Standardization, z: Float[Tensor, "n d"], x: Float[Tensor, "n *s"]
+) -> tuple[float, ...]:
+    """Root mean square error of each element of an encoder's codes of x, in the units of the codes."""
+    found = scale.codes(encode(encoder, x)[:, : z.shape[1]]).to(z)
+    return tuple((found - z).square().mean(0).sqrt().tolist())
 
 
 def deviations(raw: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:

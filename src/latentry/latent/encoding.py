@@ -55,6 +55,7 @@ from latentry.latent.encoder_fitting import (
     Pairs,
     code_error,
     deviations,
+    element_errors,
     encode,
     encoder_for,
     first_encoder,
@@ -193,6 +194,7 @@ def fit_encoder(
                 forwards=_VALIDATION_CODES + step * settings.batch_size + len(history.entries) * len(monitored),
                 seconds=history.seconds(),
                 data=measure(),
+                element_errors=element_errors(trained, scale, *fresh),
             )
             shape = tuple(made.shape[1:])
             return Inverse(trained.eval(), prior, shape, weights, report, settings.variational)

@@ -42,6 +42,7 @@ from latentry.latent.encoder_fitting import (
     Pairs,
     code_error,
     deviations,
+    element_errors,
     encode,
     first_encoder,
     gentle_adam,
@@ -52,6 +53,7 @@ from latentry.latent.inverse_report import InverseReport
 from latentry.latent.settings import InverseSettings
 from latentry.numerics.inputs import checked
 from latentry.priors.adapters import as_prior, draw
+from latentry.priors.diagonal_normal import DiagonalNormal
 from latentry.priors.location_scale import Standardization
 from latentry.storage import fingerprint
 from latentry.training.fitting import Randomness, training_run
@@ -115,6 +117,29 @@ class Inverse(Plottable):
         """
         self._check(x)
         return as_prior(self.prior).standardization().codes(encode(self.encoder, x)[:, : self.prior.latent_dim]).to(x)
+
+    @checked()
+    def encode(self, x: Shaped[Tensor, "n *s"]) -> DiagonalNormal:
+        """The distribution q(z | x) of codes of data: normal about the network's code, as wide in each element as the error
+        on fresh codes.
+
+        Raises:
+            ValueError: The data do not fit, or the inverse is of an earlier version, which did not save these errors.
+
+        Example:
+            >>> import torch, latentry as lt
+            >>> settings = lt.settings.InverseSettings(steps=2, width=1)
+            >>> inverse = lt.fit_inverse(lambda z: 2 * z, lt.priors.Normal(3), settings, rng=0, progress=False)
+            >>> inverse.encode(torch.zeros(5, 3)).rsample().shape
+            torch.Size([5, 3])
+        """
+        errors = self.report.element_errors
+        if errors is None:
+            raise ValueError(
+                "expected an inverse that knows the errors of its elements, got one of an earlier version; fit it again"
+            )
+        z = self(x)
+        return DiagonalNormal(z, z.new_tensor(errors).clamp(min=torch.finfo(z.dtype).tiny).expand_as(z))
 
     @checked()
     def sample(self, x: Shaped[Tensor, "n *s"], *, rng: torch.Generator | None = None) -> Float[Tensor, "n d"]:
@@ -215,6 +240,7 @@ def fit_inverse(
                 course=history.of("code_error"),
                 forwards=_CALIBRATION_CODES + _VALIDATION_CODES + forwards,
                 seconds=history.seconds(),
+                element_errors=element_errors(encoder, scale, *validation),
             )
             return Inverse(trained.eval(), prior, tuple(x.shape[1:]), weights, report)
 

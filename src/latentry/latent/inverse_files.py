@@ -97,9 +97,11 @@ def load_inverse(
         latent_dim: int = config["encoder"]["arguments"]["latent_dim"] // (2 if variational else 1)
         data_shape = tuple(config["data_shape"])
         course = tuple((step, error) for step, error in config["report"]["course"])
+        errors = config["report"].get("element_errors")
+        errors = None if errors is None else tuple(map(float, errors))
         data = config["report"].get("data")
         data = None if data is None else DataReport(**data)
-        report = InverseReport(**{**config["report"], "course": course, "data": data})
+        report = InverseReport(**{**config["report"], "course": course, "data": data, "element_errors": errors})
         fitted_to = config["generator"]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(

@@ -51,6 +51,8 @@ class InverseReport(Plottable):
     """Codes that went through the generator, for training, calibration and validation."""
     seconds: float
     """Time of the training, over all parts of a run that was stopped and resumed."""
+    element_errors: tuple[float, ...] | None = None
+    """Root mean square error of each element of fresh codes, in the units of codes; None in files of earlier versions."""
     data: DataReport | None = None
     """How it does on data, where it was fitted to these (`fit_encoder`)."""
 

@@ -28,6 +28,7 @@ from latentry.latent.differences import Difference, Norm
 from latentry.latent.likelihood import NegativeLogPrior
 from latentry.latent.recovery import recover_codes
 from latentry.latent.solvers.adam import Adam
+from latentry.latent.start_codes import Encoder
 from latentry.priors.adapters import draw
 
 __all__ = ["nearest_samples", "posterior_mode", "posterior_weight"]
@@ -57,7 +58,7 @@ def posterior_mode(
     x: Float[Tensor, "n *s"],
     prior: Prior,
     *,
-    starts: Sequence[Callable[[Tensor], Tensor] | Float[Tensor, "n d"]],
+    starts: Sequence[Encoder | Float[Tensor, "n d"]],
     condition: Condition | None = None,
     norm: Norm = "l2",
     scale: float = 1.0,

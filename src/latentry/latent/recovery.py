@@ -40,7 +40,7 @@ from latentry.latent.solvers.lbfgs import LBFGS
 from latentry.latent.solvers.levenberg_marquardt import LevenbergMarquardt
 from latentry.latent.solvers.rows import take
 from latentry.latent.solvers.solver import Solver
-from latentry.numerics.batches import in_batches
+from latentry.latent.start_codes import Encoder, start_codes
 from latentry.numerics.inputs import checked
 from latentry.priors.adapters import draw
 
@@ -68,7 +68,7 @@ def recover_codes(
     *,
     condition: Condition | None = None,
     solver: Solver | str = "auto",
-    start: Callable[[Tensor], Tensor] | Float[Tensor, "n d"] | None = None,
+    start: Encoder | Float[Tensor, "n d"] | None = None,
     regularizer: Regularizer | None = None,
     weight: float | Callable[[float], float] | None = None,
     unit: float | None = None,
@@ -95,8 +95,9 @@ def recover_codes(
             rows, embeddings, images) or a dict of these. All starts of a datum have its condition.
         solver: `LevenbergMarquardt()`, `LBFGS()` or `Adam()` with settings of your own. `auto` is, for an l2 difference, the
             first for codes of up to 1,024 elements and `LBFGS(steps=400)` for longer ones, and `Adam()` else.
-        start: First start of each datum: a learned inverse x -> z (`fit_inverse`), or codes; by default, and for all
-            further starts, draws from the prior.
+        start: First start of each datum: codes, or an encoder: x -> z such as a learned inverse (`fit_inverse`), x -> (mean,
+            logvar), or x -> a distribution, whose mean is taken. By default, and for all further starts, draws from the
+            prior.
         regularizer: R, such as `StatisticalDistance("wasserstein")` or `L2()`; None leaves codes free.
         weight: w, at least 0, or a function of the share of the steps done; along with a regularizer, by default 0.01. It
             has no units: at 0.01 a regularizer of 1 counts as much as an error of a tenth of the standard deviation of the
@@ -241,27 +242,17 @@ def automatic_restarts(solver: Solver) -> int:
 
 
 def _starts(
-    start: Callable[[Tensor], Tensor] | Tensor | None,
+    start: Encoder | Tensor | None,
     target: Target,
     prior: Prior,
     restarts: int,
     rng: torch.Generator | None,
 ) -> Float[Tensor, "n r d"]:
     """Draws from the prior, the first ones replaced by the start of one's own."""
-    n, x = len(target), target.x
-    drawn = draw(prior, (n, restarts), rng).to(x)
+    drawn = draw(prior, (len(target), restarts), rng).to(target.x)
     if start is None:
         return drawn
-    if isinstance(start, Tensor):
-        own = start.to(x)
-    else:
-        with evaluated(start) as (inverse,), torch.no_grad():
-            own = in_batches(inverse, x, size=256)
-    if own.shape != (n, drawn.shape[2]) or not own.isfinite().all():
-        raise ValueError(
-            f"expected finite starts of shape {(n, drawn.shape[2])}, one for each datum, got {tuple(own.shape)}"
-        )
-    return torch.cat([own.detach()[:, None], drawn[:, 1:]], 1)
+    return torch.cat([start_codes(start, target.x, drawn.shape[2])[:, None], drawn[:, 1:]], 1)
 
 
 def _known(solver: Solver | str) -> Solver:
