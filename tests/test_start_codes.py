@@ -78,13 +78,13 @@ def test_an_inverse_covers_the_codes_as_often_as_it_says(rng: torch.Generator, t
     start_of = lt.recover_codes(generator, generator(z[:2]), prior, start=inverse.encode, progress=None)
     assert start_of.met.all()
 
-    lt.save_inverse(tmp_path, inverse)
-    again = lt.load_inverse(tmp_path)
+    lt.encoders.save_inverse(tmp_path, inverse)
+    again = lt.encoders.load_inverse(tmp_path)
     assert again.report.element_errors == inverse.report.element_errors
     config = read_json(tmp_path / "inverse.json")
     del config["report"]["element_errors"]
     write_json(tmp_path / "inverse.json", config)
-    old = lt.load_inverse(tmp_path)
+    old = lt.encoders.load_inverse(tmp_path)
     assert_close(old(generator(z[:2])), inverse(generator(z[:2])))
     with pytest.raises(ValueError, match="earlier version"):
         old.encode(generator(z[:2]))

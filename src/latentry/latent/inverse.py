@@ -240,7 +240,7 @@ def fit_inverse(
                 course=history.of("code_error"),
                 forwards=_CALIBRATION_CODES + _VALIDATION_CODES + forwards,
                 seconds=history.seconds(),
-                element_errors=element_errors(encoder, scale, *validation),
+                element_errors=element_errors(trained, scale, *validation),
             )
             return Inverse(trained.eval(), prior, tuple(x.shape[1:]), weights, report)
 
