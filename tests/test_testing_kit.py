@@ -175,24 +175,6 @@ def test_what_is_not_linear_is_told_and_breaks_nothing() -> None:
     assert "adjoint" in found["is linear"].way_out
 
 
-@pytest.mark.parametrize(
-    "measurement",
-    [
-        lt.measurements.Blur(1.5),
-        lt.measurements.Downsample(2),
-        lt.measurements.RandomProjection(7, (2, 4, 6)),
-        lt.measurements.Hide(lt.measurements.hide_box((2, 4, 6), rows=(1, 3), columns=(2, 5))),
-        lt.measurements.Downsample(2) * lt.measurements.Blur(0.7),
-        lt.measurements.Downsample(2).stack(lt.measurements.RandomProjection(5, (2, 4, 6))),
-        lt.measurements.as_measurement(lambda x: torch.fft.rfft2(x)),
-    ],
-    ids=repr,
-)
-def test_our_measurements_keep_every_promise(measurement: lt.measurements.Measurement) -> None:
-    found = check_measurement(measurement, (2, 4, 6))
-    assert {promise.verdict for promise in found.promises} == {"kept"}, found
-
-
 def traced() -> Any:
     torch.manual_seed(1)
     return torch.jit.trace(nn.Sequential(nn.Linear(D, 5), nn.Tanh()), torch.zeros(2, D))
