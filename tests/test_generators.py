@@ -211,6 +211,24 @@ def test_what_is_adapted_moves_and_is_told_apart(tmp_path: Path) -> None:
     assert first.double()(torch.zeros(2, D)).dtype == torch.float64
 
 
+class Attending(nn.Module):
+    """Attention between the elements of a code, as autoencoders have it in their middle."""
+
+    latent_dim = 4
+
+    def forward(self, z: Tensor) -> Tensor:
+        h = torch.stack([z, z.sin(), z.cos(), 0.5 * z], 2)
+        return torch.tanh(nn.functional.scaled_dot_product_attention(h, h, h).flatten(1))
+
+
+def test_a_generator_with_attention_has_the_derivatives_of_levenberg_marquardt() -> None:
+    generator, prior = lt.as_generator(Attending()), lt.priors.Normal(4)
+    x = generator(prior.sample(4, rng=torch.Generator().manual_seed(1))).detach()
+    assert lt.recover_codes(generator, x, prior).met.all()
+    full = lt.as_generator(Attending(), output_range=(-1, 1))
+    assert torch.equal(full(torch.ones(2, 4)), generator(torch.ones(2, 4)))
+
+
 def test_more_arguments_go_on_to_the_generator() -> None:
     generator = lt.as_generator(lambda z, scale=1.0: z * scale, 3)
     assert_close(generator(torch.ones(2, 3), 5.0), torch.full((2, 3), 5.0))

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from latentry.generators.code_shape import check_code_shape, found_code_shape
 from latentry.generators.outputs import Output, OutputRange, tensor_in
@@ -107,9 +108,11 @@ class AdaptedGenerator(nn.Module):
             shape = f" (each is brought to {self.code_shape})" if len(self.code_shape) > 1 else ""
             raise ValueError(f"expected codes of shape (n, {self.latent_dim}){shape}, got {tuple(z.shape)}")
         dtype = next((weight.dtype for weight in self.parameters() if weight.is_floating_point()), z.dtype)
-        x = tensor_in(self.original(z.to(dtype).reshape(len(z), *self.code_shape), *more), self.output)
+        with sdpa_kernel(SDPBackend.MATH):  # fused attention has no derivatives but the first gradient
+            output = self.original(z.to(dtype).reshape(len(z), *self.code_shape), *more)
+        x = tensor_in(output, self.output)
         x = x.float() if x.dtype in _HALF else x
-        if self.output_range is None:
+        if self.output_range in (None, (-1.0, 1.0)):
             return x
         low, high = self.output_range
         return (x - low) * (2 / (high - low)) - 1

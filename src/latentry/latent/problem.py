@@ -163,8 +163,10 @@ def with_jacobian(problem: Problem) -> Problem:
     Raises:
         ValueError: It allows none.
     """
-    objective, first = problem.objective, take(problem.target, slice(1))
-    mode = jacobian_mode(lambda z: objective.residuals(z, first), problem.trial[:1])
+    objective = problem.objective
+    # two codes: torch lays out batches of one otherwise, and some of its layers fail for larger ones alone
+    twice = take(problem.target, torch.zeros(2, dtype=torch.long, device=problem.trial.device))
+    mode = jacobian_mode(lambda z: objective.residuals(z, twice), problem.trial[:2])
     exact = None if problem.exact is None else replace(problem.exact, jacobian_mode=mode)
     return replace(problem, objective=replace(objective, jacobian_mode=mode), exact=exact)
 

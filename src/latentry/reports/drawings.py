@@ -16,7 +16,7 @@ _CELL = 8
 """Pixels of a cell of a heat map of a vector."""
 
 
-def drawn(rows: Sequence[Float[Tensor, "n *s"]]) -> list[Float[Tensor, "n c h w"]]:
+def drawn(rows: Sequence[Float[Tensor, "_ *s"]]) -> list[Float[Tensor, "_ c h w"]]:
     """Pictures of data, all of one scale: images as they are, others drawn from their least to their largest value.
 
     A signal `(t,)` or `(c, t)` becomes one curve, or one below the other; fewer elements than eight become a row of grey
