@@ -64,7 +64,7 @@ def test_no_source_of_randomness_is_torchs_default_one() -> None:
     assert {default for _, default in defaults("rng")} == {None}
     kinds = {name: str(parameters(name)["rng"].annotation) for name, _ in defaults("rng")}
     assert {name for name, kind in kinds.items() if "int" in kind} == {
-        "fit_classifier", "fit_encoder", "fit_gan", "fit_inverse", "fit_label_split", "fit_semantic"
+        "fit_classifier", "fit_conditional", "fit_encoder", "fit_gan", "fit_inverse", "fit_label_split", "fit_semantic"
     }  # fmt: skip
 
 
