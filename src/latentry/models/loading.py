@@ -38,18 +38,18 @@ def load_generator(
 ) -> GenerativeModel:
     r"""A generator of anyone's with the prior of its codes, from a name, a file or a folder.
 
-    ============================== ==========================================================================================
-    source                         what it is
-    ============================== ==========================================================================================
-    ``digits-generator``           a shipped model; or the folder that `save_model` or `latentry train` wrote
-    ``nets.py:make``,              **Python, which is run**: a module, a function z -> x, or a class or function without
-    ``package.module:Net``         arguments that makes one (`latentry.generators.python_code`)
-    ``net.pt``                     TorchScript
-    ``net.pt2``                    an archive of `torch.export`, exported for any number of codes
-    ``net.onnx``                   ONNX, converted to torch (``pip install latentry[onnx]``)
+    =============================== =========================================================================================
+    source                          what it is
+    =============================== =========================================================================================
+    ``digits-generator``            a shipped model; or the folder that `save_model` or `latentry train` wrote
+    ``nets.py:make``,               **Python, which is run**: a module, a function z -> x, or a class or function without
+    ``package.module:Net``          arguments that makes one (`latentry.generators.python_code`)
+    ``net.pt``                      TorchScript
+    ``net.pt2``                     an archive of `torch.export`, exported for any number of codes
+    ``net.onnx``                    ONNX, converted to torch (``pip install latentry[onnx]``)
     ``nets.py:Net@net.safetensors`` weights, or a state dict of `torch.save`, for the module that the Python makes
-    ``vae/``, ``hf:owner/name``    an autoencoder of diffusers (``pip install latentry[diffusers]``): its decoder
-    ============================== ==========================================================================================
+    ``vae/``, ``hf:owner/name``     an autoencoder of diffusers (``pip install latentry[diffusers]``): its decoder
+    =============================== =========================================================================================
 
     A pickle is not opened: `latentry convert` takes the weights out of one. Nothing is downloaded.
 
