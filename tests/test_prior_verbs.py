@@ -191,3 +191,19 @@ def test_every_verb_explains_each_of_its_settings(verb: str, capsys: pytest.Capt
     for name in ("latent_dim", "t", "out", "json", "force"):
         assert f"--{name}" in shown
     assert "MISSING" not in shown
+
+
+def test_a_prior_is_fitted_to_a_file_of_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    z = torch.randn(300, 2, generator=torch.Generator().manual_seed(0)) @ torch.tensor([[1.0, 0.9], [0.0, 0.4]])
+    np.save(tmp_path / "codes.npy", z.numpy())
+    assert run("prior", "fit", tmp_path / "codes.npy", "--out", tmp_path / "fit") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "chosen: normal" in shown
+    assert "could have come from this prior" in shown
+    assert load_prior(tmp_path / "fit" / "prior.json").latent_dim == 2
+    result = read_json(tmp_path / "fit" / "results.json")["result"]
+    assert (result["family"], result["passes"]) == ("normal", True)
+    assert (tmp_path / "fit" / "prior.png").stat().st_size > 1000
+    np.save(tmp_path / "few.npy", z[:5].numpy())
+    assert run("prior", "fit", tmp_path / "few.npy", "--out", tmp_path / "few") == 2
+    assert "at least 40 codes, got 5" in capsys.readouterr().err

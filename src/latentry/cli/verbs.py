@@ -15,7 +15,7 @@ from latentry.tasks.edit.settings import (
     EditSwapSettings,
 )
 from latentry.tasks.evaluate.settings import EvaluateSettings
-from latentry.tasks.prior.settings import PriorCompareSettings, PriorDesignSettings, PriorShowSettings
+from latentry.tasks.prior.settings import PriorCompareSettings, PriorDesignSettings, PriorFitSettings, PriorShowSettings
 from latentry.tasks.recover.settings import RecoverSettings
 from latentry.tasks.sample.settings import SampleSettings
 from latentry.tasks.settings import CommonSettings
@@ -66,6 +66,7 @@ VERBS: dict[str, Any] = {
     "convert": Verb(ConvertSettings, "convert.run:convert", positional="weights", meaning="a file of weights"),
     "prior": {
         "design": Verb(PriorDesignSettings, "prior.design:design"),
+        "fit": Verb(PriorFitSettings, "prior.fit:fit", positional="codes", meaning="a file or a folder of codes"),
         "show": Verb(PriorShowSettings, "prior.show:show", positional="prior", meaning="a name or a file"),
         "compare": Verb(PriorCompareSettings, "prior.show:compare", positional="priors", meaning="names or files"),
     },

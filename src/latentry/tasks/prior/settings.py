@@ -5,7 +5,7 @@ from typing import Literal
 
 from latentry.tasks.settings import CommonSettings
 
-__all__ = ["PriorCompareSettings", "PriorDesignSettings", "PriorShowSettings"]
+__all__ = ["PriorCompareSettings", "PriorDesignSettings", "PriorFitSettings", "PriorShowSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,18 @@ class PriorDesignSettings(CommonSettings):
     """Whether the designed distribution is standardised: mean 0 and variance 1."""
     t: tuple[float, ...] = (0.5, 0.25, 0.1)
     """Interpolation steps t of the report."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriorFitSettings(CommonSettings):
+    """Fit a prior to codes, choose its family on codes kept back, and judge it by others."""
+
+    codes: str
+    """Codes: a .npy, .npz or .safetensors file, or a folder of `latentry recover`."""
+    out: str = "runs/prior-fit"
+    """Folder for prior.json, prior.png and results.json."""
+    family: Literal["best", "standard-normal", "independent-normal", "normal", "copula", "mixture", "flow"] = "best"
+    """The family that is fitted; `best` fits all and chooses."""
 
 
 @dataclass(frozen=True, kw_only=True)
