@@ -184,7 +184,9 @@ def test_a_weighted_sum_adds_up(rng: torch.Generator) -> None:
     assert_close(both(z, prior), 0.3 * L2()(z, prior) + 2 * StatisticalDistance()(z, prior))
 
 
-@pytest.mark.parametrize("build", ["StatisticalDistance('kolmogorov')", "regularizers.ComponentDistance(0, 'kolmogorov')"])
+@pytest.mark.parametrize(
+    "build", ["regularizers.StatisticalDistance('kolmogorov')", "regularizers.ComponentDistance(0, 'kolmogorov')"]
+)
 def test_an_unknown_distance_is_named(build: str) -> None:
     """In a process of its own, where nothing checks the annotation first."""
     done = subprocess.run(
