@@ -143,7 +143,7 @@ def test_everything_takes_the_distribution_as_it_is(given: Any) -> None:
     assert lt.goodness_of_fit(z, given, rng=rng).passes
     between = lt.interpolate(*prior.sample((2, 256), rng=rng).double(), 0.5, given)
     assert lt.goodness_of_fit(between, given, rng=rng).passes
-    paths = lt.evaluate_paths(generator, given, n=64, t=(0.5,), rules=("lerp", "transport"), rng=rng)
+    paths = lt.evaluate_paths(generator, given, count=64, t=(0.5,), rules=("lerp", "transport"), rng=rng)
     assert [point.rejected.value < 0.5 for point in paths if point.rule in (None, "transport")] == [True, True]
     assert lt.directions.random_directions(given, components=2, rng=rng).vectors.shape == (2, D)
     distance = lt.regularizers.StatisticalDistance()(z, given)
