@@ -19,7 +19,7 @@ from matplotlib.text import Text
 from PIL import Image
 from public_names import public_names
 from sklearn.naive_bayes import GaussianNB
-from torch import Tensor
+from torch import Tensor, nn
 
 import latentry as lt
 from latentry.data.recovered import RecoveredCodes
@@ -196,6 +196,27 @@ def test_a_recovery_is_drawn_below_its_data(made: dict[str, Any]) -> None:
     found = made["recovery of images"]
     assert names_of(found.plot(found.x_hat)) == (["given", "recovered"], ["met"] * 3)
     assert names_of(found.plot()) == (["recovered"], ["met"] * 3)
+
+
+class Product(nn.Module):
+    """Codes times a matrix."""
+
+    def __init__(self, matrix: Tensor) -> None:
+        super().__init__()
+        self.matrix = matrix
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z @ self.matrix
+
+
+def test_recovered_signals_are_drawn_as_curves_over_their_data(rng: torch.Generator) -> None:
+    matrix = torch.randn(2, 40, generator=rng)
+    z = torch.randn(3, 2, generator=rng)
+    for channels, signals in ((1, nn.Identity()), (2, nn.Unflatten(1, (2, 20)))):
+        generator = nn.Sequential(Product(matrix), signals)
+        panels = lt.recover_codes(generator, generator(z), lt.priors.Normal(2), progress=None).plot(generator(z)).axes
+        assert [panel.get_title() for panel in panels] == ["met"] * 3
+        assert [len(panel.lines) for panel in panels] == [2 * channels] * 3
 
 
 def names_of(figure: Figure) -> tuple[list[str], list[str]]:

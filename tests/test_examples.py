@@ -28,6 +28,19 @@ def test_an_example_prints_what_its_page_shows(example: Path) -> None:
     assert without_numbers(done.stdout) == without_numbers(shown)
 
 
+@pytest.mark.parametrize("example", sorted((ROOT / "examples" / "your_own").glob("*.py")), ids=lambda path: path.stem)
+def test_an_example_of_ones_own_is_short_prints_what_its_page_shows_and_draws(example: Path, tmp_path: Path) -> None:
+    assert len(example.read_text().splitlines()) < 40
+    done = subprocess.run(
+        [sys.executable, "-W", "error", example], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    page = (ROOT / "docs" / "how-to" / "bring-your-own.md").read_text()
+    shown = page.split(f"python examples/your_own/{example.name}\n")[1].split("```text\n")[1].split("```")[0]
+    assert without_numbers(done.stdout) == without_numbers(shown)
+    assert [picture.name for picture in tmp_path.iterdir()] == [f"{example.stem}.png"]
+
+
 def test_the_cost_of_recovery_is_stated_for_every_regularizer_and_distance(tmp_path: Path) -> None:
     arguments = ["--runs", "1", "--codes", "4", "--d", "16", "--out", str(tmp_path / "cost.json")]
     command = [sys.executable, "-W", "error", str(ROOT / "benchmarks" / "recovery_cost.py"), *arguments]

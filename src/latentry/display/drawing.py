@@ -22,7 +22,8 @@ from latentry.numerics.interval import Interval
 
 __all__ = [
     "ACCENT", "BAD", "BAND", "CHART", "FILL", "GUIDE", "INK", "LINE", "PALETTE", "QUIET", "Drawing", "are_images",
-    "draw_bars", "draw_errors", "draw_images", "draw_matrix", "draw_names", "draw_samples", "finished", "plain",
+    "are_signals", "draw_bars", "draw_errors", "draw_images", "draw_matrix", "draw_names", "draw_samples",
+    "draw_signals", "finished", "plain",
     "png_of", "shown_range",
 ]  # fmt: skip
 
@@ -46,6 +47,8 @@ _FALLBACKS = (
 """Fonts for letters that matplotlib's own has not, where they are installed."""
 
 
+_FEWEST_SAMPLES = 16
+"""Samples of the shortest signal that is drawn as a curve."""
 _SIDE = 0.66
 """Inches of an image and the gap beside it."""
 
@@ -154,6 +157,42 @@ def draw_images(figure: Any, rows: Sequence[tuple[str, Tensor]], titles: Sequenc
     panel.set_xticks([(column + 0.5) * (width + gap) - gap / 2 - 0.5 for column in range(len(named))], named)
     panel.tick_params(labelsize=8, length=0, labelbottom=False, labeltop=True)
     panel.spines[:].set_visible(False)
+
+
+def are_signals(x: Tensor) -> bool:
+    """Whether these are signals `(n, t)` or `(n, c, t)`, long enough for a curve.
+
+    Example:
+        >>> are_signals(torch.zeros(5, 2, 64)), are_signals(torch.zeros(5, 4))
+        (True, False)
+    """
+    return x.ndim in (2, 3) and x.shape[-1] >= _FEWEST_SAMPLES
+
+
+def draw_signals(figure: Any, rows: Sequence[tuple[str, Tensor]], titles: Sequence[str] = (), columns: int = 4) -> None:
+    """Signals side by side, two rows of panels at most; in each the first row of data as points, the others as curves.
+
+    Args:
+        figure: What to draw on; its size is set.
+        rows: Name and signals `(n, t)` or `(n, c, t)` of each row, as many in each.
+        titles: Of the signals.
+        columns: Most panels beside each other; signals that do not fit are left out.
+    """
+    count = min(2 * columns, *(len(x) for _, x in rows))
+    wide = min(columns, count)
+    figure.set_size_inches(1.9 * wide + 0.4, 1.5 * -(-count // wide) + 0.4)
+    panels = figure.subplots(-(-count // wide), wide, squeeze=False, sharex=True, sharey=True).flat
+    for place, panel in enumerate(panels):
+        panel.set_visible(place < count)
+        for number, (name, x) in enumerate(rows if place < count else ()):
+            points = number == 0 and len(rows) > 1
+            style = {"color": GUIDE, "marker": ".", "markersize": 3} if points else {"color": LINE, "linewidth": 1.2}
+            for channel in x[place].detach().float().cpu().reshape(-1, x.shape[-1]):
+                panel.plot(channel.numpy(), linestyle="" if points else "-", label=plain(name), **style)
+                name = ""
+        panel.set_title(plain(titles[place]) if place < min(count, len(titles)) else "", fontsize=8)
+        panel.tick_params(labelsize=7)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), fontsize=7, frameon=False, loc="outside right upper")
 
 
 def draw_samples(figure: Any, x: Tensor, columns: int = 10) -> None:

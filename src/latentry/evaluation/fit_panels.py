@@ -1,4 +1,4 @@
-"""Panels of a goodness-of-fit report: each code in its null band, and each test as a bar."""
+"""Panels of a goodness-of-fit report: each code in its null band, and each test as a bar with a point at its end."""
 
 import math
 from collections.abc import Mapping
@@ -35,6 +35,7 @@ def draw_tests(panel: Any, p_values: Mapping[str, float], level: float) -> None:
     evidence = [-math.log10(max(p, 1e-12)) for p in p_values.values()]
     colors = [BAD if p < level else FILL for p in p_values.values()]
     panel.barh([*p_values], evidence, color=colors)
+    panel.scatter(evidence, [*p_values], color=colors, s=14, zorder=3, clip_on=False)
     panel.axvline(-math.log10(level), color=GUIDE, linewidth=1, linestyle="--")
     panel.set_xlim(0, max(3.0, 1.05 * max(evidence)))
     panel.invert_yaxis()

@@ -114,15 +114,23 @@ class Recovery(Plottable):
         Args:
             x: The data that were given to `recover_codes`.
         """
-        from latentry.display.drawing import Drawing, are_images, draw_errors, draw_images, finished
+        from latentry.display.drawing import (
+            Drawing,
+            are_images,
+            are_signals,
+            draw_errors,
+            draw_images,
+            draw_signals,
+            finished,
+        )
 
         figure = Drawing(figsize=(6.4, 3.2), layout="constrained")
+        originals = [] if x is None else [("given", x)]
+        marks = ["met" if met else f"{error:.1g}" for met, error in zip(self.met, self.reconstruction_error, strict=True)]
         if are_images(self.x_hat):
-            originals = [] if x is None else [("given", x)]
-            marks = [
-                "met" if met else f"{error:.1g}" for met, error in zip(self.met, self.reconstruction_error, strict=True)
-            ]
             draw_images(figure, [*originals, ("recovered", self.x_hat)], marks)
+        elif are_signals(self.x_hat) and (x is None or x.shape == self.x_hat.shape):
+            draw_signals(figure, [*originals, ("recovered", self.x_hat)], marks)
         else:
             draw_errors(figure.subplots(), self.reconstruction_error, "mean squared error")
         return finished(figure)
