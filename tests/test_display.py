@@ -92,7 +92,7 @@ def results() -> Iterator[tuple[str, Any]]:
             rng=rng,
         ),
     )
-    inverse = InverseReport(0.25, ((10, 0.5), (20, 0.25)), 1000, 3.0, DataReport(0.1, 1.0, None, None, True))
+    inverse = InverseReport(0.25, ((10, 0.5), (20, 0.25)), 1000, 3.0, data=DataReport(0.1, 1.0, None, None, True))
     yield "inverse report", inverse
     yield "inverse", Inverse(torch.nn.Linear(4, D), prior, (4,), "abc", inverse)
     yield "mismatch", lt.priors.mismatch(prior, [0.1, 0.5])
