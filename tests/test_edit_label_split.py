@@ -116,3 +116,11 @@ def test_a_plain_generator_has_no_style_to_swap(
     said = " ".join(capsys.readouterr().err.split())
     assert "expected a label split, got a generator, digits-generator" in said
     assert "use `latentry edit label` or `latentry edit rotate` with that one" in said
+
+
+@pytest.mark.parametrize("edit", ["swap", "hide", "features"])
+def test_an_edit_by_a_model_of_ours_has_no_flags_of_third_party_generators(
+    edit: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["edit", edit, "--help"]) == 0
+    assert "--code_shape" not in capsys.readouterr().out

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from latentry.ranges import check_number
-from latentry.tasks.settings import GeneratorSettings, SplitName, refuse_unused
+from latentry.tasks.settings import CommonSettings, GeneratorSettings, SplitName, refuse_unused
 
 __all__ = ["BasisKind", "BasisSettings", "CodedImagesSettings", "ImagesSettings", "LabelledSettings"]
 
@@ -12,8 +12,8 @@ BasisKind = Literal["loewdin", "paper", "fisher", "boundaries", "principal", "fi
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImagesSettings(GeneratorSettings):
-    """Images of the user's own, and the model that has codes for them."""
+class ImagesSettings(CommonSettings):
+    """Images of the user's own."""
 
     images: list[str] = field(default_factory=list)
     """Image files, or folders of them."""
@@ -33,8 +33,8 @@ class ImagesSettings(GeneratorSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CodedImagesSettings(ImagesSettings):
-    """Images of the user's own, and how their codes are found."""
+class CodedImagesSettings(ImagesSettings, GeneratorSettings):
+    """Images of the user's own, the generator that makes such, and how their codes are found."""
 
     codes: str | None = None
     """Folder that `latentry recover` wrote, in place of images: its codes are taken as they are."""
