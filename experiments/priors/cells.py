@@ -117,7 +117,7 @@ def fingerprint(prior: UnlabelledPrior) -> str:
 
 @dataclass(frozen=True)
 class PriorCell(Cell):
-    """One generator and how it is judged: at its prior, and between codes along the straight and the transported line."""
+    """One generator and how it is evaluated: at its prior, and between codes along the straight and the transported line."""
 
     data: str
     extractor: str
@@ -144,9 +144,9 @@ class PriorCell(Cell):
         return measures(result)
 
     def expected_seconds(self, place: Place) -> float:
-        forward, judged = _seconds(self.data, self.extractor, self.latent_dim, self.width, self.batch_size, place.device)
+        forward, evaluated = _seconds(self.data, self.extractor, self.latent_dim, self.width, self.batch_size, place.device)
         measured = self.count * (2 + len(RULES) * len(self.t))
-        return self.steps * self.batch_size * 14 * forward + measured * (forward + judged)
+        return self.steps * self.batch_size * 14 * forward + measured * (forward + evaluated)
 
     def work(self, place: Place) -> dict[str, Any]:
         generator, prior, mark = self._trained(place)

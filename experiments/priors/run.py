@@ -1,7 +1,7 @@
 """`python -m experiments priors`: what does a prior cost at the prior, and what between codes? The table of Singh et al.
 
 Generators that differ in nothing but their prior are trained on equal terms: network, steps, order of the data, seeds. Each
-is judged at its prior and at interpolated codes, along the straight line and along the transported one.
+is evaluated at its prior and at interpolated codes, along the straight line and along the transported one.
 
 Reference: Singh, Turaga, Jayasuriya, Garg, Braun, "Non-parametric priors for generative adversarial networks", 2019.
 """
@@ -72,7 +72,7 @@ def run(settings: PriorsSettings, current: Run) -> dict[str, Any]:
             facts=[
                 ("network", f"DCGAN, width {settings.width}, {settings.latent_dim} latents"),
                 ("training", f"{settings.steps} iterations of {settings.batch_size} images, {settings.seeds} seeds"),
-                ("judged by", ", ".join(settings.extractors)),
+                ("evaluated by", ", ".join(settings.extractors)),
                 ("samples", f"{settings.count} a row"),
             ],
         )

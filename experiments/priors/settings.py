@@ -9,14 +9,14 @@ __all__ = ["PriorsSettings"]
 
 @dataclass(frozen=True, kw_only=True)
 class PriorsSettings(ExperimentSettings):
-    """The table of Singh et al. (2019): generators under different priors, judged at the prior and between codes."""
+    """The table of Singh et al. (2019): generators under different priors, evaluated at the prior and between codes."""
 
     out: str = "runs/priors"
     """Folder for index.html, results.json, one file for each cell, and the generators."""
     data: tuple[str, ...] = ("digits", "fashion-mnist")
     """Data sets, by name, folder or .npz file."""
     extractors: tuple[str, ...] = ("digits-evaluator", "fashion-evaluator")
-    """Classifiers by whose features the samples of each are judged: shipped ones by name, or folders of your own."""
+    """Classifiers by whose features the samples of each are evaluated: shipped ones by name, or folders of your own."""
     priors: tuple[str, ...] = ()
     """Rows of the table; all of them by default, the normal prior always."""
     published: str | None = None

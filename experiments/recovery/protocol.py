@@ -66,7 +66,7 @@ class LeastSquaresGANCell(Cell):
     learning_rate: float
     r1: float
     classifier: str
-    """Classifier by whose features its samples are judged, and which reads labels of reconstructions."""
+    """Classifier by whose features its samples are evaluated, and that gives labels to reconstructions."""
 
     @property
     def name(self) -> str:
