@@ -15,6 +15,8 @@ The truncation :math:`\psi` moves styles towards their mean. W and W+ take style
 of truncated styles of the prior's codes, known by samples. Noise inputs are held fixed, since a code can only be recovered
 where it decides the data: at the constant buffers of the generator, or at tensors that are given.
 
+One module, though over 350 lines: both conventions and the three spaces share the same network of styles.
+
 References: Karras et al., "A style-based generator architecture for generative adversarial networks", 2019 (W, truncation);
 Abdal, Qin, Wonka, "Image2StyleGAN: how to embed images into the StyleGAN latent space?", 2019 (W+).
 """
