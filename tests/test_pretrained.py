@@ -26,7 +26,7 @@ from latentry.priors import (
 )
 from latentry.priors.univariate import UniformDistribution
 from latentry.storage import fingerprint
-from latentry.tasks.loading import chosen_unlabelled_generator
+from latentry.tasks.loading import load_with_unlabelled_prior
 
 CARD = {"seed": 3, "metrics": {"accuracy": 0.5}, "data": None}
 
@@ -224,4 +224,4 @@ def test_commands_take_radial_priors_and_name_those_that_they_do_not_take(tmp_pa
     assert isinstance(load_with_unlabelled_prior(str(tmp_path / "radial"))[1], GammaRadius)
     save_network(tmp_path / "labelled", network, NormalMixture([[0.0, 0.0]], [[1.0, 1.0]]), {})
     with pytest.raises(ValueError, match=r"without labels, got NormalMixture.*`recover` and `evaluate` take it"):
-        chosen_unlabelled_generator(str(tmp_path / "labelled"))
+        load_with_unlabelled_prior(str(tmp_path / "labelled"))

@@ -18,7 +18,7 @@ from experiments.recovery.run import phases, run, short_name
 from experiments.recovery.settings import RecoverySettings
 from latentry.models.pretrained import shipped_models
 from latentry.storage import read_json
-from latentry.tasks.loading import chosen_unlabelled_generator
+from latentry.tasks.loading import load_with_unlabelled_prior
 
 # torch itself, when forward derivatives are first taken
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
@@ -153,7 +153,7 @@ def test_bad_demands_are_named(tmp_path: Path) -> None:
 def test_the_results_in_evidence_are_those_of_the_full_preset() -> None:
     """Names and settings of all cells, so that the page can be made again from them."""
     place = Place(EVIDENCE, "cpu")
-    marks = {name: chosen_unlabelled_generator(name)[0].fingerprint for name in RecoverySettings().generators}
+    marks = {name: load_with_unlabelled_prior(name)[0].fingerprint for name in RecoverySettings().generators}
     cells = {cell.name: cell for phase in phases(preset(RecoverySettings, "full"), marks) for cell in phase}
     assert {path.stem for path in (EVIDENCE / "cells").iterdir()} == {*cells}
     assert all(read_json(place.record(name))["settings"] == cell.identity for name, cell in cells.items())

@@ -17,7 +17,7 @@ def switches(settings: type) -> Iterator[str]:
     Example:
         >>> from latentry.tasks.sample.settings import SampleSettings
         >>> sorted(switches(SampleSettings))
-        ['force', 'json']
+        ['download', 'force', 'json']
     """
     fields = {field.name for field in dataclasses.fields(settings)}
     for name, kind in typing.get_type_hints(settings).items():

@@ -51,7 +51,7 @@ def fit(settings: PriorFitSettings, run: Run) -> dict[str, Any]:
     )
     print_table(_table(found), run.console)
     run.console.print(found.verdict)
-    run.console.print(f"The prior: {run.folder / 'prior.json'}, for --prior")
+    run.console.print(f"The prior: {run.folder / 'prior.json'}, for --prior of `latentry recover`")
     return content
 
 
