@@ -257,3 +257,19 @@ def test_the_decoder_of_an_autoencoder_works_at_the_scale_of_diffusion_models(tm
         assert_close(model.decode(z), original.decode(z.reshape(3, 2, 2, 2) / 0.5 + 0.25).sample)
     found = lt.recover_codes(model.generator, model.decode(z), model.prior)
     assert found.reconstruction_error.max() < 1e-3
+
+
+def test_weights_that_the_source_does_not_give_again_are_not_saved_by_reference(tmp_path: Path) -> None:
+    """They changed after the generator was loaded, or a factory draws them anew each time."""
+    text = "import torch\n\n\ndef fixed():\n    torch.manual_seed(0)\n    return torch.nn.Linear(3, 4)\n\n\n"
+    (tmp_path / "nets.py").write_text(text + "def drawn():\n    return torch.nn.Linear(3, 4)\n")
+    model = lt.load_generator(f"{tmp_path}/nets.py:fixed")
+    lt.save_model(tmp_path / "kept", model)
+    z = model.prior.sample(2)
+    assert torch.equal(lt.load_model(tmp_path / "kept", run_code=True).decode(z), model.decode(z))
+    with torch.no_grad():
+        for weight in model.generator.parameters():
+            weight += 1
+    for changed in (model, lt.load_generator(f"{tmp_path}/nets.py:drawn")):
+        with pytest.raises(ValueError, match="other weights: they changed"):
+            lt.save_model(tmp_path / "changed", changed)

@@ -182,3 +182,11 @@ def test_codes_that_move_together_spread_over_one_direction() -> None:
     assert found.participation_ratio == pytest.approx(1)
     with pytest.raises(ValueError, match="all equal"):
         lt.metrics.active_dimensions(torch.ones(5, 2))
+
+
+def test_a_prior_is_saved_as_json_alone_and_taken_out_of_its_fit(tmp_path: Path) -> None:
+    found = lt.fit_prior(torch.randn(200, 2, generator=torch.Generator().manual_seed(0)), family="normal", progress=None)
+    with pytest.raises(ValueError, match=r"ends in \.json, got"):
+        lt.priors.save_prior(tmp_path / "prior.safetensors", found.prior)
+    with pytest.raises(ValueError, match=r"got FittedPrior, which holds one; pass its \.prior"):
+        lt.priors.as_prior(found)

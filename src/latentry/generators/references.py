@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from latentry.generators.adapted import AdaptedGenerator
 from latentry.generators.opening import open_generator
+from latentry.storage import fingerprint
 
 __all__ = ["record", "resolved"]
 
@@ -17,7 +20,7 @@ def record(generator: AdaptedGenerator, folder: Path) -> dict[str, Any]:
     """Where a generator comes from and how it is called, as JSON.
 
     Raises:
-        ValueError: It was made in Python, so that no file could give it back.
+        ValueError: It was made in Python, so that no file could give it back, or its source gives other weights now.
     """
     origin = generator.origin
     if origin is None:
@@ -25,14 +28,19 @@ def record(generator: AdaptedGenerator, folder: Path) -> dict[str, Any]:
             "expected a generator from a file, which its name finds again, got one that was made in Python; save it with "
             "torch.export.save, or write a function that makes it into a file, and take lt.load_generator('file.py:name')"
         )
-    return {
+    content = {
         "source": [{"path": _below(part, folder)} if isinstance(part, Path) else part for part in origin.parts],
         "hashes": [list(pair) for pair in origin.hashes],
         "code_shape": list(generator.code_shape),
         "output": generator.output,
         "output_range": None if generator.output_range is None else list(generator.output_range),
         "runs_code": origin.runs_code,
+        "weights": fingerprint(generator.state_dict()),
     }
+    with torch.random.fork_rng([]):
+        torch.rand(())  # a factory that draws its weights draws others
+        resolved(content, folder, run_code=True)  # it was run before, by the same name
+    return content
 
 
 def resolved(content: Mapping[str, Any], folder: Path, run_code: bool) -> tuple[AdaptedGenerator, Any]:
@@ -69,6 +77,11 @@ def resolved(content: Mapping[str, Any], folder: Path, run_code: bool) -> tuple[
         raise ValueError(
             f"expected {source} as it was when {folder} was saved, got one in which {', '.join(changed)} changed; bring the "
             f"file back, or load {source} with lt.load_generator and save it again"
+        )
+    if fingerprint(generator.state_dict()) != content["weights"]:
+        raise ValueError(
+            f"expected {source} to give the generator that is saved, got one with other weights: they changed after it was "
+            "loaded, or are drawn anew each time; save them as .safetensors and load file.py:Class@file.safetensors"
         )
     return generator, prior
 

@@ -58,6 +58,11 @@ def save_model(
         ...     lt.load_model(folder).prior
         Normal(latent_dim=64, loc=0.0, scale=1.0)
     """
+    if not isinstance(model, GenerativeModel | Classifier):
+        raise ValueError(
+            f"expected a model, got {type(model).__name__}; a network of this library becomes one by "
+            "lt.GenerativeModel(network, prior), a generator of your own by lt.load_generator('file.py:name')"
+        )
     card = dict(model.card if card is None else card)
     if isinstance(model, LabelSplit):
         card |= {"label_dim": model.label_dim, "least_deviation": model.least_deviation}

@@ -90,6 +90,8 @@ def as_prior(prior: Any) -> Any:
     if is_lazy(prior):
         return of_lazy(prior)
     if isinstance(prior, type) or not isinstance(prior, Prior):
+        if isinstance(getattr(prior, "prior", None), Prior):
+            raise ValueError(f"expected a prior, got {type(prior).__name__}, which holds one; pass its .prior")
         raise ValueError(
             f"expected a prior, got {prior.__name__ if isinstance(prior, type) else type(prior).__name__}; take one of "
             "latentry.priors, such as Normal(d), a distribution of torch.distributions, or give yours "

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from latentry.names import printable
 from latentry.paths import user_path
 from latentry.priors.copula import Copula
 from latentry.priors.designer import Designed
@@ -81,6 +82,10 @@ def from_record(content: Any) -> SavedPrior:
 def save_prior(path: str | Path, prior: SavedPrior, **notes: Any) -> None:
     """Write a prior as JSON, with notes beside it that `load_prior` passes over, such as how it was designed.
 
+    Raises:
+        ValueError: The name of the file does not end in .json, so that `load_prior` would not know it; or the prior is none
+            that a file can hold.
+
     Example:
         >>> import tempfile
         >>> file = Path(tempfile.mkdtemp()) / "prior.json"
@@ -88,6 +93,8 @@ def save_prior(path: str | Path, prior: SavedPrior, **notes: Any) -> None:
         >>> load_prior(file)
         Normal(latent_dim=8, loc=0.0, scale=1.0)
     """
+    if Path(path).suffix != ".json":
+        raise ValueError(f"expected a file name that ends in .json, got {printable(path)}; a saved prior is JSON")
     write_json(path, {**record(prior), **notes})
 
 
