@@ -83,8 +83,6 @@ _HARDLY_LESS = 0.99
 point."""
 _STATIONARY = 8
 """Roundings of the loss that a full step may still promise at a stationary point."""
-_MET = 1e-5
-"""Loss before the output activation below which a code makes its data."""
 _FADE = 0.7
 """Share of the steps after which the prior's pull is gone."""
 
